@@ -1,0 +1,87 @@
+// The settings: what .env must look like, checked before anything is touched.
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { badConfig } from './errors.ts'
+import { parseEnv } from './packages.ts'
+
+/** The checkout that these scripts stand in, whatever the working folder. */
+export const root = join(import.meta.dirname, '..')
+
+const INTEGER = (least: number, most: number) => ({
+  fits: (value: string) => /^\d{1,9}$/.test(value) && Number(value) >= least && Number(value) <= most,
+  form: `a whole number from ${least} to ${most}`,
+})
+const LIKE = (pattern: RegExp, form: string) => ({ fits: (value: string) => pattern.test(value), form })
+const PORT = INTEGER(0, 65_535)
+const REPLICAS = INTEGER(1, 16)
+const NAME = LIKE(/^[a-z_][a-z0-9_]{0,62}$/, 'a name of small letters, digits and _')
+
+const FORMS: Record<string, { fits: (value: string) => boolean; form: string }> = {
+  COMPOSE_PROJECT_NAME: LIKE(/^[a-z0-9][a-z0-9_-]{0,40}$/, 'a name of small letters, digits, - and _'),
+  REPOS_DIR: LIKE(/./, 'a folder'),
+  PHOENIX_REPLICAS: REPLICAS,
+  PROFILE_REPLICAS: REPLICAS,
+  BOOKLET_REPLICAS: REPLICAS,
+  WHOST: LIKE(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'a host name'),
+  NGINX_BIND: LIKE(/^(\d{1,3}\.){3}\d{1,3}$/, 'an IPv4 address'),
+  NGINX_PORT: PORT,
+  NGINX_TLS_PORT: PORT,
+  POST_RATE: INTEGER(1, 10_000),
+  DRAIN_SECONDS: INTEGER(1, 3600),
+  POSTGRES_DB: NAME,
+  POSTGRES_USER: NAME,
+  BUCKET_NAME: LIKE(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'a bucket name (3 to 63 small letters, digits, . and -)'),
+  AWS_ACCESS_KEY_ID: LIKE(/^[A-Za-z0-9_-]{3,128}$/, '3 or more letters, digits, - and _'),
+  AWS_SECRET_ACCESS_KEY: LIKE(/^[A-Za-z0-9_-]{8,128}$/, '8 or more letters, digits, - and _'),
+}
+const SECRETS = ['POSTGRES_PASSWORD', 'AWS_SECRET_ACCESS_KEY', 'SECRET_KEY_BASE']
+
+const LINE = /^(?:\s*|\s*#.*|(?<name>[A-Za-z_][A-Za-z0-9_]*)=(?<value>[A-Za-z0-9%+,\-./:=@_~]*|'[^'\n]*'))$/
+
+export type Settings = Readonly<Record<string, string>>
+
+/** The name of each setting, with the number of its line. Throws (78) for the first line that is no setting. */
+export const linesOf = (text: string, file: string) => {
+  const found = new Map<string, number>()
+  for (const [index, line] of text.split('\n').entries()) {
+    const match = LINE.exec(line.replace(/\r$/, ''))
+    const name = match?.groups?.name
+    if (!match) {
+      const shown = /^\s*([A-Za-z_]\w*)\s*=/.exec(line)?.[1]
+      throw badConfig(
+        `${file} line ${index + 1}${shown ? ` (${shown})` : ''} is not a setting that all readers of the file understand alike`,
+        "write NAME=value, or NAME='value' when it has other characters than letters, digits and %+,-./:=@_~",
+      )
+    }
+    if (!name) continue
+    if (found.has(name)) throw badConfig(`${file} line ${index + 1} sets ${name} again (first on line ${found.get(name)})`, 'keep one of the two')
+    found.set(name, index + 1)
+  }
+  return found
+}
+
+/** Checks the text of .env against .env.example. Throws (78) with the line for the first setting that is missing or malformed. */
+export const readSettings = (text: string, example: string): Settings => {
+  const lines = linesOf(text, '.env')
+  const values = parseEnv(text)
+  for (const [name, line] of linesOf(example, '.env.example')) {
+    if (!lines.has(name)) throw badConfig(`.env has no ${name}`, `see line ${line} of .env.example, and add the setting`)
+  }
+  for (const [name, { fits, form }] of Object.entries(FORMS)) {
+    if (!fits(values[name] ?? '')) throw badConfig(`.env line ${lines.get(name)}: ${name} is not ${form}`)
+  }
+  for (const name of SECRETS) {
+    const open = (values[name] ?? '').startsWith('change-me') || values[name] === ''
+    if (open && values.WHOST !== 'localhost')
+      throw badConfig(`.env line ${lines.get(name)}: ${name} is still the example's, and the site is public (WHOST)`, 'set one: openssl rand -hex 32')
+  }
+  if (lines.has('COMPOSE_FILE')) throw badConfig(`.env line ${lines.get('COMPOSE_FILE')}: COMPOSE_FILE is not supported`, 'change docker-compose.yml')
+  return values
+}
+
+/** The settings of this checkout. Throws (78) when .env is missing, or a setting in it. */
+export const loadSettings = (): Settings => {
+  const file = join(root, '.env')
+  if (!existsSync(file)) throw badConfig(`there is no ${file}`, `cp ${join(root, '.env.example')} ${file}, and change what is yours`)
+  return readSettings(readFileSync(file, 'utf8'), readFileSync(join(root, '.env.example'), 'utf8'))
+}

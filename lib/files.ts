@@ -1,0 +1,40 @@
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { root } from './config.ts'
+import { Failure, messageOf } from './errors.ts'
+
+/** Where the scripts keep what they know: lock, history, the rollout that is under way. */
+export const STATE = join(root, '.state')
+
+export const stateFile = (name: string) => {
+  mkdirSync(STATE, { recursive: true, mode: 0o700 })
+  return join(STATE, name)
+}
+
+/** Replaces a file at once and for good: who reads it sees the old text or the new one, also after a power cut. Throws a Failure when it cannot. */
+export const replaceFile = (file: string, text: string, mode = 0o644) => {
+  const partial = join(dirname(file), `.${basename(file)}.partial`)
+  try {
+    const descriptor = openSync(partial, 'w', mode)
+    try {
+      writeSync(descriptor, text)
+      fsyncSync(descriptor)
+    } finally {
+      closeSync(descriptor)
+    }
+    renameSync(partial, file)
+  } catch (error) {
+    rmSync(partial, { force: true })
+    throw new Failure(`${file} cannot be written: ${messageOf(error)}`, { cause: error, hint: 'is the disk full (df -h), and may this user write there?' })
+  }
+}
+
+/** The text of a file, or undefined when there is none. */
+export const readIfThere = (file: string) => {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}

@@ -1,0 +1,56 @@
+// Every deploy, good or bad, is one line of JSON in an append-only file.
+import { appendFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
+import { messageOf } from './errors.ts'
+import { readIfThere, stateFile } from './files.ts'
+import type { Journal } from './journal.ts'
+import { say } from './say.ts'
+
+export interface Entry extends Omit<Journal, 'next' | 'pid' | 'phase' | 'since'> {
+  /** when it ended: ISO 8601, UTC */
+  time: string
+  result: 'deployed' | 'failed' | 'interrupted'
+  /** the phase in which it failed */
+  phase?: string
+  error?: string
+}
+
+/** The person behind this process, also through sudo and ssh. */
+export const who = () => {
+  const { SUDO_USER, SSH_CONNECTION } = process.env
+  return `${SUDO_USER ?? userInfo().username}${SSH_CONNECTION ? `@${SSH_CONNECTION.split(' ')[0]}` : ''}`
+}
+
+const file = () => stateFile('history.jsonl')
+
+/** Appends a line. A full disk must not undo a deploy, so that is a warning. */
+export const record = ({ next: _, pid: _pid, phase, since: _since, ...journal }: Journal, result: Entry['result'], error?: string) => {
+  const entry: Entry = { time: new Date().toISOString(), ...journal, result, ...(result === 'deployed' ? {} : { phase, error: error ?? '' }) }
+  try {
+    appendFileSync(file(), `${JSON.stringify(entry)}\n`, { mode: 0o600 })
+  } catch (problem) {
+    say.warn(`this deploy could not be noted in ${file()}: ${messageOf(problem)}`)
+  }
+}
+
+/** All entries, oldest first. A line that was cut by a power failure is left out. */
+export const readHistory = (): Entry[] =>
+  (readIfThere(file()) ?? '').split('\n').flatMap(line => {
+    try {
+      return [JSON.parse(line) as Entry]
+    } catch {
+      return []
+    }
+  })
+
+/** The images of a service that were live, one after another; a rollback takes back what came after the one it went to. */
+export const trail = (history: Entry[], service: string) => {
+  const images: string[] = []
+  for (const { to, from, rollback } of history.filter(entry => entry.service === service && entry.result === 'deployed')) {
+    if (to === null) continue
+    if (images.length === 0 && from !== null) images.push(from)
+    if (rollback && images.includes(to)) images.length = images.lastIndexOf(to) + 1
+    else if (images.at(-1) !== to) images.push(to)
+  }
+  return images
+}

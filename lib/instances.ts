@@ -1,0 +1,59 @@
+// The containers of the stack, found by their labels (names differ between versions of Compose).
+import { containerIds, inspect } from './compose.ts'
+import { capture } from './run.ts'
+
+/** A container of a service. */
+export interface Instance {
+  id: string
+  name: string
+  service: string
+  /** the rollout that brought it; undefined when Compose started it by itself */
+  rollout: string | undefined
+  running: boolean
+  /** what its health check says; undefined without one */
+  health: string | undefined
+  address: string
+  image: string
+  revision: string | undefined
+  fingerprint: string | undefined
+  /** ISO 8601 */
+  started: string
+  /** made by `docker compose run`, not one of the service's instances */
+  oneOff: boolean
+  standIn: boolean
+}
+
+interface Inspected {
+  Id: string
+  Name: string
+  State: { Running: boolean; StartedAt: string; Health?: { Status: string } }
+  Config: { Image: string; Labels: Record<string, string> }
+  NetworkSettings: { Networks: Record<string, { IPAddress: string }> }
+}
+
+const instanceOf = ({ Id, Name, State, Config, NetworkSettings }: Inspected): Instance => ({
+  id: Id,
+  name: Name.replace(/^\//, ''),
+  service: Config.Labels['com.docker.compose.service'] ?? '',
+  rollout: Config.Labels['avril.rollout'],
+  running: State.Running,
+  health: State.Health?.Status,
+  address: Object.values(NetworkSettings.Networks)[0]?.IPAddress ?? '',
+  image: Config.Image,
+  revision: Config.Labels['org.opencontainers.image.revision'],
+  fingerprint: Config.Labels['avril.fingerprint']?.replace(/^f/, ''),
+  started: State.StartedAt,
+  oneOff: Config.Labels['com.docker.compose.oneoff'] === 'True',
+  standIn: Config.Labels['avril.standin'] === 'true',
+})
+
+/** The containers of the project, or of one of its services, oldest first. */
+export const listInstances = async (project: string, service?: string): Promise<Instance[]> => {
+  const labels = [`com.docker.compose.project=${project}`, ...(service === undefined ? [] : [`com.docker.compose.service=${service}`])]
+  const ids = (await capture(containerIds(...labels))).split('\n').filter(Boolean)
+  if (ids.length === 0) return []
+  const inspected: Inspected[] = JSON.parse(await capture(inspect(ids)))
+  return inspected.map(instanceOf).toSorted((a, b) => a.started.localeCompare(b.started))
+}
+
+export const isHealthy = ({ running, health }: Instance) => running && health === 'healthy'

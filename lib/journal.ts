@@ -1,0 +1,34 @@
+// The rollout that is under way: read by whoever waits for the lock, and by the next run when this one was killed.
+import { rmSync } from 'node:fs'
+import { readIfThere, replaceFile, stateFile } from './files.ts'
+import type { Pin } from './pins.ts'
+
+export interface Journal {
+  who: string
+  /** ISO 8601, UTC */
+  since: string
+  pid: number
+  repository: string
+  service: string
+  phase: string
+  /** seconds spent in each phase */
+  phases: Record<string, number>
+  /** the image that was live, if any */
+  from: string | null
+  to: string | null
+  revision: string | null
+  rollback: boolean
+  /** there since something of the new release may have been started */
+  next: Pin | null
+}
+
+const file = () => stateFile('rollout.json')
+
+export const writeJournal = (journal: Journal) => replaceFile(file(), `${JSON.stringify(journal)}\n`)
+
+export const readJournal = (): Journal | undefined => {
+  const text = readIfThere(file())
+  return text === undefined ? undefined : JSON.parse(text)
+}
+
+export const removeJournal = () => rmSync(file(), { force: true })

@@ -1,0 +1,19 @@
+// The only module that imports packages, so that a script works right after `git clone`: what package-lock.json names is installed first.
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+
+const root = join(import.meta.dirname, '..')
+
+if (!existsSync(join(root, 'node_modules', 'zx'))) {
+  process.stderr.write('first use: installing the packages that package-lock.json names …\n')
+  const npm = spawnSync('npm', ['ci', '--omit=dev', '--no-audit', '--no-fund'], { cwd: root, stdio: ['ignore', 2, 2] })
+  if (npm.status !== 0) {
+    process.stderr.write(`error: npm ci failed in ${root}\nhint: the lines above say why; then run the command again\n`)
+    process.exit(1)
+  }
+}
+
+export const { $, ProcessOutput } = await import('zx/core')
+export const { parse: parseEnv } = await import('dotenv')
+export const { Chalk } = await import('chalk')

@@ -1,0 +1,146 @@
+// The heart: instances of one release take the place of those of another, and nginx always has a healthy one to send requests to.
+import { setTimeout as pause } from 'node:timers/promises'
+import { COMPOSE_FILE, composeAdd, logs, remove, stop } from './compose.ts'
+import { Failure, messageOf } from './errors.ts'
+import { isHealthy, listInstances, type Instance } from './instances.ts'
+import { awaitDrained, liveMap, proveSwitch, readLive, switchLive } from './nginx.ts'
+import type { Pin } from './pins.ts'
+import type { Progress } from './progress.ts'
+import { attempt, capture, follow } from './run.ts'
+import { say } from './say.ts'
+import { shielded } from './signals.ts'
+import type { App, Stack } from './stack.ts'
+import { watchService, type Watch } from './watch.ts'
+
+// An instance that gets healthy and then dies must not find the old one gone: that is kept until the new one has run so long.
+const PROBATION = 7000
+
+export interface Rollout {
+  stack: Stack
+  app: App
+  nginx: Instance
+  progress: Progress
+  /** seconds that a new instance has to get healthy */
+  timeout: number
+}
+
+/** What shall be live: a release and the Compose files that its instances are started with; without a pin what docker-compose.yml names. */
+export interface Target {
+  pin: Pin | undefined
+  files: string[]
+  /** called when all traffic has been moved and proved, before the first of the last old instances is stopped */
+  commit: () => void
+  /** also when nginx's file is right already: it may not have been read */
+  reload: boolean
+}
+
+const listOwn = async ({ stack, app }: Rollout) => (await listInstances(stack.project, app.service)).filter(({ oneOff }) => !oneOff)
+
+/**
+ * Replaces all instances of an app by instances of the target, one after another, with at most one more than usual at a time. It takes things as
+ * they are, so it also goes on with a rollout that was stopped half-way, and goes back from one that failed.
+ * Throws a Failure when an instance does not get healthy or does not stay so; signals are heeded until the first switch.
+ */
+export const converge = async (rollout: Rollout, target: Target) => {
+  const { app, stack, nginx } = rollout
+  const watch = watchService(stack.project, app.service)
+  const isNew = ({ rollout: id }: Instance) => id === target.pin?.rollout
+  const step = async () => {
+    const own = await listOwn(rollout)
+    const fresh = own.filter(it => isNew(it) && it.running)
+    const old = own.filter(it => !isNew(it) && it.running)
+    const ill = fresh.find(it => !isHealthy(it))
+    if (ill) throw new Failure(`${ill.name} is not healthy`)
+    if (fresh.length < app.replicas) {
+      const before = readLive(app.service)
+      // By its service name nginx would also reach the instance that is still starting.
+      if (before === undefined && old.length > 0) await shielded(() => switchLive(nginx, app.service, liveMap(app, old.map(({ name }) => name))))
+      fresh.push(await startOne(rollout, target, own, watch))
+    }
+    const complete = fresh.length >= app.replicas
+    const leaving = complete ? old : old.slice(0, Math.max(0, fresh.length + old.length - app.replicas))
+    const staying = old.filter(it => !leaving.includes(it))
+    await shielded(() => handOver(rollout, target, { fresh, staying, leaving, complete }, watch))
+    return complete
+  }
+  try {
+    if (await step()) return
+    await shielded(async () => {
+      while (!(await step()));
+    })
+  } finally {
+    watch.stop()
+  }
+}
+
+const startOne = async (rollout: Rollout, { files }: Target, own: Instance[], watch: Watch) => {
+  const { app, progress, timeout } = rollout
+  progress.phase('start', app.service)
+  const dead = own.filter(({ running }) => !running)
+  if (dead.length > 0) await capture(remove(dead.map(({ id }) => id)))
+  const known = new Set(own.map(({ id }) => id))
+  await capture(composeAdd([COMPOSE_FILE, ...files], app.service, own.length - dead.length + 1))
+  const instance = (await listOwn(rollout)).find(({ id }) => !known.has(id))
+  if (!instance) throw new Failure(`Compose started no new instance of ${app.service}`)
+  progress.phase('healthy', instance.name)
+  const log = follow(logs(instance.id, '--follow'))
+  void showLog(log.lines)
+  try {
+    await watch.untilHealthy(instance.id, instance.name, timeout)
+  } catch (error) {
+    throw new Failure(`${messageOf(error)}${await lastWords(instance)}`, { cause: error, hint: 'the lines above are from the new instance; correct it and push' })
+  } finally {
+    log.stop()
+  }
+  return instance
+}
+
+const showLog = async (lines: AsyncGenerator<string>) => {
+  for await (const line of lines) say.detail(line)
+}
+
+/** The end of an instance's log, and what its health check said last. */
+export const lastWords = async ({ id }: Instance) => {
+  const log = await attempt(logs(id, '--tail', '15'))
+  const probe = await attempt(['docker', 'inspect', '--format', '{{with .State.Health}}{{range .Log}}{{println .Output}}{{end}}{{end}}', id])
+  const said = (log.stdout + log.stderr).trim()
+  const checked = probe.stdout.trim().split('\n').findLast(Boolean)
+  return `\n  the last lines of its log:\n    ${said.replaceAll('\n', '\n    ') || '(it wrote nothing)'}${checked ? `\n  its health check said: ${checked}` : ''}`
+}
+
+interface HandOver {
+  fresh: Instance[]
+  staying: Instance[]
+  leaving: Instance[]
+  complete: boolean
+}
+
+const handOver = async (rollout: Rollout, target: Target, { fresh, staying, leaving, complete }: HandOver, watch: Watch) => {
+  const { app, nginx, progress } = rollout
+  const names = [...fresh, ...staying].map(({ name }) => name)
+  const text = liveMap(app, complete && target.pin ? [target.pin.rollout] : names)
+  const alarm = new AbortController()
+  const guarded = async () => {
+    progress.phase('switch', `${app.service} → ${complete && target.pin ? target.pin.rollout : names.join(', ')}`)
+    if (readLive(app.service) === text && !target.reload) return
+    await switchLive(nginx, app.service, text)
+    await proveSwitch(nginx, app, fresh.map(({ address }) => address), leaving.map(({ address }) => address))
+    progress.phase('drain', leaving.map(({ name }) => name).join(', '))
+    const uptime = Date.now() - Math.max(...fresh.map(({ started }) => Date.parse(started)))
+    const probation = leaving.length > 0 ? Math.max(0, PROBATION - uptime) : 0
+    const { signal } = alarm
+    await Promise.all([awaitDrained(nginx, signal), pause(probation, undefined, { signal })])
+  }
+  try {
+    await watch.guard(fresh, guarded())
+  } finally {
+    alarm.abort()
+  }
+  if (complete) target.commit()
+  if (leaving.length > 0) {
+    progress.phase('stop', leaving.map(({ name }) => name).join(', '))
+    await Promise.all(leaving.map(({ id }) => attempt(stop(id))))
+    await capture(remove(leaving.map(({ id }) => id)))
+  }
+  if (complete && !target.pin) await switchLive(nginx, app.service, undefined)
+}

@@ -1,0 +1,152 @@
+// The one place where other programs are started. Commands are lists of words; no shell string is ever built from them by hand.
+import { EXIT, Failure } from './errors.ts'
+import { $, type ProcessOutput } from './packages.ts'
+import { say } from './say.ts'
+import { checkInterruption, onInterruption } from './signals.ts'
+
+export interface RunOptions {
+  cwd?: string
+  env?: Record<string, string>
+  /** text for its standard input; without it there is none */
+  input?: string
+  /** what to do when it fails, for the person who reads the error */
+  hint?: string
+  /** ends it early */
+  signal?: AbortSignal
+}
+
+/** How a program ended. */
+export interface Outcome {
+  code: number
+  stdout: string
+  stderr: string
+}
+
+type Output = InstanceType<typeof ProcessOutput>
+
+// A session of its own keeps the terminal's Ctrl-C from reaching it: this program decides who is told.
+const start = (command: string[], { cwd, env, input }: RunOptions, joined = false) => {
+  const shell = $({
+    detached: true,
+    nothrow: true,
+    quiet: true,
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(env === undefined ? {} : { env: { ...process.env, ...env } }),
+    ...(input === undefined ? { stdio: ['ignore', 'pipe', 'pipe'] as const } : { input }),
+  } as object)
+  return joined ? shell`${command} 2>&1` : shell`${command}`
+}
+
+const signalGroup = (pid: number | undefined, signal: NodeJS.Signals) => {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal)
+  } catch {
+    // it has ended already
+  }
+}
+
+const outcomeOf = (output: Output): Outcome => ({ code: output.exitCode ?? 1, stdout: output.stdout, stderr: output.stderr })
+
+/** Runs a command to its end, whatever its exit code; its output is given back. Throws only when a signal came. */
+export const attempt = async (command: string[], options: RunOptions = {}): Promise<Outcome> => {
+  checkInterruption()
+  const child = start(command, options)
+  const end = () => signalGroup(child.pid, 'SIGTERM')
+  const forget = onInterruption(end)
+  options.signal?.addEventListener('abort', end)
+  try {
+    const outcome = outcomeOf(await child)
+    checkInterruption()
+    return outcome
+  } finally {
+    forget()
+    options.signal?.removeEventListener('abort', end)
+  }
+}
+
+/** The Failure for a command that did not end with 0: its name, and the last lines that it wrote. */
+export const failureOf = (command: string[], outcome: Outcome, hint?: string) => {
+  const said = (outcome.stderr.trim() || outcome.stdout.trim()).split('\n').slice(-5).join('\n  ')
+  const name = command.filter(word => !word.startsWith('-')).slice(0, 3).join(' ')
+  const absent = outcome.code === 127 && said.includes('command not found')
+  if (absent) return new Failure(`${command[0]} is not installed here`, { hint, exitCode: EXIT.unreachable })
+  return new Failure(`${name} failed with ${outcome.code}:\n  ${said}`, { hint })
+}
+
+/** Runs a command and gives its stdout without the last newline. Throws a Failure when it does not end with 0. */
+export const capture = async (command: string[], options: RunOptions = {}) => {
+  const outcome = await attempt(command, options)
+  if (outcome.code !== 0) throw failureOf(command, outcome, options.hint)
+  return outcome.stdout.replace(/\n$/, '')
+}
+
+/** A running command whose lines are read one by one. */
+export interface Stream {
+  lines: AsyncGenerator<string>
+  /** Ends it; safe to call twice. */
+  stop: () => void
+}
+
+/** Starts a command that goes on until it is stopped (events, logs); stderr lines come too. */
+export const follow = (command: string[], options: RunOptions = {}): Stream => {
+  const child = start(command, options, true)
+  const stop = () => signalGroup(child.pid, 'SIGTERM')
+  const forget = onInterruption(stop)
+  const read = async function* () {
+    try {
+      for await (const line of child) yield line
+    } finally {
+      forget()
+      stop()
+    }
+  }
+  return { lines: read(), stop }
+}
+
+/** Runs a command and shows each line as it comes. Throws a Failure with the last lines when it does not end with 0. */
+export const show = async (command: string[], options: RunOptions = {}) => {
+  checkInterruption()
+  const child = start(command, options, true)
+  const forget = onInterruption(() => signalGroup(child.pid, 'SIGTERM'))
+  try {
+    for await (const line of child) say.detail(line)
+    const outcome = outcomeOf(await child)
+    checkInterruption()
+    if (outcome.code !== 0) throw failureOf(command, outcome, options.hint)
+  } finally {
+    forget()
+  }
+}
+
+/**
+ * Starts a command that prints a line when it is ready and then lives until its standard input is closed: when `release` is called, or when
+ * this process ends in any way. Without `release` it ended before it was ready.
+ */
+export const hold = async (command: string[]): Promise<Outcome & { release?: () => Promise<void> }> => {
+  checkInterruption()
+  const child = $({ detached: true, nothrow: true, quiet: true, stdio: ['pipe', 'pipe', 'pipe'] } as object)`${command}`
+  const forget = onInterruption(() => signalGroup(child.pid, 'SIGTERM'))
+  const ready = new Promise<boolean>(resolve => {
+    child.stdout.once('data', () => resolve(true))
+    child.then(() => resolve(false), () => resolve(false))
+  })
+  const isReady = await ready
+  forget()
+  checkInterruption()
+  if (!isReady) return outcomeOf(await child)
+  const release = async () => {
+    child.stdin.end()
+    await child
+  }
+  return { code: 0, stdout: '', stderr: '', release }
+}
+
+/** Hands the terminal to a command (a console, a log) and gives its exit code; Ctrl-C is its own. */
+export const interactive = async (command: string[]) => {
+  const child = $({ nothrow: true, quiet: true, stdio: 'inherit' } as object)`exec ${command}`
+  const forget = onInterruption(() => child.pid !== undefined && process.kill(child.pid, 'SIGTERM'))
+  const { code } = outcomeOf(await child)
+  forget()
+  checkInterruption()
+  return code
+}

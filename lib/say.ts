@@ -1,0 +1,38 @@
+// What people read goes to stderr; stdout carries the result alone.
+import { Chalk } from './packages.ts'
+
+const colour = process.stderr.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb'
+
+/** Colours for stderr: none without a terminal, and none when NO_COLOR is set (chalk alone ignores it on a terminal). */
+export const paint = new Chalk({ level: colour ? 1 : 0 })
+
+// The terminal can vanish under a running deploy (a lost ssh connection); that must not stop the deploy.
+process.stderr.on('error', () => {})
+process.stdout.on('error', () => {})
+
+const line = (text: string) => void process.stderr.write(`${text}\n`)
+
+export const say = {
+  line,
+  step: (text: string) => line(`${paint.cyan('→')} ${text}`),
+  done: (text: string) => line(`${paint.green('✓')} ${text}`),
+  bad: (text: string) => line(`${paint.red('✗')} ${text}`),
+  warn: (text: string) => line(`${paint.yellow('warning:')} ${text}`),
+  detail: (text: string) => line(paint.dim(`  ${text}`)),
+}
+
+/** The result of a command, on stdout. */
+export const print = (text: string) => void process.stdout.write(`${text}\n`)
+
+/** "0.4 s", "75 s" */
+export const seconds = (milliseconds: number) =>
+  `${(milliseconds / 1000).toFixed(milliseconds < 100_000 ? 1 : 0)} s`
+
+/** The age of something in the unit that people would use: "3 days", "5 minutes". */
+export const age = (since: Date, now = new Date()) => {
+  const minutes = Math.floor((now.getTime() - since.getTime()) / 60_000)
+  if (minutes < 1) return 'less than a minute'
+  const [count, unit] =
+    minutes < 60 ? [minutes, 'minute'] : minutes < 48 * 60 ? [Math.floor(minutes / 60), 'hour'] : [Math.floor(minutes / 1440), 'day']
+  return `${count} ${unit}${count === 1 ? '' : 's'}`
+}

@@ -1,0 +1,44 @@
+// Ctrl-C, SIGTERM and a lost terminal stop what can still be undone, and let finish what cannot.
+import { constants } from 'node:os'
+import { Failure } from './errors.ts'
+import { say } from './say.ts'
+
+const NAMES = { SIGINT: 'Ctrl-C', SIGTERM: 'SIGTERM', SIGHUP: 'a lost terminal (SIGHUP)' } as const
+
+const controller = new AbortController()
+let shields = 0
+
+/** Aborted by the first signal; its reason is the Failure to end with (130, 143, 129). */
+export const interruption = controller.signal
+
+/** Ends with that Failure when a signal has come and nothing shields this work. */
+export const checkInterruption = () => {
+  if (interruption.aborted && shields === 0) throw interruption.reason as Failure
+}
+
+/** Calls back once when a signal has come that nothing shields; gives a function that takes the call back. */
+export const onInterruption = (callback: () => void) => {
+  const listener = () => shields === 0 && callback()
+  interruption.addEventListener('abort', listener, { once: true })
+  return () => interruption.removeEventListener('abort', listener)
+}
+
+/** Runs work that must not be left half done: signals wait until it has ended. */
+export const shielded = async <T>(work: () => Promise<T>) => {
+  shields += 1
+  try {
+    return await work()
+  } finally {
+    shields -= 1
+  }
+}
+
+/** Called once by each command, before it changes anything. */
+export const listenForSignals = () => {
+  for (const [signal, name] of Object.entries(NAMES) as [keyof typeof NAMES, string][]) {
+    process.on(signal, () => {
+      if (interruption.aborted || shields > 0) say.line(`${name}: please wait, this step is being finished`)
+      controller.abort(new Failure(`stopped by ${name}`, { exitCode: 128 + constants.signals[signal] }))
+    })
+  }
+}

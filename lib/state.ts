@@ -1,0 +1,96 @@
+// The state of the stack, as status.ts shows it.
+import { readHistory, type Entry } from './history.ts'
+import { listInstances, type Instance } from './instances.ts'
+import { readJournal, type Journal } from './journal.ts'
+import { readPins } from './pins.ts'
+import { describe } from './plan.ts'
+import { releaseText } from './report.ts'
+import { age, paint } from './say.ts'
+import type { App, Stack } from './stack.ts'
+
+export interface ServiceState {
+  service: string
+  /** what is wrong with it, in words; empty when nothing is */
+  trouble: string
+  instances: { name: string; health: string; since: string; image: string; standIn: boolean }[]
+  release?: { image: string; revision: string | null; date: string | null; subject: string | null; text: string }
+}
+
+export interface StackState {
+  project: string
+  healthy: boolean
+  services: ServiceState[]
+  /** a deploy that is running, or was killed */
+  rollout: Journal | null
+  deploys: Entry[]
+}
+
+const healthOf = ({ running, health }: Instance) => (running ? (health ?? 'running') : 'stopped')
+
+const troubleOf = (instances: Instance[], replicas: number) => {
+  const running = instances.filter(({ running }) => running)
+  if (running.length === 0) return 'is not running'
+  const ill = running.filter(({ health }) => health !== undefined && health !== 'healthy')
+  if (ill.length > 0) return `is ${ill.map(healthOf).join(', ')}`
+  return running.length < replicas ? `has ${running.length} of ${replicas} instances` : ''
+}
+
+const stateOf = async (service: string, app: App | undefined, instances: Instance[]): Promise<ServiceState> => {
+  const state: ServiceState = {
+    service,
+    trouble: troubleOf(instances, app?.replicas ?? 1),
+    instances: instances.map(it => ({ name: it.name, health: healthOf(it), since: it.started, image: it.image, standIn: it.standIn })),
+  }
+  const live = instances.find(({ rollout }) => rollout === readPins()[service]?.rollout)
+  if (!app || !live) return state
+  const commit = await describe(app.folder, live.revision)
+  const text = await releaseText(app, live.revision)
+  return {
+    ...state,
+    release: { image: live.image, revision: live.revision ?? null, date: commit?.date || null, subject: commit?.subject || null, text },
+  }
+}
+
+/** Asks the engine about every service of the stack. */
+export const readState = async (stack: Stack, deploys: number): Promise<StackState> => {
+  const all = (await listInstances(stack.project)).filter(({ oneOff }) => !oneOff)
+  const find = (service: string) => stack.apps.find(app => app.service === service)
+  const services = await Promise.all(stack.services.map(name => stateOf(name, find(name), all.filter(({ service }) => service === name))))
+  return {
+    project: stack.project,
+    healthy: services.every(({ trouble }) => trouble === ''),
+    services,
+    rollout: readJournal() ?? null,
+    deploys: readHistory().slice(-deploys),
+  }
+}
+
+const isAlive = (pid: number) => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+/** The same in words. */
+export const stateText = ({ project, services, rollout, deploys }: StackState) => {
+  const width = Math.max(...services.map(({ service }) => service.length))
+  const lines = services.flatMap(({ service, trouble, instances, release }) => {
+    const mark = trouble ? paint.red('✗') : paint.green('✓')
+    const facts = [
+      trouble || 'healthy',
+      instances.length > 1 ? `${instances.length} instances` : '',
+      instances[0] && !trouble ? `up ${age(new Date(instances[0].since))}` : '',
+      release?.text ?? '',
+      instances.some(({ standIn }) => standIn) ? paint.yellow('stand-in image, not for a real site') : '',
+    ]
+    return `${mark} ${service.padEnd(width)}  ${facts.filter(Boolean).join(' · ')}`
+  })
+  const running = rollout && isAlive(rollout.pid) ? 'running' : 'interrupted; the next deploy puts it in order'
+  const now = rollout ? ['', `deploy of ${rollout.repository} by ${rollout.who} since ${rollout.since}, phase ${rollout.phase}: ${running}`] : []
+  const past = deploys.map(({ time, who, repository, to, result, phase, error }) =>
+    `  ${time.slice(0, 16).replace('T', ' ')}  ${repository}  ${to?.split(':').at(-1) ?? ''}  ${result}${phase ? ` in ${phase}: ${error}` : ''}  (${who})`,
+  )
+  return [`stack ${project}`, ...lines, ...now, ...(past.length > 0 ? ['', 'last deploys (UTC)', ...past] : [])].join('\n')
+}

@@ -1,0 +1,46 @@
+import { loadSettings } from '../lib/config.ts'
+import { deployApp } from '../lib/deploy.ts'
+import { Failure, messageOf } from '../lib/errors.ts'
+import { main, report } from '../lib/main.ts'
+import { conclude } from '../lib/report.ts'
+import { print, say } from '../lib/say.ts'
+import { interruption } from '../lib/signals.ts'
+import { checkEngine, loadStack } from '../lib/stack.ts'
+
+const command = {
+  usage: 'deploy_all.ts [options]',
+  summary: 'Deploys each app in turn, those whose default branch has changed. Goes on after a failure; ends with 1 when any failed.',
+  words: [0, 0] as [number, number],
+  options: {
+    wait: { help: 'queue when another deploy is running, instead of ending with 75' },
+    json: { help: 'print the results as one JSON document on stdout' },
+  },
+  examples: [['tsx scripts/deploy_all.ts', 'deploy what has changed']] as [string, string][],
+}
+
+await main(command, async options => {
+  loadSettings()
+  await checkEngine()
+  const stack = await loadStack()
+
+  const results: unknown[] = []
+  const failures: unknown[] = []
+  for (const app of stack.apps) {
+    try {
+      const request = { branch: undefined, to: undefined, rollback: false, dryRun: false }
+      const result = await deployApp(stack, app, request, { ifChange: true, wait: options.wait, keep: 5, timeout: 300 })
+      conclude(result)
+      results.push(result)
+    } catch (error) {
+      if (interruption.aborted) throw error
+      report(error)
+      failures.push(error)
+      results.push({ repository: app.repository, service: app.service, result: 'failed', error: messageOf(error) })
+    }
+  }
+
+  if (options.json) print(JSON.stringify(results))
+  if (failures.length === 0) return say.done('all apps are at the head of their default branch')
+  const codes = new Set(failures.map(error => (error instanceof Failure ? error.exitCode : 1)))
+  return codes.size === 1 ? [...codes][0] : 1
+})

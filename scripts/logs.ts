@@ -1,0 +1,32 @@
+import { COMPOSE_FILE, compose } from '../lib/compose.ts'
+import { loadSettings } from '../lib/config.ts'
+import { usage } from '../lib/errors.ts'
+import { main } from '../lib/main.ts'
+import { pinFiles } from '../lib/pins.ts'
+import { interactive } from '../lib/run.ts'
+import { checkEngine, loadStack } from '../lib/stack.ts'
+
+const command = {
+  usage: 'logs.ts [options] [service]',
+  summary: 'Shows the last 100 lines of the log of a service, or of all, and goes on as new ones come. Ctrl-C ends it.',
+  words: [0, 1] as [number, number],
+  options: {
+    tail: { value: 'lines', help: 'how many lines to begin with (default 100)', form: /^\d{1,6}$/ },
+    'no-follow': { help: 'end after these lines' },
+  },
+  examples: [
+    ['tsx scripts/logs.ts phoenix', 'follow one service'],
+    ['tsx scripts/logs.ts --no-follow', 'the last lines of all'],
+  ] as [string, string][],
+}
+
+await main(command, async (options, [service]) => {
+  loadSettings()
+  await checkEngine()
+  const { services } = await loadStack()
+  if (service !== undefined && !services.includes(service))
+    throw usage(`there is no service ${JSON.stringify(service)}`, `one of: ${services.join(', ')}`)
+
+  const flags = ['--tail', options.tail ?? '100', ...(options['no-follow'] ? [] : ['--follow'])]
+  return interactive(compose([COMPOSE_FILE, ...pinFiles()], 'logs', ...flags, ...(service === undefined ? [] : [service])))
+})

@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { linesOf, readSettings, root } from '../../lib/config.ts'
+import { Failure } from '../../lib/errors.ts'
+
+const example = readFileSync(join(root, '.env.example'), 'utf8')
+const withLine = (name: string, line: string) => example.replace(new RegExp(`^${name}=.*$`, 'm'), line)
+const refusal = (text: string) => {
+  try {
+    readSettings(text, example)
+  } catch (error) {
+    assert.ok(error instanceof Failure)
+    assert.equal(error.exitCode, 78)
+    return error.message
+  }
+  return assert.fail('it was accepted')
+}
+
+test('the example is accepted as it is', () => {
+  assert.equal(readSettings(example, example).POSTGRES_DB, 'avril')
+})
+
+test('a missing setting is named, with its line in the example', () => {
+  assert.match(refusal(withLine('WHOST', '')), /^\.env has no WHOST$/)
+})
+
+for (const [name, line, message] of [
+  ['NGINX_PORT', 'NGINX_PORT=http', /line \d+: NGINX_PORT is not a whole number from 0 to 65535/],
+  ['NGINX_PORT', 'NGINX_PORT=70000', /NGINX_PORT is not/],
+  ['PHOENIX_REPLICAS', 'PHOENIX_REPLICAS=0', /PHOENIX_REPLICAS is not a whole number from 1 to 16/],
+  ['POSTGRES_DB', "POSTGRES_DB='a; drop'", /POSTGRES_DB is not a name/],
+  ['WHOST', 'WHOST=', /WHOST is not a host name/],
+  ['WHOST', 'WHOST=avril.example', /POSTGRES_PASSWORD is still the example's/],
+  ['POSTGRES_PASSWORD', 'POSTGRES_PASSWORD=pa$word', /line \d+ \(POSTGRES_PASSWORD\) is not a setting/],
+  ['POSTGRES_PASSWORD', 'POSTGRES_PASSWORD=pass#word', /POSTGRES_PASSWORD/],
+  ['POSTGRES_PASSWORD', 'POSTGRES_PASSWORD=`id`', /POSTGRES_PASSWORD/],
+  ['POSTGRES_PASSWORD', 'POSTGRES_PASSWORD="x"', /POSTGRES_PASSWORD/],
+  ['POSTGRES_PASSWORD', 'POSTGRES_PASSWORD = x', /POSTGRES_PASSWORD/],
+  ['POSTGRES_PASSWORD', 'export POSTGRES_PASSWORD=x', /line \d+/],
+  ['BUCKET_NAME', 'BUCKET_NAME=avril\nBUCKET_NAME=other', /sets BUCKET_NAME again/],
+] as const) {
+  test(`refuses ${JSON.stringify(line)}, with the line`, () => {
+    const text = withLine(name, line)
+    assert.match(refusal(text), message)
+    assert.ok(!refusal(text).includes('pa$word'), 'a secret must not be shown')
+  })
+}
+
+test('single quotes keep what is special, as Compose reads it too', () => {
+  assert.equal(readSettings(withLine('POSTGRES_PASSWORD', "POSTGRES_PASSWORD='p a$s#\"w`'"), example).POSTGRES_PASSWORD, 'p a$s#"w`')
+})
+
+test('lines are counted from 1, comments and empty lines included', () => {
+  assert.deepEqual([...linesOf('# a\n\nB=1\r\nC=\n', 'f')], [['B', 3], ['C', 4]])
+})

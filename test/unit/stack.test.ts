@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Failure } from '../../lib/errors.ts'
+import { appFor, stackOf } from '../../lib/stack.ts'
+
+const phoenix = {
+  labels: { 'avril.repository': 'avril', 'avril.port': '4000', 'avril.path': '/', 'avril.migrate': 'mix ecto.migrate' },
+  build: { context: '/repos/avril' },
+  healthcheck: { test: ['CMD', 'true'] },
+  networks: { default: null },
+}
+const stackWith = (change: object) => stackOf({ name: 'avril', services: { phoenix: { ...phoenix, ...change }, nginx: { labels: { 'avril.refusal': 'it is the proxy. Instead: reload' } } } })
+
+test('an app is what its labels say', () => {
+  const [app] = stackWith({}).apps
+  assert.deepEqual([app?.repository, app?.port, app?.migrate, app?.replicas], ['avril', '4000', ['mix', 'ecto.migrate'], 1])
+})
+
+for (const [what, change, message] of [
+  ['a container_name', { container_name: 'x' }, /container_name/],
+  ['a published port', { ports: [{ target: 1 }] }, /publishes a port/],
+  ['no health check', { healthcheck: undefined }, /has no health check/],
+  ['a disabled health check', { healthcheck: { test: ['NONE'], disable: true } }, /has no health check/],
+  ['no build section', { build: undefined }, /no build section/],
+  ['a repository that is a path', { labels: { ...phoenix.labels, 'avril.repository': '../x' } }, /avril\.repository/],
+  ['no port', { labels: { ...phoenix.labels, 'avril.port': '' } }, /avril\.port/],
+] as const) {
+  test(`an app with ${what} is refused`, () => assert.throws(() => stackWith(change), (error: unknown) => error instanceof Failure && error.exitCode === 78 && message.test(error.message)))
+}
+
+for (const [word, message] of [
+  ['nginx', /cannot be rolled: it is the proxy/],
+  ['phoenix', /phoenix is a service; name its repository: avril/],
+  ['avirl', /there is no repository "avirl"/],
+  ['', /there is no repository/],
+  ['../avril', /there is no repository/],
+] as const) {
+  test(`${JSON.stringify(word)} is refused with 64, the reason and the list`, () => {
+    assert.throws(() => appFor(stackWith({}), word), (error: unknown) => error instanceof Failure && error.exitCode === 64 && message.test(error.message) && /avril \(phoenix\)/.test(error.hint ?? ''))
+  })
+}
