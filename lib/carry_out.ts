@@ -40,8 +40,8 @@ export const carryOut = async (rollout: Rollout, plan: Plan, keep: number) => {
     const target = coming(app, pin, false)
     if (app.migrate.length > 0 && !plan.rollback) {
       progress.phase('migrate', app.migrate.join(' '))
-      const hint = 'the site goes on with the release it has; the migration may have done part of its work'
-      await show(composeRunOnce([COMPOSE_FILE, ...target.files], app.service, app.migrate), { hint })
+      const hint = 'the migration may have done a part of its work; correct it and push, then run this again'
+      await show(composeRunOnce([COMPOSE_FILE, ...target.files], app.service, app.migrate), { what: 'the migration', hint })
     }
     await converge(rollout, target)
     progress.phase('tidy')
@@ -66,7 +66,8 @@ const goBack = async (rollout: Rollout, error: unknown) => {
   let outcome = 'the site is as it was'
   try {
     if (next) await takeBack(rollout, false)
-    record({ ...progress.journal, phase }, 'failed', messageOf(error).split('\n')[0])
+    progress.end(true)
+    record({ ...progress.journal, phase }, 'failed', messageOf(error))
     removeJournal()
   } catch (problem) {
     outcome = `going back failed too (${messageOf(problem)}); run it again to put the rest in order`
@@ -75,7 +76,7 @@ const goBack = async (rollout: Rollout, error: unknown) => {
   throw new Failure(`${app.repository} was not deployed, phase ${phase}: ${error.message}`, {
     exitCode: error.exitCode,
     cause: error,
-    hint: `${outcome}. ${error.hint ?? 'Correct the cause, then run it again'}`,
+    hint: `${outcome}; ${error.hint ?? 'correct the cause, then run this again'}`,
   })
 }
 
@@ -93,7 +94,10 @@ export const takeBack = async (rollout: Rollout, reload: boolean) => {
   const target = present(app, reload)
   const begun = async () => (await listInstances(stack.project, app.service)).filter(it => it.oneOff || it.rollout !== target.pin?.rollout)
   const before = target.pin ? liveMap(app, [target.pin.rollout]) : undefined
-  if (readLive(app.service) !== before || reload) await converge(rollout, target)
+  if (readLive(app.service) !== before || reload) {
+    say.step(`sending requests back to ${target.pin?.rollout ?? `the former instances of ${app.service}`}`)
+    await converge(rollout, target)
+  }
   const rest = await begun()
   if (rest.length > 0) await capture(remove(rest.map(({ id }) => id)))
   rmSync(NEXT_PINS_FILE(), { force: true })

@@ -39,6 +39,9 @@ export const events = (wanted: string[], sinceSeconds: number) =>
 
 export const logs = (id: string, ...words: string[]) => docker('logs', ...words, id)
 
+/** What the last health checks of a container printed. */
+export const healthLog = (id: string) => docker('inspect', '--format', '{{with .State.Health}}{{range .Log}}{{println .Output}}{{end}}{{end}}', id)
+
 export const exec = (id: string, ...command: string[]) => docker('exec', id, ...command)
 
 export const stop = (id: string) => docker('stop', id)

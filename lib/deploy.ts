@@ -24,7 +24,11 @@ export interface DeployOptions {
   keep: number
   /** seconds that a new instance has to get healthy */
   timeout: number
+  /** seconds that it must have run before the old one is stopped */
+  probation: number
 }
+
+export const DEFAULTS = { keep: 5, timeout: 300, probation: 7 }
 
 export interface Result {
   repository: string
@@ -48,6 +52,7 @@ export const deployApp = async (stack: Stack, app: App, request: Request, option
       nginx,
       progress: startProgress(journal),
       timeout: options.timeout,
+      probation: options.probation,
     })
     await settleFormer(stack, rolloutOf, options.keep)
     await checkNginx(nginx)
@@ -109,7 +114,7 @@ const planOrRecord = async (stack: Stack, app: App, request: Request, progress: 
     return await makePlan(stack, app, request)
   } catch (error) {
     progress.end(false)
-    record(progress.journal, 'failed', messageOf(error).split('\n')[0])
+    record(progress.journal, 'failed', messageOf(error))
     removeJournal()
     throw error
   }

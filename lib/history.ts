@@ -23,9 +23,11 @@ export const who = () => {
 
 const file = () => stateFile('history.jsonl')
 
+const firstLines = (text: string) => text.split('\n').slice(0, 2).map(line => line.trim()).join(': ').slice(0, 300)
+
 /** Appends a line. A full disk must not undo a deploy, so that is a warning. */
 export const record = ({ next: _, pid: _pid, phase, since: _since, ...journal }: Journal, result: Entry['result'], error?: string) => {
-  const entry: Entry = { time: new Date().toISOString(), ...journal, result, ...(result === 'deployed' ? {} : { phase, error: error ?? '' }) }
+  const entry: Entry = { time: new Date().toISOString(), ...journal, result, ...(result === 'deployed' ? {} : { phase, error: firstLines(error ?? '') }) }
   try {
     appendFileSync(file(), `${JSON.stringify(entry)}\n`, { mode: 0o600 })
   } catch (problem) {

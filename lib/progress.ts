@@ -15,13 +15,13 @@ export interface Progress {
 
 export const startProgress = (first: Journal): Progress => {
   const journal = { ...first }
-  let current: { name: string; what: string; since: number } | undefined
+  let current: { name: string; since: number } | undefined
 
   const end = (good: boolean) => {
     if (!current) return
     const spent = performance.now() - current.since
     journal.phases[current.name] = Number(((journal.phases[current.name] ?? 0) + spent / 1000).toFixed(3))
-    const text = `${current.name.padEnd(8)} ${seconds(spent).padStart(7)}  ${current.what}`
+    const text = `${current.name} ${good ? 'took' : 'failed after'} ${seconds(spent)}`
     if (good) say.done(text)
     else say.bad(text)
     current = undefined
@@ -29,7 +29,8 @@ export const startProgress = (first: Journal): Progress => {
   const phase = (name: string, what = '') => {
     end(true)
     journal.phase = name
-    current = { name, what, since: performance.now() }
+    current = { name, since: performance.now() }
+    say.step(what ? `${name}: ${what}` : name)
     try {
       writeJournal(journal)
     } catch (error) {

@@ -30,7 +30,7 @@ export const buildRelease = async (app: App, image: string, commit: Commit) => {
   try {
     await exportCommit(app.folder, commit.sha, context)
     writeFileSync(plan, JSON.stringify({ services: { [app.service]: { image, build: { ...app.build, context, labels: labelsOf(app, commit) } } } }))
-    await show(compose([plan], '--progress', 'plain', 'build', app.service), { hint: `fix the build and push, then run it again; to see it alone: docker compose build` })
+    await show(compose([plan], '--progress', 'plain', 'build', app.service), { what: 'the build', hint: 'correct it and push, then run this again' })
   } finally {
     clear(context, plan)
   }

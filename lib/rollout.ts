@@ -1,6 +1,6 @@
 // The heart: instances of one release take the place of those of another, and nginx always has a healthy one to send requests to.
 import { setTimeout as pause } from 'node:timers/promises'
-import { COMPOSE_FILE, composeAdd, logs, remove, stop } from './compose.ts'
+import { COMPOSE_FILE, composeAdd, healthLog, logs, remove, stop } from './compose.ts'
 import { Failure, messageOf } from './errors.ts'
 import { isHealthy, listInstances, type Instance } from './instances.ts'
 import { awaitDrained, liveMap, proveSwitch, readLive, switchLive } from './nginx.ts'
@@ -12,9 +12,6 @@ import { shielded } from './signals.ts'
 import type { App, Stack } from './stack.ts'
 import { watchService, type Watch } from './watch.ts'
 
-// An instance that gets healthy and then dies must not find the old one gone: that is kept until the new one has run so long.
-const PROBATION = 7000
-
 export interface Rollout {
   stack: Stack
   app: App
@@ -22,6 +19,8 @@ export interface Rollout {
   progress: Progress
   /** seconds that a new instance has to get healthy */
   timeout: number
+  /** seconds that a new instance must have run before the old one is stopped: one that gets healthy and then dies finds a way back */
+  probation: number
 }
 
 /** What shall be live: a release and the Compose files that its instances are started with; without a pin what docker-compose.yml names. */
@@ -75,20 +74,20 @@ export const converge = async (rollout: Rollout, target: Target) => {
 
 const startOne = async (rollout: Rollout, { files }: Target, own: Instance[], watch: Watch) => {
   const { app, progress, timeout } = rollout
-  progress.phase('start', app.service)
+  progress.phase('start', `one more instance of ${app.service}`)
   const dead = own.filter(({ running }) => !running)
   if (dead.length > 0) await capture(remove(dead.map(({ id }) => id)))
   const known = new Set(own.map(({ id }) => id))
   await capture(composeAdd([COMPOSE_FILE, ...files], app.service, own.length - dead.length + 1))
   const instance = (await listOwn(rollout)).find(({ id }) => !known.has(id))
   if (!instance) throw new Failure(`Compose started no new instance of ${app.service}`)
-  progress.phase('healthy', instance.name)
+  progress.phase('healthy', `waiting for the health check of ${instance.name}`)
   const log = follow(logs(instance.id, '--follow'))
   void showLog(log.lines)
   try {
     await watch.untilHealthy(instance.id, instance.name, timeout)
   } catch (error) {
-    throw new Failure(`${messageOf(error)}${await lastWords(instance)}`, { cause: error, hint: 'the lines above are from the new instance; correct it and push' })
+    throw await withLastWords(instance, error)
   } finally {
     log.stop()
   }
@@ -99,13 +98,14 @@ const showLog = async (lines: AsyncGenerator<string>) => {
   for await (const line of lines) say.detail(line)
 }
 
-/** The end of an instance's log, and what its health check said last. */
-export const lastWords = async ({ id }: Instance) => {
+/** The Failure with the end of the instance's log added, and what its health check said last. */
+const withLastWords = async ({ id }: Instance, error: unknown) => {
   const log = await attempt(logs(id, '--tail', '15'))
-  const probe = await attempt(['docker', 'inspect', '--format', '{{with .State.Health}}{{range .Log}}{{println .Output}}{{end}}{{end}}', id])
-  const said = (log.stdout + log.stderr).trim()
+  const probe = await attempt(healthLog(id))
+  const said = (log.stdout + log.stderr).trim() || '(it wrote nothing)'
   const checked = probe.stdout.trim().split('\n').findLast(Boolean)
-  return `\n  the last lines of its log:\n    ${said.replaceAll('\n', '\n    ') || '(it wrote nothing)'}${checked ? `\n  its health check said: ${checked}` : ''}`
+  const parts = [messageOf(error), '  the last lines of its log:', ...said.split('\n').map(line => `    ${line}`), checked && `  its health check said: ${checked}`]
+  return new Failure(parts.filter(Boolean).join('\n'), { cause: error, hint: 'correct it and push, then run this again' })
 }
 
 interface HandOver {
@@ -116,23 +116,26 @@ interface HandOver {
 }
 
 const handOver = async (rollout: Rollout, target: Target, { fresh, staying, leaving, complete }: HandOver, watch: Watch) => {
-  const { app, nginx, progress } = rollout
+  const { app, nginx, progress, probation } = rollout
   const names = [...fresh, ...staying].map(({ name }) => name)
   const text = liveMap(app, complete && target.pin ? [target.pin.rollout] : names)
   const alarm = new AbortController()
   const guarded = async () => {
-    progress.phase('switch', `${app.service} → ${complete && target.pin ? target.pin.rollout : names.join(', ')}`)
+    progress.phase('switch', `nginx sends requests to ${names.join(', ')}`)
     if (readLive(app.service) === text && !target.reload) return
     await switchLive(nginx, app.service, text)
     await proveSwitch(nginx, app, fresh.map(({ address }) => address), leaving.map(({ address }) => address))
-    progress.phase('drain', leaving.map(({ name }) => name).join(', '))
+    if (leaving.length === 0) return
+    progress.phase('drain', `waiting until nobody is served by ${leaving.map(({ name }) => name).join(', ')}`)
     const uptime = Date.now() - Math.max(...fresh.map(({ started }) => Date.parse(started)))
-    const probation = leaving.length > 0 ? Math.max(0, PROBATION - uptime) : 0
     const { signal } = alarm
-    await Promise.all([awaitDrained(nginx, signal), pause(probation, undefined, { signal })])
+    await Promise.all([awaitDrained(nginx, signal), pause(Math.max(0, probation * 1000 - uptime), undefined, { signal })])
   }
   try {
     await watch.guard(fresh, guarded())
+  } catch (error) {
+    const newest = fresh.at(-1)
+    throw newest ? await withLastWords(newest, error) : error
   } finally {
     alarm.abort()
   }

@@ -9,7 +9,9 @@ export interface RunOptions {
   env?: Record<string, string>
   /** text for its standard input; without it there is none */
   input?: string
-  /** what to do when it fails, for the person who reads the error */
+  /** what it is, for the person who reads the error: "the build"; otherwise the command's own words */
+  what?: string
+  /** what to do when it fails, for the same person */
   hint?: string
   /** ends it early */
   signal?: AbortSignal
@@ -64,19 +66,19 @@ export const attempt = async (command: string[], options: RunOptions = {}): Prom
   }
 }
 
-/** The Failure for a command that did not end with 0: its name, and the last lines that it wrote. */
-export const failureOf = (command: string[], outcome: Outcome, hint?: string) => {
-  const said = (outcome.stderr.trim() || outcome.stdout.trim()).split('\n').slice(-5).join('\n  ')
-  const name = command.filter(word => !word.startsWith('-')).slice(0, 3).join(' ')
-  const absent = outcome.code === 127 && said.includes('command not found')
-  if (absent) return new Failure(`${command[0]} is not installed here`, { hint, exitCode: EXIT.unreachable })
-  return new Failure(`${name} failed with ${outcome.code}:\n  ${said}`, { hint })
+/** The Failure for a command that did not end with 0: what failed, and the last lines that it wrote. */
+export const failureOf = (command: string[], outcome: Outcome, { what, hint }: RunOptions = {}) => {
+  if (outcome.code === 127 && outcome.stderr.includes('command not found'))
+    return new Failure(`${command[0]} is not installed here`, { hint, exitCode: EXIT.unreachable })
+  const said = (outcome.stderr.trim() || outcome.stdout.trim()).split('\n').filter(line => line.trim() !== '')
+  const name = what ?? command.filter(word => !word.startsWith('-')).slice(0, 3).join(' ')
+  return new Failure([`${name} failed (exit code ${outcome.code})`, ...said.slice(-8)].join('\n  '), { hint })
 }
 
 /** Runs a command and gives its stdout without the last newline. Throws a Failure when it does not end with 0. */
 export const capture = async (command: string[], options: RunOptions = {}) => {
   const outcome = await attempt(command, options)
-  if (outcome.code !== 0) throw failureOf(command, outcome, options.hint)
+  if (outcome.code !== 0) throw failureOf(command, outcome, options)
   return outcome.stdout.replace(/\n$/, '')
 }
 
@@ -109,10 +111,10 @@ export const show = async (command: string[], options: RunOptions = {}) => {
   const child = start(command, options, true)
   const forget = onInterruption(() => signalGroup(child.pid, 'SIGTERM'))
   try {
-    for await (const line of child) say.detail(line)
+    for await (const line of child) if (line.trim() !== '') say.detail(line)
     const outcome = outcomeOf(await child)
     checkInterruption()
-    if (outcome.code !== 0) throw failureOf(command, outcome, options.hint)
+    if (outcome.code !== 0) throw failureOf(command, outcome, options)
   } finally {
     forget()
   }

@@ -1,5 +1,5 @@
 import { loadSettings } from '../lib/config.ts'
-import { deployApp } from '../lib/deploy.ts'
+import { DEFAULTS, deployApp } from '../lib/deploy.ts'
 import { Failure, messageOf } from '../lib/errors.ts'
 import { main, report } from '../lib/main.ts'
 import { conclude } from '../lib/report.ts'
@@ -28,7 +28,7 @@ await main(command, async options => {
   for (const app of stack.apps) {
     try {
       const request = { branch: undefined, to: undefined, rollback: false, dryRun: false }
-      const result = await deployApp(stack, app, request, { ifChange: true, wait: options.wait, keep: 5, timeout: 300 })
+      const result = await deployApp(stack, app, request, { ...DEFAULTS, ifChange: true, wait: options.wait })
       conclude(result)
       results.push(result)
     } catch (error) {

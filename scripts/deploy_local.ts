@@ -1,5 +1,5 @@
 import { loadSettings } from '../lib/config.ts'
-import { deployApp } from '../lib/deploy.ts'
+import { DEFAULTS, deployApp } from '../lib/deploy.ts'
 import { usage } from '../lib/errors.ts'
 import { main } from '../lib/main.ts'
 import { makePlan } from '../lib/plan.ts'
@@ -19,6 +19,7 @@ const command = {
     rollback: { help: 'go back to the release before the live one; builds nothing, migrates nothing' },
     keep: { value: 'number', help: 'how many releases to keep on this machine (default 5)', form: /^[1-9]\d{0,2}$/ },
     timeout: { value: 'seconds', help: 'how long a new instance may take to get healthy (default 300)', form: /^[1-9]\d{0,4}$/ },
+    probation: { value: 'seconds', help: 'how long it must have run before the old one is stopped (default 7)', form: /^\d{1,4}$/ },
     wait: { help: 'queue when another deploy is running, instead of ending with 75' },
     'dry-run': { help: 'print what would be done; changes nothing' },
     json: { help: 'print the result as one JSON document on stdout' },
@@ -48,8 +49,9 @@ await main(command, async (options, [repository = '', branch]) => {
   const result = await deployApp(stack, app, request, {
     ifChange: options['if-change'],
     wait: options.wait,
-    keep: Number(options.keep ?? 5),
-    timeout: Number(options.timeout ?? 300),
+    keep: Number(options.keep ?? DEFAULTS.keep),
+    timeout: Number(options.timeout ?? DEFAULTS.timeout),
+    probation: Number(options.probation ?? DEFAULTS.probation),
   })
 
   conclude(result)
