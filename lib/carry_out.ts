@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs'
 import { COMPOSE_FILE, composeRunOnce, remove } from './compose.ts'
 import { Failure, messageOf } from './errors.ts'
 import { replaceFile } from './files.ts'
-import { readHistory, record, trail } from './history.ts'
+import { entryOf, readHistory, record, trail } from './history.ts'
 import { listInstances } from './instances.ts'
 import { removeJournal } from './journal.ts'
 import { liveMap, readLive } from './nginx.ts'
@@ -14,7 +14,7 @@ import { capture, show } from './run.ts'
 import { converge, type Rollout, type Target } from './rollout.ts'
 import { say } from './say.ts'
 import { shielded } from './signals.ts'
-import type { App, Stack } from './stack.ts'
+import type { App } from './stack.ts'
 
 /** The release that is coming: its instances are started with a pin file of their own. */
 export const coming = (app: App, pin: Pin, reload: boolean): Target => {
@@ -31,7 +31,7 @@ const present = (app: App, reload: boolean): Target => ({ pin: readPins()[app.se
  * failure goes back. Throws a Failure that says which phase failed and why.
  */
 export const carryOut = async (rollout: Rollout, plan: Plan, keep: number) => {
-  const { app, stack, progress } = rollout
+  const { app, progress } = rollout
   try {
     progress.phase('build', plan.image)
     if (plan.commit && !(await imageExists(plan.image))) await buildRelease(app, plan.image, plan.commit)
@@ -45,7 +45,7 @@ export const carryOut = async (rollout: Rollout, plan: Plan, keep: number) => {
     }
     await converge(rollout, target)
     progress.phase('tidy')
-    await shielded(() => tidy(stack, app, pin.image, keep))
+    await shielded(() => tidy(rollout, keep))
     progress.end(true)
     record(progress.journal, 'deployed')
     removeJournal()
@@ -103,9 +103,11 @@ export const takeBack = async (rollout: Rollout, reload: boolean) => {
   rmSync(NEXT_PINS_FILE(), { force: true })
 }
 
-export const tidy = async (stack: Stack, app: App, image: string, keep: number) => {
+/** Removes what is not needed any more: never a release that runs, nor the one that the next rollback goes to. */
+export const tidy = async ({ stack, app, progress }: Rollout, keep: number) => {
   rmSync(NEXT_PINS_FILE(), { force: true })
   const used = (await listInstances(stack.project)).map(({ image }) => image)
-  const removed = await pruneReleases(stack, app, [...trail(readHistory(), app.service), image], used, keep)
+  const wasLive = trail([...readHistory(), entryOf(progress.journal, 'deployed')], app.service)
+  const removed = await pruneReleases(stack, app, wasLive, used, keep)
   if (removed.length > 0) say.detail(`removed ${removed.join(', ')}`)
 }

@@ -27,7 +27,7 @@ const FORMS: Record<string, { fits: (value: string) => boolean; form: string }> 
   NGINX_PORT: PORT,
   NGINX_TLS_PORT: PORT,
   POST_RATE: INTEGER(1, 10_000),
-  DRAIN_SECONDS: INTEGER(1, 3600),
+  DRAIN_SECONDS: INTEGER(10, 3600),
   POSTGRES_DB: NAME,
   POSTGRES_USER: NAME,
   BUCKET_NAME: LIKE(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'a bucket name (3 to 63 small letters, digits, . and -)'),

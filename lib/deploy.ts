@@ -24,7 +24,7 @@ export interface DeployOptions {
   keep: number
   /** seconds that a new instance has to get healthy */
   timeout: number
-  /** seconds that it must have run before the old one is stopped */
+  /** seconds that it must have run before it gets requests */
   probation: number
 }
 

@@ -22,7 +22,7 @@ export class Failure extends Error {
 }
 
 /** A Failure when the command line makes no sense. */
-export const usage = (message: string, hint?: string) => new Failure(message, { hint, exitCode: EXIT.usage })
+export const usage = (message: string, hint = 'see --help') => new Failure(message, { hint, exitCode: EXIT.usage })
 
 /** A Failure when a setting or a file of the stack makes no sense. */
 export const badConfig = (message: string, hint?: string) => new Failure(message, { hint, exitCode: EXIT.config })

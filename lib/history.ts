@@ -25,11 +25,18 @@ const file = () => stateFile('history.jsonl')
 
 const firstLines = (text: string) => text.split('\n').slice(0, 2).map(line => line.trim()).join(': ').slice(0, 300)
 
+/** The line that a deploy leaves. */
+export const entryOf = ({ next: _, pid: _pid, phase, since: _since, ...journal }: Journal, result: Entry['result'], error = ''): Entry => ({
+  time: new Date().toISOString(),
+  ...journal,
+  result,
+  ...(result === 'deployed' ? {} : { phase, error: firstLines(error) }),
+})
+
 /** Appends a line. A full disk must not undo a deploy, so that is a warning. */
-export const record = ({ next: _, pid: _pid, phase, since: _since, ...journal }: Journal, result: Entry['result'], error?: string) => {
-  const entry: Entry = { time: new Date().toISOString(), ...journal, result, ...(result === 'deployed' ? {} : { phase, error: firstLines(error ?? '') }) }
+export const record = (journal: Journal, result: Entry['result'], error?: string) => {
   try {
-    appendFileSync(file(), `${JSON.stringify(entry)}\n`, { mode: 0o600 })
+    appendFileSync(file(), `${JSON.stringify(entryOf(journal, result, error))}\n`, { mode: 0o600 })
   } catch (problem) {
     say.warn(`this deploy could not be noted in ${file()}: ${messageOf(problem)}`)
   }

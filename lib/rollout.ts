@@ -1,5 +1,4 @@
 // The heart: instances of one release take the place of those of another, and nginx always has a healthy one to send requests to.
-import { setTimeout as pause } from 'node:timers/promises'
 import { COMPOSE_FILE, composeAdd, healthLog, logs, remove, stop } from './compose.ts'
 import { Failure, messageOf } from './errors.ts'
 import { isHealthy, listInstances, type Instance } from './instances.ts'
@@ -8,7 +7,7 @@ import type { Pin } from './pins.ts'
 import type { Progress } from './progress.ts'
 import { attempt, capture, follow } from './run.ts'
 import { say } from './say.ts'
-import { shielded } from './signals.ts'
+import { shielded, sleep } from './signals.ts'
 import type { App, Stack } from './stack.ts'
 import { watchService, type Watch } from './watch.ts'
 
@@ -19,7 +18,7 @@ export interface Rollout {
   progress: Progress
   /** seconds that a new instance has to get healthy */
   timeout: number
-  /** seconds that a new instance must have run before the old one is stopped: one that gets healthy and then dies finds a way back */
+  /** seconds that a new instance must have run before it gets requests: one that gets healthy and then dies never has one to lose */
   probation: number
 }
 
@@ -57,7 +56,7 @@ export const converge = async (rollout: Rollout, target: Target) => {
       fresh.push(await startOne(rollout, target, own, watch))
     }
     const complete = fresh.length >= app.replicas
-    const leaving = complete ? old : old.slice(0, Math.max(0, fresh.length + old.length - app.replicas))
+    const leaving = complete ? own.filter(it => !isNew(it)) : old.slice(0, Math.max(0, fresh.length + old.length - app.replicas))
     const staying = old.filter(it => !leaving.includes(it))
     await shielded(() => handOver(rollout, target, { fresh, staying, leaving, complete }, watch))
     return complete
@@ -73,7 +72,7 @@ export const converge = async (rollout: Rollout, target: Target) => {
 }
 
 const startOne = async (rollout: Rollout, { files }: Target, own: Instance[], watch: Watch) => {
-  const { app, progress, timeout } = rollout
+  const { app, progress, timeout, probation } = rollout
   progress.phase('start', `one more instance of ${app.service}`)
   const dead = own.filter(({ running }) => !running)
   if (dead.length > 0) await capture(remove(dead.map(({ id }) => id)))
@@ -86,6 +85,11 @@ const startOne = async (rollout: Rollout, { files }: Target, own: Instance[], wa
   void showLog(log.lines)
   try {
     await watch.untilHealthy(instance.id, instance.name, timeout)
+    const rest = Date.parse(instance.started) + probation * 1000 - Date.now()
+    if (rest > 0) {
+      say.detail(`healthy; it gets requests when it has run for ${probation} s (--probation)`)
+      await watch.guard([instance], sleep(rest))
+    }
   } catch (error) {
     throw await withLastWords(instance, error)
   } finally {
@@ -116,7 +120,7 @@ interface HandOver {
 }
 
 const handOver = async (rollout: Rollout, target: Target, { fresh, staying, leaving, complete }: HandOver, watch: Watch) => {
-  const { app, nginx, progress, probation } = rollout
+  const { app, nginx, progress } = rollout
   const names = [...fresh, ...staying].map(({ name }) => name)
   const text = liveMap(app, complete && target.pin ? [target.pin.rollout] : names)
   const alarm = new AbortController()
@@ -124,18 +128,17 @@ const handOver = async (rollout: Rollout, target: Target, { fresh, staying, leav
     progress.phase('switch', `nginx sends requests to ${names.join(', ')}`)
     if (readLive(app.service) === text && !target.reload) return
     await switchLive(nginx, app.service, text)
-    await proveSwitch(nginx, app, fresh.map(({ address }) => address), leaving.map(({ address }) => address))
-    if (leaving.length === 0) return
+    await proveSwitch(nginx, app, fresh.map(({ address }) => address), leaving.map(({ address }) => address).filter(Boolean))
+    if (!leaving.some(({ running }) => running)) return
     progress.phase('drain', `waiting until nobody is served by ${leaving.map(({ name }) => name).join(', ')}`)
-    const uptime = Date.now() - Math.max(...fresh.map(({ started }) => Date.parse(started)))
-    const { signal } = alarm
-    await Promise.all([awaitDrained(nginx, signal), pause(Math.max(0, probation * 1000 - uptime), undefined, { signal })])
+    await awaitDrained(nginx, alarm.signal)
   }
   try {
     await watch.guard(fresh, guarded())
   } catch (error) {
-    const newest = fresh.at(-1)
-    throw newest ? await withLastWords(newest, error) : error
+    const now = await listOwn(rollout)
+    const ill = fresh.find(({ id }) => !now.some(it => it.id === id && isHealthy(it)))
+    throw ill ? await withLastWords(ill, error) : error
   } finally {
     alarm.abort()
   }

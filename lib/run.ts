@@ -2,7 +2,7 @@
 import { EXIT, Failure } from './errors.ts'
 import { $, type ProcessOutput } from './packages.ts'
 import { say } from './say.ts'
-import { checkInterruption, onInterruption } from './signals.ts'
+import { checkInterruption, interruption, onInterruption } from './signals.ts'
 
 export interface RunOptions {
   cwd?: string
@@ -149,6 +149,5 @@ export const interactive = async (command: string[]) => {
   const forget = onInterruption(() => child.pid !== undefined && process.kill(child.pid, 'SIGTERM'))
   const { code } = outcomeOf(await child)
   forget()
-  checkInterruption()
-  return code
+  return interruption.aborted ? 130 : code
 }

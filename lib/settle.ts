@@ -28,7 +28,7 @@ export const settle = async (journal: Journal, rollout: Rollout, keep: number) =
     if (!forward) await takeBack(rollout, true)
     if (forward) {
       result = 'completed'
-      await tidy(stack, app, next.image, keep)
+      await tidy(rollout, keep)
     }
   }
   progress.end(true)

@@ -23,6 +23,18 @@ export const onInterruption = (callback: () => void) => {
   return () => interruption.removeEventListener('abort', listener)
 }
 
+/** Waits so many milliseconds, or until a signal comes that nothing shields; then it throws. */
+export const sleep = (milliseconds: number) =>
+  new Promise<void>((resolve, reject) => {
+    const forget = onInterruption(() => reject(interruption.reason as Failure))
+    const end = () => {
+      forget()
+      resolve()
+    }
+    // Not a reason to stay alive: whoever still waits for this has something else open.
+    setTimeout(end, milliseconds).unref()
+  })
+
 /** Runs work that must not be left half done: signals wait until it has ended. */
 export const shielded = async <T>(work: () => Promise<T>) => {
   shields += 1

@@ -28,5 +28,5 @@ await main(command, async (options, [service]) => {
     throw usage(`there is no service ${JSON.stringify(service)}`, `one of: ${services.join(', ')}`)
 
   const flags = ['--tail', options.tail ?? '100', ...(options['no-follow'] ? [] : ['--follow'])]
-  return interactive(compose([COMPOSE_FILE, ...pinFiles()], 'logs', ...flags, ...(service === undefined ? [] : [service])))
+  return interactive(compose([COMPOSE_FILE, ...pinFiles()], '--ansi', process.stdout.isTTY ? 'auto' : 'never', 'logs', ...flags, ...(service === undefined ? [] : [service])))
 })
