@@ -1,0 +1,107 @@
+#!/bin/sh
+# Renders what nginx cannot read from the environment into /run/avril, and chooses one of the modes: plain, tls or closed.
+# The image's entry point runs it; run by hand and followed by nginx/reload.sh it takes up a certificate that came later.
+set -eu
+
+: "${WHOST:=localhost}" "${BUCKET_NAME:=avril}" "${DRAIN_SECONDS:=30}" "${POST_RATE:=1}"
+certificates=/ssl
+config=/etc/nginx/avril
+run=/run/avril
+
+say() {
+  printf 'avril: %s\n' "$*" >&2
+}
+
+# Each value becomes a word of nginx's configuration, so nothing may pass that could end that word.
+check() { # name, value, pattern of the whole value
+  # grep would judge each line of it alone.
+  if ! printf '%s' "$2" | tr '\n' ' ' | grep -Eqx "$3"; then
+    say "$1 is '$2', which is not of the form $3"
+    exit 78
+  fi
+}
+
+check WHOST "$WHOST" '[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?'
+check BUCKET_NAME "$BUCKET_NAME" '[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]'
+check DRAIN_SECONDS "$DRAIN_SECONDS" '[1-9][0-9]{0,3}'
+check POST_RATE "$POST_RATE" '[1-9][0-9]{0,5}'
+
+# certbot's names, the plain ones, and those of the former configuration.
+pairs() {
+  printf '%s\n' "fullchain.pem privkey.pem" "$WHOST.crt $WHOST.key" "$WHOST.crt entrust-$WHOST-key.pem"
+}
+
+# Prints "certificate key", or nothing.
+find_pair() {
+  pairs | while read -r certificate key; do
+    if [ -e "$certificates/$certificate" ] && [ -e "$certificates/$key" ]; then
+      printf '%s %s\n' "$certificates/$certificate" "$certificates/$key"
+      break
+    fi
+  done
+}
+
+# Writes certificate.conf and prints why nginx will not take it, or nothing. nginx itself is the judge, in a configuration of
+# its own, because only its answer counts and the image need not have openssl.
+render_certificate() { # certificate, key
+  cat >"$run/certificate.conf" <<EOF
+server_name $WHOST;
+ssl_certificate $1;
+ssl_certificate_key $2;
+EOF
+  cat >"$run/trial.conf" <<EOF
+pid $run/trial.pid;
+events {}
+http {
+  server {
+    listen 127.0.0.1:8082 ssl;
+    include $run/certificate.conf;
+  }
+}
+EOF
+  nginx -t -c "$run/trial.conf" 2>&1 | sed -n 's/^.*\[emerg\] *//p' | head -n 1
+}
+
+# Prints "mode reason".
+choose_mode() {
+  if [ "$WHOST" = localhost ]; then
+    echo "plain WHOST is localhost"
+  elif [ -z "$(ls -A "$certificates" 2>/dev/null)" ]; then
+    echo "plain there is no certificate for $WHOST"
+  else
+    pair=$(find_pair)
+    if [ -z "$pair" ]; then
+      # A link of certbot's live/ leads to archive/, which is not in the container: it counts as absent.
+      echo "closed none of these pairs is in the folder of certificates, or they are links that lead out of it:" \
+        "$(pairs | sed 's/ / + /' | paste -sd '|' | sed 's/|/, /g')"
+    else
+      refusal=$(render_certificate "${pair% *}" "${pair#* }")
+      if [ -n "$refusal" ]; then
+        echo "closed $refusal"
+      else
+        echo "tls ${pair% *}"
+      fi
+    fi
+  fi
+}
+
+umask 022
+mkdir -p "$run"
+chosen=$(choose_mode)
+mode=${chosen%% *}
+
+printf 'worker_shutdown_timeout %ss;\n' "$DRAIN_SECONDS" >"$run/main.conf"
+# The burst is five seconds' worth, or a high rate could not be used: a hundred requests may come within one millisecond.
+cat >"$run/http.conf" <<EOF
+map "" \$bucket { default "$BUCKET_NAME"; }
+map "" \$site { default "$WHOST"; }
+map "" \$mode { default $mode; }
+limit_req_zone \$post_client zone=post:10m rate=${POST_RATE}r/s;
+limit_req zone=post burst=$((POST_RATE * 5)) nodelay;
+include $config/modes/$mode.conf;
+EOF
+
+case $mode in
+  closed) say "TLS is broken, so every visitor gets a page that says to come back later: ${chosen#* }" ;;
+  *) say "mode $mode: ${chosen#* }" ;;
+esac
