@@ -18,11 +18,11 @@ const refusal = (text: string) => {
   return assert.fail('it was accepted')
 }
 
-test('the example is accepted as it is', () => {
+void test('the example is accepted as it is', () => {
   assert.equal(readSettings(example, example).POSTGRES_DB, 'avril')
 })
 
-test('a missing setting is named, with its line in the example', () => {
+void test('a missing setting is named, with its line in the example', () => {
   assert.match(refusal(withLine('WHOST', '')), /^\.env has no WHOST$/)
 })
 
@@ -41,17 +41,17 @@ for (const [name, line, message] of [
   ['POSTGRES_PASSWORD', 'export POSTGRES_PASSWORD=x', /line \d+/],
   ['BUCKET_NAME', 'BUCKET_NAME=avril\nBUCKET_NAME=other', /sets BUCKET_NAME again/],
 ] as const) {
-  test(`refuses ${JSON.stringify(line)}, with the line`, () => {
+  void test(`refuses ${JSON.stringify(line)}, with the line`, () => {
     const text = withLine(name, line)
     assert.match(refusal(text), message)
     assert.ok(!refusal(text).includes('pa$word'), 'a secret must not be shown')
   })
 }
 
-test('single quotes keep what is special, as Compose reads it too', () => {
+void test('single quotes keep what is special, as Compose reads it too', () => {
   assert.equal(readSettings(withLine('POSTGRES_PASSWORD', "POSTGRES_PASSWORD='p a$s#\"w`'"), example).POSTGRES_PASSWORD, 'p a$s#"w`')
 })
 
-test('lines are counted from 1, comments and empty lines included', () => {
+void test('lines are counted from 1, comments and empty lines included', () => {
   assert.deepEqual([...linesOf('# a\n\nB=1\r\nC=\n', 'f')], [['B', 3], ['C', 4]])
 })

@@ -11,7 +11,7 @@ const pick = (map: string, id: string) => {
 }
 
 for (let count = 1; count <= 16; count += 1) {
-  test(`${count} targets share all requests, none has more than one digit more than another`, () => {
+  void test(`${count} targets share all requests, none has more than one digit more than another`, () => {
     const targets = Array.from({ length: count }, (_, index) => `avril-phoenix-${index + 1}`)
     const map = liveMap(app, targets)
     const shares = new Map<string | undefined, number>()
@@ -24,4 +24,4 @@ for (let count = 1; count <= 16; count += 1) {
   })
 }
 
-test('the service is part of the key, so that apps do not mix', () => assert.match(liveMap(app, ['a']), /^"~\^phoenix \[0123456789abcdef\]" a:4000;$/m))
+void test('the service is part of the key, so that apps do not mix', () => assert.match(liveMap(app, ['a']), /^"~\^phoenix \[0123456789abcdef\]" a:4000;$/m))

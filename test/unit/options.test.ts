@@ -11,19 +11,19 @@ const command = {
   examples: [['x.ts avril', 'an example']] as [string, string][],
 }
 
-test('reads options and words, and keeps values as they were typed', () => {
+void test('reads options and words, and keeps values as they were typed', () => {
   assert.deepEqual(parse(command, ['--keep', '007', 'avril', '--wait']), { values: { keep: '007', wait: true, help: false }, words: ['avril'] })
   assert.deepEqual(parse(command, ['avril']).values, { keep: undefined, wait: false, help: false })
 })
 
 for (const argv of [[], ['a', 'b', 'c'], ['a', '--kep', '1'], ['a', '--keep'], ['a', '--keep', 'x'], ['a', '--wait=1'], ['-x', 'a'], ['a', '--keep', '1; id']]) {
-  test(`refuses ${JSON.stringify(argv)} with 64 and the usage`, () => {
+  void test(`refuses ${JSON.stringify(argv)} with 64 and the usage`, () => {
     assert.throws(() => parse(command, argv), (error: unknown) => error instanceof Failure && error.exitCode === 64 && /usage: x\.ts/.test(error.hint ?? ''))
   })
 }
 
-test('--help needs no words', () => assert.equal(parse(command, ['--help']).values.help, true))
+void test('--help needs no words', () => assert.equal(parse(command, ['--help']).values.help, true))
 
-test('the help names every option and example', () => {
+void test('the help names every option and example', () => {
   for (const part of ['Usage: x.ts <repo>', '--keep <number>  how many', '--wait', '--help', 'x.ts avril  an example']) assert.ok(helpOf(command).includes(part), part)
 })

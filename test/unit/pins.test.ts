@@ -7,7 +7,7 @@ const pins = {
   nuxt_profile: { image: 'avril-nuxt_profile:compose', rollout: 'nuxt_profile-20261122t101501000', network: 'front', fingerprint: '00' },
 }
 
-test('what is rendered is read back', () => {
+void test('what is rendered is read back', () => {
   assert.deepEqual(parsePins(renderPins(pins)), pins)
   assert.deepEqual(parsePins(renderPins({})), {})
   assert.deepEqual(parsePins(''), {})
@@ -18,5 +18,5 @@ for (const [what, text] of [
   ['an edited file', renderPins(pins).replace('pull_policy: never', 'pull_policy: always')],
   ['an entry with something added', `${renderPins(pins)}    ports: ["1:1"]\n`],
 ] as const) {
-  test(`${what} is refused, not overwritten`, () => assert.throws(() => parsePins(text), /was not written by these scripts/))
+  void test(`${what} is refused, not overwritten`, () => assert.throws(() => parsePins(text), /was not written by these scripts/))
 }

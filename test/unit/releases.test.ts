@@ -7,28 +7,28 @@ const deployed = (from: string | null, to: string, more: Partial<Entry> = {}): E
   time: '', who: '', repository: 'avril', service: 'phoenix', phases: {}, revision: null, rollback: false, result: 'deployed', from, to, ...more,
 })
 
-test('the trail is what was live, one after another', () => {
+void test('the trail is what was live, one after another', () => {
   assert.deepEqual(trail([deployed('first', 'a'), deployed('a', 'b')], 'phoenix'), ['first', 'a', 'b'])
 })
 
-test('a failed deploy, and another app, leave no trace', () => {
+void test('a failed deploy, and another app, leave no trace', () => {
   const history = [deployed(null, 'a'), deployed('a', 'b', { result: 'failed' }), deployed('x', 'y', { service: 'nuxt_profile' }), deployed('a', 'c')]
   assert.deepEqual(trail(history, 'phoenix'), ['a', 'c'])
 })
 
-test('a rollback twice goes back twice, never forward to what was rolled back from', () => {
+void test('a rollback twice goes back twice, never forward to what was rolled back from', () => {
   const history = [deployed(null, 'a'), deployed('a', 'b'), deployed('b', 'c'), deployed('c', 'b', { rollback: true })]
   assert.equal(trail(history, 'phoenix').at(-2), 'a')
 })
 
-test('the same release deployed again is one step', () => assert.deepEqual(trail([deployed(null, 'a'), deployed('a', 'a')], 'phoenix'), ['a']))
+void test('the same release deployed again is one step', () => assert.deepEqual(trail([deployed(null, 'a'), deployed('a', 'a')], 'phoenix'), ['a']))
 
 const releases = ['a', 'b', 'c', 'd', 'e'].map((name, index) => ({ name, created: `2026-01-0${index + 1}` }))
 
-test('the newest that were live stay', () => assert.deepEqual(releasesToRemove(releases, ['a', 'b', 'c', 'd', 'e'], ['e'], 3), ['b', 'a']))
+void test('the newest that were live stay', () => assert.deepEqual(releasesToRemove(releases, ['a', 'b', 'c', 'd', 'e'], ['e'], 3), ['b', 'a']))
 
-test('what runs, and what a rollback goes to, stay however old', () => {
+void test('what runs, and what a rollback goes to, stay however old', () => {
   assert.deepEqual(releasesToRemove(releases, ['c', 'd', 'e', 'b'], ['a', 'b'], 1), ['d', 'c'])
 })
 
-test('a release that never was live goes first', () => assert.deepEqual(releasesToRemove(releases, ['a', 'b', 'c', 'd'], ['d'], 4), ['e']))
+void test('a release that never was live goes first', () => assert.deepEqual(releasesToRemove(releases, ['a', 'b', 'c', 'd'], ['d'], 4), ['e']))

@@ -11,7 +11,7 @@ const phoenix = {
 }
 const stackWith = (change: object) => stackOf({ name: 'avril', services: { phoenix: { ...phoenix, ...change }, nginx: { labels: { 'avril.refusal': 'it is the proxy. Instead: reload' } } } })
 
-test('an app is what its labels say', () => {
+void test('an app is what its labels say', () => {
   const [app] = stackWith({}).apps
   assert.deepEqual([app?.repository, app?.port, app?.migrate, app?.replicas], ['avril', '4000', ['mix', 'ecto.migrate'], 1])
 })
@@ -25,7 +25,7 @@ for (const [what, change, message] of [
   ['a repository that is a path', { labels: { ...phoenix.labels, 'avril.repository': '../x' } }, /avril\.repository/],
   ['no port', { labels: { ...phoenix.labels, 'avril.port': '' } }, /avril\.port/],
 ] as const) {
-  test(`an app with ${what} is refused`, () => assert.throws(() => stackWith(change), (error: unknown) => error instanceof Failure && error.exitCode === 78 && message.test(error.message)))
+  void test(`an app with ${what} is refused`, () => assert.throws(() => stackWith(change), (error: unknown) => error instanceof Failure && error.exitCode === 78 && message.test(error.message)))
 }
 
 for (const [word, message] of [
@@ -35,7 +35,7 @@ for (const [word, message] of [
   ['', /there is no repository/],
   ['../avril', /there is no repository/],
 ] as const) {
-  test(`${JSON.stringify(word)} is refused with 64, the reason and the list`, () => {
+  void test(`${JSON.stringify(word)} is refused with 64, the reason and the list`, () => {
     assert.throws(() => appFor(stackWith({}), word), (error: unknown) => error instanceof Failure && error.exitCode === 64 && message.test(error.message) && /avril \(phoenix\)/.test(error.hint ?? ''))
   })
 }

@@ -1,0 +1,268 @@
+#!/usr/bin/env bats
+# deploy_local on a real stack: what it does, what it says, what it refuses.
+
+# bats sets these in `run --separate-stderr`.
+# shellcheck disable=SC2154
+load helpers/site
+
+setup_file() { site_up avril-test-deploy 18210; }
+teardown_file() { site_down; }
+
+# The live release of avril-profil is this one's commit, whatever happened before.
+deploy_greeting() {
+  commit avril-profil GREETING="$1" >/dev/null
+  deploy --probation 0 avril-profil
+}
+
+@test "plain docker compose up -d brings all six up healthy" {
+  run -0 compose ps --format '{{.Service}} {{.Health}}'
+  assert_equal "$(sort <<<"$output" | paste -sd,)" \
+    'minio healthy,nginx healthy,nuxt_booklet healthy,nuxt_profile healthy,phoenix healthy,postgres healthy'
+}
+
+@test "anonymous listing and writing are refused by minio itself" {
+  local ask=(docker exec "$STACK-nginx-1" curl -s -o /dev/null -w '%{http_code}')
+  assert_equal "$("${ask[@]}" http://minio:9000/avril/)" 403
+  assert_equal "$("${ask[@]}" 'http://minio:9000/avril/?list-type=2')" 403
+  assert_equal "$("${ask[@]}" -X PUT -d x http://minio:9000/avril/x)" 403
+}
+
+@test "each of the three apps can be deployed, from its remote's default branch" {
+  local repo
+  for repo in avril avril-profil avril-livret1; do
+    commit "$repo" GREETING="deployed-$repo" >/dev/null
+    run --separate-stderr -0 deploy --probation 0 "$repo"
+    assert_output ''
+    assert_equal "$(greeting "$repo")" "deployed-$repo"
+  done
+  assert_in_order phoenix
+  assert_in_order nuxt_profile
+  assert_in_order nuxt_booklet
+}
+
+@test "--json gives one document, with the seconds of each phase" {
+  commit avril-profil GREETING=json >/dev/null
+  run --separate-stderr -0 deploy --json --probation 0 avril-profil
+  run -0 node -p 'const it = JSON.parse(process.argv[1]); [it.result, it.revision.length, Object.keys(it.phases).join()].join(" ")' "$output"
+  assert_output 'deployed 40 plan,build,start,healthy,switch,drain,stop,tidy'
+}
+
+@test "a branch, a tag and a short commit can be named; only fetched commits count, and local changes are not touched" {
+  local first
+  first=$(commit avril-profil GREETING=first)
+  commit avril-profil GREETING=second >/dev/null
+  git -C "$PLAY/origin/avril-profil.git" tag v1 "$first"
+  git -C "$PLAY/origin/avril-profil.git" branch old "$first"
+  echo 'GREETING=dirty' >"$PLAY/avril-profil/fixture.env"
+  touch "$PLAY/avril-profil/untracked"
+  run -0 deploy --probation 0 avril-profil
+  assert_equal "$(greeting avril-profil)" second
+  run -0 deploy --probation 0 avril-profil old
+  assert_equal "$(greeting avril-profil)" first
+  run -0 deploy --probation 0 avril-profil main
+  run -0 deploy --probation 0 --to v1 avril-profil
+  assert_equal "$(greeting avril-profil)" first
+  run -0 deploy --probation 0 --to "${first:0:10}" avril-profil
+  assert_output --partial 'the same commit is live and healthy: its instances are replaced by new ones'
+  assert_equal "$(cat "$PLAY/avril-profil/fixture.env")" 'GREETING=dirty'
+  assert [ -e "$PLAY/avril-profil/untracked" ]
+}
+
+@test "--rollback goes back twice, without a build; then there is nothing before" {
+  deploy_greeting one
+  deploy_greeting two
+  deploy_greeting three
+  run -0 deploy --probation 0 --rollback avril-profil
+  assert_equal "$(greeting avril-profil)" two
+  refute_output --partial '#1'
+  run -0 deploy --probation 0 --rollback avril-profil
+  assert_equal "$(greeting avril-profil)" one
+  assert_in_order nuxt_profile
+}
+
+@test "--if-change does nothing for the live commit, and deploys a new one" {
+  deploy_greeting unchanged
+  local before
+  before=$(instances nuxt_profile | cut -d' ' -f1)
+  run -0 deploy --if-change avril-profil
+  assert_output --partial 'nothing to do'
+  assert_equal "$(instances nuxt_profile | cut -d' ' -f1)" "$before"
+  commit avril-profil GREETING=changed >/dev/null
+  run -0 deploy --if-change --probation 0 avril-profil
+  assert_equal "$(greeting avril-profil)" changed
+}
+
+@test "a changed .env is taken up by a deploy of the same commit, which says so" {
+  deploy_greeting settings
+  set_env FILES_PATH=/other
+  run -0 deploy --if-change avril-profil
+  assert_output --partial 'has changed since; a deploy without --if-change takes that up'
+  run -0 deploy --probation 0 avril-profil
+  assert_output --partial '.env or docker-compose.yml has changed since, and that is taken up'
+  run -0 docker exec "$(instances nuxt_profile | cut -d' ' -f1)" printenv FILES_PATH
+  assert_output /other
+  set_env FILES_PATH=/files
+  run -0 deploy --probation 0 avril-profil
+}
+
+@test "--dry-run prints the plan and changes nothing" {
+  commit avril-profil GREETING=dry >/dev/null
+  local before
+  before=$(git -C "$PLAY/avril-profil" rev-parse origin/main; docker ps -aq | sort; docker image ls -q | sort; find "$SITE/.state" "$SITE/nginx/live" -type f -exec sha256sum {} +)
+  run --separate-stderr -0 deploy --dry-run avril-profil
+  assert_output --partial 'switch   nginx to the new instance, and prove it'
+  assert_output --partial 'one instance, beside the live one'
+  assert_equal "$(git -C "$PLAY/avril-profil" rev-parse origin/main; docker ps -aq | sort; docker image ls -q | sort; find "$SITE/.state" "$SITE/nginx/live" -type f -exec sha256sum {} +)" "$before"
+}
+
+@test "releases beyond --keep are removed, never one that runs or that a rollback needs" {
+  local greeting
+  for greeting in k1 k2 k3 k4; do deploy_greeting $greeting; done
+  run -0 deploy --probation 0 --keep 1 avril-profil
+  run -0 docker image ls --format '{{.Tag}}' "$STACK-nuxt_profile"
+  # The live one, the one before, and what Compose built itself.
+  assert_equal "$(grep -cE '^[0-9a-f]{12}-[0-9a-f]{6}$' <<<"$output")" 2
+  run -0 deploy --probation 0 --rollback avril-profil
+  assert_equal "$(greeting avril-profil)" k3
+}
+
+@test "docker compose down and up -d bring the site back on the same releases" {
+  deploy_greeting same
+  local image
+  image=$(docker inspect --format '{{.Config.Image}}' "$(instances nuxt_profile | cut -d' ' -f1)")
+  run -0 compose down --timeout 2
+  run -0 compose up --detach --wait
+  assert_equal "$(greeting avril-profil)" same
+  assert_equal "$(docker inspect --format '{{.Config.Image}}' "$(instances nuxt_profile | cut -d' ' -f1)")" "$image"
+  assert_in_order nuxt_profile
+}
+
+@test "several replicas are all replaced, with at most one more than usual at a time" {
+  set_env PROFILE_REPLICAS=3
+  deploy_greeting three-replicas
+  assert_in_order nuxt_profile 3
+  commit avril-profil GREETING=all-three >/dev/null
+  local most=$BATS_TEST_TMPDIR/most
+  docker events --filter "label=com.docker.compose.project=$STACK" --filter label=com.docker.compose.service=nuxt_profile \
+    --filter event=start --filter event=die --format '{{.Action}}' >"$most" 3>&- &
+  local events=$!
+  run -0 deploy --probation 0 avril-profil
+  kill "$events"
+  run awk '{ n += $1 == "start" ? 1 : -1; if (n > most) most = n } END { print most, NR }' "$most"
+  assert_output '1 6'
+  local _
+  for _ in $(seq 20); do assert_equal "$(greeting avril-profil)" all-three; done
+  assert_in_order nuxt_profile 3
+  set_env PROFILE_REPLICAS=1
+  run -0 deploy --probation 0 avril-profil
+  assert_in_order nuxt_profile 1
+}
+
+@test "one deploy at a time: the second ends with 75 and says who, since when, in which phase; --wait queues" {
+  commit avril-profil GREETING=held BUILD=slow:4 >/dev/null
+  exec_script deploy_local --probation 0 avril-profil 2>"$BATS_TEST_TMPDIR/first" &
+  local first=$!
+  await_line "$BATS_TEST_TMPDIR/first" 'build:'
+  run --separate-stderr -75 deploy avril-profil
+  assert_output ''
+  assert_regex "$stderr" 'the lock is held by .*process [0-9]+.*deploying avril-profil since 20.*phase build'
+  run -0 deploy --probation 0 --if-change --wait avril-profil
+  assert_output --partial 'waiting for'
+  assert_output --partial 'nothing to do'
+  wait "$first"
+}
+
+@test "deploy_all deploys what has changed, and goes on after a failure" {
+  commit avril BUILD=fail >/dev/null
+  commit avril-livret1 GREETING=by-deploy-all >/dev/null
+  run --separate-stderr -1 script deploy_all --json
+  assert_equal "$(greeting avril-livret1)" by-deploy-all
+  assert_equal "$(node -p 'JSON.parse(process.argv[1]).map(it => it.result).sort().join()' "$output")" deployed,failed,unchanged
+  commit avril GREETING=mended >/dev/null
+  run -0 script deploy_all
+  assert_output --partial 'all apps are at the head'
+}
+
+@test "status tells services, releases and deploys; its exit code tells what is unhealthy" {
+  run --separate-stderr -0 script status
+  assert_output --partial '✓ phoenix'
+  assert_output --partial 'stand-in image'
+  assert_output --partial 'last deploys'
+  run --separate-stderr -0 script status --json
+  run -0 node -p 'const it = JSON.parse(process.argv[1]); [it.healthy, it.services.length, it.services.find(s => s.service === "phoenix").release.subject].join()' "$output"
+  assert_output --regexp '^true,6,feat:'
+  run -0 compose stop --timeout 1 nuxt_booklet
+  run -1 script status
+  assert_output --partial '✗ nuxt_booklet'
+  assert_output --partial 'is not running'
+  run -0 compose up --detach --wait
+}
+
+@test "logs shows a service's lines and follows" {
+  run -0 script logs --no-follow phoenix
+  assert_output --partial 'Running Avril on port 4000'
+  run -64 script logs phoenx
+  assert_output --partial 'one of:'
+  exec_script logs nginx >"$BATS_TEST_TMPDIR/log" 2>&1 &
+  local follower=$!
+  await_line "$BATS_TEST_TMPDIR/log" 'nginx'
+  curl -fsS -o /dev/null "$URL/version?asked-by-the-test" -A asked-by-the-test
+  await_line "$BATS_TEST_TMPDIR/log" 'asked-by-the-test'
+  kill -INT "$follower"
+  await_exit "$follower" 130
+  run cat "$BATS_TEST_TMPDIR/log"
+  refute_output --partial 'error'
+}
+
+@test "nonsense is refused with 64, an empty stdout, and what would be right" {
+  local words
+  for words in '' 'avirl' 'phoenix' '../avril' 'avril main extra' '--bogus avril' '--keep 0 avril' '--to ;id avril' '--to v1 avril main' '--rollback avril main' 'avril no-such-branch' 'avril -x'; do
+    # shellcheck disable=SC2086 # words, as they are typed
+    run --separate-stderr -64 deploy $words
+    assert_output ''
+    assert_regex "$stderr" 'error: .*hint: '
+  done
+  local service
+  for service in nginx postgres minio; do
+    run --separate-stderr -64 deploy $service
+    assert_regex "$stderr" "$service cannot be rolled: .*(docker compose|nginx)"
+  done
+}
+
+@test "a broken .env is one error with its line, 78, before anything is touched" {
+  local before
+  before=$(cat "$SITE/.state/history.jsonl")
+  set_env NGINX_PORT=http
+  run --separate-stderr -78 deploy avril
+  assert_regex "$stderr" '^error: \.env line [0-9]+: NGINX_PORT is not a whole number'
+  set_env NGINX_PORT=18210
+  mv "$SITE/.env" "$SITE/.env.away"
+  run --separate-stderr -78 deploy avril
+  assert_regex "$stderr" 'there is no .*\.env.*hint: cp '
+  mv "$SITE/.env.away" "$SITE/.env"
+  assert_equal "$(cat "$SITE/.state/history.jsonl")" "$before"
+}
+
+@test "without an engine, with Compose v1 alone, without nginx: each is said, with 69 or 1" {
+  DOCKER_HOST=unix:///nonexistent run --separate-stderr -69 deploy avril
+  assert_regex "$stderr" 'the Docker engine does not answer'
+  mkdir "$BATS_TEST_TMPDIR/bin"
+  # shellcheck disable=SC2016 # for the stub
+  printf '#!/bin/sh\n[ "$1" = compose ] && { echo "docker: unknown command: docker compose" >&2; exit 1; }\nexec %s "$@"\n' "$(command -v docker)" >"$BATS_TEST_TMPDIR/bin/docker"
+  printf '#!/bin/sh\necho docker-compose version 1.29.2\n' >"$BATS_TEST_TMPDIR/bin/docker-compose"
+  chmod +x "$BATS_TEST_TMPDIR/bin/"*
+  PATH=$BATS_TEST_TMPDIR/bin:$PATH run --separate-stderr -69 deploy avril
+  assert_regex "$stderr" 'only Docker Compose v1 \(docker-compose\) is installed.*hint: v1 has had no fixes since 2023'
+  run -0 compose stop nginx
+  run --separate-stderr -1 deploy avril
+  assert_regex "$stderr" 'nginx is not running.*docker compose up -d'
+  run -0 compose up --detach --wait
+}
+
+@test "secrets stand in no history, journal, log or world-readable file of the scripts" {
+  set_env POSTGRES_PASSWORD=change-me
+  run grep -r 'change-me' "$SITE/.state" "$SITE/docker-compose.override.yml" "$SITE/nginx"
+  assert_failure
+  run -0 find "$SITE/.state" -maxdepth 0 -perm 700
+  assert_output "$SITE/.state"
+}

@@ -1,0 +1,140 @@
+#!/usr/bin/env bats
+# Deploys that fail, under load: the site answers throughout and is as it was, and the next deploy works.
+
+# bats sets these in `run --separate-stderr`.
+# shellcheck disable=SC2154
+load helpers/site
+
+setup_file() {
+  site_up avril-test-failures 18220
+  deploy --probation 0 avril-profil
+  deploy --probation 0 avril
+}
+teardown_file() { site_down; }
+
+setup() { load_start --base /mon-espace --rate 60 --websocket 0 --slow 1; }
+
+teardown() {
+  rm -f "$SITE/nginx/live/zz.map"
+  umount "$SITE/.state" "$SITE/nginx/live" 2>/dev/null || true
+  # A test that failed half-way must not leave its load to the next.
+  if [ -n "${LOAD_PID:-}" ]; then kill "$LOAD_PID" 2>/dev/null || true; fi
+}
+
+# The deploy fails in a phase, the site is as it was, and the next deploy succeeds.
+assert_fails() {
+  local phase=$1 before message=$2
+  before=$(greeting avril-profil)
+  run --separate-stderr -1 deploy --timeout 6 avril-profil
+  assert_output ''
+  assert_regex "$stderr" "error: avril-profil was not deployed, phase $phase: $message"
+  assert_regex "$stderr" 'hint: the site is as it was'
+  assert_equal "$(greeting avril-profil)" "$before"
+  assert_equal "$(last_deploy result)" failed
+  assert_equal "$(last_deploy phase)" "$phase"
+  assert_in_order nuxt_profile
+  assert_no_request_lost
+}
+
+@test "a build that fails" {
+  commit avril-profil BUILD=fail >/dev/null
+  assert_fails build 'the build failed'
+}
+
+@test "a migration that fails" {
+  commit avril MIGRATION=fail >/dev/null
+  run --separate-stderr -1 deploy avril
+  assert_regex "$stderr" 'phase migrate: the migration failed.*MIGRATION=fail'
+  assert_in_order phoenix
+  assert_no_request_lost
+  commit avril GREETING=mended >/dev/null
+}
+
+@test "an image that never gets healthy: its log and what its health check said are shown" {
+  commit avril-profil HEALTH=fail LOG='no-database-in-sight' >/dev/null
+  assert_fails healthy '.*was not healthy after 6 s.*no-database-in-sight.*its health check said: HEALTH in fixture.env'
+}
+
+@test "an instance that exits before it is healthy fails the deploy at once" {
+  commit avril-profil READY_AFTER=30 EXIT_AFTER=1 >/dev/null
+  local start=$SECONDS
+  assert_fails healthy '.*ended with exit code 1'
+  assert [ $((SECONDS - start)) -lt 12 ]
+}
+
+@test "an instance that gets healthy and dies after five seconds never gets a request" {
+  commit avril-profil EXIT_AFTER=5 >/dev/null
+  assert_fails healthy '.*ended with exit code 1'
+}
+
+@test "an instance that dies when it has requests already: they go back to the old one at once" {
+  load_stop || true
+  commit avril-profil EXIT_AFTER=3 >/dev/null
+  local before
+  before=$(greeting avril-profil)
+  # Something slow in flight keeps the old instance.
+  curl -fsS "$URL/mon-espace/slow?s=8" >"$BATS_TEST_TMPDIR/slow" 3>&- &
+  local slow=$!
+  run --separate-stderr -1 deploy --probation 0 avril-profil
+  assert_regex "$stderr" 'phase drain: .*ended with exit code 1.*the site is as it was'
+  assert_equal "$(greeting avril-profil)" "$before"
+  assert_in_order nuxt_profile
+  await_exit "$slow" 0
+}
+
+@test "an nginx configuration that does not pass nginx -t: refused before the build, nginx goes on" {
+  commit avril-profil GREETING=nginx >/dev/null
+  echo 'nonsense;' >"$SITE/nginx/live/zz.map"
+  run --separate-stderr -1 deploy avril-profil
+  assert_regex "$stderr" 'does not pass its check \(nginx -t\)'
+  refute_regex "$stderr" 'build'
+  rm "$SITE/nginx/live/zz.map"
+  assert_in_order nuxt_profile
+  assert_no_request_lost
+}
+
+@test "an nginx configuration that is broken during the deploy: taken back at the switch" {
+  commit avril-profil READY_AFTER=2 >/dev/null
+  local before
+  before=$(greeting avril-profil)
+  until_phase healthy
+  echo 'nonsense;' >"$SITE/nginx/live/zz.map"
+  await_exit "$DEPLOY" 1
+  assert_regex "$(cat "$BATS_TEST_TMPDIR/err")" 'phase switch: nginx.s configuration does not pass its check.*the site is as it was'
+  rm "$SITE/nginx/live/zz.map"
+  assert_equal "$(greeting avril-profil)" "$before"
+  assert_in_order nuxt_profile
+  assert_no_request_lost
+}
+
+@test "a disk that is full: refused before anything is touched, and a deploy later works" {
+  commit avril-profil GREETING=after-full-disk >/dev/null
+  cp -a "$SITE/.state" "$BATS_TEST_TMPDIR/state"
+  mount -t tmpfs -o size=64k,mode=700 tmpfs "$SITE/.state"
+  cp -a "$BATS_TEST_TMPDIR/state/." "$SITE/.state/" || true
+  dd if=/dev/zero of="$SITE/.state/filler" bs=1k 2>/dev/null || true
+  run --separate-stderr -1 deploy avril-profil
+  umount "$SITE/.state"
+  assert_regex "$stderr" 'error: .*(cannot be written|No space left|ENOSPC)'
+  refute_regex "$stderr" 'bug in the scripts'
+  assert_in_order nuxt_profile
+  run -0 deploy --probation 0 avril-profil
+  assert_equal "$(greeting avril-profil)" after-full-disk
+  assert_no_request_lost
+}
+
+@test "a disk that fills up before the switch: the site stays as it was" {
+  commit avril-profil READY_AFTER=2 GREETING=full-at-switch >/dev/null
+  local before
+  before=$(greeting avril-profil)
+  until_phase healthy
+  mount -t tmpfs -o size=4k,ro tmpfs "$SITE/nginx/live"
+  wait "$DEPLOY" || true
+  umount "$SITE/nginx/live"
+  assert_regex "$(cat "$BATS_TEST_TMPDIR/err")" 'cannot be written'
+  assert_equal "$(greeting avril-profil)" "$before"
+  run -0 deploy --probation 0 avril-profil
+  assert_equal "$(greeting avril-profil)" full-at-switch
+  assert_in_order nuxt_profile
+  assert_no_request_lost
+}

@@ -1,0 +1,135 @@
+# A whole site for a bats file: its own stack on the real engine, in a folder with a space in its name, and a load on it.
+# shellcheck shell=bash
+# bats sets these in `run`.
+# shellcheck disable=SC2154
+bats_require_minimum_version 1.5.0
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CHECKOUT=$(cd "$HERE/.." && pwd)
+
+load "$CHECKOUT/node_modules/bats-support/load.bash"
+load "$CHECKOUT/node_modules/bats-assert/load.bash"
+
+# site_up NAME PORT [NAME=VALUE …]: makes and starts a stack; settings are changed in its .env. Sets SITE (the folder of the scripts) and URL.
+site_up() {
+  local name=$1 port=$2 setting
+  shift 2
+  export PLAY="$BATS_FILE_TMPDIR/a site" STACK=$name URL=http://127.0.0.1:$port
+  export SITE=$PLAY/avril-scripts
+  docker ps --all --quiet --filter "label=com.docker.compose.project=$name" | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
+  docker volume rm --force "${name}_postgres" "${name}_minio" >/dev/null
+  STACK_NAME=$name STACK_PORT=$port "$HERE/stack.sh" "$PLAY"
+  set_env POST_RATE=10000 DRAIN_SECONDS=10 "$@"
+  compose up --detach --wait --quiet-pull 2>&1
+}
+
+site_down() {
+  compose down --volumes --remove-orphans --timeout 2 2>&1
+  docker image ls --quiet --filter "reference=$STACK-*" | sort -u | xargs --no-run-if-empty docker image rm --force >/dev/null
+}
+
+# set_env NAME=VALUE …: changes settings in the site's .env
+set_env() {
+  local setting
+  for setting in "$@"; do sed -i "s|^${setting%%=*}=.*|$setting|" "$SITE/.env"; done
+}
+
+compose() { (cd "$SITE" && docker compose "$@" 3>&-); }
+
+# exec_script NAME …: becomes a script, for use with &: so that $! is the script itself, not a shell or the wrapper of the tsx command
+exec_script() {
+  local name=$1
+  shift
+  exec node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/$name.ts" "$@" 3>&-
+}
+
+script() { (exec_script "$@"); }
+
+deploy() { script deploy_local "$@"; }
+
+# commit REPO KEY=VALUE …: new behaviour in the remote of a fixture repository; prints the commit
+commit() { "$HERE/fixtures/commit.sh" "$PLAY" "$@" 3>&-; }
+
+# What an app says of itself: greeting avril-profil
+greeting() {
+  local path
+  case $1 in avril) path= ;; avril-profil) path=/mon-espace ;; avril-livret1) path=/ma-candidature-vae ;; esac
+  curl -fsS "$URL$path/version" | node -p 'JSON.parse(require("fs").readFileSync(0)).greeting'
+}
+
+instances() { docker ps --all --filter "label=com.docker.compose.project=$STACK" --filter "label=com.docker.compose.service=$1" --format '{{.Names}} {{.Status}}'; }
+
+last_deploy() { tail -n 1 "$SITE/.state/history.jsonl" | node -p "JSON.parse(require('fs').readFileSync(0)).$1"; }
+
+# Compose has nothing to do: every container of a service runs what its files say.
+assert_compose_agrees() {
+  run -0 compose --dry-run up --detach "$1"
+  refute_output --partial 'Recreate'
+  refute_output --partial 'Creating'
+  refute_output --partial 'Stopping'
+}
+
+# Nothing is left of a deploy: one healthy instance (or as many as given), no journal, no candidate file, a free lock.
+assert_in_order() {
+  local service=$1 count=${2:-1}
+  run -0 instances "$service"
+  assert_equal "${#lines[@]}" "$count"
+  local line
+  for line in "${lines[@]}"; do assert_regex "$line" '\(healthy\)'; done
+  assert [ ! -e "$SITE/.state/rollout.json" ]
+  assert [ ! -e "$SITE/.state/next.yml" ]
+  run -0 flock --nonblock "$SITE/.state/lock" true
+  assert_compose_agrees "$service"
+}
+
+# await_line FILE PATTERN: waits until a line of a file that is being written matches; 60 s at most
+await_line() {
+  local end=$((SECONDS + 60))
+  until grep -qE -- "$2" "$1"; do
+    [ "$SECONDS" -lt "$end" ] || { printf 'no line like %s in:\n' "$2"; cat "$1"; return 1; }
+    inotifywait --quiet --quiet --timeout 1 --event modify "$1" || true
+  done
+}
+
+# load_start [options of load.ts]: requests at a constant rate until load_stop
+load_start() {
+  LOAD=$BATS_TEST_TMPDIR/load
+  mkfifo "$LOAD.in"
+  node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$HERE/load/load.ts" --url "$URL" --until-stdin-closes --json "$LOAD.json" "$@" \
+    <"$LOAD.in" >"$LOAD.out" 2>"$LOAD.err" 3>&- &
+  LOAD_PID=$!
+  exec {LOAD_FD}>"$LOAD.in"
+  await_line "$LOAD.err" ' sent '
+}
+
+# Ends the load; its status is that of the load: not 0 when one request failed, or when fewer were sent than planned.
+load_stop() {
+  exec {LOAD_FD}>&-
+  wait "$LOAD_PID"
+}
+
+# No request failed, and as many were sent as planned. What failed is shown.
+assert_no_request_lost() {
+  local status=0
+  load_stop || status=$?
+  LOAD_PID=
+  cat "$LOAD.out"
+  assert_equal "$(node -p "JSON.parse(require('fs').readFileSync('$LOAD.json')).failed")" 0
+  assert_equal "$status" 0
+}
+
+# await_exit PID EXPECTED: waits for a background process of this shell (`run wait` would look for it in a subshell)
+await_exit() {
+  local status=0
+  wait "$1" || status=$?
+  assert_equal "$status" "$2"
+}
+
+# until_phase PHASE [options]: starts a deploy of avril-profil in the background, as DEPLOY, and waits until it enters the phase
+until_phase() {
+  local phase=$1
+  shift
+  exec_script deploy_local --probation 0 "$@" avril-profil >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
+  DEPLOY=$!
+  await_line "$BATS_TEST_TMPDIR/err" "^→ $phase"
+}

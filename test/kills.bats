@@ -1,0 +1,108 @@
+#!/usr/bin/env bats
+# A deploy that is killed in any phase, or stopped by a signal, under load: the site answers throughout, and the next run puts all in order.
+
+# bats sets these in `run --separate-stderr`.
+# shellcheck disable=SC2154
+load helpers/site
+
+setup_file() {
+  site_up avril-test-kills 18240
+  deploy --probation 0 avril-profil
+}
+teardown_file() { site_down; }
+
+setup() { load_start --base /mon-espace --rate 60 --websocket 0 --slow 1; }
+
+teardown() {
+  rm -f "$SITE/nginx/live/zz.map"
+  umount "$SITE/.state" "$SITE/nginx/live" 2>/dev/null || true
+  # A test that failed half-way must not leave its load to the next.
+  if [ -n "${LOAD_PID:-}" ]; then kill "$LOAD_PID" 2>/dev/null || true; fi
+}
+
+# kill_in PHASE SIGNAL STATUS: a deploy is hit by the signal as it enters the phase, and ends with the status
+kill_in() {
+  until_phase "$1"
+  kill -"$2" "$DEPLOY"
+  await_exit "$DEPLOY" "$3"
+}
+
+for phase in plan build start healthy switch drain stop tidy; do
+  bats_test_function --description "kill -9 in phase $phase: the site answers, and the next deploy puts all in order" -- killed_hard "$phase"
+done
+
+killed_hard() {
+  commit avril-profil READY_AFTER=1 GREETING="killed-in-$1" >/dev/null
+  kill_in "$1" KILL 137
+  # Before anything else is done the site answers, from the old or the new release.
+  run -0 greeting avril-profil
+  run -0 --separate-stderr deploy --probation 0 --if-change avril-profil
+  assert_regex "$stderr" "was interrupted in phase $1: putting it in order"
+  assert_equal "$(greeting avril-profil)" "killed-in-$1"
+  assert_in_order nuxt_profile
+  assert_no_request_lost
+}
+
+# Before the switch a signal takes the deploy back; after it the deploy ends well.
+for pair in INT:build TERM:build HUP:build INT:healthy TERM:healthy HUP:healthy; do
+  bats_test_function --description "${pair%%:*} in phase ${pair##*:}: taken back" -- stopped_before "${pair%%:*}" "${pair##*:}"
+done
+for pair in INT:switch TERM:drain HUP:stop; do
+  bats_test_function --description "${pair%%:*} in phase ${pair##*:}: the deploy is finished" -- stopped_after "${pair%%:*}" "${pair##*:}"
+done
+
+stopped_before() {
+  commit avril-profil BUILD=slow:2 READY_AFTER=3 GREETING="stopped-by-$1-in-$2" >/dev/null
+  local before code
+  before=$(greeting avril-profil)
+  code=$((128 + $(kill -l "$1")))
+  kill_in "$2" "$1" "$code"
+  run -0 cat "$BATS_TEST_TMPDIR/err"
+  assert_output --regexp "error: avril-profil was not deployed, phase $2: stopped by "
+  assert_output --partial 'the site is as it was'
+  assert_equal "$(greeting avril-profil)" "$before"
+  assert_in_order nuxt_profile
+  assert_no_request_lost
+}
+
+stopped_after() {
+  commit avril-profil GREETING="finished-after-$1" >/dev/null
+  kill_in "$2" "$1" 0
+  assert_regex "$(cat "$BATS_TEST_TMPDIR/err")" 'please wait, this step is being finished.*is live at'
+  assert_equal "$(greeting avril-profil)" "finished-after-$1"
+  assert_in_order nuxt_profile
+  assert_no_request_lost
+}
+
+@test "kill -9 while several replicas are replaced: the next deploy goes on where it stopped" {
+  set_env PROFILE_REPLICAS=2
+  run -0 deploy --probation 0 avril-profil
+  commit avril-profil GREETING=half-way >/dev/null
+  exec_script deploy_local --probation 0 avril-profil 2>"$BATS_TEST_TMPDIR/err" &
+  await_line "$BATS_TEST_TMPDIR/err" '^✓ stop'
+  kill -9 $!
+  run -0 deploy --probation 0 --if-change avril-profil
+  assert_output --partial 'is completed'
+  assert_equal "$(greeting avril-profil)" half-way
+  assert_in_order nuxt_profile 2
+  set_env PROFILE_REPLICAS=1
+  run -0 deploy --probation 0 avril-profil
+  assert_no_request_lost
+}
+
+@test "a reboot in the middle of a deploy: all containers come back, and nginx sends nothing to the new one" {
+  load_stop || true
+  commit avril-profil READY_AFTER=20 GREETING=reboot >/dev/null
+  local before
+  before=$(greeting avril-profil)
+  until_phase healthy
+  kill -9 "$DEPLOY"
+  # What an engine does at boot: everything is started again, in any order, with new addresses.
+  docker ps --quiet --filter "label=com.docker.compose.project=$STACK" | xargs docker restart --time 1 >/dev/null
+  until curl -fsS -o /dev/null "$URL/mon-espace/version"; do inotifywait -qq -t 1 "$BATS_TEST_TMPDIR" || true; done
+  local _
+  for _ in $(seq 10); do assert_equal "$(greeting avril-profil)" "$before"; done
+  run -0 deploy --probation 0 avril-profil
+  assert_equal "$(greeting avril-profil)" reboot
+  assert_in_order nuxt_profile
+}

@@ -1,0 +1,374 @@
+#!/usr/bin/env bats
+# The proxy: a real nginx in the image of docker-compose.yml, small servers behind it, asked through its published ports.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+  export checkout project node_image nginx_image plain brief tls_http tls
+  checkout=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+  load helpers/nginx.bash
+  "$checkout/test/images.sh"
+  node_image=$(image_of nuxt_profile)
+  nginx_image=$(image_of nginx)
+  remove_all
+  docker network create --label "$project" "$project" >/dev/null
+  upstream one phoenix minio
+  upstream two nuxt_profile
+  upstream three nuxt_booklet
+  proxy plain localhost 100000 30
+  proxy brief localhost 1 2
+  proxy tls avril.test 1 30
+  certificate avril.test "$BATS_FILE_TMPDIR/a copy/tls/ssl"
+  docker start "$project-plain" "$project-brief" "$project-tls" >/dev/null
+  await plain /
+  await plain /mon-espace/
+  await plain /ma-candidature-vae/
+  await brief /
+  await tls /
+  plain=http://127.0.0.1:$(port_of plain 80)
+  brief=http://127.0.0.1:$(port_of brief 80)
+  tls_http=$(port_of tls 80)
+  tls=$(port_of tls 443)
+}
+
+teardown_file() {
+  load helpers/nginx.bash
+  remove_all
+}
+
+setup() {
+  load ../node_modules/bats-support/load
+  load ../node_modules/bats-assert/load
+  load helpers/nginx.bash
+}
+
+# https ARGUMENTS…: curl with the test's certificate, for any name, to the port of the container.
+https() {
+  curl -sS -m 10 --cacert "$BATS_FILE_TMPDIR/a copy/tls/ssl/fullchain.pem" --connect-to "::127.0.0.1:$tls" "$@"
+}
+
+status_of() {
+  curl -s -m 10 -o /dev/null -w '%{http_code}' "$@"
+}
+
+@test "the configuration passes in both modes, and the health check names the mode" {
+  for name in plain tls; do
+    run -0 inside "$name" nginx -t -c /etc/nginx/avril/nginx.conf
+    run -0 inside "$name" curl -fsS http://127.0.0.1:8081/nginx
+    assert_output "$name"
+  done
+}
+
+@test "each route reaches its app with the path and the query untouched" {
+  while read -r path name; do
+    run -0 curl -fsS -m 5 "$plain$path"
+    assert_equal "$(field name <<<"$output") $(field url <<<"$output")" "$name $path"
+  done <<'ROUTES'
+/ one
+/a%20b//c?d=%2F&e=f one
+/mon-espace/ two
+/mon-espace/profil?x=1 two
+/ma-candidature-vae/etape/2 three
+/mon-espace-certificateur one
+ROUTES
+}
+
+@test "a base path without its slash redirects, keeping the query, to no port of the container" {
+  for path in /mon-espace /ma-candidature-vae; do
+    run -0 curl -sS -m 5 -o /dev/null -w '%{http_code} %{redirect_url}' "$plain$path?a=b"
+    assert_output "301 $plain$path/?a=b"
+  done
+}
+
+@test "the app is told who asks, whatever the client claims" {
+  run -0 curl -fsS -m 5 -H 'X-Forwarded-For: 6.6.6.6' -H 'X-Real-IP: 6.6.6.6' -H 'X-Forwarded-Proto: https' -H 'Proxy: evil' \
+    "$plain/"
+  refute_output --partial 6.6.6.6
+  refute_output --partial evil
+  assert_equal "$(field headers.host <<<"$output")" "${plain#http://}"
+  assert_equal "$(field headers.x-forwarded-proto <<<"$output")" http
+  assert_equal "$(field headers.x-forwarded-for <<<"$output")" "$(field headers.x-real-ip <<<"$output")"
+  assert_regex "$(field headers.x-request-id <<<"$output")" '^[0-9a-f]{32}$'
+}
+
+@test "neither the version of nginx nor what the app is made with is told, and text is compressed" {
+  run -0 curl -fsS -m 5 -D - -o /dev/null -H 'Accept-Encoding: gzip' "$plain/"
+  assert_line --regexp '^Server: nginx.$'
+  assert_line --regexp '^Content-Encoding: gzip.$'
+  refute_output --partial X-Powered-By
+  refute_output --partial X-Upstream
+}
+
+@test "the health of an app is not for the public, in any spelling" {
+  for path in /healthcheck /healthcheck/ /healthcheck/x //healthcheck /%68ealthcheck /x/../healthcheck; do
+    assert_equal "$path $(status_of --path-as-is "$plain$path")" "$path 404"
+  done
+  run -0 inside plain curl -fsS http://127.0.0.1:8081/healthcheck
+}
+
+@test "an app that is gone gives a page in French that says when to come back" {
+  for name in nobody "$project-three"; do
+    live plain "\"~^phoenix \" $name:4999;"
+    inside plain /etc/nginx/avril/reload.sh
+    run -0 curl -sS -m 10 -i "$plain/"
+    assert_line --regexp '^HTTP/1.1 502'
+    assert_line --regexp '^Retry-After: [0-9]+.$'
+    assert_output --partial '<html lang="fr">'
+    assert_output --partial 'Revenez dans une minute'
+    refute_output --regexp '(src|href)="[^"]'
+  done
+  rm "$BATS_FILE_TMPDIR/a copy/plain/nginx/live/phoenix.map"
+  inside plain /etc/nginx/avril/reload.sh
+}
+
+@test "an app's own errors pass through" {
+  local code
+  for code in 404 403 413 429 500 502 503; do
+    run -0 curl -sS -m 5 -w '\n%{http_code}' "$plain/?status=$code"
+    assert_line "$code"
+    assert_output --partial '"name":"one"'
+  done
+}
+
+@test "a body may have 10 MB and no more" {
+  head -c 10485760 /dev/zero >"$BATS_TEST_TMPDIR/ten"
+  run -0 curl -fsS -m 20 --data-binary @"$BATS_TEST_TMPDIR/ten" "$plain/"
+  assert_equal "$(field body <<<"$output")" 10485760
+  printf x >>"$BATS_TEST_TMPDIR/ten"
+  run -0 curl -sS -m 20 -w '\n%{http_code}' --data-binary @"$BATS_TEST_TMPDIR/ten" "$plain/"
+  assert_line 413
+  assert_output --partial '10 Mo'
+}
+
+@test "POSTs are limited for each client, GETs are not, nor what the deploy asks from inside" {
+  run -0 https --no-progress-meter -o /dev/null -w '%{http_code}\n' -X POST 'https://avril.test/mon-espace/[1-12]'
+  # The burst of five and the first; a slow machine may let one or two more through.
+  assert_equal "$(grep -c 200 <<<"${output}") at most 8" "$(grep -c 200 <<<"${output}" | sed 's/^[678]$/& at most 8/')"
+  assert_line 429
+  run -0 https -i -d x https://avril.test/ma-candidature-vae/
+  assert_line --regexp '^HTTP/1.1 429'
+  assert_line --regexp '^Retry-After: 5'
+  assert_output --partial 'Attendez cinq secondes'
+  run -0 https -fo /dev/null 'https://avril.test/mon-espace/[1-12]'
+  run -0 inside tls curl -fsS -o /dev/null -X POST 'http://127.0.0.1:8081/[1-12]'
+}
+
+@test "an object is served by its full name, with none of the store's headers and none of the client's" {
+  run -0 curl -sS -m 5 -i -H 'Authorization: AWS x' -H 'Cookie: a=b' -H 'Host: other-bucket.minio' -H 'x-amz-acl: y' \
+    "$plain/files/a/b%20c%3Fd%23.pdf?versionId=1&response-content-type=text/html"
+  assert_line --regexp '^HTTP/1.1 200'
+  refute_output --regexp 'secret|versionId|AWS x|a=b|other-bucket|x-amz-acl'
+  refute_output --partial Content-Security-Policy
+  local body=${lines[-1]}
+  assert_equal "$(field name <<<"$body") $(field url <<<"$body")" 'one /test-bucket/a/b%20c%3Fd%23.pdf'
+  assert_equal "$(field headers.host <<<"$body")" minio:9000
+  run -0 curl -sS -m 5 -I "$plain/files/a/b.html"
+  assert_line --regexp "^Content-Security-Policy: default-src 'none'; sandbox"
+  assert_line --regexp '^X-Content-Type-Options: nosniff'
+  assert_equal "$(status_of -r 0-3 "$plain/files/a.pdf")" 206
+  run -0 curl -sS -m 5 -w '\n%{http_code}' -r 99- "$plain/files/a.pdf"
+  assert_line 416
+  refute_output --partial secret
+}
+
+@test "nothing lists the bucket, leaves it, or tells why an object is not to be had" {
+  local path
+  for path in / '/?list-type=2' '/?prefix=a' '?list-type=2' // /. /./ /%2e /%2F /a/.. /a/ '/a/?list-type=2' /x/../../files/ \
+    /a%0Ab /a%0d%0aX-Evil:%20b /%0d%0aHost:%20evil/ /a%00b /missing.pdf /forbidden.pdf /../healthcheck /%2e%2e/healthcheck; do
+    run -0 curl -sS -m 5 --path-as-is -w '\n%{http_code}' "$plain/files$path"
+    assert_regex "$path ${lines[-1]}" ' (404|400|301)$'
+    refute_output --regexp 'ListBucketResult|secret|"name"'
+  done
+  # Not above the bucket: what is left of such a path belongs to the site.
+  for path in /files/../other-bucket/a /files/%2e%2e/other-bucket/a /files/a/../../other-bucket/a; do
+    run -0 curl -fsS -m 5 --path-as-is "$plain$path"
+    assert_equal "$(field headers.host <<<"$output")" "${plain#http://}"
+  done
+  run -0 curl -fsS -m 5 --path-as-is "$plain/files/%252e%252e/other-bucket/a"
+  assert_equal "$(field url <<<"$output")" /test-bucket/%252e%252e/other-bucket/a
+  run -0 curl -fsS -m 5 --path-as-is "$plain/files/a%0dX-Evil:%20b"
+  assert_equal "$(field url <<<"$output")" /test-bucket/a%0DX-Evil:%20b
+}
+
+@test "an object can be read and nothing else" {
+  for method in POST PUT DELETE PATCH OPTIONS PROPFIND; do
+    assert_equal "$method $(status_of -X "$method" "$plain/files/a.pdf")" "$method 405"
+  done
+  assert_equal "$(status_of -I "$plain/files/a.pdf")" 200
+}
+
+@test "static files are served without a listing" {
+  cd "$BATS_FILE_TMPDIR/a copy/plain/nginx/static"
+  mkdir -p css .well-known/acme-challenge
+  echo 'p {}' >css/app.css
+  echo secret >.hidden
+  echo token >.well-known/acme-challenge/token
+  run -0 curl -fsS -m 5 "$plain/static/css/app.css?vsn=d"
+  assert_output 'p {}'
+  for path in /static/ /static/css/ /static/.hidden /static/none /static/css/../.hidden; do
+    assert_equal "$path $(status_of --path-as-is "$plain$path")" "$path 404"
+  done
+  run -0 curl -sS -m 5 "$plain/static/none"
+  assert_output --partial '<title>Cette page '
+  run -0 curl -fsS -m 5 "$plain/.well-known/acme-challenge/token"
+  assert_output token
+}
+
+@test "a websocket may be silent for longer than a page may take" {
+  sed -i 's/^proxy_read_timeout 90s/proxy_read_timeout 1s/' "$BATS_FILE_TMPDIR/a copy/plain/nginx/proxy_defaults.conf"
+  inside plain /etc/nginx/avril/reload.sh
+  run -0 node --import tsx "$checkout/test/helpers/websocket_client.ts" "${plain/http/ws}/live/websocket?vsn=2" 1600
+  assert_output 'hello open'
+  run -0 curl -sS -m 5 -i "$plain/?ms=1600"
+  assert_line --regexp '^HTTP/1.1 504'
+  assert_line --regexp '^Retry-After: '
+  sed -i 's/^proxy_read_timeout 1s/proxy_read_timeout 90s/' "$BATS_FILE_TMPDIR/a copy/plain/nginx/proxy_defaults.conf"
+  inside plain /etc/nginx/avril/reload.sh
+}
+
+@test "the log has no query string" {
+  run -0 curl -fsS -m 5 -o /dev/null -e 'http://x/?jeton=s3cret' "$plain/vu?jeton=s3cret"
+  run -0 docker logs "$project-plain"
+  assert_output --partial 'GET 127.0.0.1 /vu HTTP/1.1 200'
+  refute_output --partial s3cret
+}
+
+@test "nobody but the container itself reaches port 8081" {
+  run -7 inside tls curl -sS -m 5 "http://$project-plain:8081/nginx"
+  run -0 inside plain curl -fsS -D - -o /dev/null http://127.0.0.1:8081/mon-espace/
+  assert_line --regexp '^X-Upstream: [0-9.]+:3000.$'
+}
+
+@test "the live file moves all traffic at a reload, and requests on an open connection with it" {
+  local address
+  live plain "\"~^phoenix [0-7]\" $project-two:4000;" "\"~^phoenix \" $project-three:4000;"
+  inside plain /etc/nginx/avril/reload.sh
+  run -0 curl -fsS -m 10 "$plain/[1-20]"
+  assert_output --partial '"name":"two"'
+  assert_output --partial '"name":"three"'
+  refute_output --partial '"name":"one"'
+  live plain "\"~^phoenix \" $project-three:4000;"
+  inside plain /etc/nginx/avril/reload.sh
+  run -0 curl -fsS -m 10 "$plain/[1-20]"
+  assert_equal "$(grep -o '"name":"three"' <<<"$output" | wc -l)" 20
+  address=$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$project-three")
+  run -0 inside plain curl -fsS -D - -o /dev/null http://127.0.0.1:8081/
+  assert_line --regexp "^X-Upstream: $address:4000.\$"
+}
+
+@test "a live file that nginx refuses changes nothing" {
+  live plain "\"~^phoenix \" $project-one:4000"
+  run -78 inside plain /etc/nginx/avril/reload.sh
+  assert_output --partial live/phoenix.map
+  run -0 curl -fsS -m 5 "$plain/"
+  assert_equal "$(field name <<<"$output")" three
+  live plain "\"~^phoenix \" $project-one:4000;"
+  inside plain /etc/nginx/avril/reload.sh
+}
+
+@test "reload.sh ends when the old workers accept no more, drained.sh when they are gone" {
+  # 01 is ESTABLISHED, 0FA0 is 4000: both have reached the app.
+  node --import tsx "$checkout/test/helpers/websocket_client.ts" "${brief/http/ws}/live/websocket" 60000 3>&- &
+  local client=$!
+  curl -fsS -o /dev/null "$brief/?ms=1500" 3>&- &
+  local slow=$!
+  # shellcheck disable=SC2016 # for the shell in the container
+  run -0 inside brief timeout 5 sh -c 'until [ "$(grep -c ":0FA0 01" /proc/net/tcp)" -ge 2 ]; do :; done'
+  live brief "\"~^phoenix \" $project-two:4000;"
+  inside brief /etc/nginx/avril/reload.sh
+  run -0 curl -fsS -m 5 "$brief/"
+  assert_equal "$(field name <<<"$output")" two
+  run -0 inside brief /etc/nginx/avril/drained.sh
+  wait "$slow"
+  run -1 inside brief sh -c 'grep -la "^nginx: worker process [i]s" /proc/[0-9]*/cmdline'
+  kill "$client" 2>/dev/null || true
+}
+
+@test "ten reloads under load reset no connection" {
+  coproc LOAD {
+    node --import tsx "$checkout/test/load/load.ts" --url "$plain" --rate 150 --slow 0 --websocket 0 --until-stdin-closes \
+      >"$BATS_TEST_TMPDIR/report" 2>/dev/null 3>&-
+  }
+  local load=$LOAD_PID input=${LOAD[1]}
+  sleep 1.5
+  for _ in {1..10}; do inside plain /etc/nginx/avril/reload.sh; done
+  exec {input}>&-
+  wait "$load"
+  run -0 cat "$BATS_TEST_TMPDIR/report"
+  assert_line --regexp '^0 of [0-9]+ requests failed'
+}
+
+@test "TLS: the right certificate, HTTP/1.1, HSTS, and the app is told" {
+  run -0 https -D "$BATS_TEST_TMPDIR/headers" -w '\n%{http_version}' https://avril.test/mon-espace/x
+  assert_line 1.1
+  assert_equal "$(head -n 1 <<<"$output" | field headers.x-forwarded-proto)" https
+  assert_equal "$(head -n 1 <<<"$output" | field headers.host)" avril.test
+  run -0 cat "$BATS_TEST_TMPDIR/headers"
+  assert_line --regexp '^Strict-Transport-Security: max-age=63072000.$'
+  run -0 https -i "https://avril.test/files/missing.pdf"
+  assert_line --regexp '^Strict-Transport-Security: max-age=63072000.$'
+}
+
+@test "TLS: HTTP redirects to the site's own name, but answers a renewal" {
+  run -0 curl -sS -m 5 -o /dev/null -w '%{http_code} %{redirect_url}' -H 'Host: evil.test' "http://127.0.0.1:$tls_http/a?b=c"
+  assert_output '301 https://avril.test/a?b=c'
+  mkdir -p "$BATS_FILE_TMPDIR/a copy/tls/nginx/static/.well-known/acme-challenge"
+  echo token >"$BATS_FILE_TMPDIR/a copy/tls/nginx/static/.well-known/acme-challenge/token"
+  run -0 curl -fsS -m 5 "http://127.0.0.1:$tls_http/.well-known/acme-challenge/token"
+  assert_output token
+}
+
+@test "TLS: other names and old protocols are refused" {
+  run -35 https -k https://other.test/
+  run -35 https -k "https://127.0.0.1/"
+  run -0 https -o /dev/null -w '%{http_code}' -H 'Host: other.test' https://avril.test/
+  assert_output 421
+  for version in tls1 tls1_1; do
+    run ! openssl s_client -connect "127.0.0.1:$tls" -servername avril.test "-$version" -cipher 'ALL:@SECLEVEL=0' </dev/null
+    assert_output --partial 'alert protocol version'
+  done
+  run ! openssl s_client -connect "127.0.0.1:$tls" -servername avril.test -tls1_2 -cipher ECDHE-ECDSA-AES128-SHA </dev/null
+  run -0 openssl s_client -connect "127.0.0.1:$tls" -servername avril.test -tls1_2 </dev/null
+}
+
+@test "TLS: a certificate that cannot be used closes the site, kindly, until it is repaired" {
+  cd "$BATS_FILE_TMPDIR/a copy/tls/ssl"
+  mv privkey.pem right.pem
+  openssl ecparam -genkey -name prime256v1 -noout -out privkey.pem
+  run -0 inside tls /docker-entrypoint.d/10-settings.sh
+  assert_output --regexp '^avril: TLS is broken.*/ssl/privkey.pem.*key values mismatch'
+  assert_equal "${#lines[@]}" 1
+  inside tls /etc/nginx/avril/reload.sh
+  run -0 curl -sS -m 5 -i "http://127.0.0.1:$tls_http/mon-espace/"
+  assert_line --regexp '^HTTP/1.1 503'
+  assert_line --regexp '^Retry-After: '
+  assert_output --partial 'Revenez'
+  run -35 https https://avril.test/
+  run -22 inside tls curl -fsS http://127.0.0.1:8081/nginx
+
+  echo garbage >privkey.pem
+  run -0 inside tls /docker-entrypoint.d/10-settings.sh
+  assert_output --partial '/ssl/privkey.pem'
+  rm privkey.pem
+  ln -s ../../archive/privkey1.pem privkey.pem
+  run -0 inside tls /docker-entrypoint.d/10-settings.sh
+  assert_output --partial 'fullchain.pem + privkey.pem, avril.test.crt + avril.test.key'
+
+  mv fullchain.pem avril.test.crt
+  mv right.pem entrust-avril.test-key.pem
+  run -0 inside tls /docker-entrypoint.d/10-settings.sh
+  assert_output 'avril: mode tls: /ssl/avril.test.crt'
+  mv avril.test.crt fullchain.pem
+  mv entrust-avril.test-key.pem privkey.pem
+  run -0 inside tls /docker-entrypoint.d/10-settings.sh
+  inside tls /etc/nginx/avril/reload.sh
+  run -0 https -fo /dev/null https://avril.test/
+}
+
+@test "a setting that could break out of the configuration is refused by its name" {
+  for setting in 'WHOST=a;b' 'BUCKET_NAME=a"b' 'DRAIN_SECONDS=30s' 'POST_RATE=0' 'WHOST=a
+b'; do
+    run -78 docker exec --env "$setting" "$project-plain" /docker-entrypoint.d/10-settings.sh
+    assert_output --partial "avril: ${setting%%=*} is "
+  done
+}
