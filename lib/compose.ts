@@ -15,11 +15,12 @@ export const compose = (files: string[], ...words: string[]) =>
 export const composeConfig = (files: string[]) => compose(files, 'config', '--format', 'json')
 
 /**
- * Starts one more instance beside those that run; none of them is touched. Not with --no-deps: Compose 2.26 then leaves depends_on out of the hash
- * by which it tells whether a container is up to date, and the next plain `docker compose up -d` would recreate the instance.
+ * Makes one more instance beside those that are there, and touches none of them; it is not started. Not `up`: that waits for other services in steps
+ * of half a second, and with --no-deps Compose 2.26 gives the container another configuration hash, so that the next plain `docker compose up -d`
+ * would recreate it.
  */
 export const composeAdd = (files: string[], service: string, instances: number) =>
-  compose(files, 'up', '--detach', '--no-build', '--no-recreate', '--scale', `${service}=${instances}`, service)
+  compose(files, 'create', '--no-build', '--no-recreate', '--scale', `${service}=${instances}`, service)
 
 /** Runs a command once in a new container of the service, without a terminal. */
 export const composeRunOnce = (files: string[], service: string, command: string[]) =>
@@ -43,6 +44,8 @@ export const logs = (id: string, ...words: string[]) => docker('logs', ...words,
 export const healthLog = (id: string) => docker('inspect', '--format', '{{with .State.Health}}{{range .Log}}{{println .Output}}{{end}}{{end}}', id)
 
 export const exec = (id: string, ...command: string[]) => docker('exec', id, ...command)
+
+export const start = (id: string) => docker('start', id)
 
 export const stop = (id: string) => docker('stop', id)
 

@@ -1,5 +1,5 @@
 // The heart: instances of one release take the place of those of another, and nginx always has a healthy one to send requests to.
-import { COMPOSE_FILE, composeAdd, healthLog, logs, remove, stop } from './compose.ts'
+import { COMPOSE_FILE, composeAdd, healthLog, logs, remove, start, stop } from './compose.ts'
 import { Failure, messageOf } from './errors.ts'
 import { isHealthy, listInstances, type Instance } from './instances.ts'
 import { awaitDrained, liveMap, proveSwitch, readLive, switchLive } from './nginx.ts'
@@ -78,8 +78,10 @@ const startOne = async (rollout: Rollout, { files }: Target, own: Instance[], wa
   if (dead.length > 0) await capture(remove(dead.map(({ id }) => id)))
   const known = new Set(own.map(({ id }) => id))
   await capture(composeAdd([COMPOSE_FILE, ...files], app.service, own.length - dead.length + 1))
-  const instance = (await listOwn(rollout)).find(({ id }) => !known.has(id))
-  if (!instance) throw new Failure(`Compose started no new instance of ${app.service}`)
+  const created = (await listOwn(rollout)).find(({ id }) => !known.has(id))
+  if (!created) throw new Failure(`Compose made no new instance of ${app.service}`)
+  await capture(start(created.id))
+  const instance = (await listOwn(rollout)).find(({ id }) => id === created.id) ?? created
   progress.phase('healthy', `waiting for the health check of ${instance.name}`)
   const log = follow(logs(instance.id, '--follow'))
   void showLog(log.lines)

@@ -1,6 +1,7 @@
 // The stack as docker-compose.yml describes it: which services are apps, what they are built from, why the others cannot be rolled.
 import { createHash } from 'node:crypto'
 import { COMPOSE_FILE, composeConfig } from './compose.ts'
+import { loadSettings } from './config.ts'
 import { badConfig, EXIT, Failure, usage } from './errors.ts'
 import { attempt, failureOf } from './run.ts'
 
@@ -83,29 +84,34 @@ export const stackOf = (config: { name: string; services: Record<string, Service
   }
 }
 
-/** Reads docker-compose.yml through Compose. Throws 69 without Compose v2 or an engine, 78 when the file is wrong. */
-export const loadStack = async (): Promise<Stack> => {
-  await checkCompose()
+/**
+ * The stack of this checkout, with everything that a command needs of it checked: the settings and docker-compose.yml (78 when wrong), Docker Compose and
+ * the engine (69 when missing).
+ */
+export const openStack = async (): Promise<Stack> => {
+  loadSettings()
   const command = composeConfig([COMPOSE_FILE])
-  const outcome = await attempt(command)
-  if (outcome.code !== 0) throw badConfig(failureOf(command, outcome).message, 'docker-compose.yml or .env is wrong, nothing was touched')
-  return stackOf(JSON.parse(outcome.stdout))
+  const [config] = await Promise.all([attempt(command), checkCompose(), checkEngine()])
+  if (config.code === 0) return stackOf(JSON.parse(config.stdout))
+  throw badConfig(failureOf(command, config, { what: 'reading docker-compose.yml' }).message, 'nothing was touched')
 }
 
 const checkCompose = async () => {
   const { code, stdout } = await attempt(['docker', 'compose', 'version', '--short'])
   const [major = 0, minor = 0] = stdout.replace(/^v/, '').split('.').map(Number)
   if (code === 0 && (major > 2 || (major === 2 && minor >= 24))) return
-  const v1 = await attempt(['docker-compose', '--version'])
-  const what = code === 0 ? `Docker Compose ${stdout.trim()} is too old` : v1.code === 0 ? 'only Docker Compose v1 (docker-compose) is installed' : 'Docker Compose is not installed'
-  throw new Failure(`${what}: version 2.24 or later is needed, as the plugin "docker compose"`, {
+  const v1 = (await attempt(['docker-compose', '--version'])).code === 0
+  const found = v1 ? 'only Docker Compose v1 (docker-compose) is installed' : 'Docker Compose is not installed'
+  const advice = v1
+    ? 'v1 has had no fixes since 2023 and cannot read this docker-compose.yml; install the package of version 2 beside it: '
+    : 'install the package '
+  throw new Failure(`${code === 0 ? `Docker Compose ${stdout.trim()} is too old` : found}: 2.24 or later is needed, as "docker compose"`, {
     exitCode: EXIT.unreachable,
-    hint: v1.code === 0 ? 'v1 has had no fixes since 2023 and cannot read this docker-compose.yml; install docker-compose-v2 or docker-compose-plugin beside it' : 'install the package docker-compose (Debian 13), docker-compose-v2 (Ubuntu) or docker-compose-plugin (docker.com)',
+    hint: `${advice}docker-compose (Debian 13), docker-compose-v2 (Ubuntu) or docker-compose-plugin (docker.com)`,
   })
 }
 
-/** Throws 69 when the engine does not answer. */
-export const checkEngine = async () => {
+const checkEngine = async () => {
   const outcome = await attempt(['docker', 'version', '--format', '{{.Server.Version}}'])
   if (outcome.code === 0) return
   throw new Failure(`the Docker engine does not answer: ${outcome.stderr.trim().split('\n').at(-1)}`, {

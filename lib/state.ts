@@ -83,7 +83,7 @@ export const stateText = ({ project, services, rollout, deploys }: StackState) =
       instances.length > 1 ? `${instances.length} instances` : '',
       instances[0] && !trouble ? `up ${age(new Date(instances[0].since))}` : '',
       release?.text ?? '',
-      instances.some(({ standIn }) => standIn) ? paint.yellow('stand-in image, not for a real site') : '',
+      instances.some(({ standIn }) => standIn) ? paint.yellow(`${release ? 'built on a stand-in' : 'stand-in'} image, not for a real site`) : '',
     ]
     return `${mark} ${service.padEnd(width)}  ${facts.filter(Boolean).join(' · ')}`
   })

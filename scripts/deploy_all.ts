@@ -1,11 +1,10 @@
-import { loadSettings } from '../lib/config.ts'
 import { DEFAULTS, deployApp } from '../lib/deploy.ts'
 import { Failure, messageOf } from '../lib/errors.ts'
 import { main, report } from '../lib/main.ts'
 import { conclude } from '../lib/report.ts'
 import { print, say } from '../lib/say.ts'
 import { interruption } from '../lib/signals.ts'
-import { checkEngine, loadStack } from '../lib/stack.ts'
+import { openStack } from '../lib/stack.ts'
 
 const command = {
   usage: 'deploy_all.ts [options]',
@@ -19,9 +18,7 @@ const command = {
 }
 
 await main(command, async options => {
-  loadSettings()
-  await checkEngine()
-  const stack = await loadStack()
+  const stack = await openStack()
 
   const results: unknown[] = []
   const failures: unknown[] = []

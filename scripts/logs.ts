@@ -1,10 +1,9 @@
 import { COMPOSE_FILE, compose } from '../lib/compose.ts'
-import { loadSettings } from '../lib/config.ts'
 import { usage } from '../lib/errors.ts'
 import { main } from '../lib/main.ts'
 import { pinFiles } from '../lib/pins.ts'
 import { interactive } from '../lib/run.ts'
-import { checkEngine, loadStack } from '../lib/stack.ts'
+import { openStack } from '../lib/stack.ts'
 
 const command = {
   usage: 'logs.ts [options] [service]',
@@ -21,9 +20,7 @@ const command = {
 }
 
 await main(command, async (options, [service]) => {
-  loadSettings()
-  await checkEngine()
-  const { services } = await loadStack()
+  const { services } = await openStack()
   if (service !== undefined && !services.includes(service))
     throw usage(`there is no service ${JSON.stringify(service)}`, `one of: ${services.join(', ')}`)
 

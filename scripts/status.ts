@@ -1,10 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { loadSettings } from '../lib/config.ts'
 import { usage } from '../lib/errors.ts'
 import { main } from '../lib/main.ts'
 import { print } from '../lib/say.ts'
 import { interruption } from '../lib/signals.ts'
-import { checkEngine, loadStack } from '../lib/stack.ts'
+import { openStack } from '../lib/stack.ts'
 import { readState, stateText } from '../lib/state.ts'
 
 const command = {
@@ -23,9 +22,7 @@ const command = {
 
 await main(command, async options => {
   if (options.json && options.watch) throw usage('--json prints one document: it cannot be used with --watch')
-  loadSettings()
-  await checkEngine()
-  const stack = await loadStack()
+  const stack = await openStack()
 
   for (;;) {
     const state = await readState(stack, 5)

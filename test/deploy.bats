@@ -259,6 +259,36 @@ deploy_greeting() {
   run -0 compose up --detach --wait
 }
 
+@test "a script works right after git clone: it installs the locked packages first, and says so" {
+  local clone="$BATS_TEST_TMPDIR/a clone"
+  cp -R "$SITE" "$clone"
+  rm "$clone/node_modules"
+  cd /
+  run --separate-stderr -0 "$CHECKOUT/node_modules/.bin/tsx" "$clone/scripts/status.ts" --json
+  assert_regex "$stderr" 'first use: installing the packages that package-lock.json names'
+  assert_output --partial '"project":"avril-test-deploy"'
+}
+
+@test "a fourth app needs a service, a location and no code" {
+  git clone --quiet --bare "$PLAY/origin/avril-profil.git" "$PLAY/origin/avril-aide.git"
+  git clone --quiet "$PLAY/origin/avril-aide.git" "$PLAY/avril-aide"
+  cp "$SITE/docker-compose.yml" "$BATS_TEST_TMPDIR/"
+  node - "$SITE/docker-compose.yml" <<'JS'
+    const fs = require('node:fs')
+    const [, , file] = process.argv
+    const text = fs.readFileSync(file, 'utf8')
+    const service = /^  nuxt_profile:\n(?:    .*\n|\n)+/m.exec(text)[0]
+    fs.writeFileSync(file, text.replace(service, service + service.replaceAll('nuxt_profile', 'nuxt_aide').replaceAll('avril-profil', 'avril-aide')))
+JS
+  # shellcheck disable=SC2016 # nginx's own variables
+  printf 'location /aide/ {\n  set $app nuxt_aide;\n  set $port 3000;\n  rewrite ^/aide/(.*) /mon-espace/$1 break;\n  include /etc/nginx/avril/proxy.conf;\n}\n' >>"$SITE/nginx/routes.conf"
+  sed -i '/nuxt_aide/,/^  [a-z]/ s|avril.path: /mon-espace/|avril.path: /aide/version|' "$SITE/docker-compose.yml"
+  run -0 deploy --probation 0 avril-aide
+  run -0 curl -fsS "$URL/aide/version"
+  assert_output --partial '"app":"avril-profil"'
+  assert_in_order nuxt_aide
+}
+
 @test "secrets stand in no history, journal, log or world-readable file of the scripts" {
   set_env POSTGRES_PASSWORD=change-me
   run grep -r 'change-me' "$SITE/.state" "$SITE/docker-compose.override.yml" "$SITE/nginx"

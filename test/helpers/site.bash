@@ -130,6 +130,7 @@ until_phase() {
   local phase=$1
   shift
   exec_script deploy_local --probation 0 "$@" avril-profil >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
+  # shellcheck disable=SC2034 # for the test
   DEPLOY=$!
   await_line "$BATS_TEST_TMPDIR/err" "^→ $phase"
 }
