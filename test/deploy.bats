@@ -184,6 +184,7 @@ deploy_greeting() {
 }
 
 @test "status tells services, releases and deploys; its exit code tells what is unhealthy" {
+  run -0 deploy --probation 0 avril
   run --separate-stderr -0 script status
   assert_output --partial '✓ phoenix'
   assert_output --partial 'stand-in image'
