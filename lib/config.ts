@@ -2,7 +2,9 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { badConfig } from './errors.ts'
-import { parseEnv } from './packages.ts'
+import { loadDotenv } from './packages.ts'
+
+const { parse: parseEnv } = await loadDotenv()
 
 /** The checkout that these scripts stand in, whatever the working folder. */
 export const root = join(import.meta.dirname, '..')

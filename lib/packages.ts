@@ -14,6 +14,8 @@ if (!existsSync(join(root, 'node_modules', 'zx'))) {
   }
 }
 
-export const { $, ProcessOutput } = await import('zx/core')
-export const { parse: parseEnv } = await import('dotenv')
 export const { Chalk } = await import('chalk')
+
+/** Loaded by the one module that needs it, so that --help does not wait for it. */
+export const loadZx = () => import('zx/core')
+export const loadDotenv = () => import('dotenv')

@@ -1,6 +1,7 @@
 // The one place where other programs are started. Commands are lists of words; no shell string is ever built from them by hand.
+import type { ProcessOutput } from 'zx/core'
 import { EXIT, Failure } from './errors.ts'
-import { $, type ProcessOutput } from './packages.ts'
+import { loadZx } from './packages.ts'
 import { say } from './say.ts'
 import { checkInterruption, interruption, onInterruption } from './signals.ts'
 
@@ -24,7 +25,7 @@ export interface Outcome {
   stderr: string
 }
 
-type Output = InstanceType<typeof ProcessOutput>
+const { $ } = await loadZx()
 
 // A session of its own keeps the terminal's Ctrl-C from reaching it: this program decides who is told.
 const start = (command: string[], { cwd, env, input }: RunOptions, joined = false) => {
@@ -47,7 +48,7 @@ const signalGroup = (pid: number | undefined, signal: NodeJS.Signals) => {
   }
 }
 
-const outcomeOf = (output: Output): Outcome => ({ code: output.exitCode ?? 1, stdout: output.stdout, stderr: output.stderr })
+const outcomeOf = (output: ProcessOutput): Outcome => ({ code: output.exitCode ?? 1, stdout: output.stdout, stderr: output.stderr })
 
 /** Runs a command to its end, whatever its exit code; its output is given back. Throws only when a signal came. */
 export const attempt = async (command: string[], options: RunOptions = {}): Promise<Outcome> => {

@@ -1,10 +1,7 @@
-import { DEFAULTS, deployApp } from '../lib/deploy.ts'
 import { Failure, messageOf } from '../lib/errors.ts'
 import { main, report } from '../lib/main.ts'
-import { conclude } from '../lib/report.ts'
 import { print, say } from '../lib/say.ts'
 import { interruption } from '../lib/signals.ts'
-import { openStack } from '../lib/stack.ts'
 
 const command = {
   usage: 'deploy_all.ts [options]',
@@ -18,6 +15,9 @@ const command = {
 }
 
 await main(command, async options => {
+  const { DEFAULTS, deployApp } = await import('../lib/deploy.ts')
+  const { conclude } = await import('../lib/report.ts')
+  const { openStack } = await import('../lib/stack.ts')
   const stack = await openStack()
 
   const results: unknown[] = []

@@ -1,10 +1,6 @@
-import { DEFAULTS, deployApp } from '../lib/deploy.ts'
 import { usage } from '../lib/errors.ts'
 import { main } from '../lib/main.ts'
-import { makePlan } from '../lib/plan.ts'
-import { conclude, planText } from '../lib/report.ts'
 import { print } from '../lib/say.ts'
-import { appFor, openStack } from '../lib/stack.ts'
 
 const REF = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$/
 
@@ -34,6 +30,10 @@ await main(command, async (options, [repository = '', branch]) => {
   const targets = [branch !== undefined, options.to !== undefined, options.rollback].filter(Boolean)
   if (targets.length > 1) throw usage('a branch, --to and --rollback exclude one another')
   if (branch !== undefined && !REF.test(branch)) throw usage(`${JSON.stringify(branch)} cannot be the name of a branch`)
+  const { DEFAULTS, deployApp } = await import('../lib/deploy.ts')
+  const { makePlan } = await import('../lib/plan.ts')
+  const { conclude, planText } = await import('../lib/report.ts')
+  const { appFor, openStack } = await import('../lib/stack.ts')
   const stack = await openStack()
   const app = appFor(stack, repository)
   const request = { branch, to: options.to, rollback: options.rollback, dryRun: options['dry-run'] }

@@ -1,9 +1,5 @@
-import { COMPOSE_FILE, compose } from '../lib/compose.ts'
 import { usage } from '../lib/errors.ts'
 import { main } from '../lib/main.ts'
-import { pinFiles } from '../lib/pins.ts'
-import { interactive } from '../lib/run.ts'
-import { openStack } from '../lib/stack.ts'
 
 const command = {
   usage: 'logs.ts [options] [service]',
@@ -20,6 +16,10 @@ const command = {
 }
 
 await main(command, async (options, [service]) => {
+  const { COMPOSE_FILE, compose } = await import('../lib/compose.ts')
+  const { pinFiles } = await import('../lib/pins.ts')
+  const { interactive } = await import('../lib/run.ts')
+  const { openStack } = await import('../lib/stack.ts')
   const { services } = await openStack()
   if (service !== undefined && !services.includes(service))
     throw usage(`there is no service ${JSON.stringify(service)}`, `one of: ${services.join(', ')}`)

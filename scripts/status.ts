@@ -3,8 +3,6 @@ import { usage } from '../lib/errors.ts'
 import { main } from '../lib/main.ts'
 import { print } from '../lib/say.ts'
 import { interruption } from '../lib/signals.ts'
-import { openStack } from '../lib/stack.ts'
-import { readState, stateText } from '../lib/state.ts'
 
 const command = {
   usage: 'status.ts [options]',
@@ -22,6 +20,8 @@ const command = {
 
 await main(command, async options => {
   if (options.json && options.watch) throw usage('--json prints one document: it cannot be used with --watch')
+  const { openStack } = await import('../lib/stack.ts')
+  const { readState, stateText } = await import('../lib/state.ts')
   const stack = await openStack()
 
   for (;;) {
