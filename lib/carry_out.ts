@@ -9,7 +9,7 @@ import { removeJournal } from './journal.ts'
 import { liveMap, readLive } from './nginx.ts'
 import { NEXT_PINS_FILE, pinFiles, publishPins, readPins, renderPins, type Pin } from './pins.ts'
 import type { Plan } from './plan.ts'
-import { buildRelease, imageExists, pruneReleases } from './releases.ts'
+import { buildRelease, pruneReleases } from './releases.ts'
 import { capture, show } from './run.ts'
 import { converge, type Rollout, type Target } from './rollout.ts'
 import { say } from './say.ts'
@@ -34,7 +34,7 @@ export const carryOut = async (rollout: Rollout, plan: Plan, keep: number) => {
   const { app, progress } = rollout
   try {
     progress.phase('build', plan.image)
-    if (plan.commit && !(await imageExists(plan.image))) await buildRelease(app, plan.image, plan.commit)
+    if (plan.commit && !plan.built) await buildRelease(app, plan.image, plan.commit)
     const pin = { image: plan.image, rollout: rolloutId(app), network: app.network, fingerprint: app.fingerprint }
     progress.note({ next: pin })
     const target = coming(app, pin, false)

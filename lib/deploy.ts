@@ -7,7 +7,7 @@ import { readJournal, removeJournal, type Journal } from './journal.ts'
 import { takeLock } from './lock.ts'
 import { checkNginx } from './nginx.ts'
 import { makePlan, type Request } from './plan.ts'
-import { startProgress, type Progress } from './progress.ts'
+import { startProgress } from './progress.ts'
 import { explain } from './report.ts'
 import type { Rollout } from './rollout.ts'
 import { say } from './say.ts'
@@ -55,7 +55,6 @@ export const deployApp = async (stack: Stack, app: App, request: Request, option
       probation: options.probation,
     })
     await settleFormer(stack, rolloutOf, options.keep)
-    await checkNginx(nginx)
     return await deployNow(stack, app, request, options, rolloutOf(app, newJournal(app, request)))
   } finally {
     await release()
@@ -94,7 +93,7 @@ const settleFormer = async (stack: Stack, rolloutOf: (app: App, journal: Journal
 const deployNow = async (stack: Stack, app: App, request: Request, options: DeployOptions, rollout: Rollout): Promise<Result> => {
   const { progress } = rollout
   progress.phase('plan', app.repository)
-  const plan = await planOrRecord(stack, app, request, progress)
+  const plan = await planOrRecord(stack, app, request, rollout)
   const revision = plan.commit?.sha ?? null
   const result = { repository: app.repository, service: app.service, from: plan.from ?? null, image: plan.image, revision }
   progress.note({ from: result.from, to: plan.image, revision })
@@ -109,9 +108,10 @@ const deployNow = async (stack: Stack, app: App, request: Request, options: Depl
   return { ...result, result: 'deployed', phases: progress.journal.phases }
 }
 
-const planOrRecord = async (stack: Stack, app: App, request: Request, progress: Progress) => {
+const planOrRecord = async (stack: Stack, app: App, request: Request, { nginx, progress }: Rollout) => {
   try {
-    return await makePlan(stack, app, request)
+    const [plan] = await Promise.all([makePlan(stack, app, request), checkNginx(nginx)])
+    return plan
   } catch (error) {
     progress.end(false)
     record(progress.journal, 'failed', messageOf(error))

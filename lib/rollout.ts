@@ -109,7 +109,7 @@ const withLastWords = async ({ id }: Instance, error: unknown) => {
   const log = await attempt(logs(id, '--tail', '15'))
   const probe = await attempt(healthLog(id))
   const said = (log.stdout + log.stderr).trim() || '(it wrote nothing)'
-  const checked = probe.stdout.trim().split('\n').findLast(Boolean)
+  const checked = [...new Set(probe.stdout.split('\n').filter(Boolean))].slice(-2).join(' · ')
   const parts = [messageOf(error), '  the last lines of its log:', ...said.split('\n').map(line => `    ${line}`), checked && `  its health check said: ${checked}`]
   return new Failure(parts.filter(Boolean).join('\n'), { cause: error, hint: 'correct it and push, then run this again' })
 }

@@ -159,13 +159,13 @@ deploy_greeting() {
 }
 
 @test "one deploy at a time: the second ends with 75 and says who, since when, in which phase; --wait queues" {
-  commit avril-profil GREETING=held BUILD=slow:4 >/dev/null
+  commit avril-profil GREETING=held BUILD=slow:8 >/dev/null
   exec_script deploy_local --probation 0 avril-profil 2>"$BATS_TEST_TMPDIR/first" &
   local first=$!
   await_line "$BATS_TEST_TMPDIR/first" 'build:'
   run --separate-stderr -75 deploy avril-profil
   assert_output ''
-  assert_regex "$stderr" 'the lock is held by .*process [0-9]+.*deploying avril-profil since 20.*phase build'
+  assert_regex "$stderr" 'the lock is held by .*process [0-9]+.*deploying avril-profil since 20.*phase (build|start|healthy)'
   run -0 deploy --probation 0 --if-change --wait avril-profil
   assert_output --partial 'waiting for'
   assert_output --partial 'nothing to do'
@@ -184,7 +184,7 @@ deploy_greeting() {
 }
 
 @test "status tells services, releases and deploys; its exit code tells what is unhealthy" {
-  run -0 deploy --probation 0 avril
+  run -0 deploy --probation 0 avril-livret1
   run --separate-stderr -0 script status
   assert_output --partial '✓ phoenix'
   assert_output --partial 'stand-in image'

@@ -92,7 +92,7 @@ stopped_after() {
 
 @test "a reboot in the middle of a deploy: all containers come back, and nginx sends nothing to the new one" {
   load_stop || true
-  commit avril-profil READY_AFTER=20 GREETING=reboot >/dev/null
+  commit avril-profil READY_AFTER=10 GREETING=reboot >/dev/null
   local before
   before=$(greeting avril-profil)
   until_phase healthy

@@ -7,7 +7,6 @@ cd "$(dirname "$0")/.." || exit 1
 passed=0 failed=0 log=$(mktemp) started=$SECONDS
 trap 'rm -f "$log"' EXIT
 wanted=("$@")
-declare -a pids=()
 
 is_wanted() {
   [ "${#wanted[@]}" -eq 0 ] && return 0
@@ -40,12 +39,6 @@ tap() {
   [ "$status" -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
   failed=$((failed + bad))
   passed=$((passed + $(grep -c '^ok' "$log")))
-}
-
-# Shows what a runner in the background writes until it ends, with its status.
-finished() {
-  tail --quiet --lines +1 --follow --pid "$1" --sleep-interval 0.2 "$2"
-  return "$(cat "$2.status")"
 }
 
 prepare() {
@@ -81,26 +74,46 @@ if ! test/engine.sh || ! test/images.sh; then
   printf 'the engine or the images are missing\n' >&2
   exit 69
 fi
-# Most of the time a test waits for containers, so files with stacks of their own run side by side; the one that counts requests at a high rate
-# runs alone.
-mapfile -t files < <(for file in test/*.bats; do is_wanted "${file##*/}" && [ "$file" != test/rollouts.bats ] && printf '%s\n' "$file"; done)
+# Runs files one after another in the background, each with its output and its status in a file.
+lane() {
+  local file status
+  for file in "$@"; do
+    node_modules/bats/bin/bats --formatter tap --timing "test/$file" >"$outputs/$file" 2>&1 && status=0 || status=$?
+    echo "$status" >"$outputs/$file.status"
+  done
+}
+
+# Shows what a lane writes to a file, until the file's tests have ended.
+finished() {
+  until [ -e "$outputs/$1.status" ]; do inotifywait --quiet --quiet --timeout 1 --event create "$outputs" || true; done
+  cat "$outputs/$1"
+  return "$(cat "$outputs/$1.status")"
+}
+
+# What counts requests at a high rate runs alone. What mostly waits for containers runs in two lanes; a file that is not named here runs alone.
+first=(kills.bats)
+second=(deploy.bats failures.bats)
+alone=()
+for file in test/*.bats; do
+  file=${file##*/}
+  case " ${first[*]} ${second[*]} " in *" $file "*) ;; *) alone+=("$file") ;; esac
+done
+for file in "${alone[@]}"; do
+  is_wanted "$file" || continue
+  printf '# %s\n' "$file"
+  tap node_modules/bats/bin/bats --formatter tap --timing "test/$file"
+done
+
 outputs=$(mktemp -d)
-for file in "${files[@]}"; do
-  output=$outputs/${file##*/}
-  {
-    node_modules/bats/bin/bats --formatter tap --timing "$file" && status=0 || status=$?
-    echo "$status" >"$output.status"
-  } >"$output" 2>&1 &
-  pids[$!]=$file
+mapfile -t first < <(for file in "${first[@]}"; do if is_wanted "$file"; then echo "$file"; fi; done)
+mapfile -t second < <(for file in "${second[@]}"; do if is_wanted "$file"; then echo "$file"; fi; done)
+lane "${first[@]}" &
+lane "${second[@]}" &
+for file in "${second[@]}" "${first[@]}"; do
+  printf '# %s\n' "$file"
+  tap finished "$file"
 done
-for pid in "${!pids[@]}"; do
-  printf '# %s\n' "${pids[$pid]}"
-  tap finished "$pid" "$outputs/${pids[$pid]##*/}"
-done
-if is_wanted rollouts.bats; then
-  printf '# test/rollouts.bats\n'
-  tap node_modules/bats/bin/bats --formatter tap --timing test/rollouts.bats
-fi
+rm -rf "$outputs"
 
 printf '# %s s\n%s passed, %s failed\n' "$((SECONDS - started))" "$passed" "$failed"
 [ "$failed" -eq 0 ]

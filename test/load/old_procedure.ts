@@ -65,16 +65,33 @@ export const oldProcedure = async (target: Target) => timed(oldCommands(target, 
 /** What Compose does by itself: the old container goes before the new one comes. Ends when the new one is healthy. */
 export const recreate = (target: Target) => timed({ recreate: [recreateCommand(target)] }, target.folder)
 
-/** Lets nginx ask Docker's DNS for the service name, as the old configuration did. Gives what puts the live file back. */
+// What the former configuration did not have: it kept a name for five seconds, and left everything else to nginx's defaults.
+const FORMER: Record<string, (text: string) => string> = {
+  'nginx.conf': text => text.replace(/(resolver 127\.0\.0\.11 valid=)\d+s/, '$15s').replace(/^ *keepalive_min_timeout .*\n/m, ''),
+  'proxy_defaults.conf': text => text.replaceAll(/^proxy_(next_upstream\w*|connect_timeout) .*\n/gm, ''),
+}
+
+const rewrite = async (file: string, change: (text: string) => string) => {
+  const before = await readFile(file, 'utf8')
+  const after = change(before)
+  if (after === before) throw new Error(`${file} is not as the former configuration is made from`)
+  await writeFile(file, after)
+  return () => writeFile(file, before)
+}
+
+/** Lets nginx route as its former configuration did: by the service name, which Docker's DNS answers. Gives what puts it back. */
 export const useServiceName = async (target: Target) => {
-  const live = join(target.folder, 'nginx', 'live', `${target.service}.map`)
+  const folder = join(target.folder, 'nginx')
+  const live = join(folder, 'live', `${target.service}.map`)
   const content = await readFile(live, 'utf8').catch(() => undefined)
   await rm(live, { force: true })
+  const putBack: (() => Promise<void>)[] = []
+  for (const [file, change] of Object.entries(FORMER)) putBack.push(await rewrite(join(folder, file), change))
   const reload = () => capture(reloadCommand(target), { cwd: target.folder })
   await reload()
   return async () => {
-    if (content === undefined) return
-    await writeFile(live, content)
+    for (const back of putBack) await back()
+    if (content !== undefined) await writeFile(live, content)
     await reload()
   }
 }

@@ -1,0 +1,82 @@
+// What a rollout costs beyond what the app itself needs, and what its visitors feel of it. Both releases are built before; there
+// is no probation and no open websocket, which would hold the drain up by rule and not by work.
+import { say } from '../../lib/say.ts'
+import { between, type Report } from '../load/report.ts'
+import { buildTwo, deploy, type Deploy } from './deploy.ts'
+import { watchEngine, type EngineTimes } from './engine_times.ts'
+import { figuresOf, medianOf, type Outcome } from './figures.ts'
+import type { Part } from './parts.ts'
+import { phasesText } from './rollouts.ts'
+import type { Site } from './site.ts'
+import { underLoad, type Running } from './under_load.ts'
+
+const BEFORE = 8
+const SETTLE = 3
+/** the slow requests of the load: some are always in flight */
+const LONGEST = 3
+
+interface Measured extends Deploy, EngineTimes {
+  /** seconds since the load started */
+  at: number
+}
+
+const overheadOf = ({ wall, ready, migration }: Measured) => wall - ready - migration - LONGEST
+
+const seconds = (value: number) => `${value.toFixed(2)} s`
+
+const measure = async (site: Site, releases: readonly [string, string], times: number, { now, doing, quiet }: Running) => {
+  const engine = watchEngine(site)
+  const done: Measured[] = []
+  try {
+    for (let index = 1; index <= times; index += 1) {
+      const what = `rollout ${index} of ${times}`
+      doing(`before ${what}`)
+      await quiet(SETTLE + BEFORE)
+      const at = now()
+      const words = ['--probation', '0', '--to', releases[(index + 1) % 2] ?? '']
+      const made = await deploy(site, words, phase => doing(`${what}: ${phase}`))
+      done.push({ at, ...made, ...(await engine.timesSince(made.started)) })
+      say.done(`${what}: overhead ${done.slice(-1).map(overheadOf).map(seconds).join()}; ${phasesText(done.slice(-1))}`)
+    }
+    return done
+  } finally {
+    await engine.stop()
+  }
+}
+
+const p99sOf = (rows: Report['rows'], rollouts: readonly Measured[]) =>
+  rollouts.map(({ at, wall }) => {
+    const before = between(rows, (at - BEFORE) * 1000, at * 1000).fast.p99
+    const during = between(rows, at * 1000, (at + wall) * 1000).fast.p99
+    return { before, during, ratio: during / before }
+  })
+
+const resultsOf = (result: readonly Measured[], report: Report, p99s: ReturnType<typeof p99sOf>) => {
+  const figures = figuresOf('overhead')
+  const ofMedian = (number: (it: Measured) => number) => seconds(medianOf(result, number))
+  const milliseconds = (number: (it: (typeof p99s)[number]) => number) => `${medianOf(p99s, number).toFixed(1)} ms`
+  return [
+    figures.noneFailed(`${result.length} rollouts of releases that were built before`, report),
+    figures.plain('wall time of the command (medians from here on)', ofMedian(({ wall }) => wall)),
+    figures.plain("− the app's own start: container's start to its line that it listens", ofMedian(({ ready }) => ready)),
+    figures.plain("− the app's own migration: its container's life", ofMedian(({ migration }) => migration)),
+    figures.plain('− the longest request in flight', seconds(LONGEST)),
+    figures.most('= overhead', medianOf(result, overheadOf), 1, 's'),
+    figures.plain('  of it: from listening to the event "healthy"', ofMedian(({ ready, healthy }) => healthy - ready)),
+    figures.plain('seconds a phase', phasesText(result)),
+    figures.plain('p99 of fast requests before', milliseconds(({ before }) => before)),
+    figures.plain('p99 of fast requests during', milliseconds(({ during }) => during)),
+    figures.most('p99 during against before', medianOf(p99s, ({ ratio }) => ratio), 2, '×', 1),
+  ]
+}
+
+export const overhead: Part = async (site, { rollouts, rate }): Promise<Outcome> => {
+  const times = Math.max(2, Math.ceil(rollouts / 2))
+  const releases = await buildTwo(site)
+  const load = { rate, rates: { websocket: 0 } }
+  const { result, report } = await underLoad(site, load, running => measure(site, releases, times, running))
+  const p99s = p99sOf(report.rows, result)
+  const each = result.map((it, index) => ({ ...it, overhead: overheadOf(it), p99: p99s[index] }))
+  const { failures, lateness } = report
+  return { figures: resultsOf(result, report, p99s), details: { rollouts: each, failures, lateness } }
+}

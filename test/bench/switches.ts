@@ -1,0 +1,56 @@
+// The switch alone, over and over: nginx's file is written again and nginx reloaded, by the rollout's own code. No request may
+// fail.
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { listInstances } from '../../lib/instances.ts'
+import { Failure } from '../../lib/errors.ts'
+import { deploy } from './deploy.ts'
+import { figuresOf, median, websocketFigures, type Outcome } from './figures.ts'
+import type { Part } from './parts.ts'
+import { DRAIN_SECONDS, type Site } from './site.ts'
+import { underLoad } from './under_load.ts'
+import { cutsIn, lostIn, type Reload } from './websocket.ts'
+
+const PAUSE = 1
+
+type Nginx = typeof import('../../lib/nginx.ts')
+
+// That of the site's own copy: it writes into the checkout that it lies in.
+const nginxOf = async ({ folder }: Site): Promise<Nginx> => import(pathToFileURL(join(folder, 'lib', 'nginx.ts')).href)
+
+const findNginx = async ({ project }: Site) => {
+  const [instance] = await listInstances(project, 'nginx')
+  if (!instance) throw new Failure('nginx does not run')
+  return instance
+}
+
+export const switches: Part = async (site, { switches: times, rate }): Promise<Outcome> => {
+  const figures = figuresOf('switches')
+  const { readLive, switchLive } = await nginxOf(site)
+  // Until a first rollout there is no file to write again.
+  if (readLive(site.service) === undefined) await deploy(site, ['--probation', '0'])
+  const nginx = await findNginx(site)
+  const { result, report } = await underLoad(site, { rate }, async ({ now, doing, quiet }) => {
+    await quiet(3)
+    const done: Reload[] = []
+    for (let index = 1; index <= times; index += 1) {
+      doing(`switch ${index} of ${times}`)
+      const from = now()
+      await switchLive(nginx, site.service, readLive(site.service))
+      done.push({ from, to: now() })
+      await quiet(PAUSE)
+    }
+    await quiet(DRAIN_SECONDS)
+    return done
+  })
+  const cuts = cutsIn(report, result)
+  const spent = result.map(({ from, to }) => (to - from) * 1000)
+  return {
+    figures: [
+      figures.noneFailed(`${times} bare switches, ${rate} requests a second`, lostIn(report, cuts)),
+      ...websocketFigures('switches', cuts),
+      figures.plain('time of a switch (median; longest)', `${median(spent).toFixed(0)} ms; ${Math.max(...spent).toFixed(0)} ms`),
+    ],
+    details: { switches: result, websocket: cuts, failures: report.failures, kinds: report.kinds, lateness: report.lateness },
+  }
+}
