@@ -4,7 +4,7 @@ import { root } from './config.ts'
 import { Failure, messageOf } from './errors.ts'
 
 /** Where the scripts keep what they know: lock, history, the rollout that is under way. */
-export const STATE = join(root, '.state')
+const STATE = join(root, '.state')
 
 export const stateFile = (name: string) => {
   mkdirSync(STATE, { recursive: true, mode: 0o700 })

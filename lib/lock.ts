@@ -1,10 +1,9 @@
 // One deploy at a time. The kernel holds the lock (flock), so it ends with its owner, however that ends: none is ever left behind.
-import { age } from './say.ts'
 import { EXIT, Failure } from './errors.ts'
 import { stateFile } from './files.ts'
 import { readJournal } from './journal.ts'
-import { say } from './say.ts'
 import { hold } from './run.ts'
+import { age, say } from './say.ts'
 
 const holder = () => {
   const journal = readJournal()

@@ -16,7 +16,7 @@ const recipeOf = ({ dockerfile, dockerfile_inline, args }: Build) => {
   return createHash('sha256').update(JSON.stringify([own, args])).digest('hex').slice(0, 6)
 }
 
-export const repositoryOf = ({ project }: Stack, { service }: App) => `${project}-${service}`
+const repositoryOf = ({ project }: Stack, { service }: App) => `${project}-${service}`
 
 export const releaseName = (stack: Stack, app: App, sha: string) => `${repositoryOf(stack, app)}:${sha.slice(0, 12)}-${recipeOf(app.build)}`
 

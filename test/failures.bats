@@ -17,8 +17,7 @@ setup() { load_start --base /mon-espace --rate 60 --websocket 0 --slow 1; }
 teardown() {
   rm -f "$SITE/nginx/live/zz.map"
   umount "$SITE/.state" "$SITE/nginx/live" 2>/dev/null || true
-  # A test that failed half-way must not leave its load to the next.
-  if [ -n "${LOAD_PID:-}" ]; then kill "$LOAD_PID" 2>/dev/null || true; fi
+  load_abandon
 }
 
 # The deploy fails in a phase, the site is as it was, and the next deploy succeeds.

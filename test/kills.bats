@@ -13,12 +13,7 @@ teardown_file() { site_down; }
 
 setup() { load_start --base /mon-espace --rate 60 --websocket 0 --slow 1; }
 
-teardown() {
-  rm -f "$SITE/nginx/live/zz.map"
-  umount "$SITE/.state" "$SITE/nginx/live" 2>/dev/null || true
-  # A test that failed half-way must not leave its load to the next.
-  if [ -n "${LOAD_PID:-}" ]; then kill "$LOAD_PID" 2>/dev/null || true; fi
-}
+teardown() { load_abandon; }
 
 # kill_in PHASE SIGNAL STATUS: a deploy is hit by the signal as it enters the phase, and ends with the status
 kill_in() {

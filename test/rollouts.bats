@@ -15,9 +15,7 @@ setup_file() {
 }
 teardown_file() { site_down; }
 
-teardown() {
-  if [ -n "${LOAD_PID:-}" ]; then kill "$LOAD_PID" 2>/dev/null || true; fi
-}
+teardown() { load_abandon; }
 
 sent() { node -p "const it = JSON.parse(require('fs').readFileSync('$LOAD.json')); it.$1"; }
 
@@ -39,7 +37,6 @@ sent() { node -p "const it = JSON.parse(require('fs').readFileSync('$LOAD.json')
   run -0 node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$HERE/helpers/old_rollout.ts" "$SITE" "$STACK" phoenix
   await_line "$LOAD.err" ' [1-9][0-9]+ failed'
   load_stop || true
-  LOAD_PID=
   cat "$LOAD.out"
   assert_equal "$(sent 'failed > 10')" true
 }

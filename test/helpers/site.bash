@@ -104,15 +104,21 @@ load_start() {
 
 # Ends the load; its status is that of the load: not 0 when one request failed, or when fewer were sent than planned.
 load_stop() {
+  local pid=$LOAD_PID
+  LOAD_PID=
   exec {LOAD_FD}>&-
-  wait "$LOAD_PID"
+  wait "$pid"
+}
+
+# For teardown: a test that failed half-way must not leave its load to the next.
+load_abandon() {
+  if [ -n "${LOAD_PID:-}" ]; then kill "$LOAD_PID" 2>/dev/null || true; fi
 }
 
 # No request failed, and as many were sent as planned. What failed is shown.
 assert_no_request_lost() {
   local status=0
   load_stop || status=$?
-  LOAD_PID=
   cat "$LOAD.out"
   assert_equal "$(node -p "JSON.parse(require('fs').readFileSync('$LOAD.json')).failed")" 0
   assert_equal "$status" 0
