@@ -1,5 +1,6 @@
 // The containers of the stack, found by their labels (names differ between versions of Compose).
 import { containerIds, inspect } from './compose.ts'
+import { Failure } from './errors.ts'
 import { capture } from './run.ts'
 
 /** A container of a service. */
@@ -47,13 +48,28 @@ const instanceOf = ({ Id, Name, State, Config, NetworkSettings }: Inspected): In
   standIn: Config.Labels['avril.standin'] === 'true',
 })
 
-/** The containers of the project, or of one of its services, oldest first. */
-export const listInstances = async (project: string, service?: string): Promise<Instance[]> => {
+/** The ids of all containers of the project, or of one of its services. */
+export const listIds = async (project: string, service?: string) => {
   const labels = [`com.docker.compose.project=${project}`, ...(service === undefined ? [] : [`com.docker.compose.service=${service}`])]
-  const ids = (await capture(containerIds(...labels))).split('\n').filter(Boolean)
-  if (ids.length === 0) return []
+  return (await capture(containerIds(...labels))).split('\n').filter(Boolean)
+}
+
+const readInstances = async (ids: string[]): Promise<Instance[]> => {
   const inspected: Inspected[] = JSON.parse(await capture(inspect(ids)))
   return inspected.map(instanceOf).toSorted((a, b) => a.started.localeCompare(b.started))
+}
+
+/** The containers of the project, or of one of its services, oldest first. */
+export const listInstances = async (project: string, service?: string): Promise<Instance[]> => {
+  const ids = await listIds(project, service)
+  return ids.length === 0 ? [] : readInstances(ids)
+}
+
+/** Throws a Failure when there is no such container. */
+export const readInstance = async (id: string): Promise<Instance> => {
+  const [instance] = await readInstances([id])
+  if (!instance) throw new Failure(`the container ${id} is gone`)
+  return instance
 }
 
 export const isHealthy = ({ running, health }: Instance) => running && health === 'healthy'

@@ -1,7 +1,7 @@
 // The heart: instances of one release take the place of those of another, and nginx always has a healthy one to send requests to.
 import { COMPOSE_FILE, composeAdd, healthLog, logs, remove, start, stop } from './compose.ts'
 import { Failure, messageOf } from './errors.ts'
-import { isHealthy, listInstances, type Instance } from './instances.ts'
+import { isHealthy, listIds, listInstances, readInstance, type Instance } from './instances.ts'
 import { awaitDrained, liveMap, proveSwitch, readLive, switchLive } from './nginx.ts'
 import type { Pin } from './pins.ts'
 import type { Progress } from './progress.ts'
@@ -76,12 +76,12 @@ const startOne = async (rollout: Rollout, { files }: Target, own: Instance[], wa
   progress.phase('start', `one more instance of ${app.service}`)
   const dead = own.filter(({ running }) => !running)
   if (dead.length > 0) await capture(remove(dead.map(({ id }) => id)))
-  const known = new Set(own.map(({ id }) => id))
   await capture(composeAdd([COMPOSE_FILE, ...files], app.service, own.length - dead.length + 1))
-  const created = (await listOwn(rollout)).find(({ id }) => !known.has(id))
+  const known = new Set(own.map(({ id }) => id))
+  const created = (await listIds(rollout.stack.project, app.service)).find(id => !known.has(id))
   if (!created) throw new Failure(`Compose made no new instance of ${app.service}`)
-  await capture(start(created.id))
-  const instance = (await listOwn(rollout)).find(({ id }) => id === created.id) ?? created
+  await capture(start(created))
+  const instance = await readInstance(created)
   progress.phase('healthy', `waiting for the health check of ${instance.name}`)
   const log = follow(logs(instance.id, '--follow'))
   void showLog(log.lines)
@@ -130,10 +130,10 @@ const handOver = async (rollout: Rollout, target: Target, { fresh, staying, leav
     progress.phase('switch', `nginx sends requests to ${names.join(', ')}`)
     if (readLive(app.service) === text && !target.reload) return
     await switchLive(nginx, app.service, text)
-    await proveSwitch(nginx, app, fresh.map(({ address }) => address), leaving.map(({ address }) => address).filter(Boolean))
-    if (!leaving.some(({ running }) => running)) return
+    const proof = proveSwitch(nginx, app, fresh.map(({ address }) => address), leaving.map(({ address }) => address).filter(Boolean))
+    if (!leaving.some(({ running }) => running)) return proof
     progress.phase('drain', `waiting until nobody is served by ${leaving.map(({ name }) => name).join(', ')}`)
-    await awaitDrained(nginx, alarm.signal)
+    await Promise.all([proof, awaitDrained(nginx, alarm.signal)])
   }
   try {
     await watch.guard(fresh, guarded())
