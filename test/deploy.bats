@@ -105,14 +105,22 @@ deploy_greeting() {
   run -0 deploy --probation 0 avril-profil
 }
 
+# All that a deploy could change: what was fetched, the stack's containers and images, the state and what nginx reads.
+everything() {
+  git -C "$PLAY/avril-profil" rev-parse origin/main
+  docker ps --all --quiet --filter "label=com.docker.compose.project=$STACK" | sort
+  docker image ls --format '{{.Repository}}:{{.Tag}} {{.ID}}' "$STACK-*" | sort
+  find "$SITE/.state" "$SITE/nginx/live" -type f -exec sha256sum {} + | sort
+}
+
 @test "--dry-run prints the plan and changes nothing" {
   commit avril-profil GREETING=dry >/dev/null
   local before
-  before=$(git -C "$PLAY/avril-profil" rev-parse origin/main; docker ps -aq | sort; docker image ls -q | sort; find "$SITE/.state" "$SITE/nginx/live" -type f -exec sha256sum {} +)
+  before=$(everything)
   run --separate-stderr -0 deploy --dry-run avril-profil
   assert_output --partial 'switch   nginx to the new instance, and prove it'
   assert_output --partial 'one instance, beside the live one'
-  assert_equal "$(git -C "$PLAY/avril-profil" rev-parse origin/main; docker ps -aq | sort; docker image ls -q | sort; find "$SITE/.state" "$SITE/nginx/live" -type f -exec sha256sum {} +)" "$before"
+  assert_equal "$(everything)" "$before"
 }
 
 @test "releases beyond --keep are removed, never one that runs or that a rollback needs" {
