@@ -2,7 +2,7 @@
 // is no probation and no open websocket, which would hold the drain up by rule and not by work.
 import { say } from '../../lib/say.ts'
 import { between, type Report } from '../load/report.ts'
-import { buildTwo, deploy, type Deploy } from './deploy.ts'
+import { buildTwo, deploy, spentIn, type Deploy } from './deploy.ts'
 import { watchEngine, type EngineTimes } from './engine_times.ts'
 import { figuresOf, medianOf, type Outcome } from './figures.ts'
 import type { Part } from './parts.ts'
@@ -20,7 +20,10 @@ interface Measured extends Deploy, EngineTimes {
   at: number
 }
 
-const overheadOf = ({ wall, ready, migration }: Measured) => wall - ready - migration - LONGEST
+// The rollout proper: from the first sign of the new instance to the command's end.
+const rolloutOf = (it: Measured) => it.wall - beforeOf(it) - spentIn(it, 'migrate')
+const beforeOf = (it: Measured) => spentIn(it, 'begin', 'plan', 'build')
+const overheadOf = (it: Measured) => rolloutOf(it) - it.ready - LONGEST
 
 const seconds = (value: number) => `${value.toFixed(2)} s`
 
@@ -58,8 +61,11 @@ const resultsOf = (result: readonly Measured[], report: Report, p99s: ReturnType
   return [
     figures.noneFailed(`${result.length} rollouts of releases that were built before`, report),
     figures.plain('wall time of the command (medians from here on)', ofMedian(({ wall }) => wall)),
+    figures.plain('  of it: start of Node, checks, plan', ofMedian(beforeOf)),
+    figures.plain("  of it: the migration, its container's start and removal", ofMedian(it => spentIn(it, 'migrate'))),
+    figures.plain("  of that: the migration's own time", ofMedian(({ migration }) => migration)),
+    figures.plain('the rollout: from the new instance to the end of the command', ofMedian(rolloutOf)),
     figures.plain("− the app's own start: container's start to its line that it listens", ofMedian(({ ready }) => ready)),
-    figures.plain("− the app's own migration: its container's life", ofMedian(({ migration }) => migration)),
     figures.plain('− the longest request in flight', seconds(LONGEST)),
     figures.most('= overhead', medianOf(result, overheadOf), 1, 's'),
     figures.plain('  of it: from listening to the event "healthy"', ofMedian(({ ready, healthy }) => healthy - ready)),
