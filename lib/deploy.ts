@@ -3,8 +3,7 @@ import { carryOut } from './carry_out.ts'
 import { Failure, messageOf } from './errors.ts'
 import { record, who } from './history.ts'
 import { listInstances } from './instances.ts'
-import { readJournal, removeJournal, type Journal } from './journal.ts'
-import { takeLock } from './lock.ts'
+import { readJournal, removeJournal, takeDeployLock, type Journal } from './journal.ts'
 import { checkNginx } from './nginx.ts'
 import { makePlan, type Request } from './plan.ts'
 import { startProgress } from './progress.ts'
@@ -43,7 +42,7 @@ export interface Result {
 
 /** Deploys an app. Throws a Failure: 75 when another deploy runs, 69 for what cannot be reached, 1 when the rollout failed and was taken back. */
 export const deployApp = async (stack: Stack, app: App, request: Request, options: DeployOptions): Promise<Result> => {
-  const release = await takeLock(options.wait)
+  const release = await takeDeployLock(options.wait)
   try {
     const nginx = await findNginx(stack)
     const rolloutOf = (app: App, journal: Journal): Rollout => ({

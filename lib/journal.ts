@@ -1,7 +1,9 @@
 // The rollout that is under way: read by whoever waits for the lock, and by the next run when this one was killed.
 import { rmSync } from 'node:fs'
 import { readIfThere, replaceFile, stateFile } from './files.ts'
+import { takeLock } from './lock.ts'
 import type { Pin } from './pins.ts'
+import { age } from './say.ts'
 
 export interface Journal {
   who: string
@@ -32,3 +34,12 @@ export const readJournal = (): Journal | undefined => {
 }
 
 export const removeJournal = () => rmSync(file(), { force: true })
+
+const holder = () => {
+  const journal = readJournal()
+  if (!journal) return 'another deploy, which is just beginning or ending'
+  return `${journal.who} (process ${journal.pid}), who is deploying ${journal.repository} since ${journal.since} (${age(new Date(journal.since))}), phase ${journal.phase}`
+}
+
+/** One deploy at a time. Throws a Failure with 75 that names the holder. */
+export const takeDeployLock = (wait: boolean) => takeLock('lock', holder, wait)

@@ -1,23 +1,16 @@
-// One deploy at a time. The kernel holds the lock (flock), so it ends with its owner, however that ends: none is ever left behind.
+// One at a time. The kernel holds a lock (flock), so it ends with its owner, however that ends: none is ever left behind.
 import { EXIT, Failure } from './errors.ts'
 import { stateFile } from './files.ts'
-import { readJournal } from './journal.ts'
 import { hold } from './run.ts'
-import { age, say } from './say.ts'
-
-const holder = () => {
-  const journal = readJournal()
-  if (!journal) return 'another deploy, which is just beginning or ending'
-  return `${journal.who} (process ${journal.pid}), who is deploying ${journal.repository} since ${journal.since} (${age(new Date(journal.since))}), phase ${journal.phase}`
-}
+import { say } from './say.ts'
 
 /**
- * Takes the lock of the stack; gives what releases it. With wait it queues until the lock is free.
+ * Takes a lock of the stack; gives what releases it. With wait it queues until the lock is free. `holder` says who has it, for the others.
  * Throws a Failure with 75 that names the holder.
  */
-export const takeLock = async (wait: boolean) => {
+export const takeLock = async (name: string, holder: () => string, wait: boolean) => {
   // sh tells through its output that the lock is held; then cat waits until this process closes the pipe, or ends in any way.
-  const command = (...flags: string[]) => ['flock', ...flags, '--conflict-exit-code', String(EXIT.locked), stateFile('lock'), 'sh', '-c', 'echo; exec cat']
+  const command = (...flags: string[]) => ['flock', ...flags, '--conflict-exit-code', String(EXIT.locked), stateFile(name), 'sh', '-c', 'echo; exec cat']
   const first = await hold(command('--nonblock'))
   if (first.release) return first.release
   if (first.code !== EXIT.locked) throw new Failure(`the lock cannot be taken: ${first.stderr.trim()}`, { hint: 'flock is in the package util-linux' })

@@ -10,6 +10,10 @@ export interface RunOptions {
   env?: Record<string, string>
   /** text for its standard input; without it there is none */
   input?: string
+  /** an open file (its descriptor) that it reads as its standard input */
+  from?: number
+  /** an open file (its descriptor) that it writes its standard output to: large data never passes through this process */
+  to?: number
   /** what it is, for the person who reads the error: "the build"; otherwise the command's own words */
   what?: string
   /** what to do when it fails, for the same person */
@@ -28,14 +32,14 @@ export interface Outcome {
 const { $ } = await loadZx()
 
 // A session of its own keeps the terminal's Ctrl-C from reaching it: this program decides who is told.
-const start = (command: string[], { cwd, env, input }: RunOptions, joined = false) => {
+const start = (command: string[], { cwd, env, input, from, to }: RunOptions, joined = false) => {
   const shell = $({
     detached: true,
     nothrow: true,
     quiet: true,
     ...(cwd === undefined ? {} : { cwd }),
     ...(env === undefined ? {} : { env: { ...process.env, ...env } }),
-    ...(input === undefined ? { stdio: ['ignore', 'pipe', 'pipe'] as const } : { input }),
+    ...(input === undefined ? { stdio: [from ?? 'ignore', to ?? 'pipe', 'pipe'] as const } : { input }),
   } as object)
   return joined ? shell`${command} 2>&1` : shell`${command}`
 }

@@ -1,0 +1,78 @@
+// What is in a dump, found out by reading all of it with the server's own pg_restore: a list of contents alone does not see a dump that was cut short.
+import { closeSync, existsSync, openSync, statSync } from 'node:fs'
+import { Failure } from './errors.ts'
+import { inServer, type Server } from './postgres.ts'
+import { attempt } from './run.ts'
+
+/** What pg_restore says of a dump. */
+export interface Dump {
+  /** the database that it was made of */
+  database: string
+  /** "2026-11-22 21:38:05 UTC" */
+  made: string
+  /** the server's version, "18.1" */
+  server: string
+  /** a table's name as PostgreSQL prints it (qualified, quoted where it must be) → its rows */
+  tables: Record<string, number>
+}
+
+// Counts the lines of each table's data. In COPY's text form a row is one line, whatever is in it.
+const COUNT = String.raw`
+  counting && $0 == "\\." { print rows, name; counting = 0; next }
+  counting { rows++; next }
+  /^COPY / { name = $0; rows = 0; counting = 1 }
+`
+
+/** Reads the name out of a line like: COPY public."Odd (name" (id, "a column") FROM stdin; */
+export const tableOf = (line: string) => /^COPY ((?:"(?:[^"]|"")+"|[^". ]+)\.(?:"(?:[^"]|"")+"|[^". ]+)) /.exec(line)?.[1]
+
+const entry = (list: string, name: string) => new RegExp(`^; +${name}: (.*)$`, 'm').exec(list)?.[1]?.trim() ?? ''
+
+const refused = (file: string, why: string) =>
+  new Failure(`${file} is not a dump that can be used: ${why}`, { hint: 'nothing was touched; take another one (scripts/backup.ts --list)' })
+
+/** Words of PostgreSQL's that people need to understand what is wrong with a file. */
+const explain = (stderr: string) => {
+  const words = stderr.trim().split('\n').at(-1)?.replace(/^pg_restore: (error: )?/, '') ?? ''
+  if (/did not find magic string|too short|is empty/.test(words)) return `it is no archive of pg_dump (${words})`
+  if (/unsupported version/.test(words)) return `it was made by a newer PostgreSQL (${words})`
+  if (/end of file|could not read/.test(words)) return `it ends too early (${words})`
+  return `it is damaged (${words})`
+}
+
+/**
+ * Reads a whole dump in custom format, through the server's pg_restore; nothing is written anywhere. Throws a Failure that says what is wrong with a file that is empty, cut
+ * short, damaged, of a newer version, or without any table's data.
+ */
+export const readDump = async (server: Server, file: string): Promise<Dump> => {
+  if (!existsSync(file)) throw refused(file, 'there is no such file')
+  if (statSync(file).size === 0) throw refused(file, 'it is empty')
+  const list = await reading(file, from => attempt(inServer(server, 'pg_restore', '--list'), { from }))
+  if (list.code !== 0) throw refused(file, explain(list.stderr))
+  const shell = 'set -o pipefail; pg_restore --data-only --file=- | LC_ALL=C awk "$0"'
+  const full = await reading(file, from => attempt(inServer(server, 'bash', '-c', shell, COUNT), { from }))
+  if (full.code !== 0) throw refused(file, explain(full.stderr))
+  const tables: Record<string, number> = {}
+  for (const line of full.stdout.split('\n').filter(Boolean)) {
+    const [rows = '', ...words] = line.split(' ')
+    const table = tableOf(words.join(' '))
+    if (table === undefined) throw refused(file, `its data cannot be understood: ${words.join(' ')}`)
+    tables[table] = Number(rows)
+  }
+  if (Object.keys(tables).length === 0) throw refused(file, 'there is no data of any table in it')
+  return {
+    database: entry(list.stdout, 'dbname'),
+    made: /^; Archive created at (.*)$/m.exec(list.stdout)?.[1] ?? '',
+    server: entry(list.stdout, 'Dumped from database version').split(' ')[0] ?? '',
+    tables,
+  }
+}
+
+const reading = async <T>(file: string, read: (descriptor: number) => Promise<T>) => {
+  const descriptor = openSync(file, 'r')
+  try {
+    return await read(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
+}
