@@ -16,6 +16,7 @@ const INTEGER = (least: number, most: number) => ({
 const LIKE = (pattern: RegExp, form: string) => ({ fits: (value: string) => pattern.test(value), form })
 const PORT = INTEGER(0, 65_535)
 const REPLICAS = INTEGER(1, 16)
+const URL_OR_NONE = LIKE(/^(https?:\/\/\S+)?$/, 'empty or an address that begins with http:// or https://')
 const NAME = LIKE(/^[a-z_][a-z0-9_]{0,62}$/, 'a name of small letters, digits and _')
 
 const FORMS: Record<string, { fits: (value: string) => boolean; form: string }> = {
@@ -32,6 +33,13 @@ const FORMS: Record<string, { fits: (value: string) => boolean; form: string }> 
   DRAIN_SECONDS: INTEGER(10, 3600),
   POSTGRES_DB: NAME,
   POSTGRES_USER: NAME,
+  BACKUP_DIR: LIKE(/^\/[^\0]*[^/]$/, 'an absolute path'),
+  BACKUP_DAYS: INTEGER(1, 3650),
+  BACKUP_WEEKS: INTEGER(0, 520),
+  BACKUP_MONTHS: INTEGER(0, 120),
+  NOTICE_URL: URL_OR_NONE,
+  PING_URL: URL_OR_NONE,
+  FORMER_DAYS: INTEGER(1, 365),
   BUCKET_NAME: LIKE(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'a bucket name (3 to 63 small letters, digits, . and -)'),
   AWS_ACCESS_KEY_ID: LIKE(/^[A-Za-z0-9_-]{3,128}$/, '3 or more letters, digits, - and _'),
   AWS_SECRET_ACCESS_KEY: LIKE(/^[A-Za-z0-9_-]{8,128}$/, '8 or more letters, digits, - and _'),

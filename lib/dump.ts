@@ -1,6 +1,6 @@
 // What is in a dump, found out by reading all of it with the server's own pg_restore: a list of contents alone does not see a dump that was cut short.
 import { closeSync, existsSync, openSync, statSync } from 'node:fs'
-import { Failure } from './errors.ts'
+import { EXIT, Failure } from './errors.ts'
 import { inServer, type Server } from './postgres.ts'
 import { attempt } from './run.ts'
 
@@ -29,7 +29,10 @@ export const tableOf = (line: string) => /^COPY ((?:"(?:[^"]|"")+"|[^". ]+)\.(?:
 const entry = (list: string, name: string) => new RegExp(`^; +${name}: (.*)$`, 'm').exec(list)?.[1]?.trim() ?? ''
 
 const refused = (file: string, why: string) =>
-  new Failure(`${file} is not a dump that can be used: ${why}`, { hint: 'nothing was touched; take another one (scripts/backup.ts --list)' })
+  new Failure(`${file} is not a dump that can be used: ${why}`, {
+    exitCode: EXIT.data,
+    hint: 'nothing was touched; take another one (scripts/backup.ts --list)',
+  })
 
 /** Words of PostgreSQL's that people need to understand what is wrong with a file. */
 const explain = (stderr: string) => {

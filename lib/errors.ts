@@ -1,5 +1,17 @@
 /** One exit code a cause (sysexits.h). */
-export const EXIT = { failed: 1, usage: 64, unreachable: 69, locked: 75, config: 78 } as const
+export const EXIT = {
+  failed: 1,
+  usage: 64,
+  /** a dump or a backup set that is not what it should be */
+  data: 65,
+  unreachable: 69,
+  /** a folder cannot be written to */
+  cannotWrite: 73,
+  /** there is not enough space */
+  noSpace: 74,
+  locked: 75,
+  config: 78,
+} as const
 
 interface FailureDetails {
   /** what to do next */

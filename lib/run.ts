@@ -126,26 +126,26 @@ export const show = async (command: string[], options: RunOptions = {}) => {
 }
 
 /**
- * Starts a command that prints a line when it is ready and then lives until its standard input is closed: when `release` is called, or when
- * this process ends in any way. Without `release` it ended before it was ready.
+ * Starts a command that prints a line (given as stdout) when it is ready and then lives until its standard input is closed: when `release` is called,
+ * or when this process ends in any way. Without `release` it ended before it was ready.
  */
 export const hold = async (command: string[]): Promise<Outcome & { release?: () => Promise<void> }> => {
   checkInterruption()
   const child = $({ detached: true, nothrow: true, quiet: true, stdio: ['pipe', 'pipe', 'pipe'] } as object)`${command}`
   const forget = onInterruption(() => signalGroup(child.pid, 'SIGTERM'))
-  const ready = new Promise<boolean>(resolve => {
-    child.stdout.once('data', () => resolve(true))
-    child.then(() => resolve(false), () => resolve(false))
+  const ready = new Promise<string | undefined>(resolve => {
+    child.stdout.once('data', chunk => resolve(String(chunk)))
+    child.then(() => resolve(undefined), () => resolve(undefined))
   })
-  const isReady = await ready
+  const line = await ready
   forget()
   checkInterruption()
-  if (!isReady) return outcomeOf(await child)
+  if (line === undefined) return outcomeOf(await child)
   const release = async () => {
     child.stdin.end()
     await child
   }
-  return { code: 0, stdout: '', stderr: '', release }
+  return { code: 0, stdout: line.trim(), stderr: '', release }
 }
 
 /** Hands the terminal to a command (a console, a log) and gives its exit code; Ctrl-C is its own. */

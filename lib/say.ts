@@ -36,3 +36,30 @@ export const age = (since: Date, now = new Date()) => {
     minutes < 60 ? [minutes, 'minute'] : minutes < 48 * 60 ? [Math.floor(minutes / 60), 'hour'] : [Math.floor(minutes / 1440), 'day']
   return `${count} ${unit}${count === 1 ? '' : 's'}`
 }
+
+/** "812 bytes", "61.3 MB", "2.1 GB" */
+export const size = (bytes: number) => {
+  const units = ['bytes', 'kB', 'MB', 'GB', 'TB']
+  const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(bytes, 1)) / 3))
+  return `${power === 0 ? bytes : (bytes / 1000 ** power).toFixed(1)} ${units[power]}`
+}
+
+/** Shows how many bytes have come, and how fast: on one line of a terminal, elsewhere with a line a minute. */
+export const transfer = (bytes: () => number, estimate: number | undefined) => {
+  const started = performance.now()
+  const terminal = process.stderr.isTTY === true
+  const text = () => {
+    const now = bytes()
+    const rate = now / Math.max((performance.now() - started) / 1000, 0.001)
+    const of = estimate === undefined || estimate < now ? '' : ` of about ${size(estimate)}`
+    return paint.dim(`  ${size(now)}${of}, ${size(rate)}/s`)
+  }
+  const timer = setInterval(() => (terminal ? process.stderr.write(`\r\u001B[K${text()}`) : line(text())), terminal ? 500 : 60_000)
+  const end = () => {
+    clearInterval(timer)
+    if (terminal) process.stderr.write('\r\u001B[K')
+    // What was there at once needs no rate.
+    if (performance.now() - started > 1000) line(text())
+  }
+  return { end }
+}

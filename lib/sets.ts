@@ -6,6 +6,9 @@
 //     globals.sql        roles and their passwords' verifiers (pg_dumpall --globals-only)
 //     objects.jsonl      the uploaded files: one a line
 //     objects/ab/ab…     their contents, by their sha256; hard links to those of the set before where nothing changed
+import { readdirSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { readIfThere } from './files.ts'
 
 export interface Manifest {
   /** of this form */
@@ -30,3 +33,62 @@ export interface Manifest {
   /** spent in each step */
   seconds: Record<string, number>
 }
+
+export interface BackupSet extends Manifest {
+  folder: string
+}
+
+const NAME = /^(?<prefix>[A-Za-z0-9][A-Za-z0-9_-]{0,40})-(?<stamp>\d{8}T\d{6}Z)$/
+const PARTIAL = '.partial'
+
+/** What a set's name begins with, given by a person. */
+export const PREFIX = /^[A-Za-z0-9][A-Za-z0-9_-]{0,40}$/
+
+/** "20261122T030000Z" */
+export const stampOf = (time: Date) => time.toISOString().replace(/[-:]|\.\d+/g, '')
+
+export const setName = (prefix: string, time: Date) => `${prefix}-${stampOf(time)}`
+
+export const partialOf = (folder: string) => folder + PARTIAL
+
+/** What a set's name begins with: "avril" in avril-20261122T030000Z. */
+export const prefixOf = (name: string) => NAME.exec(name)?.groups?.prefix ?? name
+
+const namesIn = (folder: string) => {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
+
+// A set that lost a file, or a manifest of another form, is no set to count on.
+const readSet = (folder: string): BackupSet | undefined => {
+  try {
+    const manifest = JSON.parse(readIfThere(join(folder, 'manifest.json')) ?? '') as Manifest
+    const whole = Object.entries(manifest.files).every(([file, { bytes }]) => statSync(join(folder, file)).size === bytes)
+    return manifest.version === 1 && whole ? { ...manifest, folder } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The sets of a folder that are complete, newest first, and the names of those that have a set's name and are not. Anything else in the folder is not looked at. */
+export const listSets = (folder: string) => {
+  const names = namesIn(folder).filter(name => NAME.test(name))
+  const read = names.map(name => ({ name, set: readSet(join(folder, name)) }))
+  return {
+    sets: read.flatMap(({ set }) => set ?? []).toSorted((a, b) => b.made.localeCompare(a.made)),
+    broken: read.filter(({ set }) => !set).map(({ name }) => name),
+  }
+}
+
+/** Removes what a backup that was killed left behind. Only under the lock: nobody else is writing then. */
+export const sweepPartials = (folder: string) => {
+  const left = namesIn(folder).filter(name => name.endsWith(PARTIAL) && NAME.test(name.slice(0, -PARTIAL.length)))
+  for (const name of left) rmSync(join(folder, name), { recursive: true, force: true })
+  return left
+}
+
+/** The bytes that a set holds, objects too (which it may share with other sets). */
+export const bytesOf = ({ files, objects }: Manifest) => Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0) + objects.bytes

@@ -1,0 +1,30 @@
+// Backup sets in the words of the people who read them.
+import { DUMP } from './backup.ts'
+import type { Kept } from './retention.ts'
+import { age, size } from './say.ts'
+import { bytesOf, type BackupSet } from './sets.ts'
+
+const rowsOf = ({ database }: BackupSet) => Object.values(database.tables).reduce((sum, rows) => sum + rows, 0)
+
+const count = (number: number, what: string) => `${number.toLocaleString('en-US')} ${what}${number === 1 ? '' : 's'}`
+
+/** "avril-20261122T030000Z: 61.3 MB, 52 tables, 1,204,112 rows, verified in 3.1 s" */
+export const setText = (set: BackupSet) => {
+  const { verify = 0, dump = 0 } = set.seconds
+  const contents = [size(bytesOf(set)), count(Object.keys(set.database.tables).length, 'table'), count(rowsOf(set), 'row')].join(', ')
+  return `${set.name}: ${contents}; dumped in ${dump.toFixed(1)} s, verified in ${verify.toFixed(1)} s`
+}
+
+/** A line a set, newest first. */
+export const listText = (folder: string, { sets, broken }: { sets: BackupSet[]; broken: string[] }) => {
+  const lines = sets.map(set => {
+    const { name, made, files, objects, database } = set
+    const facts = [`${age(new Date(made))} old`, `dump ${size(files[DUMP]?.bytes ?? 0)}`, count(rowsOf(set), 'row'), count(objects.count, 'file'), `PostgreSQL ${database.server}`]
+    return `${name}  ${facts.join(' · ')}`
+  })
+  const unusable = broken.map(name => `${name}  incomplete: its manifest or a file of it is missing; it counts for nothing, and nothing removes it`)
+  return [...lines, ...unusable].join('\n') || `no backup sets in ${folder}`
+}
+
+/** A line a set, with what becomes of it and why. */
+export const keptText = (plan: Kept[]) => plan.map(({ name, keep, reason }) => `${keep ? 'keep  ' : 'remove'}  ${name}  ${reason}`).join('\n') || 'no sets'

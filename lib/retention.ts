@@ -1,0 +1,51 @@
+// Which backup sets are kept.
+
+export interface Rules {
+  /** all sets of the last so many days */
+  days: number
+  /** the newest of each of the last so many weeks and months */
+  weeks: number
+  months: number
+}
+
+interface Dated {
+  name: string
+  /** ISO 8601, UTC */
+  made: string
+}
+
+export interface Kept {
+  name: string
+  keep: boolean
+  /** why it is kept, in words */
+  reason: string
+}
+
+/** These stay whatever their age: a team that finds its cron entry dead for a month still has something to restore. */
+const ALWAYS = 3
+const DAY = 86_400_000
+
+// Weeks begin on Monday; 1970-01-01 was a Thursday.
+const weekOf = (time: number) => Math.floor((time / DAY + 3) / 7)
+const monthOf = (time: number) => new Date(time).getUTCFullYear() * 12 + new Date(time).getUTCMonth()
+
+/** What becomes of each set, newest first. Only sets that are complete and verified may be given. */
+export const retain = (sets: Dated[], { days, weeks, months }: Rules, now: Date): Kept[] => {
+  const sorted = sets.toSorted((a, b) => b.made.localeCompare(a.made))
+  const seen = new Set<string>()
+  const first = (key: string) => !seen.has(key) && Boolean(seen.add(key))
+  return sorted.map(({ name, made }, index) => {
+    const time = Date.parse(made)
+    const week = weekOf(time)
+    const month = monthOf(time)
+    const isFirstOfWeek = first(`week ${week}`)
+    const isFirstOfMonth = first(`month ${month}`)
+    const reasons = [
+      index < ALWAYS && `one of the last ${ALWAYS}`,
+      now.getTime() - time < days * DAY && `of the last ${days} days`,
+      isFirstOfWeek && weekOf(now.getTime()) - week < weeks && `the newest of its week`,
+      isFirstOfMonth && monthOf(now.getTime()) - month < months && `the newest of its month`,
+    ].filter(reason => reason !== false)
+    return { name, keep: reasons.length > 0, reason: reasons[0] ?? 'older than what is kept' }
+  })
+}

@@ -1,0 +1,71 @@
+import { usage } from '../lib/errors.ts'
+import { main } from '../lib/main.ts'
+import { print, say } from '../lib/say.ts'
+
+const command = {
+  usage: 'backup.ts [options] [name]',
+  summary: 'Makes a backup set of the database: dumped, read back, compared, and only then given its name. Run on the server.',
+  words: [0, 1] as [number, number],
+  options: {
+    list: { help: 'list the sets; makes none' },
+    drill: { help: 'restore the newest set, or the one named, into a throw-away server, and compare; makes none' },
+    'dry-run': { help: 'print what would be kept and removed; makes no set' },
+    'install-cron': { help: 'have cron make a set each day, and try one out each Sunday (as root)' },
+    at: { value: 'HH:MM', help: 'when, for --install-cron (default 03:15, the time of the server)', form: /^([01]\d|2[0-3]):[0-5]\d$/ },
+    'remove-cron': { help: 'have cron make none any more (as root)' },
+    wait: { help: 'queue when another backup or restore is running, instead of ending with 75' },
+    json: { help: 'print the result as one JSON document on stdout' },
+  },
+  examples: [
+    ['tsx scripts/backup.ts', 'make a set, and replace db/dumps/latest.dump'],
+    ['tsx scripts/backup.ts before-import', 'the same under a name of its own, also as db/dumps/before-import.dump'],
+    ['tsx scripts/backup.ts --list', 'which sets there are'],
+    ['tsx scripts/backup.ts --install-cron --at 02:30', 'each night at half past two'],
+  ] as [string, string][],
+}
+
+const ACTIONS = ['list', 'drill', 'dry-run', 'install-cron', 'remove-cron'] as const
+
+await main(command, async (options, [name]) => {
+  const actions = ACTIONS.filter(action => options[action])
+  if (actions.length > 1) throw usage(`${actions.map(action => `--${action}`).join(' and ')} exclude one another`)
+  if (actions.length > 0 && actions[0] !== 'drill' && name !== undefined) throw usage(`--${actions[0]} takes no name`)
+  if (options.at !== undefined && !options['install-cron']) throw usage('--at goes with --install-cron')
+  const { PREFIX } = await import('../lib/sets.ts')
+  if (name !== undefined && !options.drill && (!PREFIX.test(name) || name === 'latest'))
+    throw usage(`${JSON.stringify(name)} cannot be the name of a set`, 'up to 41 letters, digits, - and _; "latest" is kept for the newest one')
+  const { loadSettings } = await import('../lib/config.ts')
+  const settings = loadSettings()
+  const { COMPOSE_PROJECT_NAME: project = '', BACKUP_DIR: folder = '' } = settings
+  const rules = { days: Number(settings.BACKUP_DAYS), weeks: Number(settings.BACKUP_WEEKS), months: Number(settings.BACKUP_MONTHS) }
+
+  if (options['install-cron'] || options['remove-cron']) {
+    const { cronFile, installCron, removeCron } = await import('../lib/cron.ts')
+    const at = options.at ?? '03:15'
+    const changed = options['install-cron'] ? installCron(project, at) : removeCron(project)
+    const state = options['install-cron'] ? `has a backup each day at ${at}` : 'has no backup'
+    return say.done(`${cronFile(project)} ${state}${changed ? '' : ' (as before)'}`)
+  }
+  if (options.drill) {
+    const { tryOut } = await import('../lib/backup_run.ts')
+    const result = await tryOut(settings, name, options.wait)
+    say.done(`${result.set} was restored in ${result.seconds} s, and holds what it should`)
+    return options.json ? print(JSON.stringify(result)) : undefined
+  }
+  const { keptText, listText, setText } = await import('../lib/backup_report.ts')
+  const { listSets } = await import('../lib/sets.ts')
+  const { planRetention } = await import('../lib/publish.ts')
+  if (options.list) {
+    const found = listSets(folder)
+    return print(options.json ? JSON.stringify(found.sets) : listText(folder, found))
+  }
+  if (options['dry-run']) {
+    const plan = planRetention(folder, rules)
+    return print(options.json ? JSON.stringify(plan) : keptText(plan))
+  }
+
+  const { backUp } = await import('../lib/backup_run.ts')
+  const set = await backUp({ settings, prefix: name ?? project, names: name === undefined ? ['latest'] : [name, 'latest'], rules, wait: options.wait })
+  say.done(setText(set))
+  print(options.json ? JSON.stringify(set) : set.folder)
+})
