@@ -45,7 +45,8 @@ const dumpAndCount = async (request: BackupRequest, facts: Facts, file: string, 
   const snapshot = await openSnapshot(server)
   try {
     const [tables] = await Promise.all([countRows(server, server.database, snapshot.id), dump(request, snapshot.id, facts, file, estimate)])
-    return tables
+    if (Object.keys(tables).length > 0) return tables
+    throw new Failure('the database has no table, so there is nothing to back up', { exitCode: EXIT.data, hint: 'no set was made; was the database emptied? scripts/psql.ts' })
   } finally {
     await snapshot.release()
   }
@@ -56,8 +57,6 @@ const dumpGlobals = ({ server }: BackupRequest, file: string) =>
 
 /** Compares what was read from a dump with what the database had. Throws a Failure (65) with the tables that differ. */
 export const compareTables = (had: Record<string, number>, { tables }: Dump) => {
-  if (Object.keys(had).length === 0)
-    throw new Failure('the database has no table, so there is nothing to back up', { exitCode: EXIT.data, hint: 'no set was made; was the database emptied? scripts/psql.ts' })
   const differing = Object.entries(had).filter(([table, rows]) => tables[table] !== rows)
   if (differing.length === 0) return
   const shown = differing.slice(0, 5).map(([table, rows]) => `${table}: ${tables[table] ?? 'no'} rows in the dump, ${rows} in the database`)

@@ -1,5 +1,5 @@
 // The folder of the sets: whether it is there, can be written to, and has room.
-import { accessSync, constants, mkdirSync, statfsSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, statfsSync } from 'node:fs'
 import { EXIT, Failure, messageOf } from './errors.ts'
 import { say, size } from './say.ts'
 import { bytesOf, sweepPartials, type BackupSet } from './sets.ts'
@@ -19,12 +19,13 @@ export const noSpace = (message: string) =>
 /** Makes the folder when it is missing, and sweeps it. Throws a Failure when it cannot be written to (73) or has too little space (74). */
 export const prepareFolder = (folder: string, former: BackupSet | undefined) => {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    // Not its parents: where a disk is not mounted they are missing, and the backups would fill the disk that they shall outlive.
+    if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 })
     accessSync(folder, constants.W_OK | constants.X_OK)
   } catch (error) {
     throw new Failure(`the folder of the backups cannot be written to: ${messageOf(error)}`, {
       exitCode: EXIT.cannotWrite,
-      hint: 'is the disk mounted (findmnt), and may this user write there? BACKUP_DIR in .env names the folder',
+      hint: 'is its disk mounted (findmnt), does its parent folder exist (mkdir -p), and may this user write there? BACKUP_DIR in .env names it',
     })
   }
   const free = freeSpace(folder)

@@ -41,7 +41,7 @@ export const age = (since: Date, now = new Date()) => {
 export const size = (bytes: number) => {
   const units = ['bytes', 'kB', 'MB', 'GB', 'TB']
   const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(bytes, 1)) / 3))
-  return `${power === 0 ? bytes : (bytes / 1000 ** power).toFixed(1)} ${units[power]}`
+  return `${power === 0 ? Math.round(bytes) : (bytes / 1000 ** power).toFixed(1)} ${units[power]}`
 }
 
 /** Shows how many bytes have come, and how fast: on one line of a terminal, elsewhere with a line a minute. */

@@ -7,7 +7,7 @@
 //     objects.jsonl      the uploaded files: one a line
 //     objects/ab/ab…     their contents, by their sha256; hard links to those of the set before where nothing changed
 import { readdirSync, rmSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { readIfThere } from './files.ts'
 
 export interface Manifest {
@@ -67,7 +67,7 @@ const readSet = (folder: string): BackupSet | undefined => {
   try {
     const manifest = JSON.parse(readIfThere(join(folder, 'manifest.json')) ?? '') as Manifest
     const whole = Object.entries(manifest.files).every(([file, { bytes }]) => statSync(join(folder, file)).size === bytes)
-    return manifest.version === 1 && whole ? { ...manifest, folder } : undefined
+    return manifest.version === 1 && whole ? { ...manifest, name: basename(folder), folder } : undefined
   } catch {
     return undefined
   }

@@ -32,6 +32,7 @@ export const openSnapshot = async (server: Server): Promise<Snapshot> => {
 const COUNT = `
 ${OPEN};
 set transaction snapshot :'snapshot';
+set local lock_timeout = '60s';
 select format(
   'select json_build_object(''table'', %L, ''rows'', count(*)) from only %I.%I', format('%I.%I', nspname, relname), nspname, relname)
 from pg_class c join pg_namespace n on n.oid = relnamespace

@@ -1,0 +1,382 @@
+# Backup sets, on a real PostgreSQL: made, verified, listed, kept, tried out, run by a real cron.
+# bats sets these in `run`; what stands in single quotes is for a shell in the container.
+# shellcheck disable=SC2154,SC2016
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+  load helpers/site.bash
+  NAME=avril-test-backup
+  export PLAY="$BATS_FILE_TMPDIR/a site" STACK=$NAME
+  export SITE=$PLAY/avril-scripts SETS="$BATS_FILE_TMPDIR/the sets"
+  docker ps --all --quiet --filter "label=com.docker.compose.project=$NAME" | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
+  docker volume rm --force "${NAME}_postgres" "${NAME}_minio" >/dev/null
+  STACK_NAME=$NAME STACK_PORT=18415 "$HERE/stack.sh" "$PLAY"
+  set_env "BACKUP_DIR='$SETS'"
+  compose up --detach --wait --quiet-pull postgres minio 2>&1
+  psql <<'SQL'
+    create table visitors (id serial primary key, name text not null, at geometry(Point, 4326));
+    insert into visitors (name, at) select 'visitor ' || n, st_setsrid(st_point(n % 180, n % 90), 4326) from generate_series(1, 5000) n;
+    create schema "Odd schema";
+    create table "Odd schema"."a (table" (text text);
+    insert into "Odd schema"."a (table" values (E'two\nlines'), (E'\\.'), (null);
+    create table nothing ();
+    create view adults as select * from visitors where id > 18;
+SQL
+}
+
+teardown_file() {
+  load helpers/site.bash
+  compose down --volumes --remove-orphans --timeout 2 2>&1
+  docker ps --all --quiet --filter "label=avril.drill=$STACK" | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
+  rm -f "/etc/cron.d/$STACK-backup"
+}
+
+setup() { load helpers/site.bash; }
+
+teardown() {
+  if [ -n "${CRON_PID:-}" ]; then kill "$CRON_PID" 2>/dev/null || true; fi
+  if [ -n "${HTTP_PID:-}" ]; then kill "$HTTP_PID" 2>/dev/null || true; fi
+  if [ -n "${LOCK_PID:-}" ]; then kill "$LOCK_PID" 2>/dev/null || true; fi
+  if [ -n "${REAL:-}" ]; then docker exec "$(postgres)" mv -f "$REAL.real" "$REAL"; fi
+  if [ -n "${TMPFS:-}" ]; then umount "$TMPFS" || true; set_env "BACKUP_DIR='$SETS'"; fi
+  set_env NOTICE_URL= PING_URL= "BACKUP_DIR='$SETS'"
+}
+
+backup() { script backup "$@"; }
+
+postgres() { docker ps --quiet --filter "label=com.docker.compose.project=$STACK" --filter label=com.docker.compose.service=postgres; }
+
+psql() { docker exec -i "$(postgres)" psql -qAtX -v ON_ERROR_STOP=1 -U avril -d "${1:-avril}" 3>&-; }
+
+newest() { find "$SETS" -mindepth 1 -maxdepth 1 -type d ! -name '*.partial' | sort | tail -n 1; }
+
+# field SET NAME: of its manifest
+field() { node -p "JSON.parse(require('fs').readFileSync(process.argv[1] + '/manifest.json')).$2" "$1"; }
+
+# All that was there before, to be compared with what is there after.
+everything() { (cd "$SETS" && find . -type f -exec sha256sum {} + | sort; cd "$SITE/db/dumps" && find . -type f -exec sha256sum {} + | sort); }
+
+# hold_table: keeps a backup waiting in its step "dump", until release_table
+hold_table() {
+  mkfifo "$BATS_TEST_TMPDIR/lock"
+  docker exec -i "$(postgres)" psql -qAtX -U avril -d avril <"$BATS_TEST_TMPDIR/lock" >"$BATS_TEST_TMPDIR/locked" 3>&- &
+  LOCK_PID=$!
+  exec {LOCK_FD}>"$BATS_TEST_TMPDIR/lock"
+  printf "begin; lock table visitors; select 'locked';\n" >&"$LOCK_FD"
+  await_line "$BATS_TEST_TMPDIR/locked" locked
+}
+
+release_table() {
+  # Not by closing the pipe alone: what runs in the background has inherited it.
+  printf 'rollback;\n\\q\n' >&"$LOCK_FD" || true
+  exec {LOCK_FD}>&-
+  wait "$LOCK_PID" || true
+  LOCK_PID=
+}
+
+# Starts a backup as BACKUP that waits for a table.
+backup_held() {
+  hold_table
+  exec_script backup >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
+  BACKUP=$!
+  await_line "$BATS_TEST_TMPDIR/err" '^→ dump'
+  await_lock_wait
+}
+
+# pg_dump really waits for the table by now
+await_lock_wait() {
+  local end=$((SECONDS + 30))
+  until [ "$(psql postgres <<<"select count(*) from pg_locks where not granted")" != 0 ]; do [ "$SECONDS" -lt "$end" ]; done
+}
+
+# break_pg_dump COMMAND: what pg_dump does from now on; "$real" in it is the real one, and "$@" what it was asked. Its version stays what it is.
+break_pg_dump() {
+  if [ -z "${REAL:-}" ]; then
+    REAL=$(docker exec "$(postgres)" sh -c 'readlink -f "$(command -v pg_dump)"')
+    docker exec "$(postgres)" cp "$REAL" "$REAL.real"
+  fi
+  printf '#!/bin/bash\nreal=$0.real\nif [ "$1" = -V ]; then exec -a "$0" "$real" -V; fi\n%s\n' "$1" |
+    docker exec -i "$(postgres)" sh -c 'cat >"$0.new" && chmod 755 "$0.new" && mv "$0.new" "$0"' "$REAL"
+}
+
+assert_nothing_left() {
+  run -0 find "$SETS" -mindepth 1 -maxdepth 1 -name '*.partial'
+  assert_output ''
+  assert [ ! -e "$SITE/.state/data.json" ]
+  run -0 flock --nonblock "$SITE/.state/data.lock" true
+}
+
+@test "a set is complete, for its owner alone, and db/dumps/latest.dump is the same dump" {
+  run --separate-stderr -0 backup
+  assert_equal "$output" "$(newest)"
+  assert_regex "${stderr}" '3 tables, 5,003 rows'
+  run -0 find "$SETS" "$SITE/db/dumps" -type f -perm /077
+  assert_output ''
+  run -0 find "$SETS" -type d -perm /077
+  assert_output ''
+  assert_equal "$(field "$(newest)" 'database.tables["public.visitors"]')" 5000
+  assert_equal "$(field "$(newest)" "database.tables['\"Odd schema\".\"a (table\"']")" 3
+  assert_equal "$(field "$(newest)" 'database.tables["public.nothing"]')" 0
+  assert_equal "$(field "$(newest)" 'database.extensions.postgis.length > 2')" true
+  assert_equal "$(field "$(newest)" 'files["database.dump"].sha256')" "$(sha256sum <"$(newest)/database.dump" | cut -d' ' -f1)"
+  cmp "$(newest)/database.dump" "$SITE/db/dumps/latest.dump"
+  (cd "$SITE/db/dumps" && sha256sum --quiet --check latest.dump.sha256)
+  run -0 cat "$(newest)/globals.sql"
+  assert_output --partial 'CREATE ROLE avril'
+  assert_nothing_left
+}
+
+@test "a name is that of the set and of the dump in db/dumps" {
+  run --separate-stderr -0 backup before-import
+  assert_regex "$output" '/before-import-[0-9]{8}T[0-9]{6}Z$'
+  cmp "$output/database.dump" "$SITE/db/dumps/before-import.dump"
+  cmp "$output/database.dump" "$SITE/db/dumps/latest.dump"
+  local bad
+  for bad in ../x 'a b' latest "\$(id)" .x ''; do
+    run --separate-stderr -64 backup "$bad"
+    assert_equal "$output" ''
+    assert_regex "$stderr" 'cannot be the name of a set'
+  done
+}
+
+@test "--list shows the sets and those that do not count, --json for machines" {
+  mkdir "$SETS/avril-20200101T000000Z" "$SETS/something else"
+  run -0 backup --list
+  assert_line --regexp '^before-import-.*less than a minute old'
+  assert_line --regexp '^avril-20200101T000000Z  incomplete'
+  refute_output --partial 'something else'
+  run --separate-stderr -0 backup --list --json
+  assert_equal "$(node -p 'JSON.parse(process.argv[1]).length' "$output")" 2
+  rmdir "$SETS/avril-20200101T000000Z" "$SETS/something else"
+}
+
+@test "a dump that lacks rows, or its end, never counts: 65, and all is as before" {
+  local before
+  before=$(everything)
+  break_pg_dump '"$real" --exclude-table-data=visitors "$@"'
+  run --separate-stderr -65 backup
+  assert_regex "$stderr" 'public.visitors: no rows in the dump, 5000 in the database'
+  assert_equal "$output" ''
+  break_pg_dump '"$real" "$@" | head -c 20000'
+  run --separate-stderr -65 backup
+  assert_regex "$stderr" 'ends too early'
+  break_pg_dump 'exit 0'
+  run --separate-stderr -65 backup
+  assert_regex "$stderr" 'it is empty'
+  assert_equal "$(everything)" "$before"
+  assert_nothing_left
+}
+
+@test "an empty database is not backed up over the good dumps" {
+  local before
+  before=$(everything)
+  psql postgres <<<'alter database avril rename to aside; create database avril'
+  run --separate-stderr -65 backup
+  psql postgres <<<'drop database avril; alter database aside rename to avril'
+  assert_regex "$stderr" 'the database has no table'
+  assert_equal "$(everything)" "$before"
+}
+
+@test "kill -9 in the middle: what is there stays, and the next run sweeps and makes a set" {
+  local before
+  before=$(everything)
+  backup_held
+  kill -9 "$BACKUP"
+  await_exit "$BACKUP" 137
+  release_table
+  run -0 find "$SETS" -mindepth 1 -maxdepth 1 -name '*.partial'
+  assert_output --regexp '\.partial$'
+  assert_equal "$(everything | grep -v partial)" "$before"
+  run -0 backup
+  assert_output --regexp 'removed avril-test-backup-.*\.partial, which an interrupted backup left'
+  assert_nothing_left
+}
+
+@test "SIGTERM and Ctrl-C: ends at once with 143 or 130, nothing is left" {
+  local before signal
+  before=$(everything)
+  for signal in TERM INT; do
+    backup_held
+    kill "-$signal" "$BACKUP"
+    await_exit "$BACKUP" "$([ $signal = TERM ] && echo 143 || echo 130)"
+    release_table
+    rm "$BATS_TEST_TMPDIR/lock"
+    assert_nothing_left
+  done
+  assert_equal "$(everything)" "$before"
+}
+
+@test "one at a time: the second says who, since when, in which step, and ends with 75; --wait queues" {
+  backup_held
+  run --separate-stderr -75 backup
+  assert_regex "$stderr" "process $BACKUP\), backing up since .*, step dump"
+  exec_script backup --wait >"$BATS_TEST_TMPDIR/second" 2>"$BATS_TEST_TMPDIR/second.err" &
+  local second=$!
+  await_line "$BATS_TEST_TMPDIR/second.err" '^→ waiting for'
+  release_table
+  await_exit "$BACKUP" 0
+  await_exit "$second" 0
+  assert [ "$(cat "$BATS_TEST_TMPDIR/out")" != "$(cat "$BATS_TEST_TMPDIR/second")" ]
+}
+
+@test "postgres that dies in the middle, and one that is stopped: said, and nothing counts" {
+  local before
+  before=$(everything)
+  backup_held
+  docker kill "$(postgres)" >/dev/null
+  await_exit "$BACKUP" 1
+  LOCK_PID=
+  run -0 cat "$BATS_TEST_TMPDIR/err"
+  assert_output --partial 'error:'
+  assert_equal "$(everything)" "$before"
+  assert_nothing_left
+  compose stop postgres 2>/dev/null
+  run --separate-stderr -69 backup
+  assert_regex "$stderr" 'postgres is not running'
+  compose up --detach --wait postgres 2>&1
+}
+
+@test "a folder that cannot be written to: 73; a disk with too little space: 74; what is there stays" {
+  touch "$BATS_TEST_TMPDIR/file"
+  set_env "BACKUP_DIR='$BATS_TEST_TMPDIR/file/backups'"
+  run --separate-stderr -73 backup
+  assert_regex "$stderr" 'cannot be written to'
+  # A disk that is not mounted: its folder must not be made on another one.
+  set_env "BACKUP_DIR='$BATS_TEST_TMPDIR/not mounted/backups'"
+  run --separate-stderr -73 backup
+  assert [ ! -e "$BATS_TEST_TMPDIR/not mounted" ]
+  TMPFS=$BATS_TEST_TMPDIR/small
+  mkdir "$TMPFS"
+  mount -t tmpfs -o size=16k tmpfs "$TMPFS"
+  set_env "BACKUP_DIR='$TMPFS'"
+  run --separate-stderr -74 backup
+  assert_regex "$stderr" 'is full'
+  run -0 ls -A "$TMPFS"
+  assert_output ''
+  mkdir "$TMPFS/avril-20260101T000000Z"
+  printf '{"version":1,"name":"avril-20260101T000000Z","made":"2026-01-01T00:00:00Z","database":{"tables":{}},"files":{"database.dump":{"bytes":50000}},"objects":{"count":0,"bytes":0}}' >"$TMPFS/avril-20260101T000000Z/manifest.json"
+  truncate -s 50000 "$TMPFS/avril-20260101T000000Z/database.dump"
+  run --separate-stderr -74 backup
+  assert_regex "$stderr" '1\.5 times the last set'
+  assert [ -e "$TMPFS/avril-20260101T000000Z/manifest.json" ]
+}
+
+# aged DAYS: a copy of the newest set, so many days older
+aged() {
+  local stamp name
+  stamp=$(date -u -d "$1 days ago" +%Y%m%dT%H%M%SZ)
+  name=avril-$stamp
+  cp -a "$(newest)" "$BATS_TEST_TMPDIR/$name"
+  node -e '
+    const [file, name, made] = process.argv.slice(1)
+    const fs = require("fs")
+    fs.writeFileSync(file, JSON.stringify({ ...JSON.parse(fs.readFileSync(file)), name, made }))' \
+    "$BATS_TEST_TMPDIR/$name/manifest.json" "$name" "$(date -u -d "$1 days ago" +%Y-%m-%dT%H:%M:%SZ)"
+  mv "$BATS_TEST_TMPDIR/$name" "$SETS/"
+}
+
+@test "retention: old sets go after a good run only, the last three and foreign files never" {
+  rm -rf "${SETS:?}"/*
+  run -0 backup
+  local days
+  for days in 3 8 9 40; do aged "$days"; done
+  mkdir "$SETS/avril-notes" "$SETS/avril-20200101T000000Z"
+  touch "$SETS/avril-20190101T000000Z.txt" "$SETS/avril-20200101T000000Z/mine"
+  run -0 backup --dry-run
+  assert_line --regexp '^keep +avril-.* one of the last 3'
+  assert_equal "$(grep -c '^remove' <<<"$output")" 2
+  break_pg_dump 'exit 1'
+  run -1 backup
+  assert_equal "$(find "$SETS" -mindepth 1 -maxdepth 1 -type d | wc -l)" 7
+  docker exec "$(postgres)" mv -f "$REAL.real" "$REAL"
+  REAL=
+  run -0 backup
+  # The new one, that of this test's beginning, and that of three days ago.
+  assert_equal "$(script backup --list --json 2>/dev/null | node -p 'JSON.parse(require("fs").readFileSync(0)).length')" 3
+  assert [ -e "$SETS/avril-notes" ]
+  assert [ -e "$SETS/avril-20190101T000000Z.txt" ]
+  assert [ -e "$SETS/avril-20200101T000000Z/mine" ]
+}
+
+@test "--drill restores a set into a throw-away server, and finds one that does not hold what it should" {
+  run --separate-stderr -0 backup --drill --json
+  assert_equal "$(node -p 'JSON.parse(process.argv[1]).set' "$output")" "$(basename "$(newest)")"
+  assert_equal "$(node -p 'JSON.parse(process.argv[1]).seconds > 0' "$output")" true
+  local bad=$SETS/avril-20260102T000000Z
+  cp -a "$(newest)" "$bad"
+  sed -i 's/"public.visitors": 5000/"public.visitors": 5001/' "$bad/manifest.json"
+  run --separate-stderr -65 backup --drill avril-20260102T000000Z
+  assert_regex "$stderr" 'public.visitors: 5000 rows restored, 5001 saved'
+  rm -r "$bad"
+  run -0 docker ps --all --quiet --filter "label=avril.drill=$STACK"
+  assert_output ''
+  run --separate-stderr -64 backup --drill nonsense
+  assert_equal "$output" ''
+}
+
+@test "a webhook and a dead-man's switch hear of good and bad, and their addresses stand in no output" {
+  node -e '
+    const server = require("http").createServer((request, response) => {
+      let body = ""
+      request.on("data", chunk => (body += chunk)).on("end", () => { console.log(request.method, request.url, body); response.end() })
+    })
+    server.listen(0, "127.0.0.1", () => console.log("port", server.address().port))' >"$BATS_TEST_TMPDIR/heard" 3>&- &
+  HTTP_PID=$!
+  await_line "$BATS_TEST_TMPDIR/heard" '^port'
+  local port
+  port=$(sed -n 's/^port //p' "$BATS_TEST_TMPDIR/heard")
+  set_env "NOTICE_URL=http://127.0.0.1:$port/hooks/a-secret" "PING_URL=http://127.0.0.1:$port/ping/a-secret"
+  run -0 backup
+  refute_output --partial a-secret
+  run -0 cat "$BATS_TEST_TMPDIR/heard"
+  assert_line --regexp '^POST /hooks/a-secret \{"text":"✓ localhost: backup avril-test-backup-'
+  assert_line 'GET /ping/a-secret '
+  compose stop postgres 2>/dev/null
+  run -69 backup
+  compose up --detach --wait postgres 2>&1
+  refute_output --partial a-secret
+  run -0 cat "$BATS_TEST_TMPDIR/heard"
+  assert_line --regexp '^POST /hooks/a-secret \{"text":"✗ localhost: the backup failed: postgres is not running'
+  assert_line 'GET /ping/a-secret/fail '
+  kill "$HTTP_PID"
+  HTTP_PID=
+  run -0 backup
+  assert_output --partial 'could not be reached'
+  refute_output --partial a-secret
+}
+
+@test "a real cron makes a set from the entry that --install-cron wrote" {
+  run -0 backup --install-cron --at 02:30
+  run -0 backup --install-cron --at 02:30
+  assert_output --partial '(as before)'
+  run -0 cat "/etc/cron.d/$STACK-backup"
+  assert_line --regexp '^30 2 \* \* \* root '
+  assert_equal "$(stat -c %a "/etc/cron.d/$STACK-backup")" 644
+  local before
+  before=$(newest)
+  # Each minute instead of each day, and the drill not at all: the rest of the line is as installed.
+  sed -i -e '/--drill/d' -e 's/^30 2 \* \* \* root/* * * * * root/' "/etc/cron.d/$STACK-backup"
+  env -i /usr/sbin/cron -f 3>&- &
+  CRON_PID=$!
+  timeout 90 inotifywait --quiet --quiet --event moved_to "$SETS"
+  kill "$CRON_PID"
+  CRON_PID=
+  assert [ "$(newest)" != "$before" ]
+  run -0 backup --remove-cron
+  assert [ ! -e "/etc/cron.d/$STACK-backup" ]
+  run -0 backup --remove-cron
+  # The run that cron began may still hold the lock.
+  run -0 flock --timeout 60 "$SITE/.state/data.lock" true
+  assert_nothing_left
+}
+
+@test "no password in any argument list, log, history or set's manifest" {
+  set_env POSTGRES_PASSWORD=a-very-secret-word
+  backup_held
+  run -0 ps -eo args
+  refute_output --partial a-very-secret-word
+  release_table
+  await_exit "$BACKUP" 0
+  run -1 grep -rF a-very-secret-word "$SITE/.state" "$SETS" "$BATS_TEST_TMPDIR/out" "$BATS_TEST_TMPDIR/err"
+  set_env POSTGRES_PASSWORD=change-me
+}
