@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { DUMP, GLOBALS } from './backup.ts'
 import { docker, remove } from './compose.ts'
 import type { DataWork } from './data_lock.ts'
-import { EXIT, Failure } from './errors.ts'
+import { EXIT, Failure, messageOf } from './errors.ts'
 import { readIfThere, stateFile } from './files.ts'
 import { inServer, psql, sql, type Server } from './postgres.ts'
 import { capture } from './run.ts'
@@ -48,7 +48,9 @@ const sweep = async (project: string) => {
 const startServer = async (project: string, image: string, folder: string): Promise<Server> => {
   const settings = ['POSTGRES_USER', 'POSTGRES_DB', 'POSTGRES_PASSWORD'].flatMap(name => ['--env', name])
   const mount = `type=bind,source=${folder},target=/set,readonly`
-  const words = ['--detach', '--rm', '--network', 'none', '--shm-size', '256m', '--label', `${LABEL}=${project}`, '--mount', mount, ...settings, image]
+  // What an image does at its first start (it makes PostGIS's extensions) is not wanted: the dump brings them.
+  const bare = ['--network', 'none', '--shm-size', '256m', '--tmpfs', '/docker-entrypoint-initdb.d']
+  const words = ['--detach', '--rm', ...bare, '--label', `${LABEL}=${project}`, '--mount', mount, ...settings, image]
   // The password stands in the environment alone; nobody ever uses it.
   const env = { POSTGRES_USER: USER, POSTGRES_DB: 'postgres', POSTGRES_PASSWORD: randomBytes(24).toString('hex') }
   const id = await capture(docker('run', ...words), { env, what: 'starting a throw-away server' })
@@ -91,7 +93,7 @@ export const drill = async (project: string, image: string, set: BackupSet, work
     note({ set: set.name, result: 'restored', seconds })
     return seconds
   } catch (error) {
-    note({ set: set.name, result: 'failed', error: String(error).slice(0, 300) })
+    note({ set: set.name, result: 'failed', error: messageOf(error).split('\n')[0]?.slice(0, 300) ?? '' })
     throw error
   } finally {
     await shielded(() => sweep(project))

@@ -6,7 +6,7 @@ import { interruption } from '../lib/signals.ts'
 
 const command = {
   usage: 'status.ts [options]',
-  summary: 'Shows every service, its health, the live releases and the last deploys. Ends with 1 when anything is not healthy.',
+  summary: 'Shows every service, its health, the live releases, the last deploys and backups. Ends with 1 when anything is not healthy, the newest backup is older than 26 hours, or the last drill failed.',
   words: [0, 0] as [number, number],
   options: {
     json: { help: 'print it as one JSON document' },
@@ -22,13 +22,18 @@ await main(command, async options => {
   if (options.json && options.watch) throw usage('--json prints one document: it cannot be used with --watch')
   const { openStack } = await import('../lib/stack.ts')
   const { readState, stateText } = await import('../lib/state.ts')
+  const { loadSettings } = await import('../lib/config.ts')
+  const { backupText, readBackups } = await import('../lib/backup_state.ts')
   const stack = await openStack()
+  const settings = loadSettings()
 
   for (;;) {
+    const backups = readBackups(settings)
     const state = await readState(stack, 5)
+    const good = state.healthy && backups.trouble === ''
     const clear = options.watch && process.stdout.isTTY ? '\u001b[2J\u001b[H' : ''
-    print(clear + (options.json ? JSON.stringify(state) : stateText(state)))
-    if (!options.watch) return state.healthy ? 0 : 1
+    print(clear + (options.json ? JSON.stringify({ ...state, backups }) : `${stateText(state)}\n\n${backupText(backups)}`))
+    if (!options.watch) return good ? 0 : 1
     await pause(2000, undefined, { signal: interruption }).catch(() => {})
     if (interruption.aborted) return 130
   }

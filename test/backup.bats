@@ -299,15 +299,17 @@ aged() {
 }
 
 @test "--drill restores a set into a throw-away server, and finds one that does not hold what it should" {
-  run --separate-stderr -0 backup --drill --json
-  assert_equal "$(node -p 'JSON.parse(process.argv[1]).set' "$output")" "$(basename "$(newest)")"
-  assert_equal "$(node -p 'JSON.parse(process.argv[1]).seconds > 0' "$output")" true
   local bad=$SETS/avril-20260102T000000Z
   cp -a "$(newest)" "$bad"
   sed -i 's/"public.visitors": 5000/"public.visitors": 5001/' "$bad/manifest.json"
   run --separate-stderr -65 backup --drill avril-20260102T000000Z
   assert_regex "$stderr" 'public.visitors: 5000 rows restored, 5001 saved'
   rm -r "$bad"
+  run script status
+  assert_output --partial 'the last drill failed'
+  run --separate-stderr -0 backup --drill --json
+  assert_equal "$(node -p 'JSON.parse(process.argv[1]).set' "$output")" "$(basename "$(newest)")"
+  assert_equal "$(node -p 'JSON.parse(process.argv[1]).seconds > 0' "$output")" true
   run -0 docker ps --all --quiet --filter "label=avril.drill=$STACK"
   assert_output ''
   run --separate-stderr -64 backup --drill nonsense
@@ -379,4 +381,24 @@ aged() {
   await_exit "$BACKUP" 0
   run -1 grep -rF a-very-secret-word "$SITE/.state" "$SETS" "$BATS_TEST_TMPDIR/out" "$BATS_TEST_TMPDIR/err"
   set_env POSTGRES_PASSWORD=change-me
+}
+
+@test "status shows the last set and the last drill, and ends with 1 when the newest is older than 26 hours" {
+  run script status --json
+  local set
+  set=$(basename "$(newest)")
+  assert_equal "$(node -p 'JSON.parse(process.argv[1]).backups.last.name' "$output")" "$set"
+  run script status
+  assert_output --partial "✓ last backup  $set, verified, "
+  assert_output --partial 'was restored in'
+  refute_output --partial 'backup is'
+  # The same set, made 27 hours ago.
+  sed -i "s/\"made\": .*/\"made\": \"$(date -u -d '27 hours ago' +%Y-%m-%dT%H:%M:%SZ)\",/" "$(newest)/manifest.json"
+  find "$SETS" -mindepth 1 -maxdepth 1 -type d ! -path "$(newest)" -exec rm -r {} +
+  compose up --detach --wait 2>&1
+  run -1 script status
+  assert_output --partial "✗ last backup  $set, verified, 27 hours old, "
+  assert_output --partial 'the newest backup is 27 hours old'
+  run -0 backup
+  run -0 script status
 }
