@@ -1,4 +1,5 @@
 // The one place where other programs are started. Commands are lists of words; no shell string is ever built from them by hand.
+import { constants } from 'node:os'
 import type { ProcessOutput } from 'zx/core'
 import { EXIT, Failure } from './errors.ts'
 import { loadZx } from './packages.ts'
@@ -52,7 +53,11 @@ const signalGroup = (pid: number | undefined, signal: NodeJS.Signals) => {
   }
 }
 
-const outcomeOf = (output: ProcessOutput): Outcome => ({ code: output.exitCode ?? 1, stdout: output.stdout, stderr: output.stderr })
+const outcomeOf = ({ exitCode, signal, stdout, stderr }: ProcessOutput): Outcome => ({
+  code: exitCode ?? (signal ? 128 + constants.signals[signal] : 1),
+  stdout,
+  stderr,
+})
 
 /** Runs a command to its end, whatever its exit code; its output is given back. Throws only when a signal came. */
 export const attempt = async (command: string[], options: RunOptions = {}): Promise<Outcome> => {
@@ -154,5 +159,5 @@ export const interactive = async (command: string[]) => {
   const forget = onInterruption(() => child.pid !== undefined && process.kill(child.pid, 'SIGTERM'))
   const { code } = outcomeOf(await child)
   forget()
-  return interruption.aborted ? 130 : code
+  return interruption.aborted ? (interruption.reason as Failure).exitCode : code
 }
