@@ -15,10 +15,13 @@ export interface Entry extends Omit<Journal, 'next' | 'pid' | 'phase' | 'since'>
   error?: string
 }
 
+/** The account of the person behind this process, also through sudo. */
+export const account = () => process.env.SUDO_USER ?? userInfo().username
+
 /** The person behind this process, also through sudo and ssh. */
 export const who = () => {
-  const { SUDO_USER, SSH_CONNECTION } = process.env
-  return `${SUDO_USER ?? userInfo().username}${SSH_CONNECTION ? `@${SSH_CONNECTION.split(' ')[0]}` : ''}`
+  const { SSH_CONNECTION } = process.env
+  return `${account()}${SSH_CONNECTION ? `@${SSH_CONNECTION.split(' ')[0]}` : ''}`
 }
 
 const file = () => stateFile('history.jsonl')
