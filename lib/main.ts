@@ -23,9 +23,10 @@ export const report = (error: unknown): number => {
 export const main = async <Options extends Record<string, Option>>(
   command: Command<Options>,
   run: (values: Values<Options>, words: string[]) => Promise<number | void>,
+  argv = process.argv.slice(2),
 ) => {
   try {
-    const { values, words } = parse(command, process.argv.slice(2))
+    const { values, words } = parse(command, argv)
     if (values.help) return print(helpOf(command))
     listenForSignals()
     process.exitCode = (await run(values, words)) ?? 0

@@ -64,3 +64,9 @@ const read = (args: string[], options: Record<string, { type: 'string' | 'boolea
     throw usage(messageOf(error).split('. ')[0] ?? '', `usage: ${usageLine}`)
   }
 }
+
+/** For a command that hands words on to another program: the command line with a "--" before the first word that is none of its own options. */
+export const handOn = (own: string[], argv: string[]) => {
+  const first = argv.findIndex(word => !own.includes(word))
+  return first === -1 || argv[first] === '--' ? argv : argv.toSpliced(first, 0, '--')
+}

@@ -43,7 +43,7 @@ tap() {
 
 prepare() {
   local missing=() tool
-  for tool in shellcheck openssl curl git inotifywait; do command -v "$tool" >/dev/null || missing+=("${tool/inotifywait/inotify-tools}"); done
+  for tool in shellcheck openssl curl git inotifywait tmux; do command -v "$tool" >/dev/null || missing+=("${tool/inotifywait/inotify-tools}"); done
   [ "${#missing[@]}" -eq 0 ] && return
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     printf 'missing: %s. Install them, then run this again.\n' "${missing[*]}" >&2

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Failure } from '../../lib/errors.ts'
-import { helpOf, parse } from '../../lib/options.ts'
+import { handOn, helpOf, parse } from '../../lib/options.ts'
 
 const command = {
   usage: 'x.ts <repo>',
@@ -27,3 +27,14 @@ void test('--help needs no words', () => assert.equal(parse(command, ['--help'])
 void test('the help names every option and example', () => {
   for (const part of ['Usage: x.ts <repo>', '--keep <number>  how many', '--wait', '--help', 'x.ts avril  an example']) assert.ok(helpOf(command).includes(part), part)
 })
+
+for (const [argv, handedOn] of [
+  [[], []],
+  [['--wait'], ['--wait']],
+  [['-c', 'select 1'], ['--', '-c', 'select 1']],
+  [['--wait', '-c', '--wait'], ['--wait', '--', '-c', '--wait']],
+  [['--wait', '--', '-c', 'x'], ['--wait', '--', '-c', 'x']],
+  [['--', '--wait'], ['--', '--wait']],
+] as const) {
+  void test(`hands on what is none of its own options: ${JSON.stringify(argv)}`, () => assert.deepEqual(handOn(['--wait'], [...argv]), handedOn))
+}
