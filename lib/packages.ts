@@ -19,3 +19,8 @@ export const { Chalk } = await import('chalk')
 /** Loaded by the one module that needs it, so that --help does not wait for it. */
 export const loadZx = () => import('zx/core')
 export const loadDotenv = () => import('dotenv')
+export const loadS3 = () => {
+  // On Node 20 the client would write on every run that its releases of 2027 need a newer one; package-lock.json names the one that runs here.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
+  return import('@aws-sdk/client-s3')
+}
