@@ -18,6 +18,8 @@ export interface Place {
   hints: { unreachable: string; refused: string; noBucket: string }
 }
 
+const nothing = () => {}
+
 const NO_ANSWER = new Set(['ECONNREFUSED', 'ECONNRESET', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'EPIPE', 'ETIMEDOUT', 'ERR_STREAM_PREMATURE_CLOSE'])
 
 /** An error in the words of people; what is not the server's doing (a full disk) stays as it is. */
@@ -26,7 +28,7 @@ const explain = ({ server, bucket, hints }: Place, doing: string, cause: unknown
   const { $metadata, code = '' } = cause as Error & { $metadata?: { httpStatusCode?: number }; code?: string }
   const status = $metadata?.httpStatusCode
   if (NO_ANSWER.has(code) || cause.name === 'TimeoutError')
-    return new Failure(`${doing} failed: ${server} does not answer (${code || messageOf(cause)})`, { exitCode: EXIT.unreachable, hint: hints.unreachable, cause })
+    return new Failure(`${doing} failed: ${server} does not answer (${code || 'it has been silent for 30 s'})`, { exitCode: EXIT.unreachable, hint: hints.unreachable, cause })
   if (cause.name === 'NoSuchBucket') return badConfig(`${doing} failed: ${server} has no bucket ${bucket}`, hints.noBucket)
   if (status === 401 || status === 403) return badConfig(`${doing} failed: ${server} refuses the key (${cause.name})`, hints.refused)
   if (status === undefined) return cause
@@ -44,6 +46,8 @@ export const connect = async (place: Place) => {
     // AWS's own way of sending checksums is not known to every server; an upload carries the sha256 that the index has.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
+    // It would write to stderr by itself.
+    logger: { debug: nothing, info: nothing, warn: nothing, error: nothing },
     // A server that was killed can leave a connection that stays silent for ever.
     requestHandler: { connectionTimeout: 5000, socketTimeout: 30_000 },
   })
