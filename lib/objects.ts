@@ -71,18 +71,33 @@ const fetchNew = async (connection: Connection, { folder, former }: Save, listed
   }
 }
 
-const isSame = (a: Listed, b: Listed) => a.etag === b.etag && a.bytes === b.bytes && a.modified === b.modified
+const isSame = (a: Listed, b: Listed) => a.key === b.key && a.etag === b.etag && a.bytes === b.bytes && a.modified === b.modified
 
-/** What the former set has, by key. One that cannot be read only means that more is fetched. */
-const readFormer = async (former: string | undefined) => {
-  const known = new Map<string, Stored>()
-  if (former === undefined || !existsSync(indexFile(former))) return known
+// One that cannot be read only means that more is fetched.
+const readFormer = async function* (former: string | undefined) {
+  if (former === undefined || !existsSync(indexFile(former))) return
   try {
-    for await (const entry of readIndex(former)) known.set(entry.key, entry)
+    yield* readIndex(former)
   } catch (error) {
     say.warn(`${messageOf(error)}; the files are fetched anew`)
   }
-  return known
+}
+
+/** Pairs what is listed with what the former set has under the same key. Both are in the order of the keys' bytes, so neither has to be in memory as a whole. */
+const pairing = (former: string | undefined) => {
+  const entries = readFormer(former)
+  let current: IteratorResult<Stored, void> | undefined
+  const isBehind = (key: string) => !current || (!current.done && Buffer.compare(Buffer.from(current.value.key), Buffer.from(key)) < 0)
+  const pair = async (listed: Listed) => {
+    while (isBehind(listed.key)) current = await entries.next()
+    const old = current?.value ?? undefined
+    return { listed, old: old && isSame(old, listed) ? old : undefined }
+  }
+  return async (page: Listed[]) => {
+    const pairs = []
+    for (const listed of page) pairs.push(await pair(listed))
+    return pairs
+  }
 }
 
 const syncFolders = async (folder: string) => {
@@ -97,12 +112,11 @@ const syncFolders = async (folder: string) => {
 
 const saveAll = async (connection: Connection, save: Save, index: FileHandle) => {
   const { folder, former, onProgress = () => {} } = save
-  const known = await readFormer(former)
+  const pair = pairing(former)
   const saved: Saved = { count: 0, bytes: 0, fetched: 0, linked: 0 }
   let number = 0
-  const saveOne = async (listed: Listed) => {
-    const old = known.get(listed.key)
-    const linked = old !== undefined && isSame(old, listed) && link(former, folder, old)
+  const saveOne = async ({ listed, old }: { listed: Listed; old: Stored | undefined }) => {
+    const linked = old !== undefined && link(former, folder, old)
     const entry = linked ? old : await fetchNew(connection, save, listed, (number += 1))
     if (!entry) return ''
     saved.count += 1
@@ -111,7 +125,7 @@ const saveAll = async (connection: Connection, save: Save, index: FileHandle) =>
     onProgress({ ...saved })
     return `${JSON.stringify(entry)}\n`
   }
-  for await (const page of listPages(connection)) await index.appendFile((await several(page, saveOne)).join(''))
+  for await (const page of listPages(connection)) await index.appendFile((await several(await pair(page), saveOne)).join(''))
   await index.sync()
   return saved
 }

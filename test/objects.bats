@@ -57,6 +57,8 @@ assert_contents_whole() {
   run -0 find "$SETS/one" -type d ! -perm 0700 -o -type f ! -perm 0600
   assert_output ''
   run -0 objects check-full "$SETS/one"
+  run -0 --separate-stderr objects save "$SETS/two" "$SETS/one"
+  assert_regex "$output" '"fetched":0,'
 
   objects empty
   put_text 'not in the set' stays
@@ -101,9 +103,9 @@ assert_contents_whole() {
   assert_output '{"count":2,"bytes":9,"fetched":2,"linked":0}'
   assert [ "$SETS/one/$(content_of same)" -ef "$SETS/two/$(content_of same)" ]
   run -0 objects check-full "$SETS/two"
-  echo '{"key' >>"$SETS/two/objects.jsonl"
+  sed -i '1i {"key' "$SETS/two/objects.jsonl"
   run -0 --separate-stderr objects save "$SETS/three" "$SETS/two"
-  assert_regex "$stderr" 'objects.jsonl line 3: .*; the files are fetched anew'
+  assert_regex "$stderr" 'objects.jsonl line 1: .*; the files are fetched anew'
   run -0 objects check-full "$SETS/three"
 }
 
