@@ -1,5 +1,5 @@
 // Backup sets in the words of the people who read them.
-import { DUMP } from './backup.ts'
+import { DUMP } from './backup_database.ts'
 import type { Kept } from './retention.ts'
 import { age, size } from './say.ts'
 import { bytesOf, type BackupSet } from './sets.ts'
@@ -8,10 +8,12 @@ const rowsOf = ({ database }: BackupSet) => Object.values(database.tables).reduc
 
 const count = (number: number, what: string) => `${number.toLocaleString('en-US')} ${what}${number === 1 ? '' : 's'}`
 
+const filesText = (objects: BackupSet['objects']) => (objects ? `${count(objects.count, 'file')} (${size(objects.bytes)})` : 'no files')
+
 /** "avril-20261122T030000Z: 61.3 MB, 52 tables, 1,204,112 rows, verified in 3.1 s" */
 export const setText = (set: BackupSet) => {
   const { verify = 0, dump = 0 } = set.seconds
-  const contents = [size(bytesOf(set)), count(Object.keys(set.database.tables).length, 'table'), count(rowsOf(set), 'row')].join(', ')
+  const contents = [size(bytesOf(set)), count(Object.keys(set.database.tables).length, 'table'), count(rowsOf(set), 'row'), filesText(set.objects)].join(', ')
   return `${set.name}: ${contents}; dumped in ${dump.toFixed(1)} s, verified in ${verify.toFixed(1)} s`
 }
 
@@ -19,7 +21,7 @@ export const setText = (set: BackupSet) => {
 export const listText = (folder: string, { sets, broken }: { sets: BackupSet[]; broken: string[] }) => {
   const lines = sets.map(set => {
     const { name, made, files, objects, database } = set
-    const facts = [`${age(new Date(made))} old`, `dump ${size(files[DUMP]?.bytes ?? 0)}`, count(rowsOf(set), 'row'), count(objects.count, 'file'), `PostgreSQL ${database.server}`]
+    const facts = [`${age(new Date(made))} old`, `dump ${size(files[DUMP]?.bytes ?? 0)}`, count(rowsOf(set), 'row'), filesText(objects), `PostgreSQL ${database.server}`]
     return `${name}  ${facts.join(' · ')}`
   })
   const unusable = broken.map(name => `${name}  incomplete: its manifest or a file of it is missing; it counts for nothing, and nothing removes it`)

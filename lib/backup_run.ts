@@ -23,6 +23,8 @@ export interface BackupOptions {
   /** the names in db/dumps that the dump is published under */
   names: string[]
   rules: Rules
+  /** save the uploaded files too */
+  withFiles: boolean
   /** queue for the lock */
   wait: boolean
 }
@@ -57,13 +59,13 @@ export const lastBackup = (): BackupEntry | undefined => {
  * Makes a set, publishes its dump, and removes the sets that nobody needs any more; after a failure nothing is removed. Throws a Failure: 65 when the dump is not what
  * the database had, 69 when postgres does not answer, 73 and 74 for the folder and its space, 75 when another backup or restore runs.
  */
-export const backUp = async ({ settings, prefix, names, rules, wait }: BackupOptions): Promise<BackupSet> => {
+export const backUp = async ({ settings, prefix, names, rules, withFiles, wait }: BackupOptions): Promise<BackupSet> => {
   const folder = settings.BACKUP_DIR ?? ''
   const work = await takeDataLock('backing up', wait)
   try {
     const stack = await openStack()
     const server = await findServer(stack.project, settings)
-    const set = await makeSet({ stack, server, folder, prefix, work })
+    const set = await makeSet({ stack, server, settings, folder, prefix, withFiles, work })
     work.step('publish', names.map(name => `db/dumps/${name}.dump`).join(', '))
     for (const name of names) publishDump(set, name)
     work.step('tidy')

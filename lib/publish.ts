@@ -1,7 +1,7 @@
 // What becomes of a good set: db/dumps/latest.dump, where postgres and the old habits look for it; and the sets that nobody needs any more.
 import { chmodSync, closeSync, constants, copyFileSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { DUMP, GLOBALS } from './backup.ts'
+import { DUMP, GLOBALS } from './backup_database.ts'
 import { root } from './config.ts'
 import { readIfThere, replaceFile } from './files.ts'
 import { retain, type Kept, type Rules } from './retention.ts'

@@ -29,7 +29,8 @@ export interface Manifest {
   /** the live image of each app */
   releases: Record<string, string>
   files: Record<string, { bytes: number; sha256: string }>
-  objects: { count: number; bytes: number }
+  /** the uploaded files; null when only the database was saved */
+  objects: { count: number; bytes: number } | null
   /** spent in each step */
   seconds: Record<string, number>
 }
@@ -90,5 +91,5 @@ export const sweepPartials = (folder: string) => {
   return left
 }
 
-/** The bytes that a set holds, objects too (which it may share with other sets). */
-export const bytesOf = ({ files, objects }: Manifest) => Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0) + objects.bytes
+/** The bytes of what a set has for itself; its uploaded files it may share with other sets. */
+export const bytesOf = ({ files }: Manifest) => Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0)

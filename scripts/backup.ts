@@ -4,7 +4,7 @@ import { print, say } from '../lib/say.ts'
 
 const command = {
   usage: 'backup.ts [options] [name]',
-  summary: 'Makes a backup set of the database: dumped, read back, compared, and only then given its name. Run on the server.',
+  summary: 'Makes a backup set of the database and the uploaded files: dumped, read back, compared, and only then given its name. Run on the server.',
   words: [0, 1] as [number, number],
   options: {
     list: { help: 'list the sets; makes none' },
@@ -13,6 +13,7 @@ const command = {
     'install-cron': { help: 'have cron make a set each day, and try one out each Sunday (as root)' },
     at: { value: 'HH:MM', help: 'when, for --install-cron (default 03:15, the time of the server)', form: /^([01]\d|2[0-3]):[0-5]\d$/ },
     'remove-cron': { help: 'have cron make none any more (as root)' },
+    'no-files': { help: 'save the database alone, not the uploaded files' },
     wait: { help: 'queue when another backup or restore is running, instead of ending with 75' },
     json: { help: 'print the result as one JSON document on stdout' },
   },
@@ -65,7 +66,7 @@ await main(command, async (options, [name]) => {
   }
 
   const { backUp } = await import('../lib/backup_run.ts')
-  const set = await backUp({ settings, prefix: name ?? project, names: name === undefined ? ['latest'] : [name, 'latest'], rules, wait: options.wait })
+  const set = await backUp({ settings, prefix: name ?? project, names: name === undefined ? ['latest'] : [name, 'latest'], rules, withFiles: !options['no-files'], wait: options.wait })
   say.done(setText(set))
   print(options.json ? JSON.stringify(set) : set.folder)
 })

@@ -126,6 +126,37 @@ assert_nothing_left() {
   assert_nothing_left
 }
 
+# in_minio COMMAND …: mc in minio's container, with the key that it has there; the bucket is m/avril
+in_minio() {
+  docker exec -i "$(docker ps --quiet --filter "label=com.docker.compose.project=$STACK" --filter label=com.docker.compose.service=minio)" \
+    sh -c 'MC_HOST_m="http://$MINIO_ROOT_USER:$MINIO_ROOT_PASSWORD@127.0.0.1:9000" exec mc --quiet "$@"' mc "$@" 3>&-
+}
+
+@test "the uploaded files are in the set, linked where they have not changed; without minio there is no set but with --no-files" {
+  in_minio pipe m/avril/one.txt <<<one
+  in_minio pipe m/avril/two.txt <<<two
+  run --separate-stderr -0 backup
+  local first=$output second
+  assert_equal "$(field "$first" 'objects.count')" 2
+  in_minio pipe m/avril/two.txt <<<changed
+  run --separate-stderr -0 backup
+  second=$output
+  assert_regex "$stderr" '2 files, 1 of them new'
+  local sum
+  sum=$(sha256sum <<<one | cut -d' ' -f1)
+  assert_equal "$(stat -c %i "$first/objects/${sum:0:2}/$sum")" "$(stat -c %i "$second/objects/${sum:0:2}/$sum")"
+  compose stop minio 2>/dev/null
+  run --separate-stderr -69 backup
+  assert_regex "$stderr" 'minio is not running'
+  assert_regex "$stderr" '--no-files'
+  assert_equal "$(newest)" "$second"
+  run --separate-stderr -0 backup --no-files
+  assert_equal "$(field "$output" 'objects')" null
+  compose up --detach --wait minio 2>&1
+  run --separate-stderr -0 backup
+  assert_regex "$stderr" '2 files, 0 of them new'
+}
+
 @test "a name is that of the set and of the dump in db/dumps" {
   run --separate-stderr -0 backup before-import
   assert_regex "$output" '/before-import-[0-9]{8}T[0-9]{6}Z$'
@@ -146,7 +177,7 @@ assert_nothing_left() {
   assert_line --regexp '^avril-20200101T000000Z  incomplete'
   refute_output --partial 'something else'
   run --separate-stderr -0 backup --list --json
-  assert_equal "$(node -p 'JSON.parse(process.argv[1]).length' "$output")" 2
+  assert_equal "$(node -p 'JSON.parse(process.argv[1]).length' "$output")" "$(find "$SETS" -name manifest.json | wc -l)"
   rmdir "$SETS/avril-20200101T000000Z" "$SETS/something else"
 }
 
