@@ -43,7 +43,7 @@ tap() {
 
 prepare() {
   local missing=() tool
-  for tool in shellcheck openssl curl git inotifywait tmux; do command -v "$tool" >/dev/null || missing+=("${tool/inotifywait/inotify-tools}"); done
+  for tool in shellcheck openssl curl git inotifywait tmux cron; do command -v "$tool" >/dev/null || missing+=("${tool/inotifywait/inotify-tools}"); done
   [ "${#missing[@]}" -eq 0 ] && return
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     printf 'missing: %s. Install them, then run this again.\n' "${missing[*]}" >&2
@@ -74,29 +74,19 @@ if ! test/engine.sh || ! test/images.sh; then
   printf 'the engine or the images are missing\n' >&2
   exit 69
 fi
-# Runs files one after another in the background, each with its output and its status in a file.
-lane() {
-  local file status
-  for file in "$@"; do
-    node_modules/bats/bin/bats --formatter tap --timing "test/$file" >"$outputs/$file" 2>&1 && status=0 || status=$?
-    echo "$status" >"$outputs/$file.status"
-  done
-}
-
-# Shows what a lane writes to a file, until the file's tests have ended.
+# Shows what a file's tests wrote when they have ended.
 finished() {
   until [ -e "$outputs/$1.status" ]; do inotifywait --quiet --quiet --timeout 1 --event create "$outputs" || true; done
   cat "$outputs/$1"
   return "$(cat "$outputs/$1.status")"
 }
 
-# What counts requests at a high rate runs alone. What mostly waits for containers runs in two lanes; a file that is not named here runs alone.
-first=(kills.bats)
-second=(deploy.bats failures.bats)
+# What counts requests at a high rate runs alone. What mostly waits for containers runs three at a time, the longest first.
+together=(kills.bats deploy.bats restore.bats backup.bats failures.bats first_start.bats psql.bats objects.bats)
 alone=()
 for file in test/*.bats; do
   file=${file##*/}
-  case " ${first[*]} ${second[*]} " in *" $file "*) ;; *) alone+=("$file") ;; esac
+  case " ${together[*]} " in *" $file "*) ;; *) alone+=("$file") ;; esac
 done
 for file in "${alone[@]}"; do
   is_wanted "$file" || continue
@@ -105,11 +95,11 @@ for file in "${alone[@]}"; do
 done
 
 outputs=$(mktemp -d)
-mapfile -t first < <(for file in "${first[@]}"; do if is_wanted "$file"; then echo "$file"; fi; done)
-mapfile -t second < <(for file in "${second[@]}"; do if is_wanted "$file"; then echo "$file"; fi; done)
-lane "${first[@]}" &
-lane "${second[@]}" &
-for file in "${second[@]}" "${first[@]}"; do
+mapfile -t together < <(for file in "${together[@]}"; do if [ -e "test/$file" ] && is_wanted "$file"; then echo "$file"; fi; done)
+# shellcheck disable=SC2016 # for the shell that runs a file
+printf '%s\n' "${together[@]}" | xargs --no-run-if-empty --max-procs 3 -I '{}' bash -c \
+  'node_modules/bats/bin/bats --formatter tap --timing "test/$1" >"$0/$1" 2>&1; echo "$?" >"$0/$1.status"' "$outputs" '{}' &
+for file in "${together[@]}"; do
   printf '# %s\n' "$file"
   tap finished "$file"
 done
