@@ -12,17 +12,23 @@ setup_file() {
 }
 teardown_file() { site_down; }
 
-setup() { unset SUDO_USER; }
+setup() {
+  unset SUDO_USER
+  SCREEN=0-0
+}
+
 teardown() { screen kill-server 2>/dev/null || true; }
 
-screen() { tmux -L "$STACK" "$@" 3>&-; }
+screen() { tmux -L "$STACK-$SCREEN" "$@" 3>&-; }
 
 # open_psql [argument …]: psql.ts in a terminal of 80 × 24; SCREEN_LOG grows with each change of the screen
 open_psql() {
-  SCREEN_LOG=$BATS_TEST_TMPDIR/screen
+  # A tmux server that was told to end may still be there for a moment: each terminal has one of its own.
+  SCREEN=$BATS_TEST_NUMBER-$((${SCREEN#*-} + 1))
+  SCREEN_LOG=$BATS_TEST_TMPDIR/screen-$SCREEN
   : >"$SCREEN_LOG"
   # shellcheck disable=SC2016 # for the shell in the terminal
-  env -u SSH_CONNECTION tmux -L "$STACK" -f /dev/null -u new-session -d -x 80 -y 24 \
+  env -u SSH_CONNECTION tmux -L "$STACK-$SCREEN" -f /dev/null -u new-session -d -x 80 -y 24 \
     bash -c 'node --import "$0" "$@"; echo "ended with $?"; exec sleep 600' \
     "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/psql.ts" "$@" 3>&-
   screen pipe-pane "cat >>'$SCREEN_LOG'"
@@ -235,9 +241,9 @@ pid_of() {
   enter ';'
   await_screen '^ +1 \| a line more \| +2 \| +3$'
   enter '\e'
-  await_screen 'Ctrl-J new line'
+  await_screen '^;$'
   screen send-keys C-c
-  await_screen '^avril=# .*$'
+  await_screen '^avril=# *$'
   enter "select 'goes on';"
   await_screen '^ goes on$'
   screen kill-server
