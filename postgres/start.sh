@@ -1,0 +1,76 @@
+#!/bin/bash
+# Starts PostgreSQL, by the image's own entrypoint. The first start, on an empty data folder, restores /pg-dump/latest.dump before anybody can
+# connect. It works in a folder beside, which gets its name when all is complete and verified: what was interrupted is begun anew, and data that
+# has its place already is never touched.
+set -euo pipefail
+
+is_server() { [[ ${1:-} =~ ^(postgres$|-) ]]; }
+if ! is_server "$@" || [ -s "$PGDATA/PG_VERSION" ]; then exec docker-entrypoint.sh "$@"; fi
+
+# shellcheck source=postgres/restore.sh
+. "$(dirname "$0")/restore.sh"
+place=$(dirname "$PGDATA")
+unfinished=$PGDATA.unfinished
+server=
+
+# Data in another place would be hidden by a new, empty database.
+check_place() {
+  local other
+  other=$(find /var/lib/postgresql -maxdepth 3 -name PG_VERSION -size +0 -not -path '*.unfinished/*' -print -quit)
+  [ -z "$other" ] ||
+    fail "there is data of another PostgreSQL in ${other%/*}" "if its version is to be upgraded: pg_upgrade, or a dump of it as db/dumps/latest.dump and an empty volume"
+  [ -z "$(ls -A "$PGDATA" 2>/dev/null)" ] || fail "$PGDATA holds files, but is no data folder of PostgreSQL" "look what they are; an empty folder is needed"
+}
+
+# serve [options]: starts the server with the unfinished data, which nobody reaches over the network. The entrypoint becomes the server and keeps
+# its process number; the server that it runs on the way has another.
+serve() {
+  PGDATA=$unfinished docker-entrypoint.sh "${command[@]}" -c listen_addresses= "$@" &
+  server=$!
+  until [ "$(awk 'NR == 1 || NR == 8 { printf "%s ", $1 }' "$unfinished/postmaster.pid" 2>/dev/null)" = "$server ready " ]; do
+    kill -0 "$server" 2>/dev/null || fail 'PostgreSQL does not start' 'the lines above say why'
+    sleep 0.1
+  done
+}
+
+stop() {
+  kill -INT "$server"
+  wait "$server" || fail 'PostgreSQL did not end in order' 'the lines above say why'
+}
+
+first_start() {
+  check_place
+  rm -rf "$unfinished" "$work"
+  mkdir --mode=700 "$unfinished" "$work"
+  if [ -e "$dump" ] || [ -L "$dump" ]; then
+    check_dump
+    serve
+    stop
+    # Nobody finds this socket by chance (a backup, a console). What is not complete is thrown away, so nothing need be safe on the disk before.
+    serve -c unix_socket_directories=@first-start -c fsync=off -c full_page_writes=off -c autovacuum=off -c lc_messages=C
+    restore_dump
+    stop
+    initdb --sync-only --pgdata="$unfinished" >/dev/null
+  else
+    say 'there is no db/dumps/latest.dump: the database will be empty'
+    serve
+    stop
+  fi
+  mv --no-target-directory "$unfinished" "$PGDATA"
+  sync "$place" "${place%/*}"
+  rm -r "$work"
+  say "ready in $SECONDS s"
+}
+
+command=("$@")
+mkdir -p "$place"
+exec {lock}<"$place"
+flock --nonblock "$lock" || fail 'another container is making the first start with the same volume' 'wait for it'
+
+# In the background, so that a signal ends this process, and all in the container with it, at once.
+trap 'exit 130' INT TERM
+first_start &
+wait $!
+trap - INT TERM
+exec {lock}<&-
+exec docker-entrypoint.sh "$@"

@@ -1,0 +1,198 @@
+#!/usr/bin/env bats
+# The first start of postgres, on an empty data folder: latest.dump is restored, or it is said why not.
+
+# shellcheck disable=SC2154 # bats sets these in `run`
+load helpers/site
+
+setup_file() {
+  export PLAY="$BATS_FILE_TMPDIR/a site" STACK=avril-test-first
+  export SITE=$PLAY/avril-scripts DUMPS="$BATS_FILE_TMPDIR/dumps"
+  STACK_NAME=$STACK STACK_PORT=18413 "$HERE/stack.sh" "$PLAY"
+  compose down --volumes --timeout 2
+  mkdir "$DUMPS"
+  compose up --detach --wait postgres
+  query <"$HERE/fixtures/database.sql"
+  run_in pg_dump --username=avril --format=custom avril >"$DUMPS/good"
+  run_in pg_dumpall --username=avril --globals-only >"$DUMPS/globals"
+  query_as_text >"$DUMPS/contents"
+  run_in pg_dump --username=avril --format=custom --schema-only avril >"$DUMPS/schema-only"
+  query <<<'create materialized view slow as select pg_sleep(3)::text'
+  run_in pg_dump --username=avril --format=custom avril >"$DUMPS/slow"
+}
+
+teardown_file() { compose down --volumes --remove-orphans --timeout 2; }
+
+setup() {
+  compose down --volumes --timeout 2
+  rm -rf "$SITE/db/dumps"
+  mkdir -p "$SITE/db/dumps"
+}
+
+run_in() { docker exec "$STACK-postgres-1" "$@"; }
+query() { docker exec --interactive "$STACK-postgres-1" psql --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --username=avril --dbname="${DATABASE:-avril}" "$@"; }
+log() { compose logs --no-color --no-log-prefix postgres; }
+
+# All that the database holds, as SQL; the keys of \restrict are new each time.
+query_as_text() { run_in pg_dump --username=avril --create "${DATABASE:-avril}" | grep -v '^\\\(un\)\?restrict'; }
+
+# give NAME: the dump that the next first start finds; as the backup writes it, readable for root alone
+give() { install -m 600 "$DUMPS/$1" "$SITE/db/dumps/latest.dump"; }
+
+assert_restored() { diff <(query_as_text) "$DUMPS/contents"; }
+
+# refused WORDS: the first start fails with them, as often as it is tried, and nothing of it is served
+refused() {
+  run -1 compose up --detach --wait postgres
+  assert_output --partial 'unhealthy'
+  run -0 log
+  assert_output --partial "$1"
+  assert_output --partial 'first start: hint: '
+  refute_output --partial 'listening on IPv4'
+}
+
+# killed_at LINE: ends the container as soon as its log has the line
+killed_at() {
+  local now
+  now=$(date +%s.%N)
+  compose up --detach postgres
+  timeout 120 docker logs --follow --since "$now" "$STACK-postgres-1" 2>&1 | grep -q -- "$1"
+  docker kill --signal KILL "$STACK-postgres-1" >/dev/null
+}
+
+@test "without a dump the database is empty, and the password of .env holds over the network" {
+  run -0 compose up --detach --wait postgres
+  run -0 log
+  assert_output --partial 'first start: there is no db/dumps/latest.dump'
+  assert_equal "$(query <<<"select string_agg(tablename, ' ') from pg_tables where schemaname = 'public'")" spatial_ref_sys
+  local ask=(docker run --rm --network "${STACK}_default" --entrypoint psql)
+  run -0 "${ask[@]}" -e PGPASSWORD=change-me postgis/postgis:18-3.6 -h postgres -U avril -Atc 'select 1'
+  assert_output 1
+  run -2 "${ask[@]}" -e PGPASSWORD=wrong postgis/postgis:18-3.6 -h postgres -U avril -Atc 'select 1'
+}
+
+@test "a dump is restored before anybody can connect: rows, roles, rights, settings; then Compose has nothing to do" {
+  give good
+  cp "$DUMPS/globals" "$SITE/db/dumps/latest-globals.sql"
+  run -0 compose up --detach --wait postgres
+  run -0 log
+  assert_output --regexp 'first start: found db/dumps/latest.dump .*database avril.*first start: it is whole: .* rows.*restoring.*verified.*ready in'
+  assert_restored
+  run -0 diff <(run_in pg_dumpall --username=avril --globals-only | grep ROLE | grep -v 'ROLE avril ') <(grep ROLE "$DUMPS/globals" | grep -v 'ROLE avril ')
+  run -0 docker run --rm --network "${STACK}_default" --entrypoint psql -e PGPASSWORD=change-me postgis/postgis:18-3.6 -h postgres -U avril -Atc 'select count(*) from people'
+  assert_output 50000
+  run -0 docker run --rm --network "${STACK}_default" --entrypoint psql -e PGPASSWORD=of-reader postgis/postgis:18-3.6 -h postgres -U reader -d avril -Atc 'select count(*) from people'
+  assert_output 50000
+  run -0 query --file=/etc/avril/compare_rows.sql <<<$'50000\001COPY public.people (id) FROM stdin;\n1\001COPY odd."Odd (name"", x" (b) FROM stdin;'
+  assert_output 'odd."Odd (name"", x" has 2 rows, in the dump it has 1'
+  assert_compose_agrees postgres
+  run -0 compose restart --timeout 5 postgres
+  run -0 compose up --detach --wait postgres
+  assert_restored
+}
+
+@test "the dump of another server: its database has another name, its roles are not here and nobody wrote them down" {
+  compose up --detach --wait postgres
+  query <"$HERE/fixtures/database.sql"
+  query --dbname=postgres <<'SQL'
+create role "O'Hara ""x" superuser;
+alter database avril owner to "O'Hara ""x";
+alter database avril rename to "of the, other = server";
+SQL
+  run_in pg_dump --username=avril --format=custom --dbname="dbname='of the, other = server'" >"$DUMPS/other"
+  compose down --volumes --timeout 2
+  give other
+  run -0 compose up --detach --wait postgres
+  run -0 log
+  assert_output --partial "the dump names the role O'Hara \"x, which is neither here"
+  assert_output --partial 'the dump names the role reader, which is neither here'
+  refute_output --partial 'ERROR'
+  assert_equal "$(query <<<"select pg_get_userbyid(datdba) from pg_database where datname = 'avril'")" "O'Hara \"x"
+  query <<<'alter database avril owner to avril'
+  assert_restored
+  assert_equal "$(query <<<"select rolcanlogin from pg_roles where rolname = 'reader'")" f
+}
+
+@test "a language that this server does not have is replaced by its own, and that is said" {
+  sed "s/C\.UTF-8/xx.YY-8/" "$DUMPS/good" >"$DUMPS/language"
+  give language
+  run -0 compose up --detach --wait postgres
+  run -0 log
+  assert_output --partial 'cannot be made with the language that it had'
+  assert_equal "$(query <<<'select count(*) from people')" 50000
+}
+
+@test "a dump that is empty, cut short, damaged, text, without data or a link to nowhere is refused, each time" {
+  : >"$DUMPS/empty"
+  head -c "$(($(stat -c %s "$DUMPS/good") * 6 / 10))" "$DUMPS/good" >"$DUMPS/short"
+  cp "$DUMPS/good" "$DUMPS/damaged"
+  head -c 3000 /dev/zero | dd of="$DUMPS/damaged" bs=1 seek="$(($(stat -c %s "$DUMPS/good") / 2))" conv=notrunc status=none
+  cp "$DUMPS/contents" "$DUMPS/text"
+  local name
+  for name in 'empty:it is empty' 'short:it ends too early' 'damaged:it is damaged' 'text:text format' 'schema-only:no data of any table'; do
+    give "${name%%:*}"
+    refused "not a dump that can be used: "
+    assert_output --partial "${name#*:}"
+    compose down --volumes --timeout 2
+  done
+  rm "$SITE/db/dumps/latest.dump"
+  ln -s /nowhere/x.dump "$SITE/db/dumps/latest.dump"
+  refused 'it is a link that leads out of db/dumps'
+}
+
+@test "a refused dump that is replaced by a good one is restored without more" {
+  give schema-only
+  refused 'no data of any table'
+  give good
+  run -0 compose up --detach --wait postgres
+  assert_equal "$(query <<<'select count(*) from people')" 50000
+}
+
+@test "killed in any step, the next start begins anew and completes; nothing half restored is ever served" {
+  cp "$DUMPS/globals" "$SITE/db/dumps/latest-globals.sql"
+  give slow
+  local line
+  for line in 'Reading all of it' 'it is whole' 'CREATE DATABASE' 'shut down$' 'restoring' 'restored;' 'verified'; do
+    killed_at "$line"
+    run -1 run_in true
+  done
+  run -0 compose up --detach --wait postgres
+  query <<<'drop materialized view slow'
+  assert_restored
+}
+
+@test "while it restores there is nothing to connect to, by network or by socket, and the container is not healthy" {
+  give slow
+  compose up --detach postgres
+  timeout 120 docker logs --follow "$STACK-postgres-1" 2>&1 | grep -q restoring
+  run -2 query <<<'select 1'
+  assert_equal "$(docker inspect --format '{{.State.Health.Status}}' "$STACK-postgres-1")" starting
+  run -2 run_in psql -h 127.0.0.1 -U avril -c 'select 1'
+  local began=$SECONDS
+  run -0 compose stop postgres
+  assert [ $((SECONDS - began)) -lt 5 ]
+}
+
+@test "data that is there is left alone, whatever lies in db/dumps and beside it" {
+  compose up --detach --wait postgres
+  query <<<'create table mine as select 42 as it'
+  give good
+  run_in mkdir /var/lib/postgresql/18/docker.unfinished
+  run -0 compose up --detach --wait --force-recreate postgres
+  assert_equal "$(query <<<'select it from mine')" 42
+  docker kill --signal KILL "$STACK-postgres-1"
+  run -0 compose up --detach --wait postgres
+  assert_equal "$(query <<<'select it from mine')" 42
+}
+
+@test "data of another version, or files that are none, are not hidden by a new database" {
+  compose up --detach --wait postgres
+  compose rm --stop --force postgres
+  compose run --rm --no-deps -T postgres mv /var/lib/postgresql/18 /var/lib/postgresql/17
+  give good
+  refused 'there is data of another PostgreSQL in /var/lib/postgresql/17/docker'
+  compose rm --stop --force postgres
+  compose run --rm --no-deps -T postgres bash -c 'mkdir -p /var/lib/postgresql/18/docker; rm -r /var/lib/postgresql/17; echo x >/var/lib/postgresql/18/docker/x'
+  refused 'holds files, but is no data folder'
+  run -0 compose run --rm --no-deps -T postgres cat /var/lib/postgresql/18/docker/x
+  assert_output x
+}
