@@ -47,6 +47,9 @@ export const exec = (id: string, ...command: string[]) => docker('exec', id, ...
 
 export const start = (id: string) => docker('start', id)
 
+/** One order to the engine: whoever gives it may die, and the container is started again all the same. */
+export const restart = (id: string) => docker('restart', id)
+
 export const stop = (id: string) => docker('stop', id)
 
 export const remove = (ids: string[]) => docker('rm', '--force', '--volumes', ...ids)

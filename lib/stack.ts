@@ -26,6 +26,8 @@ export interface App {
   /** the words of the command to run once in each new release */
   migrate: string[]
   replicas: number
+  /** the services that it cannot do without (depends_on) */
+  needs: string[]
   build: Build
   network: string
   /** changes when what docker-compose.yml and .env say about the service changes */
@@ -46,6 +48,7 @@ interface ServiceConfig {
   healthcheck?: { test?: string[]; disable?: boolean }
   deploy?: { replicas?: number | string }
   networks?: Record<string, unknown>
+  depends_on?: Record<string, unknown>
   container_name?: string
   ports?: unknown[]
 }
@@ -67,6 +70,7 @@ const appOf = (service: string, config: ServiceConfig): App => {
     path,
     migrate: migrate.split(/\s+/).filter(Boolean),
     replicas: Number(config.deploy?.replicas ?? 1),
+    needs: Object.keys(config.depends_on ?? {}),
     build: config.build,
     network: Object.keys(config.networks ?? {})[0] ?? 'default',
     fingerprint: createHash('sha256').update(JSON.stringify({ ...config, build: undefined, deploy: undefined })).digest('hex').slice(0, 16),

@@ -10,12 +10,16 @@ type State = 'started' | 'healthy' | 'unhealthy' | 'dead'
 
 interface Event {
   Action: string
+  timeNano: number
   Actor: { ID: string; Attributes: Record<string, string> }
 }
 
 export interface Watch {
-  /** Resolves when the instance is healthy; throws when it exits or turns unhealthy, or after so many seconds. */
-  untilHealthy: (id: string, name: string, timeout: number) => Promise<void>
+  /**
+   * Resolves when the instance is healthy; throws when it exits or turns unhealthy, or after so many seconds. Of one that was restarted only what happened
+   * since counts (the time of its start, in milliseconds).
+   */
+  untilHealthy: (id: string, name: string, timeout: number, since?: number) => Promise<void>
   /** Waits for work to end; throws as soon as one of these instances exits or turns unhealthy meanwhile. */
   guard: (instances: Instance[], work: Promise<unknown>) => Promise<void>
   stop: () => void
@@ -35,7 +39,7 @@ const troubleOf = (name: string, state: State | undefined, exitCode: string) => 
 
 /** Begins to watch a service's containers. */
 export const watchService = (project: string, service: string): Watch => {
-  const states = new Map<string, { state: State; exitCode: string }>()
+  const states = new Map<string, { state: State; exitCode: string; time: number }>()
   const changes = new EventEmitter()
   let ended = false
   const labels = [`com.docker.compose.project=${project}`, `com.docker.compose.service=${service}`]
@@ -43,9 +47,9 @@ export const watchService = (project: string, service: string): Watch => {
   const read = async () => {
     for await (const line of stream.lines) {
       if (!line.startsWith('{')) continue
-      const { Action, Actor } = JSON.parse(line) as Event
+      const { Action, Actor, timeNano } = JSON.parse(line) as Event
       const state = stateOf(Action)
-      if (state) states.set(Actor.ID, { state, exitCode: Actor.Attributes.exitCode ?? '' })
+      if (state) states.set(Actor.ID, { state, exitCode: Actor.Attributes.exitCode ?? '', time: timeNano / 1e6 })
       changes.emit('change')
     }
   }
@@ -76,8 +80,12 @@ export const watchService = (project: string, service: string): Watch => {
 
   const trouble = (id: string, name: string) => troubleOf(name, states.get(id)?.state, states.get(id)?.exitCode ?? '')
 
-  const untilHealthy = async (id: string, name: string, timeout: number) => {
-    const outcome = await found(() => (states.get(id)?.state === 'healthy' ? ('healthy' as const) : trouble(id, name)), timeout * 1000)
+  const untilHealthy = async (id: string, name: string, timeout: number, since = 0) => {
+    const look = () => {
+      if ((states.get(id)?.time ?? 0) < since) return undefined
+      return states.get(id)?.state === 'healthy' ? ('healthy' as const) : trouble(id, name)
+    }
+    const outcome = await found(look, timeout * 1000)
     checkInterruption()
     if (outcome === 'healthy') return
     throw outcome ?? new Failure(ended ? 'the Docker engine stopped telling its events' : `${name} was not healthy after ${timeout} s (--timeout)`)
