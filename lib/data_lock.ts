@@ -16,12 +16,15 @@ interface Work {
 
 const file = () => stateFile('data.json')
 
-const holder = () => {
+/** Who backs up or restores, since when and how far; undefined when nobody does. */
+export const dataWorkUnderWay = () => {
   const text = readIfThere(file())
-  if (text === undefined) return 'a backup or a restore that is just beginning or ending'
+  if (text === undefined) return undefined
   const { what, who, pid, since, step }: Work = JSON.parse(text)
   return `${who} (process ${pid}), ${what} since ${since} (${age(new Date(since))}), step ${step}`
 }
+
+const holder = () => dataWorkUnderWay() ?? 'a backup or a restore that is just beginning or ending'
 
 export interface DataWork {
   /** Shows that a step begins; others can read it too. */

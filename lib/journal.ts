@@ -1,5 +1,6 @@
 // The rollout that is under way: read by whoever waits for the lock, and by the next run when this one was killed.
 import { rmSync } from 'node:fs'
+import { dataWorkUnderWay } from './data_lock.ts'
 import { readIfThere, replaceFile, stateFile } from './files.ts'
 import { takeLock } from './lock.ts'
 import type { Pin } from './pins.ts'
@@ -37,7 +38,8 @@ export const removeJournal = () => rmSync(file(), { force: true })
 
 const holder = () => {
   const journal = readJournal()
-  if (!journal) return 'another deploy, which is just beginning or ending'
+  // A restore takes this lock too.
+  if (!journal) return dataWorkUnderWay() ?? 'another deploy, which is just beginning or ending'
   return `${journal.who} (process ${journal.pid}), who is deploying ${journal.repository} since ${journal.since} (${age(new Date(journal.since))}), phase ${journal.phase}`
 }
 
