@@ -1,0 +1,61 @@
+// A dump is restored by several processes at once, and these need it as a file in the server's container: it is put into db/dumps, which is /pg-dump there.
+import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { freeSpace } from './backup_folder.ts'
+import { EXIT, Failure } from './errors.ts'
+import { DUMPS } from './publish.ts'
+import { attempt, capture } from './run.ts'
+import { size } from './say.ts'
+
+export interface Staged {
+  /** the folder that is removed in the end */
+  folder: string
+  path: string
+  /** the same for the server */
+  inside: string
+}
+
+const FORM = /^\.restoring-\d{8}t\d{6}z$/
+
+const bytesOf = (path: string): number =>
+  statSync(path).isDirectory() ? readdirSync(path).reduce((sum, name) => sum + bytesOf(join(path, name)), 0) : statSync(path).size
+
+export const unstage = ({ folder }: Pick<Staged, 'folder'>) => rmSync(folder, { recursive: true, force: true })
+
+/** Puts a dump where the server sees it: as a hard link, or as a copy when it lies on another disk. Throws a Failure (74) when it does not fit. */
+export const stage = async (source: string, stamp: string): Promise<Staged> => {
+  const name = `.restoring-${stamp}`
+  const staged = { folder: join(DUMPS, name), path: join(DUMPS, name, 'dump'), inside: `/pg-dump/${name}/dump` }
+  mkdirSync(staged.folder, { recursive: true, mode: 0o700 })
+  try {
+    const linked = await attempt(['cp', '--recursive', '--link', '--', source, staged.path])
+    if (linked.code !== 0) await copy(source, staged.path)
+    return staged
+  } catch (error) {
+    unstage(staged)
+    throw error
+  }
+}
+
+const copy = async (source: string, target: string) => {
+  rmSync(target, { recursive: true, force: true })
+  const [wanted, free] = [bytesOf(source), freeSpace(DUMPS)]
+  const hint = 'nothing was touched; the dump lies on another disk and is copied for the server: free some space there'
+  if (free < wanted) throw new Failure(`${DUMPS} has ${size(free)} left, and the dump is ${size(wanted)}`, { exitCode: EXIT.noSpace, hint })
+  await capture(['cp', '--recursive', '--reflink=auto', '--', source, target], { what: `copying the dump to ${DUMPS}`, hint })
+}
+
+/** Removes what a restore that was killed left there. Only under the lock. */
+export const sweepStages = () => {
+  const left = (readIfFolder(DUMPS)).filter(name => FORM.test(name))
+  for (const name of left) unstage({ folder: join(DUMPS, name) })
+  return left
+}
+
+const readIfFolder = (folder: string) => {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
