@@ -1,0 +1,49 @@
+import { usage } from '../lib/errors.ts'
+import { main } from '../lib/main.ts'
+import { print } from '../lib/say.ts'
+
+const NAME = /^[a-z_][a-z0-9_]{0,62}$/
+
+const command = {
+  usage: 'backup_restore.ts [options] [name|path]',
+  summary: 'Restores a dump beside the live database, then swaps it in; the former database is kept for a way back. Run on the server.',
+  words: [0, 1] as [number, number],
+  options: {
+    yes: { help: 'do not ask (needed without a terminal)' },
+    undo: { help: 'swap the former database back; doing it twice is a redo' },
+    into: { value: 'database', help: 'restore into a new database of this name, and swap nothing', form: NAME },
+    'from-database': { value: 'database', help: 'accept a dump of this database (default POSTGRES_DB)', form: /^.{1,63}$/ },
+    'no-owner': { help: 'everything belongs to POSTGRES_USER, whoever owned it' },
+    'no-acl': { help: 'leave out the rights that the dump grants' },
+    wait: { help: 'queue when a backup, a restore or a deploy is running, instead of ending with 75' },
+    'dry-run': { help: 'prove the dump and print what would be done; changes nothing' },
+    json: { help: 'print the result as one JSON document on stdout' },
+  },
+  examples: [
+    ['tsx scripts/backup_restore.ts', 'restore db/dumps/latest.dump'],
+    ['tsx scripts/backup_restore.ts avril-20261122', 'restore the backup set whose name begins so'],
+    ['tsx scripts/backup_restore.ts ./old.dump --no-owner --no-acl', "restore a file as the old scripts did: without owners and rights"],
+    ['tsx scripts/backup_restore.ts --into look latest', 'restore into a database of its own, to look inside'],
+    ['tsx scripts/backup_restore.ts --undo', 'go back to the database before the last restore'],
+  ] as [string, string][],
+}
+
+await main(command, async (options, [word]) => {
+  const inPlace = [word, options.into, options['from-database']].every(it => it === undefined) && !options['no-owner'] && !options['no-acl']
+  if (options.undo && !inPlace) throw usage('--undo takes no dump, and no option that is about one')
+  const { loadSettings } = await import('../lib/config.ts')
+  const { restore, undo } = await import('../lib/restore.ts')
+  const { conclude } = await import('../lib/restore_report.ts')
+  const { openStack } = await import('../lib/stack.ts')
+  const stack = await openStack()
+  const settings = loadSettings()
+  const manner = { ask: !options.yes, wait: options.wait, dryRun: options['dry-run'], json: options.json }
+  const roles = { noOwner: options['no-owner'], noAcl: options['no-acl'] }
+  const request = { word, into: options.into, fromDatabase: options['from-database'] ?? settings.POSTGRES_DB ?? '', ...roles }
+
+  const result = await (options.undo ? undo(stack, settings, manner) : restore(stack, settings, request, manner))
+
+  if (!result) return
+  conclude(result)
+  if (options.json) print(JSON.stringify(result))
+})
