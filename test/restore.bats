@@ -1,0 +1,317 @@
+#!/usr/bin/env bats
+# backup_restore on a real stack: what it brings back, what it refuses, and that nothing good is lost when it is killed at any step.
+
+# bats sets these in `run --separate-stderr`.
+# shellcheck disable=SC2154
+# Template strings of JavaScript.
+# shellcheck disable=SC2016
+load helpers/site
+
+setup_file() {
+  export SETS=$BATS_FILE_TMPDIR/sets KEPT=$BATS_FILE_TMPDIR/kept
+  site_up avril-test-restore 18414 "BACKUP_DIR=$SETS"
+  export DUMPS=$SITE/db/dumps
+  mkdir -p "$SETS" "$KEPT"
+  db <"$HERE/restore/rich.sql"
+  dump --format=custom >"$DUMPS/latest.dump"
+  describe >"$KEPT/dumped"
+  go_on
+  describe >"$KEPT/live"
+}
+teardown_file() { site_down; }
+
+# After a test that failed half-way, too.
+setup() { go_on; }
+teardown() { load_abandon; }
+
+db() { docker exec --interactive "$STACK-postgres-1" psql -XqAt -v ON_ERROR_STOP=1 -U avril -d avril "$@" 3>&-; }
+dump() { docker exec "$STACK-postgres-1" pg_dump -U avril -d avril "$@" 3>&-; }
+restore() { script backup_restore "$@" </dev/null; }
+describe() { db -d "${1:-avril}" <"$HERE/restore/describe.sql" | LC_ALL=C sort; }
+databases() { db -c "select datname from pg_database where datname !~ '^template|^postgres' order by 1" | paste -sd' '; }
+former() { db -c "select max(datname) from pg_database where datname like 'avril_before_%'"; }
+# What a site does after a dump: with it "dumped" becomes "live".
+go_on() { db -c 'delete from app.people where id < 2000'; }
+
+assert_same() { run -0 diff "$KEPT/$1" <(describe "${2:-avril}"); }
+assert_nothing_left() {
+  run -0 find "$DUMPS" -name '.restoring-*'
+  assert_output ''
+  refute_regex "$(databases)" restoring
+  assert_equal "$(docker ps --all --quiet --filter "label=avril.restore=$STACK")" ''
+}
+# The live database is what it was, the app is up, and nothing is left over.
+assert_untouched() {
+  assert_same live
+  assert_nothing_left
+  run -0 greeting avril
+}
+
+# until_step STEP [options]: starts a restore in the background, as RESTORE, and waits until it enters the step
+until_step() {
+  local step=$1
+  shift
+  exec_script backup_restore --yes "$@" </dev/null >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
+  RESTORE=$!
+  await_line "$BATS_TEST_TMPDIR/err" "^→ $step"
+}
+
+@test "a restore under load brings back all kinds of objects, and requests fail within the measured interruption alone; --undo, and its redo" {
+  load_start --rate 60 --post 0 --slow 0 --websocket 0
+  # An app's connection: it lasts until somebody ends it, and is opened again at once.
+  pool='touch /tmp/pool; while [ -e /tmp/pool ]; do psql -qAtX -U avril -d avril -c "select pg_sleep(60)" >/dev/null 2>&1; done'
+  docker exec "$STACK-postgres-1" bash -c "$pool" 3>&- &
+  run -0 --separate-stderr restore --yes --json
+  docker exec "$STACK-postgres-1" rm /tmp/pool 3>&-
+  load_stop || true
+  local result=$output words=$stderr
+  assert_equal "$(node -p 'const it = JSON.parse(process.argv[1]); [it.result, it.database, it.swap < 2, Object.keys(it.seconds).join()].join(" ")' "$result")" \
+    'restored avril true begin,open,prove,restore,check,analyze,swap,restart'
+  assert_regex "$words" 'app.people: 19,000 → 20,000'
+  assert_regex "$words" 'time without service: [0-9.]+ s at most'
+  run -0 node -p '
+    const failed = JSON.parse(fs.readFileSync(process.argv[1])).rows.filter(({ ok }) => !ok).map(({ at }) => at)
+    const spread = failed.length && (Math.max(...failed) - Math.min(...failed)) / 1000
+    spread <= JSON.parse(process.argv[2]).interruption + 0.1 || `${failed.length} failed, over ${spread} s`' "$LOAD.json" "$result"
+  assert_output true
+  assert_same dumped
+  assert_equal "$(db -c "select string_agg(distinct tablename, ',' order by tablename) from pg_stats where schemaname = 'app' and inherited")" events,parent
+  assert_nothing_left
+  restore --undo --yes
+  assert_same live
+  restore --undo --yes
+  assert_same dumped
+  run -0 greeting avril
+  assert_equal "$(databases)" "avril $(former)"
+  go_on
+}
+
+@test "dumps that cannot be right are refused, and nothing is touched" {
+  local bad=$BATS_TEST_TMPDIR size
+  size=$(stat -c %s "$DUMPS/latest.dump")
+  : >"$bad/empty.dump"
+  head -c $((size * 6 / 10)) "$DUMPS/latest.dump" >"$bad/cut.dump"
+  head -c $((size - 10)) "$DUMPS/latest.dump" >"$bad/end.dump"
+  sed 's/$/\r/' "$DUMPS/latest.dump" >"$bad/mangled.dump"
+  dump --format=custom --schema-only >"$bad/schema.dump"
+  dump --format=plain >"$bad/plain.dump"
+  docker exec "$STACK-postgres-1" pg_dump -U avril -d template_postgis -Fc 3>&- >"$bad/other.dump"
+  # The archive's own version, and that of the server.
+  { printf 'PGDMP\001\377'; tail -c +8 "$DUMPS/latest.dump"; } >"$bad/newer.dump"
+  LC_ALL=C sed '0,/\(\d0\d0\d0\)18\.\([0-9]* (Debian\)/s//\119.\2/' "$DUMPS/latest.dump" >"$bad/server.dump"
+  cp "$DUMPS/latest.dump" "$bad/damaged.dump"
+  sha256sum "$bad/damaged.dump" >"$bad/damaged.dump.sha256"
+  printf '\377' | dd of="$bad/damaged.dump" bs=1 seek=$((size / 2)) conv=notrunc status=none
+
+  local name reason
+  while IFS='|' read -r name reason; do
+    run -65 restore --yes "$bad/$name.dump"
+    assert_output --regexp "error: .*$reason"
+    assert_output --partial 'hint: nothing was touched'
+  done <<'END'
+empty|it is empty
+cut|ends too early
+end|is not a dump that can be used
+mangled|is not a dump that can be used
+schema|there is no data of any table
+plain|no archive of pg_dump
+other|is a dump of the database template_postgis, not of avril
+newer|made by a newer PostgreSQL
+server|was made of PostgreSQL 19
+damaged|its sha256 is another
+END
+  assert_untouched
+}
+
+@test "what is not there, or not clear, is refused with what there is (64)" {
+  run -64 restore --yes nothing
+  assert_output --partial 'hint: there are: latest'
+  run -64 restore --yes ./nothing.dump
+  run -64 restore --yes '..'
+  run -64 restore --yes "$SETS"
+  assert_output --partial 'neither a backup set nor a dump'
+  run -64 restore --into 'avril"; drop' latest
+  run -64 restore --into avril latest
+  assert_output --partial 'there is a database avril already'
+  run -64 restore --undo latest
+  run -64 restore
+  assert_output --partial 'add --yes'
+  assert_untouched
+}
+
+make_set() {
+  mkdir -p "$SETS/$1"
+  cp "$DUMPS/latest.dump" "$SETS/$1/database.dump"
+  node -e '
+    const [folder, name, sha256] = process.argv.slice(1)
+    const files = { "database.dump": { bytes: fs.statSync(`${folder}/database.dump`).size, sha256 } }
+    const database = { name: "avril", server: "18.6", extensions: {}, tables: {} }
+    fs.writeFileSync(`${folder}/manifest.json`, JSON.stringify({ version: 1, name, made: "2026-11-22T03:00:00.000Z", host: "there", who: "anna", database, files, objects: { count: 0, bytes: 0 } }))
+  ' "$SETS/$1" "$1" "$(sha256sum "$SETS/$1/database.dump" | cut -d' ' -f1)"
+}
+
+@test "a backup set is found by the beginning of its name; --into restores beside, and swaps nothing" {
+  make_set avril-20261120T030000Z
+  make_set avril-20261121T030000Z
+  run -64 restore --yes avril-2026112
+  assert_output --partial 'avril-2026112 could be avril-202611'
+  local started
+  started=$(docker inspect --format '{{.State.StartedAt}}' "$STACK-phoenix-1")
+  run -0 restore --into look avril-20261121
+  assert_output --partial 'set avril-20261121T030000Z, made on there by anna'
+  run -0 diff <(grep -v '^setting' "$KEPT/dumped") <(describe look | grep -v '^setting')
+  assert_equal "$(docker inspect --format '{{.State.StartedAt}}' "$STACK-phoenix-1")" "$started"
+  printf 'x' >>"$SETS/avril-20261120T030000Z/database.dump"
+  run -65 restore --into again "$SETS/avril-20261120T030000Z"
+  assert_output --partial 'its sha256 is another'
+  db -c 'drop database look'
+  assert_untouched
+}
+
+@test "a dump in directory format, from another disk, with roles that this server lacks" {
+  local other
+  other=$(mktemp -d /dev/shm/restore.XXXXXX)
+  db -c 'create role gone' -c 'create table app.theirs (id int)' -c 'alter table app.theirs owner to gone' -c 'grant select on app.people to gone'
+  dump --format=directory --file=/tmp/folder
+  docker cp "$STACK-postgres-1:/tmp/folder" "$other/" 3>&-
+  db -c 'drop table app.theirs' -c 'drop owned by gone' -c 'drop role gone'
+  run -1 restore --yes "$other/folder"
+  assert_output --partial 'this server has no role gone, and the dump needs it'
+  run -0 restore --into theirs --no-owner --no-acl "$other/folder"
+  assert_equal "$(db -d theirs -c "select tableowner from pg_tables where tablename = 'theirs'")" avril
+  rm "$other"/folder/*.dat.gz
+  run -65 restore --yes "$other/folder"
+  rm -rf "$other"
+  db -c 'drop database theirs'
+  assert_untouched
+}
+
+@test "a disk that is full for the copy of the dump: 74, and nothing is touched" {
+  cp "$DUMPS/latest.dump" "$BATS_TEST_TMPDIR/far.dump"
+  mount -t tmpfs -o size=256k restore-test "$DUMPS"
+  run restore --yes "$BATS_TEST_TMPDIR/far.dump"
+  umount "$DUMPS"
+  assert_equal "$status" 74
+  assert_output --partial 'left, and the dump is'
+  assert_untouched
+}
+
+@test "on a terminal it asks for the database's name" {
+  local command
+  printf -v command '%q ' node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/backup_restore.ts"
+  run -1 script_tty "$command" yes
+  assert_output --partial 'Type avril to go on'
+  assert_output --partial '"yes" was typed, not avril'
+  assert_untouched
+}
+
+script_tty() { (sleep 0.1; echo "$2"; cat "$BATS_TEST_TMPDIR/hold" 2>/dev/null) | command script --quiet --return --command "$1" /dev/null 3>&-; }
+
+@test "kill -9 at each step: the live database is as it was, and the next run is clean" {
+  local step
+  for step in prove restore check analyze; do
+    until_step "$step"
+    kill -9 "$RESTORE"
+    await_exit "$RESTORE" 137
+    assert_same live
+  done
+  # From here on it may be either; never something between.
+  until_step swap
+  kill -9 "$RESTORE"
+  await_exit "$RESTORE" 137
+  run -0 restore --dry-run
+  assert_nothing_left
+  if diff "$KEPT/live" <(describe) >/dev/null; then
+    restore --yes
+  fi
+  assert_same dumped
+  until_step restart --undo
+  kill -9 "$RESTORE"
+  await_exit "$RESTORE" 137
+  assert_same live
+  compose up --detach --wait phoenix 2>&1
+  assert_untouched
+}
+
+@test "postgres dies in the middle: the live database is as it was, and the next run is clean" {
+  until_step restore
+  docker kill "$STACK-postgres-1" 3>&-
+  await_exit "$RESTORE" 1
+  assert_regex "$(cat "$BATS_TEST_TMPDIR/err")" 'nothing was restored'
+  compose up --detach --wait postgres 2>&1
+  run -0 restore --dry-run
+  assert_untouched
+}
+
+@test "a second restore and a deploy end with 75 and say who is restoring; SIGTERM and Ctrl-C take it back at once" {
+  until_step restore
+  run -75 restore --yes
+  assert_output --regexp 'held by .*restoring since .*, step'
+  run -75 deploy avril
+  assert_output --regexp 'held by .*restoring since .*, step'
+  kill -TERM "$RESTORE"
+  await_exit "$RESTORE" 143
+  assert_regex "$(cat "$BATS_TEST_TMPDIR/err")" 'nothing was restored: stopped by SIGTERM'
+  assert_untouched
+  until_step analyze
+  kill -INT "$RESTORE"
+  await_exit "$RESTORE" 130
+  assert_regex "$(cat "$BATS_TEST_TMPDIR/err")" 'hint: avril is as it was'
+  assert_untouched
+}
+
+@test "postgres is stopped: a container of its own serves the restore, also after one that was killed" {
+  compose stop postgres 2>&1
+  until_step prove
+  kill -9 "$RESTORE"
+  await_exit "$RESTORE" 137
+  run -0 restore --yes
+  assert_output --partial 'a container of its own serves its data meanwhile'
+  assert_output --partial 'which an interrupted restore left'
+  assert_same dumped
+  assert_nothing_left
+  run -0 compose ps --format '{{.Service}} {{.Health}}' postgres phoenix
+  assert_equal "$(sort <<<"$output" | paste -sd,)" 'phoenix healthy,postgres healthy'
+  go_on
+  assert_untouched
+}
+
+@test "postgres cannot start: the data is restored all the same, and the words say what is left to do" {
+  db -c "alter system set shared_preload_libraries = 'nonsense'"
+  docker restart "$STACK-postgres-1" 3>&-
+  run -1 restore --yes
+  assert_output --partial 'does not answer'
+  assert_output --partial 'the database is restored, but postgres does not start'
+  compose stop postgres 2>&1
+  # shellcheck disable=SC2016 # for the container
+  compose run --rm --no-deps --no-TTY --entrypoint bash postgres -c 'sed -i /nonsense/d "$PGDATA/postgresql.auto.conf"' </dev/null
+  compose up --detach --wait 2>&1
+  assert_same dumped
+  assert_nothing_left
+  go_on
+}
+
+@test "an app that does not come back: 1, its log and the way back" {
+  docker exec "$STACK-phoenix-1" sh -c 'cp fixture.env kept.env; echo EXIT_AFTER=0 >fixture.env' 3>&-
+  run -1 restore --undo --yes
+  assert_output --partial 'avril is replaced, but an app did not get healthy after it'
+  assert_output --partial 'EXIT_AFTER in fixture.env: ending'
+  assert_output --partial 'to go back to the former database: backup_restore.ts --undo'
+  compose up --detach --force-recreate --no-deps --wait phoenix 2>&1
+  run -0 restore --undo --yes
+  assert_untouched
+}
+
+@test "former databases are removed when their time is over, and nothing else" {
+  local name
+  for name in avril_before_20200101t000000z avril_before_20209901t000000z avril_beforehand avril_before_20200101t000000z_mine; do db -c "create database $name"; done
+  local before
+  before=$(databases)
+  run -0 node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" --input-type=module -e '
+    const [site, project] = process.argv.slice(1)
+    const { removeFormer } = await import(`${site}/lib/former.ts`)
+    const { findServer } = await import(`${site}/lib/postgres.ts`)
+    console.log(await removeFormer(await findServer(project, { POSTGRES_USER: "avril", POSTGRES_DB: "avril" }), 7))' "$SITE" "$STACK"
+  assert_output "[ 'avril_before_20200101t000000z' ]"
+  assert_equal "$(databases)" "${before/ avril_before_20200101t000000z / }"
+}
