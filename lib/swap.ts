@@ -53,7 +53,7 @@ export const swap = async (server: Server, incoming: string, former: string) => 
   const [renamed] = await Promise.all([run(RENAME), run(END_SESSIONS)])
   const [began, ended] = renamed.stdout.split('\n').map(seconds => new Date(Number(seconds) * 1000))
   if (renamed.code === 0 && began && ended) return { began, ended }
-  throw new Failure(`the databases could not be renamed: ${renamed.stderr.trim()}`, { hint: `${server.database} is as it was; what is connected to it? scripts/psql.ts -c 'table pg_stat_activity'` })
+  throw new Failure(`the databases could not be renamed: ${renamed.stderr.trim()}`, { hint: "what is connected to it? scripts/psql.ts -c 'table pg_stat_activity'" })
 }
 
 /** Throws a Failure when something holds on to the live database that nobody can end for it. */
