@@ -63,6 +63,7 @@ until_step() {
   docker exec "$STACK-postgres-1" bash -c "$pool" 3>&- &
   run -0 --separate-stderr restore --yes --json
   docker exec "$STACK-postgres-1" rm /tmp/pool 3>&-
+  db -c "select pg_terminate_backend(pid) from pg_stat_activity where query = 'select pg_sleep(60)'" >/dev/null
   load_stop || true
   local result=$output words=$stderr
   assert_equal "$(node -p 'const it = JSON.parse(process.argv[1]); [it.result, it.database, it.swap < 2, Object.keys(it.seconds).join()].join(" ")' "$result")" \
