@@ -6,6 +6,7 @@ import { takeDataLock } from './data_lock.ts'
 import { drill } from './drill.ts'
 import { messageOf, usage } from './errors.ts'
 import { readIfThere, stateFile } from './files.ts'
+import { removeFormer } from './former.ts'
 import { who } from './history.ts'
 import { setText } from './backup_report.ts'
 import { notify } from './notice.ts'
@@ -15,6 +16,7 @@ import type { Rules } from './retention.ts'
 import { say } from './say.ts'
 import { listSets, type BackupSet } from './sets.ts'
 import { openStack } from './stack.ts'
+import { sweepRestores } from './sweep_restores.ts'
 
 export interface BackupOptions {
   settings: Settings
@@ -69,7 +71,9 @@ export const backUp = async ({ settings, prefix, names, rules, withFiles, wait }
     work.step('publish', names.map(name => `db/dumps/${name}.dump`).join(', '))
     for (const name of names) publishDump(set, name)
     work.step('tidy')
-    for (const name of applyRetention(folder, rules)) say.detail(`removed ${name}`)
+    await sweepRestores(server)
+    const removed = [...applyRetention(folder, rules), ...(await removeFormer(server, Number(settings.FORMER_DAYS)))]
+    for (const name of removed) say.detail(`removed ${name}`)
     note({ result: 'made', set: set.name })
     await notify(settings, true, `backup ${setText(set)}`)
     return set

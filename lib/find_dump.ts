@@ -1,7 +1,7 @@
 // Which dump a person means: a path, a dump in db/dumps, or a backup set.
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
-import { DUMP } from './backup.ts'
+import { DUMP } from './backup_database.ts'
 import { EXIT, Failure, usage } from './errors.ts'
 import { readIfThere } from './files.ts'
 import { digest } from './large_files.ts'

@@ -1,9 +1,11 @@
 // A restore: beside the live database, then in its place. Until the swap the live one is not touched, whatever happens.
+import { dirname } from 'node:path'
 import { confirm } from './ask.ts'
+import { audit } from './audit.ts'
 import type { Settings } from './config.ts'
 import { takeDataLock, type DataWork } from './data_lock.ts'
 import { admin, databaseExists, nameOf, stampOf } from './databases.ts'
-import { usage } from './errors.ts'
+import { Failure, messageOf, usage } from './errors.ts'
 import { fillBeside } from './fill_beside.ts'
 import { findDump, type Source } from './find_dump.ts'
 import { listFormer } from './former.ts'
@@ -11,6 +13,7 @@ import { takeDeployLock } from './journal.ts'
 import { openServer, type OpenServer } from './open_server.ts'
 import type { Server } from './postgres.ts'
 import { startAnew, swapIn } from './put_in_place.ts'
+import { restoreObjects } from './objects_restore.ts'
 import { planRestore, type Request } from './restore_plan.ts'
 import { planText } from './restore_report.ts'
 import { age, print, say } from './say.ts'
@@ -81,15 +84,27 @@ const withServer = (stack: Stack, settings: Settings, wait: boolean, act: (work:
 
 /** Restores a dump. Gives undefined when it was only to be planned. Throws a Failure that says what became of the live database. */
 export const restore = (stack: Stack, settings: Settings, request: Request, manner: Manner) => {
-  const source = findDump(request.word, settings.BACKUP_DIR ?? '/mnt/backups/avril')
+  const source = findDump(request.word, settings.BACKUP_DIR ?? '')
   return withServer(stack, settings, manner.wait, async work => {
     const staged = await stage(source.path, work.stamp)
     try {
-      return await restoreStaged(work, source, staged, request, manner)
+      const result = await restoreStaged(work, source, staged, request, manner)
+      if (result && request.files) await restoreFiles(work, settings, dirname(source.path))
+      return result
     } finally {
       unstage(staged)
     }
   })
+}
+
+const restoreFiles = async ({ stack, step }: Work, settings: Settings, folder: string) => {
+  step('files', 'those of the set that are missing or differ; what came since stays')
+  try {
+    const { count, uploaded, extra } = await restoreObjects({ stack, settings, folder })
+    say.detail(`${count} in the set, ${uploaded} of them brought back; ${extra} others stay`)
+  } catch (error) {
+    throw new Failure(`the database is restored, but not all of the files: ${messageOf(error)}`, { cause: error, hint: 'run it again when the cause is gone' })
+  }
 }
 
 const show = ({ dryRun, json }: Manner, plan: object, text: string) => (dryRun ? print(json ? JSON.stringify(plan) : text) : say.line(text))
@@ -101,6 +116,7 @@ const restoreStaged = async (work: Work, source: Source, staged: Staged, request
   show(manner, plan, planText(plan))
   if (manner.dryRun) return undefined
   if (manner.ask && request.into === undefined) await confirm(`replacing ${server.database}`, server.database)
+  audit('restore', { dump: source.path, database: plan.database, former: plan.former ?? null })
   const scratch = nameOf(server.database, 'restoring', stamp)
   const { into } = request
   const result = { result: 'restored' as const, from: source.path }
@@ -122,5 +138,6 @@ export const undo = (stack: Stack, settings: Settings, manner: Manner) =>
     show(manner, { from: former.name, former: name }, text.join('\n'))
     if (manner.dryRun) return undefined
     if (manner.ask) await confirm(`replacing ${server.database}`, server.database)
+    audit('undo of a restore', { back: former.name, database: server.database, former: name ?? null })
     return { result: 'undone' as const, from: former.name, ...(await startAnew(work, await swapIn(work, former.name, name))) }
   })

@@ -21,6 +21,8 @@ export interface Request extends RoleOptions {
   fromDatabase: string
   /** restore into a new database of this name, and swap nothing */
   into: string | undefined
+  /** bring back the uploaded files of the set too */
+  files: boolean
 }
 
 export interface Plan {
@@ -82,6 +84,7 @@ const checkTarget = async (server: Server, into: string | undefined) => {
 export const planRestore = async (stack: Stack, server: Server, source: Source, staged: Staged, request: Request, stamp: string): Promise<Plan> => {
   const former = nameOf(server.database, 'before', stamp)
   await checkTarget(server, request.into)
+  if (request.files && !source.manifest?.objects) throw usage(`${source.path} has no uploaded files with it`, 'name a set that has: scripts/backup.ts --list')
   await checkDigest(staged.path, source)
   const dump = await readDump(server, source.path, staged.inside)
   const [there, users] = await Promise.all([

@@ -4,8 +4,19 @@
 # has its place already is never touched.
 set -euo pipefail
 
+# A restore may have a server of its own on the same data, in another container, where the two do not see each other; both hold this lock while they live.
+serve_alone() {
+  exec 9>>/var/lib/postgresql/.serving
+  flock --nonblock 9 || {
+    echo 'error: another container serves the same data (a restore?); this one tries again by itself' >&2
+    exit 75
+  }
+  exec docker-entrypoint.sh "$@"
+}
+
 is_server() { [[ ${1:-} =~ ^(postgres$|-) ]]; }
-if ! is_server "$@" || [ -s "$PGDATA/PG_VERSION" ]; then exec docker-entrypoint.sh "$@"; fi
+if ! is_server "$@"; then exec docker-entrypoint.sh "$@"; fi
+if [ -s "$PGDATA/PG_VERSION" ]; then serve_alone "$@"; fi
 
 # shellcheck source=postgres/restore.sh
 . "$(dirname "$0")/restore.sh"
@@ -73,4 +84,4 @@ first_start &
 wait $!
 trap - INT TERM
 exec {lock}<&-
-exec docker-entrypoint.sh "$@"
+serve_alone "$@"

@@ -414,6 +414,33 @@ aged() {
   set_env POSTGRES_PASSWORD=change-me
 }
 
+@test "a set brings back the database and its files; who did that is noted; the former database goes in its time" {
+  in_minio pipe m/avril/three.txt <<<three
+  run --separate-stderr -0 backup kept
+  local set
+  set=$(basename "$output")
+  psql <<<'delete from visitors where id > 10'
+  in_minio rm m/avril/three.txt
+  run -64 script backup_restore --yes --files latest </dev/null
+  assert_output --partial 'has no uploaded files with it'
+  run -0 script backup_restore --yes --files "$set" </dev/null
+  assert_output --partial '1 of them brought back'
+  assert_equal "$(psql <<<'select count(*) from visitors')" 5000
+  assert_equal "$(in_minio cat m/avril/three.txt)" three
+  run -0 tail -n 1 "$SITE/.state/audit.jsonl"
+  assert_output --regexp '"what":"restore","dump":".*/kept-.*/database.dump","database":"avril","former":"avril_before_'
+  run -0 script backup_restore --yes --undo </dev/null
+  assert_equal "$(psql <<<'select count(*) from visitors')" 10
+  run -0 script backup_restore --yes --undo </dev/null
+  # Eight days later, which is one more than FORMER_DAYS.
+  local former
+  former=$(psql postgres <<<"select datname from pg_database where datname like 'avril_before_%'")
+  psql postgres <<<"alter database $former rename to avril_before_$(date -u -d '8 days ago' +%Y%m%dt%H%M%Sz)"
+  run -0 backup
+  assert_output --partial 'removed avril_before_'
+  assert_equal "$(psql postgres <<<"select count(*) from pg_database where datname like 'avril_before_%'")" 0
+}
+
 @test "status shows the last set and the last drill, and ends with 1 when the newest is older than 26 hours" {
   run script status --json
   local set
