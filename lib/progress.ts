@@ -30,13 +30,13 @@ export const startProgress = (first: Journal): Progress => {
     end(true)
     journal.phase = name
     current = { name, since: performance.now() }
-    say.step(what ? `${name}: ${what}` : name)
     try {
       writeJournal(journal)
     } catch (error) {
       // The phase is for people to read; a disk that fills up now must not stop what is under way.
       say.warn(messageOf(error))
     }
+    say.step(what ? `${name}: ${what}` : name)
   }
   const note = (change: Partial<Journal>) => {
     Object.assign(journal, change)
