@@ -67,7 +67,7 @@ if is_wanted static; then
 fi
 if is_wanted unit; then
   mapfile -t files < <(find test -name '*.test.ts' | sort)
-  tap node --import tsx --test --test-reporter tap "${files[@]}" > >(grep -E --line-buffered '^(not )?ok|^  |^Bail' || true)
+  tap node --import tsx --test --test-concurrency 4 --test-reporter tap "${files[@]}" > >(grep -E --line-buffered '^(not )?ok|^  |^Bail' || true)
 fi
 
 if ! test/engine.sh || ! test/images.sh; then
@@ -81,7 +81,7 @@ finished() {
   return "$(cat "$outputs/$1.status")"
 }
 
-# What counts requests at a high rate runs alone. What mostly waits for containers runs three at a time, the longest first.
+# What counts requests at a high rate runs alone. What mostly waits for containers runs two at a time, the longest first.
 together=(kills.bats deploy.bats restore.bats backup.bats failures.bats first_start.bats psql.bats objects.bats)
 alone=()
 for file in test/*.bats; do
@@ -97,7 +97,7 @@ done
 outputs=$(mktemp -d)
 mapfile -t together < <(for file in "${together[@]}"; do if [ -e "test/$file" ] && is_wanted "$file"; then echo "$file"; fi; done)
 # shellcheck disable=SC2016 # for the shell that runs a file
-printf '%s\n' "${together[@]}" | xargs --no-run-if-empty --max-procs 3 -I '{}' bash -c \
+printf '%s\n' "${together[@]}" | xargs --no-run-if-empty --max-procs 2 -I '{}' bash -c \
   'node_modules/bats/bin/bats --formatter tap --timing "test/$1" >"$0/$1" 2>&1; echo "$?" >"$0/$1.status"' "$outputs" '{}' &
 for file in "${together[@]}"; do
   printf '# %s\n' "$file"
