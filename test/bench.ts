@@ -6,6 +6,7 @@ import { main } from '../lib/main.ts'
 import { capture } from '../lib/run.ts'
 import { print, say } from '../lib/say.ts'
 import { holds, tableOf, type Outcome } from './bench/figures.ts'
+import { data } from './bench/data.ts'
 import { growth } from './bench/growth.ts'
 import { old } from './bench/old.ts'
 import { overhead } from './bench/overhead.ts'
@@ -15,7 +16,7 @@ import { withSite } from './bench/site.ts'
 import { start } from './bench/start.ts'
 import { switches } from './bench/switches.ts'
 
-const PARTS: Record<string, Part> = { rollouts, switches, old, overhead, growth, start }
+const PARTS: Record<string, Part> = { rollouts, switches, old, overhead, growth, start, data }
 const NUMBER = /^[1-9]\d{0,3}$/
 
 const command = {

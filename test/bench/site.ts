@@ -26,7 +26,7 @@ export interface Site {
   /** Commits a new revision to the remote of avril, and gives its id. */
   commit: () => Promise<string>
   /** Changes settings in its .env. */
-  set: (settings: Record<string, number>) => void
+  set: (settings: Record<string, number | string>) => void
 }
 
 const tests = join(import.meta.dirname, '..')
@@ -52,7 +52,7 @@ const makeSite = async (play: string): Promise<Site> => {
   const environment = { STACK_NAME: PROJECT, STACK_PORT: String(PORT) }
   await capture([join(tests, 'stack.sh'), play], { env: environment })
   const folder = join(play, 'avril-scripts')
-  const set = (settings: Record<string, number>) => {
+  const set = (settings: Record<string, number | string>) => {
     const file = join(folder, '.env')
     const lines = readFileSync(file, 'utf8').split('\n')
     const changed = lines.map(line => {

@@ -1,0 +1,98 @@
+// Backup and restore of a database of more than 1 GB, against the commands of the old scripts, in turn on the same data.
+import { mkdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { docker } from '../../lib/compose.ts'
+import { attempt, capture } from '../../lib/run.ts'
+import { say, size } from '../../lib/say.ts'
+import { figuresOf, median, medianOf, type Outcome } from './figures.ts'
+import type { Part } from './parts.ts'
+import { run, type Ran } from './script.ts'
+import type { Site } from './site.ts'
+
+const TIMES = 3
+
+// Rows like those of an application: numbers, words that repeat, words that do not, times.
+const FILL = `
+create table if not exists visits as
+  select n id, md5(n::text) token, repeat(md5((n % 1000)::text), 4) agent, now() - n * interval '1 s' at from generate_series(1, 3600000) n;
+create table if not exists answers as
+  select n id, md5((n * 3)::text) token, repeat(md5((n % 10)::text), 8) answer from generate_series(1, 1800000) n;
+alter table visits add primary key (id);
+alter table answers add primary key (id);
+create index on answers (token);
+`
+
+interface Backup {
+  folder: string
+  seconds: Record<string, number>
+}
+
+interface Restore {
+  swap: number
+  interruption: number
+}
+
+const inPostgres = ({ project }: Site, ...words: string[]) => docker('exec', '--interactive', `${project}-postgres-1`, ...words)
+const login = ['-U', 'avril', '-d', 'avril']
+
+const timed = async (work: () => Promise<unknown>) => {
+  const since = performance.now()
+  await work()
+  return (performance.now() - since) / 1000
+}
+
+const backups = async (site: Site) => {
+  const old: number[] = []
+  const ours: Ran<Backup>[] = []
+  for (let index = 1; index <= TIMES; index += 1) {
+    say.step(`backup ${index} of ${TIMES}, the old one and ours`)
+    old.push(await timed(() => capture(inPostgres(site, 'pg_dump', ...login, '-F', 'c', '-f', '/pg-dump/old.dump'))))
+    ours.push(await run<Backup>(site, 'backup', '--no-files'))
+  }
+  const bytes = (file: string) => statSync(file).size
+  const [last] = ours.slice(-1)
+  return { old, ours, sizes: { old: bytes(join(site.folder, 'db', 'dumps', 'old.dump')), ours: bytes(join(last?.result.folder ?? '', 'database.dump')) } }
+}
+
+// The old script's words; it stops phoenix before and starts it afterwards.
+const oldRestore = (site: Site) =>
+  timed(async () => {
+    await capture(docker('stop', `${site.project}-phoenix-1`))
+    // It ends with 1 when it ignored an error; the old script then left phoenix stopped.
+    await attempt(inPostgres(site, 'pg_restore', '--clean', '--no-acl', '--no-owner', ...login, '/pg-dump/old.dump'))
+    await capture(docker('start', `${site.project}-phoenix-1`))
+  })
+
+export const data: Part = async (site): Promise<Outcome> => {
+  const figures = figuresOf('data')
+  const sets = join(site.folder, '..', 'sets')
+  mkdirSync(sets)
+  site.set({ BACKUP_DIR: `'${sets}'` })
+  say.step('filling the database')
+  await capture(inPostgres(site, 'psql', '-qX', '-v', 'ON_ERROR_STOP=1', ...login), { input: FILL })
+  const bytes = Number(await capture(inPostgres(site, 'psql', '-XqAt', ...login), { input: `select pg_database_size('avril')` }))
+  const saved = await backups(site)
+  say.step('restore, ours')
+  const restored = await run<Restore>(site, 'backup_restore', '--yes')
+  say.step('restore, the old one')
+  const old = await oldRestore(site)
+  const [before, with_, without] = [median(saved.old), medianOf(saved.ours, ({ wall }) => wall), medianOf(saved.ours, ({ wall, result }) => wall - (result.seconds.verify ?? 0))]
+  const peak = Math.max(restored.peak, ...saved.ours.map(it => it.peak))
+  return {
+    figures: [
+      figures.plain('the database', size(bytes)),
+      figures.plain('pg_dump -F c, as the old scripts (median)', `${before.toFixed(1)} s, ${size(saved.sizes.old)}`),
+      figures.plain('backup.ts, verification included (median)', `${with_.toFixed(1)} s, ${size(saved.sizes.ours)}`),
+      figures.most('  time against the old one', with_ / before, 1, '×'),
+      figures.most('  size against the old one', saved.sizes.ours / saved.sizes.old, 1, '×'),
+      figures.most('  time without the verification against the old one', without / before, 0.67, '×'),
+      figures.plain('pg_restore --clean in place: time, all of it without service', `${old.toFixed(1)} s`),
+      figures.plain('backup_restore.ts, proof and comparison included', `${restored.wall.toFixed(1)} s`),
+      figures.most('  time against the old one', restored.wall / old, 1, '×'),
+      figures.most('  time without service: the swap', restored.result.swap, 2, 's'),
+      figures.plain("  the same with the app's restart", `${restored.result.interruption.toFixed(1)} s`),
+      figures.most('peak memory of the scripts', peak, 150, 'MB', 0),
+    ],
+    details: { ...saved, restored, old },
+  }
+}
