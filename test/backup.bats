@@ -48,7 +48,8 @@ postgres() { docker ps --quiet --filter "label=com.docker.compose.project=$STACK
 
 psql() { docker exec -i "$(postgres)" psql -qAtX -v ON_ERROR_STOP=1 -U avril -d "${1:-avril}" 3>&-; }
 
-newest() { find "$SETS" -mindepth 1 -maxdepth 1 -type d ! -name '*.partial' | sort | tail -n 1; }
+# By its time, which ends its name.
+newest() { find "$SETS" -mindepth 1 -maxdepth 1 -type d -name '*Z' | sed 's/.*-\(.*\)$/\1 &/' | sort | tail -n 1 | cut -d ' ' -f 2-; }
 
 # field SET NAME: of its manifest
 field() { node -p "JSON.parse(require('fs').readFileSync(process.argv[1] + '/manifest.json')).$2" "$1"; }

@@ -244,18 +244,26 @@ script_tty() { (sleep 0.1; echo "$2"; cat "$BATS_TEST_TMPDIR/hold" 2>/dev/null) 
   assert_untouched
 }
 
-@test "a second restore and a deploy end with 75 and say who is restoring; SIGTERM and Ctrl-C take it back at once" {
+# held: a restore, as RESTORE, that is halted in its step "restore" until it is told to go on
+held() {
   until_step restore
+  kill -STOP "$RESTORE"
+}
+
+@test "a second restore and a deploy end with 75 and say who is restoring; SIGTERM and Ctrl-C take it back at once" {
+  held
   run -75 restore --yes
   assert_output --regexp 'held by .*restoring since .*, step'
   run -75 deploy avril
   assert_output --regexp 'held by .*restoring since .*, step'
   kill -TERM "$RESTORE"
+  kill -CONT "$RESTORE"
   await_exit "$RESTORE" 143
   assert_regex "$(cat "$BATS_TEST_TMPDIR/err")" 'nothing was restored: stopped by SIGTERM'
   assert_untouched
-  until_step analyze
+  held
   kill -INT "$RESTORE"
+  kill -CONT "$RESTORE"
   await_exit "$RESTORE" 130
   assert_regex "$(cat "$BATS_TEST_TMPDIR/err")" 'hint: avril is as it was'
   assert_untouched
