@@ -14,9 +14,9 @@ const TIMES = 3
 // Rows like those of an application: numbers, words that repeat, words that do not, times.
 const FILL = `
 create table if not exists visits as
-  select n id, md5(n::text) token, repeat(md5((n % 1000)::text), 4) agent, now() - n * interval '1 s' at from generate_series(1, 3600000) n;
+  select n as id, md5(n::text) as token, repeat(md5((n % 1000)::text), 4) as agent, now() - n * interval '1 s' as made from generate_series(1, 3600000) n;
 create table if not exists answers as
-  select n id, md5((n * 3)::text) token, repeat(md5((n % 10)::text), 8) answer from generate_series(1, 1800000) n;
+  select n as id, md5((n * 3)::text) as token, repeat(md5((n % 10)::text), 8) as answer from generate_series(1, 1800000) n;
 alter table visits add primary key (id);
 alter table answers add primary key (id);
 create index on answers (token);
