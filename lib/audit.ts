@@ -1,15 +1,14 @@
 // Who came to personal data, when and from where: a line of JSON each, in a file that is only ever added to.
-import { appendFileSync, readFileSync, readlinkSync } from 'node:fs'
+import { readFileSync, readlinkSync } from 'node:fs'
 import { isatty } from 'node:tty'
 import { Failure, messageOf } from './errors.ts'
-import { stateFile } from './files.ts'
+import { appendLine } from './files.ts'
 import { who } from './history.ts'
 
 /** Appends a line, before what it tells of is done. Throws a Failure when it cannot: nobody comes to the data without a trace. */
 export const audit = (what: string, details: Record<string, unknown> = {}) => {
   try {
-    const line = JSON.stringify({ time: new Date().toISOString(), who: who(), from: origin(), what, ...details })
-    appendFileSync(stateFile('audit.jsonl'), `${line}\n`, { mode: 0o600, flush: true })
+    appendLine('audit.jsonl', { time: new Date().toISOString(), who: who(), from: origin(), what, ...details })
   } catch (error) {
     throw new Failure(`no ${what} without a line in the audit log, and that cannot be written: ${messageOf(error)}`, {
       cause: error,

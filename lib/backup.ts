@@ -1,5 +1,5 @@
 // Makes a backup set: dumped, verified, then published by one rename. Until then it is a folder that the next run removes.
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { compareTables, DUMP, dumpAndCount, dumpGlobals, GLOBALS } from './backup_database.ts'
@@ -8,7 +8,7 @@ import type { Settings } from './config.ts'
 import type { DataWork } from './data_lock.ts'
 import { readDump } from './dump.ts'
 import { Failure, messageOf } from './errors.ts'
-import { replaceFile } from './files.ts'
+import { replaceFile, sync } from './files.ts'
 import { digest } from './large_files.ts'
 import { who } from './history.ts'
 import { listInstances } from './instances.ts'
@@ -43,16 +43,11 @@ const releasesOf = async ({ project, apps }: Stack) => {
   return Object.fromEntries(live.map(({ service, image }) => [service, image]))
 }
 
-const syncFolder = (folder: string) => {
-  const descriptor = openSync(folder, 'r')
-  fsyncSync(descriptor)
-  closeSync(descriptor)
-}
-
 /** Makes a set and gives it. Throws a Failure that says what went wrong; then nothing new has a set's name, and what was there is untouched. */
 export const makeSet = async (request: BackupRequest): Promise<BackupSet> => {
   const { server, folder, prefix, work } = request
-  const former = listSets(folder).sets[0]
+  const { sets } = listSets(folder)
+  const [former] = sets
   work.step('check', `${server.database} on ${server.name}, and ${folder}`)
   prepareFolder(folder, former)
   const facts = await readFacts(server)
@@ -61,10 +56,10 @@ export const makeSet = async (request: BackupRequest): Promise<BackupSet> => {
   const partial = partialOf(target)
   mkdirSync(partial, { mode: 0o700 })
   try {
-    const manifest = await fill(request, partial, facts, former, started)
+    const manifest = await fill(request, partial, facts, sets, started)
     warnOfLoss(manifest, former)
     renameSync(partial, target)
-    syncFolder(folder)
+    sync(folder)
     return { ...manifest, folder: target }
   } catch (error) {
     const full = freeSpace(folder) < 1_000_000
@@ -74,9 +69,9 @@ export const makeSet = async (request: BackupRequest): Promise<BackupSet> => {
 }
 
 // After the database: a file that a row names was there before the row.
-const saveFiles = async ({ stack, settings, folder: all, withFiles, work }: BackupRequest, folder: string) => {
+const saveFiles = async ({ stack, settings, withFiles, work }: BackupRequest, folder: string, sets: BackupSet[]) => {
   if (!withFiles) return null
-  const former = listSets(all).sets.find(({ objects }) => objects)
+  const former = sets.find(({ objects }) => objects)
   work.step('files', 'those that were uploaded to minio; what the last set has is linked')
   let sofar = 0
   const progress = transfer(() => sofar, former?.objects?.bytes)
@@ -92,13 +87,13 @@ const saveFiles = async ({ stack, settings, folder: all, withFiles, work }: Back
   }
 }
 
-const fill = async (request: BackupRequest, partial: string, facts: Facts, former: BackupSet | undefined, started: Date): Promise<Manifest> => {
+const fill = async (request: BackupRequest, partial: string, facts: Facts, sets: BackupSet[], started: Date): Promise<Manifest> => {
   const { stack, server, work } = request
   const file = join(partial, DUMP)
   work.step('dump', `${server.database} (${size(facts.bytes)} in the database)`)
-  const tables = await dumpAndCount(server, facts, file, former?.files[DUMP]?.bytes)
+  const tables = await dumpAndCount(server, facts, file, sets[0]?.files[DUMP]?.bytes)
   await dumpGlobals(server, join(partial, GLOBALS))
-  const objects = await saveFiles(request, partial)
+  const objects = await saveFiles(request, partial, sets)
   work.step('verify', 'reading all of it back, and comparing the rows of each table')
   const [read, ofDump, ofGlobals] = await Promise.all([readDump(server, file), digest(file), digest(join(partial, GLOBALS))])
   compareTables(tables, read)
@@ -115,6 +110,6 @@ const fill = async (request: BackupRequest, partial: string, facts: Facts, forme
     seconds: work.seconds(),
   }
   replaceFile(join(partial, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`, 0o600)
-  syncFolder(partial)
+  sync(partial)
   return manifest
 }

@@ -1,4 +1,5 @@
 // The database's part of a backup set.
+import { compareRows } from './compare_rows.ts'
 import type { Dump } from './dump.ts'
 import { EXIT, Failure } from './errors.ts'
 import { writeOutput } from './large_files.ts'
@@ -36,11 +37,10 @@ export const dumpGlobals = (server: Server, file: string) =>
 
 /** Compares what was read from a dump with what the database had. Throws a Failure (65) with the tables that differ. */
 export const compareTables = (had: Record<string, number>, { tables }: Dump) => {
-  const differing = Object.entries(had).filter(([table, rows]) => tables[table] !== rows)
-  if (differing.length === 0) return
-  const shown = differing.slice(0, 5).map(([table, rows]) => `${table}: ${tables[table] ?? 'no'} rows in the dump, ${rows} in the database`)
-  throw new Failure([`the dump is not what the database had (${differing.length} tables differ)`, ...shown].join('\n  '), {
-    exitCode: EXIT.data,
+  compareRows(had, tables, {
+    message: differing => `the dump is not what the database had (${differing} tables differ)`,
+    found: 'in the dump',
+    expected: 'in the database',
     hint: 'no set was made; run it again, and if it happens again look at the log of postgres',
   })
 }

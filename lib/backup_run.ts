@@ -1,11 +1,10 @@
 // A backup, and a drill, from the lock to the words that others hear of it.
-import { appendFileSync } from 'node:fs'
 import { makeSet } from './backup.ts'
 import type { Settings } from './config.ts'
 import { takeDataLock } from './data_lock.ts'
 import { drill } from './drill.ts'
 import { messageOf, usage } from './errors.ts'
-import { readIfThere, stateFile } from './files.ts'
+import { appendLine, readLines, stateFile } from './files.ts'
 import { removeFormer } from './former.ts'
 import { who } from './history.ts'
 import { setText } from './backup_report.ts'
@@ -41,21 +40,18 @@ export interface BackupEntry {
   error?: string
 }
 
-const file = () => stateFile('backups.jsonl')
+const FILE = 'backups.jsonl'
 
 const note = (entry: Omit<BackupEntry, 'time' | 'who'>) => {
   try {
-    appendFileSync(file(), `${JSON.stringify({ time: new Date().toISOString(), who: who(), ...entry })}\n`, { mode: 0o600 })
+    appendLine(FILE, { time: new Date().toISOString(), who: who(), ...entry })
   } catch (error) {
-    say.warn(`this backup could not be noted in ${file()}: ${messageOf(error)}`)
+    say.warn(`this backup could not be noted in ${stateFile(FILE)}: ${messageOf(error)}`)
   }
 }
 
 /** How the last backup ended; undefined when there was none. */
-export const lastBackup = (): BackupEntry | undefined => {
-  const line = readIfThere(file())?.trimEnd().split('\n').at(-1)
-  return line ? (JSON.parse(line) as BackupEntry) : undefined
-}
+export const lastBackup = () => readLines<BackupEntry>(FILE).at(-1)
 
 /**
  * Makes a set, publishes its dump, and removes the sets that nobody needs any more; after a failure nothing is removed. Throws a Failure: 65 when the dump is not what

@@ -3,6 +3,7 @@
 import { badConfig } from './errors.ts'
 import { psql, rows, sql, type Server } from './postgres.ts'
 import { capture } from './run.ts'
+import { stampOf as setStamp } from './sets.ts'
 
 type Kind = 'restoring' | 'before'
 
@@ -19,7 +20,7 @@ export const maintenance = ({ database }: Server) => (database === 'postgres' ? 
 export const admin = (server: Server, text: string, variables: Record<string, string> = {}) => sql(server, maintenance(server), text, variables)
 
 /** "20261122t030000z" */
-export const stampOf = (time: Date) => time.toISOString().replace(/[-:]|\.\d+/g, '').toLowerCase()
+export const stampOf = (time: Date) => setStamp(time).toLowerCase()
 
 /** The name of a database beside the live one. Throws (78) when PostgreSQL, which cuts names at 63 bytes, would not keep all of it. */
 export const nameOf = (live: string, kind: Kind, stamp: string) => {

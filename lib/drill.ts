@@ -1,14 +1,14 @@
 // A drill: a set is restored into a throw-away server, as it would be after the loss of this one, and what comes out is compared with what was saved.
 import { randomBytes } from 'node:crypto'
-import { availableParallelism } from 'node:os'
-import { appendFileSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DUMP, GLOBALS } from './backup_database.ts'
+import { compareRows } from './compare_rows.ts'
 import { docker, remove } from './compose.ts'
 import type { DataWork } from './data_lock.ts'
-import { EXIT, Failure, messageOf } from './errors.ts'
-import { readIfThere, stateFile } from './files.ts'
-import { inServer, psql, sql, type Server } from './postgres.ts'
+import { messageOf } from './errors.ts'
+import { appendLine, readLines } from './files.ts'
+import { inServer, JOBS, psql, sql, type Server } from './postgres.ts'
 import { capture } from './run.ts'
 import { shielded } from './signals.ts'
 import type { BackupSet } from './sets.ts'
@@ -29,15 +29,12 @@ export interface Drill {
   error?: string
 }
 
-const file = () => stateFile('drills.jsonl')
+const FILE = 'drills.jsonl'
 
-const note = (drill: Omit<Drill, 'time'>) => appendFileSync(file(), `${JSON.stringify({ time: new Date().toISOString(), ...drill })}\n`, { mode: 0o600 })
+const note = (drill: Omit<Drill, 'time'>) => appendLine(FILE, { time: new Date().toISOString(), ...drill })
 
 /** How the last drill ended; undefined when there was none. */
-export const lastDrill = (): Drill | undefined => {
-  const line = readIfThere(file())?.trimEnd().split('\n').at(-1)
-  return line ? (JSON.parse(line) as Drill) : undefined
-}
+export const lastDrill = () => readLines<Drill>(FILE).at(-1)
 
 const sweep = async (project: string) => {
   const ids = (await capture(docker('ps', '--all', '--quiet', '--filter', `label=${LABEL}=${project}`))).split('\n').filter(Boolean)
@@ -64,18 +61,12 @@ const startServer = async (project: string, image: string, folder: string): Prom
 const restore = async (server: Server, folder: string) => {
   await capture(psql(server, 'postgres'), { input: readFileSync(join(folder, GLOBALS), 'utf8'), what: `${GLOBALS} of the set` })
   await sql(server, 'postgres', `create database :"name" template template0`, { name: DATABASE })
-  const jobs = Math.min(4, availableParallelism())
-  await capture(inServer(server, 'pg_restore', '--exit-on-error', `--jobs=${jobs}`, `--username=${USER}`, `--dbname=${DATABASE}`, `/set/${DUMP}`), { what: 'pg_restore' })
+  await capture(inServer(server, 'pg_restore', '--exit-on-error', `--jobs=${JOBS}`, `--username=${USER}`, `--dbname=${DATABASE}`, `/set/${DUMP}`), { what: 'pg_restore' })
   await sql(server, DATABASE, 'analyze')
 }
 
-const compare = async (server: Server, { name, database }: BackupSet) => {
-  const found = await countRows(server, DATABASE)
-  const differing = Object.entries(database.tables).filter(([table, rows]) => found[table] !== rows)
-  if (differing.length === 0) return
-  const shown = differing.slice(0, 5).map(([table, rows]) => `${table}: ${found[table] ?? 'no'} rows restored, ${rows} saved`)
-  throw new Failure([`what was restored is not what ${name} should hold`, ...shown].join('\n  '), { exitCode: EXIT.data })
-}
+const compare = async (server: Server, { name, database }: BackupSet) =>
+  compareRows(database.tables, await countRows(server, DATABASE), { message: () => `what was restored is not what ${name} should hold`, found: 'restored', expected: 'saved' })
 
 /** Tries a set out on a server of the given image. Gives the seconds to recover. Throws a Failure when the set does not bring back what it should. */
 export const drill = async (project: string, image: string, set: BackupSet, work: DataWork) => {

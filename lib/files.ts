@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { appendFileSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { root } from './config.ts'
 import { Failure, messageOf } from './errors.ts'
@@ -38,3 +38,26 @@ export const readIfThere = (file: string) => {
     throw error
   }
 }
+
+/** Has a file, or the names in a folder, on the disk for good. */
+export const sync = (path: string) => {
+  const descriptor = openSync(path, 'r')
+  try {
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+/** Adds a line of JSON to a file of the state that is only ever added to. */
+export const appendLine = (name: string, entry: object) => appendFileSync(stateFile(name), `${JSON.stringify(entry)}\n`, { mode: 0o600, flush: true })
+
+/** All entries of such a file, oldest first. A line that was cut by a power failure is left out. */
+export const readLines = <Entry>(name: string): Entry[] =>
+  (readIfThere(stateFile(name)) ?? '').split('\n').flatMap(line => {
+    try {
+      return [JSON.parse(line) as Entry]
+    } catch {
+      return []
+    }
+  })

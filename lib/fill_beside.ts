@@ -1,10 +1,10 @@
 // Brings a dump into a database of its own beside the live one.
-import { availableParallelism } from 'node:os'
+import { compareRows } from './compare_rows.ts'
 import type { DataWork } from './data_lock.ts'
 import { adoptFromLive, createDatabase, dropDatabase } from './databases.ts'
 import type { Dump } from './dump.ts'
-import { EXIT, Failure, messageOf } from './errors.ts'
-import { inServer, sql, type Server } from './postgres.ts'
+import { Failure, messageOf } from './errors.ts'
+import { inServer, JOBS, sql, type Server } from './postgres.ts'
 import { ownTables } from './restore_plan.ts'
 import { roleFlags, type RoleOptions } from './roles.ts'
 import { capture } from './run.ts'
@@ -22,8 +22,6 @@ export interface Filling {
   dump: Dump
   options: RoleOptions
 }
-
-const PARALLEL = String(Math.min(4, availableParallelism()))
 
 // Nothing is lost by a crash that loses the last commits of a database which is not in its place yet; the swap's own commit waits for the disk.
 const SESSION = 'PGOPTIONS=-c synchronous_commit=off -c default_transaction_read_only=off -c maintenance_work_mem=256MB'
@@ -49,7 +47,7 @@ export const fillBeside = async <T>(filling: Filling, finish: () => Promise<T>):
 }
 
 const fill = async ({ server, step, scratch, inside, dump, options }: Filling) => {
-  const login = [`--username=${server.user}`, '--no-password', `--dbname=${scratch}`, `--jobs=${PARALLEL}`]
+  const login = [`--username=${server.user}`, '--no-password', `--dbname=${scratch}`, `--jobs=${JOBS}`]
   step('restore', `into ${scratch}, beside the live database`)
   await createDatabase(server, scratch)
   await capture(inServer(server, 'env', SESSION, 'pg_restore', '--exit-on-error', ...roleFlags(options), ...login, inside), { what: 'pg_restore' })
@@ -63,10 +61,7 @@ const fill = async ({ server, step, scratch, inside, dump, options }: Filling) =
 
 const compare = async (server: Server, scratch: string, dump: Dump) => {
   const [found, expected] = await Promise.all([countRows(server, scratch), ownTables(server, scratch, dump)])
-  const differing = Object.entries(expected).filter(([table, rows]) => found[table] !== rows)
-  if (differing.length === 0) return
-  const shown = differing.slice(0, 5).map(([table, rows]) => `${table}: ${found[table] ?? 'no'} rows restored, ${rows} in the dump`)
-  throw new Failure(['what was restored is not what the dump holds', ...shown].join('\n  '), { exitCode: EXIT.data })
+  compareRows(expected, found, { message: () => 'what was restored is not what the dump holds', found: 'restored', expected: 'in the dump' })
 }
 
 const discard = async ({ server, scratch }: Filling) => {

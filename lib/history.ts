@@ -1,8 +1,7 @@
 // Every deploy, good or bad, is one line of JSON in an append-only file.
-import { appendFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { messageOf } from './errors.ts'
-import { readIfThere, stateFile } from './files.ts'
+import { appendLine, readLines, stateFile } from './files.ts'
 import type { Journal } from './journal.ts'
 import { say } from './say.ts'
 
@@ -24,7 +23,7 @@ export const who = () => {
   return `${account()}${SSH_CONNECTION ? `@${SSH_CONNECTION.split(' ')[0]}` : ''}`
 }
 
-const file = () => stateFile('history.jsonl')
+const FILE = 'history.jsonl'
 
 const firstLines = (text: string) => text.split('\n').slice(0, 2).map(line => line.trim()).join(': ').slice(0, 300)
 
@@ -39,21 +38,14 @@ export const entryOf = ({ next: _, pid: _pid, phase, since: _since, ...journal }
 /** Appends a line. A full disk must not undo a deploy, so that is a warning. */
 export const record = (journal: Journal, result: Entry['result'], error?: string) => {
   try {
-    appendFileSync(file(), `${JSON.stringify(entryOf(journal, result, error))}\n`, { mode: 0o600 })
+    appendLine(FILE, entryOf(journal, result, error))
   } catch (problem) {
-    say.warn(`this deploy could not be noted in ${file()}: ${messageOf(problem)}`)
+    say.warn(`this deploy could not be noted in ${stateFile(FILE)}: ${messageOf(problem)}`)
   }
 }
 
 /** All entries, oldest first. A line that was cut by a power failure is left out. */
-export const readHistory = (): Entry[] =>
-  (readIfThere(file()) ?? '').split('\n').flatMap(line => {
-    try {
-      return [JSON.parse(line) as Entry]
-    } catch {
-      return []
-    }
-  })
+export const readHistory = () => readLines<Entry>(FILE)
 
 /** The images of a service that were live, one after another; a rollback takes back what came after the one it went to. */
 export const trail = (history: Entry[], service: string) => {

@@ -1,10 +1,10 @@
 // Files that may be larger than memory: they never pass through this process as a whole.
 import { createHash } from 'node:crypto'
-import { closeSync, createReadStream, fstatSync, fsyncSync, openSync } from 'node:fs'
+import { closeSync, createReadStream, fstatSync, fsyncSync, openSync, statSync } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 import { capture, type RunOptions } from './run.ts'
 import { transfer } from './say.ts'
-import { interruption } from './signals.ts'
+import { checkInterruption, interruption } from './signals.ts'
 
 interface WriteOptions extends RunOptions {
   /** how large the file will be, as far as anybody knows: in bytes */
@@ -24,12 +24,17 @@ export const writeOutput = async (command: string[], file: string, { estimate, .
   }
 }
 
-/** A file's size and sha256. */
-export const digest = async (file: string) => {
-  const hash = createHash('sha256')
-  let bytes = 0
-  const stream = createReadStream(file, { highWaterMark: 1 << 20 })
-  stream.on('data', chunk => (bytes += chunk.length))
-  await pipeline(stream, hash, { signal: interruption })
-  return { bytes, sha256: hash.digest('hex') }
+/** A file's hash in hexadecimal digits. A signal ends it with that signal's Failure. */
+export const hashOf = async (file: string, algorithm: 'sha256' | 'md5') => {
+  const hash = createHash(algorithm)
+  try {
+    await pipeline(createReadStream(file, { highWaterMark: 1 << 20 }), hash, { signal: interruption })
+  } catch (error) {
+    checkInterruption()
+    throw error
+  }
+  return hash.digest('hex')
 }
+
+/** A file's size and sha256. */
+export const digest = async (file: string) => ({ bytes: statSync(file).size, sha256: await hashOf(file, 'sha256') })

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { download, listPages, shown, type Listed, type Stored } from './bucket.ts'
 import type { Settings } from './config.ts'
 import { Failure, messageOf } from './errors.ts'
+import { sync } from './files.ts'
 import { contentFile, indexFile, readIndex } from './objects_index.ts'
 import { connectMinio, type Connection } from './s3.ts'
 import { say } from './say.ts'
@@ -103,11 +104,7 @@ const pairing = (former: string | undefined) => {
 const syncFolders = async (folder: string) => {
   const objects = join(folder, 'objects')
   const folders = (await readdir(objects)).map(name => join(objects, name))
-  for (const path of [...folders, objects, folder]) {
-    const handle = await open(path)
-    await handle.sync()
-    await handle.close()
-  }
+  for (const path of [...folders, objects, folder]) sync(path)
 }
 
 const saveAll = async (connection: Connection, save: Save, index: FileHandle) => {

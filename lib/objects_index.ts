@@ -1,10 +1,9 @@
 // The uploaded files as they lie in a backup set: an index, and each content once, by its sha256, whatever the keys look like.
-import { createHash } from 'node:crypto'
 import { createReadStream, existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { shown, type Stored } from './bucket.ts'
 import { Failure, messageOf } from './errors.ts'
+import { hashOf } from './large_files.ts'
 import { checkInterruption } from './signals.ts'
 
 export const indexFile = (folder: string) => join(folder, 'objects.jsonl')
@@ -49,19 +48,13 @@ const linesOf = async function* (file: string) {
   if (rest !== '') yield rest
 }
 
-export const digest = async (file: string, algorithm: 'sha256' | 'md5') => {
-  const hash = createHash(algorithm)
-  await pipeline(createReadStream(file), hash)
-  return hash.digest('hex')
-}
-
 /** What is wrong with the content of an entry; '' when nothing is. */
 export const troubleOf = async (folder: string, { bytes, sha256 }: Stored, full: boolean) => {
   const file = contentFile(folder, sha256)
   const found = statSync(file, { throwIfNoEntry: false })
   if (!found) return `${file} is missing`
   if (found.size !== bytes) return `${file} has ${found.size} bytes instead of ${bytes}`
-  return full && (await digest(file, 'sha256')) !== sha256 ? `${file} has another content than its sha256 says` : ''
+  return full && (await hashOf(file, 'sha256')) !== sha256 ? `${file} has another content than its sha256 says` : ''
 }
 
 /** Checks that every content is there, whole; `full` reads all of them. Throws a Failure that names the first that is not. */

@@ -2,7 +2,8 @@
 import { listPages, shown, upload, type Listed, type Stored } from './bucket.ts'
 import type { Settings } from './config.ts'
 import { Failure } from './errors.ts'
-import { checkContents, checkObjects, contentFile, digest, readIndex } from './objects_index.ts'
+import { checkContents, checkObjects, contentFile, readIndex } from './objects_index.ts'
+import { hashOf } from './large_files.ts'
 import { connectMinio, type Connection } from './s3.ts'
 import { several } from './several.ts'
 import type { Stack } from './stack.ts'
@@ -34,7 +35,7 @@ const listAll = async (connection: Connection) => {
 
 // The etag of an object that came in parts is another one than after a restore, which sends it in one.
 const isPresent = async (folder: string, entry: Stored, live: Listed | undefined) =>
-  live?.bytes === entry.bytes && (live.etag === entry.etag || live.etag === `"${await digest(contentFile(folder, entry.sha256), 'md5')}"`)
+  live?.bytes === entry.bytes && (live.etag === entry.etag || live.etag === `"${await hashOf(contentFile(folder, entry.sha256), 'md5')}"`)
 
 /** Uploads these, and looks whether the server has them then. */
 const uploadAll = async (connection: Connection, folder: string, entries: Stored[], onProgress: (uploaded: number, of: number) => void) => {

@@ -1,4 +1,5 @@
 // The database server of the stack: the programs that are run in its container, always without a terminal, so that data arrives as it was sent.
+import { availableParallelism } from 'node:os'
 import { docker } from './compose.ts'
 import type { Settings } from './config.ts'
 import { EXIT, Failure } from './errors.ts'
@@ -14,6 +15,9 @@ export interface Server {
   user: string
   database: string
 }
+
+/** How many processes restore or analyze at once. */
+export const JOBS = Math.min(4, availableParallelism())
 
 /** A command in the server's container; its standard input is handed on. The container trusts who connects from inside: no password is needed. */
 export const inServer = ({ id }: Pick<Server, 'id'>, ...command: string[]) => docker('exec', '--interactive', id, ...command)

@@ -1,9 +1,9 @@
 // What becomes of a good set: db/dumps/latest.dump, where postgres and the old habits look for it; and the sets that nobody needs any more.
-import { chmodSync, closeSync, constants, copyFileSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs'
+import { chmodSync, constants, copyFileSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DUMP, GLOBALS } from './backup_database.ts'
 import { root } from './config.ts'
-import { readIfThere, replaceFile } from './files.ts'
+import { readIfThere, replaceFile, sync } from './files.ts'
 import { retain, type Kept, type Rules } from './retention.ts'
 import { listSets, prefixOf, type BackupSet } from './sets.ts'
 
@@ -17,9 +17,7 @@ const replaceByCopy = (source: string, file: string) => {
   const partial = join(DUMPS, `.${file.slice(DUMPS.length + 1)}.partial`)
   copyFileSync(source, partial, constants.COPYFILE_FICLONE)
   chmodSync(partial, 0o600)
-  const descriptor = openSync(partial, 'r')
-  fsyncSync(descriptor)
-  closeSync(descriptor)
+  sync(partial)
   renameSync(partial, file)
 }
 
@@ -47,7 +45,7 @@ export const planRetention = (folder: string, rules: Rules): Kept[] => retain(li
 /** Removes the sets that the rules do not keep, and what was published of them; gives their names. */
 export const applyRetention = (folder: string, rules: Rules) => {
   const { sets } = listSets(folder)
-  const goes = new Set(planRetention(folder, rules).filter(({ keep }) => !keep).map(({ name }) => name))
+  const goes = new Set(retain(sets, rules, new Date()).filter(({ keep }) => !keep).map(({ name }) => name))
   const removed = sets.filter(({ name }) => goes.has(name))
   for (const set of removed) removeSet(set)
   return removed.map(({ name }) => name)
