@@ -49,7 +49,8 @@ export const fillBeside = async <T>(filling: Filling, finish: () => Promise<T>):
 const fill = async ({ server, step, scratch, inside, dump, options }: Filling) => {
   const login = [`--username=${server.user}`, '--no-password', `--dbname=${scratch}`, `--jobs=${JOBS}`]
   step('restore', `into ${scratch}, beside the live database`)
-  await createDatabase(server, scratch)
+  // A signal ends the client, not what it started in the container: a database that comes to be after the clean-up would be left.
+  await shielded(() => createDatabase(server, scratch))
   await capture(inServer(server, 'env', SESSION, 'pg_restore', '--exit-on-error', ...roleFlags(options), ...login, inside), { what: 'pg_restore' })
   step('check', 'the rows of each table with those of the dump')
   await compare(server, scratch, dump)

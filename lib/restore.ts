@@ -17,6 +17,7 @@ import { restoreObjects } from './objects_restore.ts'
 import { planRestore, type Request } from './restore_plan.ts'
 import { planText } from './restore_report.ts'
 import { age, print, say } from './say.ts'
+import { shielded } from './signals.ts'
 import type { Stack } from './stack.ts'
 import { stage, unstage, type Staged } from './stage.ts'
 import { sweepRestores } from './sweep_restores.ts'
@@ -122,7 +123,7 @@ const restoreStaged = async (work: Work, source: Source, staged: Staged, request
   const result = { result: 'restored' as const, from: source.path }
   const filling = { server, step, scratch, inside: staged.inside, dump: plan.dump, options: request }
   if (into === undefined) return { ...result, ...(await startAnew(work, await fillBeside(filling, () => swapIn(work, scratch, plan.former)))) }
-  await fillBeside(filling, () => admin(server, 'alter database :"scratch" rename to :"into"', { scratch, into }))
+  await fillBeside(filling, () => shielded(() => admin(server, 'alter database :"scratch" rename to :"into"', { scratch, into })))
   return { ...result, database: into, former: null, swap: 0, interruption: null }
 }
 
