@@ -95,7 +95,8 @@ await_line() {
 load_start() {
   LOAD=$BATS_TEST_TMPDIR/load
   mkfifo "$LOAD.in"
-  node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$HERE/load/load.ts" --url "$URL" --until-stdin-closes --json "$LOAD.json" "$@" \
+  node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$HERE/load/load.ts" --url "$URL" --until-stdin-closes --json "$LOAD.json" \
+    --drain "$(sed -n 's/^DRAIN_SECONDS=//p' "$SITE/.env")" "$@" \
     <"$LOAD.in" >"$LOAD.out" 2>"$LOAD.err" 3>&- &
   LOAD_PID=$!
   exec {LOAD_FD}>"$LOAD.in"

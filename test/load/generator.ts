@@ -3,7 +3,7 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { busyPool, idlePool, type Pool } from './connections.ts'
 import { lastSecond, recorder } from './recorder.ts'
-import { type Mark, reportOf } from './report.ts'
+import { forgiveCuts, type Mark, reportOf } from './report.ts'
 import { type Answer, send } from './request.ts'
 import { dealer, everyRequest, type Kind, mix, type Rates } from './schedule.ts'
 import { type Closing, openSocket } from './websocket.ts'
@@ -27,6 +27,8 @@ export interface LoadOptions {
   idle?: readonly [number, number]
   /** ms after which a request counts as failed */
   timeout?: number
+  /** s for which the proxy keeps a websocket after its instance was replaced; without it every cut is a failure */
+  drain?: number
 }
 
 type Done = (answer: Answer) => void
@@ -43,7 +45,7 @@ const addresses = ({ url, base, paths }: Required<Pick<LoadOptions, 'url' | 'bas
   return { get: at(get), post: at(post), slow: at(slow), websocket: socket }
 }
 
-const httpSenders = (settings: Required<Omit<LoadOptions, 'rates'>>) => {
+const httpSenders = (settings: Required<Omit<LoadOptions, 'rates' | 'drain'>>) => {
   const { get, post, slow } = addresses(settings)
   const { timeout } = settings
   const [busy, rested] = [busyPool(settings.connections), idlePool(settings.idle)]
@@ -88,7 +90,7 @@ export const startLoad = (options: LoadOptions) => {
     const seconds = stopSending() / 1000
     await allAnswered()
     for (const part of [http, socket]) part?.close()
-    return reportOf(rows, { startedAt, rate, seconds, marks, websocketReconnects })
+    return reportOf(forgiveCuts(rows, options.drain ?? Infinity), { startedAt, rate, seconds, marks, websocketReconnects })
   }
   let report: ReturnType<typeof finish> | undefined
   const snapshot = () => ({

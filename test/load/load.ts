@@ -24,6 +24,7 @@ Sends requests at a constant rate and counts each one that gets no right answer.
   --slow N              of these, 3-second requests a second (3)
   --websocket N         of these, messages a second on the websocket (2); 0 opens none
   --timeout MS          after which a request counts as failed (30000)
+  --drain S             how long a websocket is kept after its instance was replaced: later cuts are no failures
   --json FILE           the whole report, with every request
   --help
 `
@@ -38,6 +39,7 @@ const OPTIONS = {
   slow: { type: 'string' },
   websocket: { type: 'string' },
   timeout: { type: 'string', default: '30000' },
+  drain: { type: 'string' },
   json: { type: 'string' },
   help: { type: 'boolean', default: false },
 } as const
@@ -89,9 +91,9 @@ const ratesFrom = (values: Partial<Record<keyof Rates, string>>) => {
 }
 
 const generate = async (values: ReturnType<typeof parse>) => {
-  const { url, base, rate, seconds, timeout, json } = values
+  const { url, base, rate, seconds, timeout, drain = Infinity, json } = values
   if (url === undefined) throw new TypeError('--url is missing')
-  const load = startLoad({ url, base, rate: Number(rate), timeout: Number(timeout), rates: ratesFrom(values) })
+  const load = startLoad({ url, base, rate: Number(rate), timeout: Number(timeout), drain: Number(drain), rates: ratesFrom(values) })
   const live = setInterval(() => liveLine(load), 1000)
   await (values['until-stdin-closes'] ? untilStdinCloses(load) : wait(Number(seconds) * 1000))
   clearInterval(live)

@@ -1,6 +1,6 @@
 import { deepEqual, doesNotThrow, equal, throws } from 'node:assert/strict'
 import { test } from 'node:test'
-import { assertRan, between, instancesIn, percentile, reportOf, type Row, splitByMarks, timelineOf } from './report.ts'
+import { assertRan, between, forgiveCuts, instancesIn, percentile, reportOf, type Row, splitByMarks, timelineOf } from './report.ts'
 
 const row = (at: number, change: Partial<Row> = {}): Row => ({
   at,
@@ -33,6 +33,15 @@ void test('a segment has what was due in it; slow requests and websockets are no
 void test('failed requests are counted, and left out of the latencies', () => {
   const { sent, answered, failed, max } = between([row(1), row(2, { ok: false, outcome: 'timeout', latency: 30_000 })], 0, 10)
   deepEqual([sent, answered, failed, max], [2, 1, 1, 10])
+})
+
+void test('a websocket may be cut when its drain time is over, and not before; nothing else is forgiven', () => {
+  const answers = [row(0, { instance: 'a' }), row(5000, { instance: 'b' })]
+  const cut = (at: number, change: Partial<Row> = {}) => row(at, { kind: 'websocket', ok: false, outcome: 'closed with 1006', instance: 'a', ...change })
+  const lost = (rows: Row[]) => forgiveCuts([...answers, ...rows], 10).filter(({ ok }) => !ok).map(({ at }) => at)
+  deepEqual(lost([cut(15_000), cut(20_000)]), [])
+  deepEqual(lost([cut(5100), cut(14_400), cut(15_000, { instance: 'b' }), cut(15_001, { instance: '' })]), [5100, 14_400, 15_000, 15_001])
+  deepEqual(lost([cut(15_000, { kind: 'post', outcome: 'ECONNRESET' }), cut(15_000, { outcome: 'wrong echo' })]), [15_000, 15_000])
 })
 
 void test('marks split a report, whatever their order; nothing is counted twice', () => {

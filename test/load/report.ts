@@ -64,6 +64,21 @@ export const statsOf = (rows: readonly Row[]): Stats => {
   return { sent: rows.length, answered, failed: rows.length - answered, p50: of(50), p99: of(99), max: of(100) }
 }
 
+const SOON = 500
+
+/**
+ * Leaves a websocket's message out of what failed when its connection was cut after the drain time (s), counted from the first answer of the instance that came next:
+ * so long a rollout promises to keep it, and what is on its way at that moment nobody can save.
+ */
+export const forgiveCuts = (rows: readonly Row[], drain: number): Row[] => {
+  const began = new Map<string, number>()
+  for (const { instance, ok, at, latency } of rows) if (ok && instance !== '') began.set(instance, Math.min(began.get(instance) ?? Infinity, at + latency))
+  const nextAfter = (instance: string) => Math.min(...[...began.values()].filter(at => at > (began.get(instance) ?? Infinity)))
+  const isCut = ({ kind, outcome, at, latency, instance }: Row) =>
+    kind === 'websocket' && outcome === 'closed with 1006' && at + latency - nextAfter(instance) >= drain * 1000 - SOON
+  return rows.map(row => (isCut(row) ? { ...row, ok: true, outcome: 'cut after the drain time' } : row))
+}
+
 /** The requests that were due in [from, to). */
 export const between = (rows: readonly Row[], from: number, to: number, label = ''): Segment => {
   const inside = rows.filter(({ at }) => at >= from && at < to)
