@@ -4,7 +4,7 @@ import type { ProcessOutput } from 'zx/core'
 import { EXIT, Failure } from './errors.ts'
 import { loadZx } from './packages.ts'
 import { say } from './say.ts'
-import { checkInterruption, interruption, onInterruption } from './signals.ts'
+import { checkInterruption, onInterruption } from './signals.ts'
 
 export interface RunOptions {
   cwd?: string
@@ -21,6 +21,8 @@ export interface RunOptions {
   hint?: string
   /** ends it early */
   signal?: AbortSignal
+  /** it may ask the person at the terminal (ssh for a passphrase), so it stays within reach of that */
+  asks?: boolean
 }
 
 /** How a program ended. */
@@ -30,12 +32,12 @@ export interface Outcome {
   stderr: string
 }
 
-const { $ } = await loadZx()
+export const { $ } = await loadZx()
 
 // A session of its own keeps the terminal's Ctrl-C from reaching it: this program decides who is told.
-const start = (command: string[], { cwd, env, input, from, to }: RunOptions, joined = false) => {
+const start = (command: string[], { cwd, env, input, from, to, asks = false }: RunOptions, joined = false) => {
   const shell = $({
-    detached: true,
+    detached: !asks,
     nothrow: true,
     quiet: true,
     ...(cwd === undefined ? {} : { cwd }),
@@ -53,7 +55,7 @@ const signalGroup = (pid: number | undefined, signal: NodeJS.Signals) => {
   }
 }
 
-const outcomeOf = ({ exitCode, signal, stdout, stderr }: ProcessOutput): Outcome => ({
+export const outcomeOf = ({ exitCode, signal, stdout, stderr }: ProcessOutput): Outcome => ({
   code: exitCode ?? (signal ? 128 + constants.signals[signal] : 1),
   stdout,
   stderr,
@@ -151,13 +153,4 @@ export const hold = async (command: string[]): Promise<Outcome & { release?: () 
     await child
   }
   return { code: 0, stdout: line.trim(), stderr: '', release }
-}
-
-/** Hands the terminal to a command (a console, a log) and gives its exit code; Ctrl-C is its own. */
-export const interactive = async (command: string[]) => {
-  const child = $({ nothrow: true, quiet: true, stdio: 'inherit' } as object)`exec ${command}`
-  const forget = onInterruption(() => child.pid !== undefined && process.kill(child.pid, 'SIGTERM'))
-  const { code } = outcomeOf(await child)
-  forget()
-  return interruption.aborted ? (interruption.reason as Failure).exitCode : code
 }

@@ -5,7 +5,7 @@ import { Failure } from './errors.ts'
 import { record } from './history.ts'
 import { isHealthy, listInstances } from './instances.ts'
 import { removeJournal, type Journal } from './journal.ts'
-import { readLive } from './nginx.ts'
+import { namesInstance, readLive } from './nginx.ts'
 import { readPins, type Pin } from './pins.ts'
 import { converge, type Rollout } from './rollout.ts'
 import { attempt, capture } from './run.ts'
@@ -52,7 +52,7 @@ const tryForward = async (rollout: Rollout, next: Pin) => {
 const isSwitched = async ({ stack, app }: Rollout, next: Pin) => {
   const live = readLive(app.service) ?? ''
   const fresh = (await listInstances(stack.project, app.service)).filter(it => !it.oneOff && it.rollout === next.rollout)
-  return fresh.some(isHealthy) && [next.rollout, ...fresh.map(({ name }) => name)].some(name => live.includes(` ${name}:`))
+  return fresh.some(isHealthy) && fresh.some(instance => namesInstance(live, instance))
 }
 
 // A migration that was left running must not be cut: what it has begun it may end.

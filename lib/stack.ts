@@ -25,6 +25,8 @@ export interface App {
   path: string
   /** the words of the command to run once in each new release */
   migrate: string[]
+  /** the words of the command that opens a console in an instance; none when it has none */
+  console: string[]
   replicas: number
   /** the services that it cannot do without (depends_on) */
   needs: string[]
@@ -53,8 +55,10 @@ interface ServiceConfig {
   ports?: unknown[]
 }
 
+const wordsOf = (text: string) => text.split(/\s+/).filter(Boolean)
+
 const appOf = (service: string, config: ServiceConfig): App => {
-  const { 'avril.repository': repository = '', 'avril.port': port = '', 'avril.path': path = '/', 'avril.migrate': migrate = '' } = config.labels ?? {}
+  const { 'avril.repository': repository = '', 'avril.port': port = '', 'avril.path': path = '/', 'avril.migrate': migrate = '', 'avril.console': shell = '' } = config.labels ?? {}
   const wrong = (what: string) => badConfig(`docker-compose.yml: ${service} ${what}`, 'it is labelled as an app that can be rolled (avril.repository)')
   if (!/^[a-z0-9][a-z0-9._-]*$/.test(repository)) throw wrong(`has no proper label avril.repository (${JSON.stringify(repository)})`)
   if (!/^\d{2,5}$/.test(port)) throw wrong(`has no proper label avril.port (${JSON.stringify(port)})`)
@@ -68,7 +72,8 @@ const appOf = (service: string, config: ServiceConfig): App => {
     folder: config.build.context,
     port,
     path,
-    migrate: migrate.split(/\s+/).filter(Boolean),
+    migrate: wordsOf(migrate),
+    console: wordsOf(shell),
     replicas: Number(config.deploy?.replicas ?? 1),
     needs: Object.keys(config.depends_on ?? {}),
     build: config.build,

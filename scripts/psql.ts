@@ -20,6 +20,7 @@ written with ">". At a terminal: Ctrl-C cancels a query, \\e edits it, \\q or Ct
     ['tsx scripts/psql.ts -v ON_ERROR_STOP=1 -1 -f - < change.sql', 'run a file, all of it or nothing'],
     ['tsx scripts/psql.ts -- --help', "psql's own options"],
   ] as [string, string][],
+  input: 'data' as const,
 }
 
 await main(
@@ -28,17 +29,19 @@ await main(
     const { audit } = await import('../lib/audit.ts')
     const { loadSettings } = await import('../lib/config.ts')
     const { findServer } = await import('../lib/postgres.ts')
-    const { hangUpLater, openPsql } = await import('../lib/psql.ts')
-    const { interactive } = await import('../lib/run.ts')
+    const { openPsql } = await import('../lib/psql.ts')
+    const { hangUpLater } = await import('../lib/session.ts')
+    const { interactive } = await import('../lib/terminal.ts')
     const { openStack } = await import('../lib/stack.ts')
     const { project } = await openStack()
     const server = await findServer(project, loadSettings())
-    const session = { mark: `PSQL_SESSION=${randomUUID()}`, readOnly: options['read-only'], terminal: isatty(0) && isatty(1) }
+    const readOnly = options['read-only']
+    const session = { mark: `PSQL_SESSION=${randomUUID()}`, terminal: isatty(0) && isatty(1) }
 
-    audit('psql', { database: server.database, readOnly: session.readOnly })
+    audit('psql', { database: server.database, readOnly })
     const hangUp = await hangUpLater(server, session.mark)
     try {
-      return await interactive(openPsql(server, session, words))
+      return await interactive(openPsql(server, session, readOnly, words))
     } finally {
       await hangUp()
     }
