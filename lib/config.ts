@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { badConfig } from './errors.ts'
 import { loadDotenv } from './packages.ts'
 
-const { parse: parseEnv } = await loadDotenv()
+/** The settings in a text, unchecked. */
+export const { parse: parseSettings } = await loadDotenv()
 
 /** The checkout that these scripts stand in, whatever the working folder. */
 export const root = join(import.meta.dirname, '..')
@@ -43,6 +44,8 @@ const FORMS: Record<string, { fits: (value: string) => boolean; form: string }> 
   BUCKET_NAME: LIKE(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'a bucket name (3 to 63 small letters, digits, . and -)'),
   AWS_ACCESS_KEY_ID: LIKE(/^[A-Za-z0-9_-]{3,128}$/, '3 or more letters, digits, - and _'),
   AWS_SECRET_ACCESS_KEY: LIKE(/^[A-Za-z0-9_-]{8,128}$/, '8 or more letters, digits, - and _'),
+  DEPLOY_HOST: LIKE(/^([A-Za-z0-9_][A-Za-z0-9_.@:%[\]-]*)?$/, 'an entry of ~/.ssh/config, or user@host'),
+  DEPLOY_PATH: LIKE(/^(\/[^\0]*)?$/, 'an absolute path'),
 }
 const SECRETS = ['POSTGRES_PASSWORD', 'AWS_SECRET_ACCESS_KEY', 'SECRET_KEY_BASE']
 
@@ -73,7 +76,7 @@ export const linesOf = (text: string, file: string) => {
 /** Checks the text of .env against .env.example. Throws (78) with the line for the first setting that is missing or malformed. */
 export const readSettings = (text: string, example: string): Settings => {
   const lines = linesOf(text, '.env')
-  const values = parseEnv(text)
+  const values = parseSettings(text)
   for (const [name, line] of linesOf(example, '.env.example')) {
     if (!lines.has(name)) throw badConfig(`.env has no ${name}`, `see line ${line} of .env.example, and add the setting`)
   }

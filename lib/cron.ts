@@ -5,12 +5,13 @@ import { dirname, join } from 'node:path'
 import { root } from './config.ts'
 import { EXIT, Failure, messageOf } from './errors.ts'
 import { readIfThere, replaceFile, stateFile } from './files.ts'
+import { quoteWord } from './ssh.ts'
 
 // cron reads only names of letters, digits, _ and -.
 export const cronFile = (project: string) => `/etc/cron.d/${project}-backup`
 
 // cron itself turns % into a line end, even within quotes.
-const quote = (word: string) => `'${word.replaceAll("'", String.raw`'\''`)}'`.replaceAll('%', String.raw`\%`)
+const quote = (word: string) => quoteWord(word).replaceAll('%', String.raw`\%`)
 
 /** The text of the entry. `at` is "HH:MM" in the server's time. */
 export const cronText = (at: string) => {

@@ -1,9 +1,11 @@
 // What every command does around its own work: parse, help, signals, errors, the exit code. A script imports what it acts with only when it acts, so
 // that --help answers at once.
+import { basename } from 'node:path'
 import { Failure } from './errors.ts'
-import { helpOf, parse, type Command, type Option, type Values } from './options.ts'
+import { helpOf, parse, takeOn, type Command, type Input, type Option, type Values } from './options.ts'
 import { paint, print, say } from './say.ts'
 import { listenForSignals } from './signals.ts'
+import { listenToCaller } from './steering.ts'
 
 /** Prints an error for people; gives the exit code that tells its cause. */
 export const report = (error: unknown): number => {
@@ -19,18 +21,25 @@ export const report = (error: unknown): number => {
   return 1
 }
 
-/** Runs a command with its command line; the exit code is 0, or what its Failure says. */
+/** Runs a command with its command line, here or on the server that --on names; the exit code is 0, or what its Failure says. */
 export const main = async <Options extends Record<string, Option>>(
   command: Command<Options>,
   run: (values: Values<Options>, words: string[]) => Promise<number | void>,
   argv = process.argv.slice(2),
 ) => {
   try {
-    const { values, words } = parse(command, argv)
+    const { on, rest } = command.local ? { on: undefined, rest: argv } : takeOn(argv)
+    const { values, words } = parse(command, rest)
     if (values.help) return print(helpOf(command))
+    if (process.env.AVRIL_STEERED) listenToCaller()
     listenForSignals()
-    process.exitCode = (await run(values, words)) ?? 0
+    process.exitCode = (await (on === undefined ? run(values, words) : runElsewhere(on, rest, command.input))) ?? 0
   } catch (error) {
     process.exitCode = report(error)
   }
+}
+
+const runElsewhere = async (on: string, argv: string[], input: Input | undefined) => {
+  const { runThere } = await import('./remote.ts')
+  return runThere(on, basename(process.argv[1] ?? '', '.ts'), argv, input)
 }

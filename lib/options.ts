@@ -10,6 +10,9 @@ export interface Option {
   form?: RegExp
 }
 
+/** What a script does with its standard input: nothing, take a person's answers, or take data. */
+export type Input = 'none' | 'person' | 'data'
+
 export interface Command<Options extends Record<string, Option>> {
   usage: string
   summary: string
@@ -17,6 +20,9 @@ export interface Command<Options extends Record<string, Option>> {
   /** how many words may stand beside the options */
   words: [least: number, most: number]
   examples: [command: string, what: string][]
+  input?: Input
+  /** it always runs here, and has an option --on of its own if any */
+  local?: boolean
 }
 
 export type Values<Options extends Record<string, Option>> = {
@@ -24,10 +30,11 @@ export type Values<Options extends Record<string, Option>> = {
 }
 
 const HELP: Record<'help', Option> = { help: { help: 'print this text' } }
+export const ON: Option & { value: string } = { value: 'host', help: 'on a server, by ssh: an entry of ~/.ssh/config, or user@host; without a host DEPLOY_HOST of .env' }
 
 /** The text of --help. */
-export const helpOf = ({ usage, summary, options, examples }: Command<Record<string, Option>>) => {
-  const rows = Object.entries({ ...options, ...HELP }).map(([name, option]) => [
+export const helpOf = ({ usage, summary, options, examples, local }: Command<Record<string, Option>>) => {
+  const rows = Object.entries({ ...options, ...(local ? {} : { on: { ...ON, help: `run it ${ON.help}` } }), ...HELP }).map(([name, option]) => [
     `--${name}${'value' in option ? ` <${option.value}>` : ''}`,
     option.help,
   ])
@@ -65,8 +72,23 @@ const read = (args: string[], options: Record<string, { type: 'string' | 'boolea
   }
 }
 
+const isOn = (word: string | undefined) => word === '--on' || word?.startsWith('--on=') === true
+
+/** How many words an --on at this place takes: a host may stand after it. */
+const lengthOfOn = (argv: string[], at: number) => (argv[at] === '--on' && argv[at + 1]?.startsWith('-') === false ? 2 : 1)
+
 /** For a command that hands words on to another program: the command line with a "--" before the first word that is none of its own options. */
 export const handOn = (own: string[], argv: string[]) => {
-  const first = argv.findIndex(word => !own.includes(word))
-  return first === -1 || argv[first] === '--' ? argv : argv.toSpliced(first, 0, '--')
+  let first = 0
+  while (own.includes(argv[first] ?? '') || isOn(argv[first])) first += lengthOfOn(argv, first)
+  return first >= argv.length || argv[first] === '--' ? argv : argv.toSpliced(first, 0, '--')
+}
+
+/** Takes "--on host", "--on=host" or "--on" alone ('' then) out of a command line; after "--" nothing is looked at. */
+export const takeOn = (argv: string[]): { on: string | undefined; rest: string[] } => {
+  const end = argv.indexOf('--')
+  const at = argv.findIndex((word, index) => isOn(word) && (end === -1 || index < end))
+  if (at === -1) return { on: undefined, rest: argv }
+  const length = lengthOfOn(argv, at)
+  return { on: length === 2 ? argv[at + 1] : argv[at]?.slice('--on='.length), rest: argv.toSpliced(at, length) }
 }

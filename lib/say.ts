@@ -1,7 +1,10 @@
 // What people read goes to stderr; stdout carries the result alone.
 import { Chalk } from './packages.ts'
 
-const colour = process.stderr.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb'
+/** A person is looking: over ssh the other side says so. */
+export const terminal = process.stderr.isTTY === true || process.env.AVRIL_TERMINAL === '1'
+
+const colour = terminal && !process.env.NO_COLOR && process.env.TERM !== 'dumb'
 
 /** Colours for stderr: none without a terminal, and none when NO_COLOR is set (chalk alone ignores it on a terminal). */
 export const paint = new Chalk({ level: colour ? 1 : 0 })
@@ -47,7 +50,6 @@ export const size = (bytes: number) => {
 /** Shows how many bytes have come, and how fast: on one line of a terminal, elsewhere with a line a minute. */
 export const transfer = (bytes: () => number, estimate: number | undefined) => {
   const started = performance.now()
-  const terminal = process.stderr.isTTY === true
   const text = () => {
     const now = bytes()
     const rate = now / Math.max((performance.now() - started) / 1000, 0.001)

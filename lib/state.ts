@@ -4,6 +4,7 @@ import { listInstances, type Instance } from './instances.ts'
 import { readJournal, type Journal } from './journal.ts'
 import { readPins } from './pins.ts'
 import { describe } from './plan.ts'
+import { isAlive } from './processes.ts'
 import { releaseText } from './report.ts'
 import { age, paint } from './say.ts'
 import type { App, Stack } from './stack.ts'
@@ -62,14 +63,6 @@ export const readState = async (stack: Stack, deploys: number): Promise<StackSta
     services,
     rollout: readJournal() ?? null,
     deploys: readHistory().slice(-deploys),
-  }
-}
-
-const isAlive = (pid: number) => {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
   }
 }
 

@@ -28,6 +28,7 @@ const command = {
     ['tsx scripts/backup_restore.ts --into look latest', 'restore into a database of its own, to look inside'],
     ['tsx scripts/backup_restore.ts --undo', 'go back to the database before the last restore'],
   ] as [string, string][],
+  input: 'person' as const,
 }
 
 await main(command, async (options, [word]) => {

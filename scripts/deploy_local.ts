@@ -1,24 +1,12 @@
-import { usage } from '../lib/errors.ts'
+import { checkDeployWords, DEPLOY_OPTIONS } from '../lib/deploy_options.ts'
 import { main } from '../lib/main.ts'
 import { print } from '../lib/say.ts'
-
-const REF = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$/
 
 const command = {
   usage: 'deploy_local.ts [options] <repo> [branch]',
   summary: 'Replaces the live instance of an app by a new release, without losing a request. Run on the server.',
   words: [1, 2] as [number, number],
-  options: {
-    'if-change': { help: 'do nothing when the live instance already runs the head of the branch' },
-    to: { value: 'commit|tag', help: 'deploy this instead of the head of a branch', form: REF },
-    rollback: { help: 'go back to the release before the live one; builds nothing, migrates nothing' },
-    keep: { value: 'number', help: 'how many releases to keep on this machine (default 5)', form: /^[1-9]\d{0,2}$/ },
-    timeout: { value: 'seconds', help: 'how long a new instance may take to get healthy (default 300)', form: /^[1-9]\d{0,4}$/ },
-    probation: { value: 'seconds', help: 'how long it must have run before it gets requests (default 7)', form: /^\d{1,4}$/ },
-    wait: { help: 'queue when another deploy is running, instead of ending with 75' },
-    'dry-run': { help: 'print what would be done; changes nothing' },
-    json: { help: 'print the result as one JSON document on stdout' },
-  },
+  options: DEPLOY_OPTIONS,
   examples: [
     ['tsx scripts/deploy_local.ts avril', "deploy the head of the remote's default branch"],
     ['tsx scripts/deploy_local.ts --if-change avril-profil develop', 'deploy another branch, if it has changed'],
@@ -27,9 +15,7 @@ const command = {
 }
 
 await main(command, async (options, [repository = '', branch]) => {
-  const targets = [branch !== undefined, options.to !== undefined, options.rollback].filter(Boolean)
-  if (targets.length > 1) throw usage('a branch, --to and --rollback exclude one another')
-  if (branch !== undefined && !REF.test(branch)) throw usage(`${JSON.stringify(branch)} cannot be the name of a branch`)
+  checkDeployWords(options, branch)
   const { DEFAULTS, deployApp } = await import('../lib/deploy.ts')
   const { makePlan } = await import('../lib/plan.ts')
   const { conclude, planText } = await import('../lib/report.ts')

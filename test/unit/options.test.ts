@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Failure } from '../../lib/errors.ts'
-import { handOn, helpOf, parse } from '../../lib/options.ts'
+import { handOn, helpOf, parse, takeOn } from '../../lib/options.ts'
 
 const command = {
   usage: 'x.ts <repo>',
@@ -35,6 +35,22 @@ for (const [argv, handedOn] of [
   [['--wait', '-c', '--wait'], ['--wait', '--', '-c', '--wait']],
   [['--wait', '--', '-c', 'x'], ['--wait', '--', '-c', 'x']],
   [['--', '--wait'], ['--', '--wait']],
+  [['--on', 'there', '-c', 'x'], ['--on', 'there', '--', '-c', 'x']],
+  [['--on', '-c', 'x'], ['--on', '--', '-c', 'x']],
+  [['--wait', '--on=there'], ['--wait', '--on=there']],
+  [['-c', 'x', '--on', 'y'], ['--', '-c', 'x', '--on', 'y']],
 ] as const) {
   void test(`hands on what is none of its own options: ${JSON.stringify(argv)}`, () => assert.deepEqual(handOn(['--wait'], [...argv]), handedOn))
+}
+
+for (const [argv, on, rest] of [
+  [['avril', '--wait'], undefined, ['avril', '--wait']],
+  [['--on', 'me@there', 'avril'], 'me@there', ['avril']],
+  [['avril', '--on=there'], 'there', ['avril']],
+  [['avril', '--on'], '', ['avril']],
+  [['--on', '--wait', 'avril'], '', ['--wait', 'avril']],
+  [['--', '--on', 'there'], undefined, ['--', '--on', 'there']],
+  [['--on', '--', '--on', 'there'], '', ['--', '--on', 'there']],
+] as const) {
+  void test(`takes the host out of ${JSON.stringify(argv)}`, () => assert.deepEqual(takeOn([...argv]), { on, rest }))
 }

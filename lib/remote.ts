@@ -1,0 +1,52 @@
+// Runs a script on a server as if it were here: what it prints, what it is asked, how it ends.
+import { randomUUID } from 'node:crypto'
+import { isatty } from 'node:tty'
+import { noteCall, tellOfLostCalls } from './calls.ts'
+import { EXIT, Failure } from './errors.ts'
+import { openHost, scriptThere, type Host } from './host.ts'
+import type { Input } from './options.ts'
+import { attempt } from './run.ts'
+import { terminal } from './say.ts'
+import { interruption, shielded } from './signals.ts'
+import { NO_CONNECTION, ssh } from './ssh.ts'
+import { interactive, steer } from './terminal.ts'
+
+// What the other side is told of the terminal here: it has none of its own, unless a person talks to it.
+const look = () => {
+  const { NO_COLOR = '', DEBUG = '' } = process.env
+  return Object.fromEntries(Object.entries({ AVRIL_TERMINAL: terminal ? '1' : '', NO_COLOR, DEBUG }).filter(([, value]) => value !== ''))
+}
+
+const END = `grep -lzxF -- "AVRIL_CALL=$1" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3 | xargs -r kill -INT`
+
+/** Its standard input is data, so nothing can be said to it that way: a signal is brought by a call of its own. */
+const runWithData = async (host: Host, script: string, argv: string[]) => {
+  const call = randomUUID()
+  const code = await interactive(scriptThere(host, false, { ...look(), AVRIL_CALL: call }, script, argv))
+  if (interruption.aborted) await shielded(() => attempt(ssh(host.name, { batch: true }, END, call)))
+  return code
+}
+
+const run = (host: Host, script: string, argv: string[], input: Input) => {
+  if (input !== 'none' && isatty(0) && isatty(1)) return interactive(scriptThere(host, true, look(), script, argv))
+  if (input === 'data') return runWithData(host, script, argv)
+  return steer(scriptThere(host, false, { ...look(), AVRIL_STEERED: '1' }, script, argv))
+}
+
+/**
+ * Runs a script on a host ('' for DEPLOY_HOST) with the words of a command line; gives its exit code. Throws a Failure (69) with the reason when the host cannot be
+ * reached, or when the connection is lost.
+ */
+export const runThere = async (on: string, script: string, argv: string[], input: Input = 'none') => {
+  const host = await openHost(on)
+  tellOfLostCalls(host)
+  const done = noteCall(host, [script, ...argv].join(' ').slice(0, 200))
+  const code = await run(host, script, argv, input)
+  if (code === NO_CONNECTION)
+    throw new Failure(`the connection to ${host.name} was lost while ${script}.ts was running there`, {
+      exitCode: EXIT.unreachable,
+      hint: `what it had begun there ends in order: before its switch a deploy goes back, after it it is finished. status.ts --on ${host.name} shows it; the next call says how it ended`,
+    })
+  done()
+  return code
+}
