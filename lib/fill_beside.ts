@@ -1,10 +1,11 @@
 // Brings a dump into a database of its own beside the live one.
+import { closeSync, openSync } from 'node:fs'
 import { compareRows } from './compare_rows.ts'
 import type { DataWork } from './data_lock.ts'
 import { adoptFromLive, createDatabase, dropDatabase } from './databases.ts'
 import type { Dump } from './dump.ts'
 import { Failure, messageOf } from './errors.ts'
-import { inServer, JOBS, sql, type Server } from './postgres.ts'
+import { inServer, JOBS, psql, sql, type Server } from './postgres.ts'
 import { ownTables } from './restore_plan.ts'
 import { roleFlags, type RoleOptions } from './roles.ts'
 import { capture } from './run.ts'
@@ -20,6 +21,8 @@ export interface Filling {
   /** the dump, for the server */
   inside: string
   dump: Dump
+  /** a file of SQL to run in it when it is complete */
+  anonymise: string | undefined
   options: RoleOptions
 }
 
@@ -46,7 +49,7 @@ export const fillBeside = async <T>(filling: Filling, finish: () => Promise<T>):
   }
 }
 
-const fill = async ({ server, step, scratch, inside, dump, options }: Filling) => {
+const fill = async ({ server, step, scratch, inside, dump, anonymise, options }: Filling) => {
   const login = [`--username=${server.user}`, '--no-password', `--dbname=${scratch}`, `--jobs=${JOBS}`]
   step('restore', `into ${scratch}, beside the live database`)
   // A signal ends the client, not what it started in the container: a database that comes to be after the clean-up would be left.
@@ -54,10 +57,24 @@ const fill = async ({ server, step, scratch, inside, dump, options }: Filling) =
   await capture(inServer(server, 'env', SESSION, 'pg_restore', '--exit-on-error', ...roleFlags(options), ...login, inside), { what: 'pg_restore' })
   step('check', 'the rows of each table with those of the dump')
   await compare(server, scratch, dump)
+  if (anonymise !== undefined) {
+    step('anonymise', `by ${anonymise}`)
+    await runFile(server, scratch, anonymise)
+  }
   step('analyze')
   await capture(inServer(server, 'vacuumdb', '--analyze-only', '--quiet', ...login), { what: 'vacuumdb' })
   await sql(server, scratch, ANALYZE_PARTITIONED)
   await adoptFromLive(server, scratch)
+}
+
+/** All of a file of SQL, or nothing of it. */
+const runFile = async (server: Server, database: string, file: string) => {
+  const from = openSync(file, 'r')
+  try {
+    await capture(psql(server, database, '--single-transaction', '--file=-'), { from, what: `the SQL of ${file}` })
+  } finally {
+    closeSync(from)
+  }
 }
 
 const compare = async (server: Server, scratch: string, dump: Dump) => {

@@ -7,7 +7,7 @@ import { openHost, scriptThere, type Host } from './host.ts'
 import type { Input } from './options.ts'
 import { attempt } from './run.ts'
 import { terminal } from './say.ts'
-import { interruption, shielded } from './signals.ts'
+import { checkInterruption, interruption, shielded } from './signals.ts'
 import { NO_CONNECTION, ssh } from './ssh.ts'
 import { interactive, steer } from './terminal.ts'
 
@@ -29,8 +29,22 @@ const runWithData = async (host: Host, script: string, argv: string[]) => {
 
 const run = (host: Host, script: string, argv: string[], input: Input) => {
   if (input !== 'none' && isatty(0) && isatty(1)) return interactive(scriptThere(host, true, look(), script, argv))
-  if (input === 'data') return runWithData(host, script, argv)
-  return steer(scriptThere(host, false, { ...look(), AVRIL_STEERED: '1' }, script, argv))
+  return input === 'data' ? runWithData(host, script, argv) : steered(host, script, argv).then(({ code }) => code)
+}
+
+const steered = (host: Host, script: string, argv: string[], options = {}) => steer(scriptThere(host, false, { ...look(), AVRIL_STEERED: '1' }, script, argv), options)
+
+/** Notes the call until it has come back. Throws a Failure (69) when the connection is lost. */
+const noted = async <T extends number | { code: number }>(host: Host, script: string, argv: string[], call: () => Promise<T>) => {
+  const done = noteCall(host, [script, ...argv].join(' ').slice(0, 200))
+  const result = await call()
+  if ((typeof result === 'number' ? result : result.code) === NO_CONNECTION)
+    throw new Failure(`the connection to ${host.name} was lost while ${script}.ts was running there`, {
+      exitCode: EXIT.unreachable,
+      hint: `what it had begun there ends in order: before its switch a deploy goes back, after it it is finished. status.ts --on ${host.name} shows it; the next call says how it ended`,
+    })
+  done()
+  return result
 }
 
 /**
@@ -40,13 +54,13 @@ const run = (host: Host, script: string, argv: string[], input: Input) => {
 export const runThere = async (on: string, script: string, argv: string[], input: Input = 'none') => {
   const host = await openHost(on)
   tellOfLostCalls(host)
-  const done = noteCall(host, [script, ...argv].join(' ').slice(0, 200))
-  const code = await run(host, script, argv, input)
-  if (code === NO_CONNECTION)
-    throw new Failure(`the connection to ${host.name} was lost while ${script}.ts was running there`, {
-      exitCode: EXIT.unreachable,
-      hint: `what it had begun there ends in order: before its switch a deploy goes back, after it it is finished. status.ts --on ${host.name} shows it; the next call says how it ended`,
-    })
-  done()
-  return code
+  return noted(host, script, argv, () => run(host, script, argv, input))
+}
+
+/** Runs a script on a host and gives what it prints; its words for people are shown. Throws a Failure with its exit code when it fails. */
+export const askThere = async (host: Host, script: string, argv: string[]) => {
+  const { code, stdout } = await noted(host, script, argv, () => steered(host, script, argv, { output: true }))
+  checkInterruption()
+  if (code === 0) return stdout
+  throw new Failure(`${script}.ts on ${host.name} ended with ${code}`, { exitCode: code, hint: 'the lines above are its own' })
 }

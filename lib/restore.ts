@@ -121,7 +121,7 @@ const restoreStaged = async (work: Work, source: Source, staged: Staged, request
   const scratch = nameOf(server.database, 'restoring', stamp)
   const { into } = request
   const result = { result: 'restored' as const, from: source.path }
-  const filling = { server, step, scratch, inside: staged.inside, dump: plan.dump, options: request }
+  const filling = { server, step, scratch, inside: staged.inside, dump: plan.dump, anonymise: request.anonymise, options: request }
   if (into === undefined) return { ...result, ...(await startAnew(work, await fillBeside(filling, () => swapIn(work, scratch, plan.former)))) }
   await fillBeside(filling, () => shielded(() => admin(server, 'alter database :"scratch" rename to :"into"', { scratch, into })))
   return { ...result, database: into, former: null, swap: 0, interruption: null }

@@ -23,6 +23,8 @@ export interface Request extends RoleOptions {
   into: string | undefined
   /** bring back the uploaded files of the set too */
   files: boolean
+  /** a file of SQL to run on what was restored, before it takes its place */
+  anonymise: string | undefined
 }
 
 export interface Plan {

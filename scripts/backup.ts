@@ -13,6 +13,8 @@ const command = {
     'install-cron': { help: 'have cron make a set each day, and try one out each Sunday (as root)' },
     at: { value: 'HH:MM', help: 'when, for --install-cron (default 03:15, the time of the server)', form: /^([01]\d|2[0-3]):[0-5]\d$/ },
     'remove-cron': { help: 'have cron make none any more (as root)' },
+    send: { value: 'file', help: 'print a file of the set that is named (backup_remote.ts asks for it); makes none', form: /^[\w.-]+$/ },
+    from: { value: 'byte', help: 'where --send begins (default 0)', form: /^\d{1,15}$/ },
     'no-files': { help: 'save the database alone, not the uploaded files' },
     wait: { help: 'queue when another backup or restore is running, instead of ending with 75' },
     json: { help: 'print the result as one JSON document on stdout' },
@@ -25,15 +27,19 @@ const command = {
   ] as [string, string][],
 }
 
-const ACTIONS = ['list', 'drill', 'dry-run', 'install-cron', 'remove-cron'] as const
+const ACTIONS = ['list', 'drill', 'dry-run', 'install-cron', 'remove-cron', 'send'] as const
+/** these are about a set that is named */
+const OF_A_SET = new Set<string>(['drill', 'send'])
 
 await main(command, async (options, [name]) => {
   const actions = ACTIONS.filter(action => options[action])
   if (actions.length > 1) throw usage(`${actions.map(action => `--${action}`).join(' and ')} exclude one another`)
-  if (actions.length > 0 && actions[0] !== 'drill' && name !== undefined) throw usage(`--${actions[0]} takes no name`)
+  const ofSet = OF_A_SET.has(actions[0] ?? '')
+  if (actions.length > 0 && !ofSet && name !== undefined) throw usage(`--${actions[0]} takes no name`)
   if (options.at !== undefined && !options['install-cron']) throw usage('--at goes with --install-cron')
+  if (options.from !== undefined && options.send === undefined) throw usage('--from goes with --send')
   const { PREFIX } = await import('../lib/sets.ts')
-  if (name !== undefined && !options.drill && (!PREFIX.test(name) || name === 'latest'))
+  if (name !== undefined && !ofSet && (!PREFIX.test(name) || name === 'latest'))
     throw usage(`${JSON.stringify(name)} cannot be the name of a set`, 'up to 41 letters, digits, - and _; "latest" is kept for the newest one')
   const { loadSettings } = await import('../lib/config.ts')
   const settings = loadSettings()
@@ -46,6 +52,10 @@ await main(command, async (options, [name]) => {
     const changed = options['install-cron'] ? installCron(project, at) : removeCron(project)
     const state = options['install-cron'] ? `has a backup each day at ${at}` : 'has no backup'
     return say.done(`${cronFile(project)} ${state}${changed ? '' : ' (as before)'}`)
+  }
+  if (options.send !== undefined) {
+    const { send } = await import('../lib/send.ts')
+    return send(folder, name ?? '', options.send, Number(options.from ?? 0))
   }
   if (options.drill) {
     const { tryOut } = await import('../lib/backup_run.ts')
@@ -68,5 +78,5 @@ await main(command, async (options, [name]) => {
   const { backUp } = await import('../lib/backup_run.ts')
   const set = await backUp({ settings, prefix: name ?? project, names: name === undefined ? ['latest'] : [name, 'latest'], rules, withFiles: !options['no-files'], wait: options.wait })
   say.done(setText(set))
-  print(options.json ? JSON.stringify(set) : set.folder)
+  return print(options.json ? JSON.stringify(set) : set.folder)
 })

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { usage } from '../lib/errors.ts'
 import { main } from '../lib/main.ts'
 import { print } from '../lib/say.ts'
@@ -13,6 +14,7 @@ const command = {
     undo: { help: 'swap the former database back; doing it twice is a redo' },
     into: { value: 'database', help: 'restore into a new database of this name, and swap nothing', form: NAME },
     files: { help: 'bring back the uploaded files of the set too: those that are missing or differ; nothing is removed' },
+    anonymise: { value: 'sql file', help: 'run this SQL on what was restored, before it takes its place: all of it, or nothing is restored', form: /./ },
     'from-database': { value: 'database', help: 'accept a dump of this database (default POSTGRES_DB)', form: /^.{1,63}$/ },
     'no-owner': { help: 'everything belongs to POSTGRES_USER, whoever owned it' },
     'no-acl': { help: 'leave out the rights that the dump grants' },
@@ -32,8 +34,10 @@ const command = {
 }
 
 await main(command, async (options, [word]) => {
-  const inPlace = [word, options.into, options['from-database']].every(it => it === undefined) && !options['no-owner'] && !options['no-acl'] && !options.files
+  const inPlace = [word, options.into, options.anonymise, options['from-database']].every(it => it === undefined) && !options['no-owner'] && !options['no-acl'] && !options.files
   if (options.undo && !inPlace) throw usage('--undo takes no dump, and no option that is about one')
+  const { anonymise } = options
+  if (anonymise !== undefined && !existsSync(anonymise)) throw usage(`there is no ${anonymise}`)
   const { loadSettings } = await import('../lib/config.ts')
   const { restore, undo } = await import('../lib/restore.ts')
   const { conclude } = await import('../lib/restore_report.ts')
@@ -43,7 +47,7 @@ await main(command, async (options, [word]) => {
   const manner = { ask: !options.yes, wait: options.wait, dryRun: options['dry-run'], json: options.json }
   const roles = { noOwner: options['no-owner'], noAcl: options['no-acl'] }
   if (options.files && options.into !== undefined) throw usage('--files and --into exclude one another')
-  const request = { word, into: options.into, files: options.files, fromDatabase: options['from-database'] ?? settings.POSTGRES_DB ?? '', ...roles }
+  const request = { word, into: options.into, files: options.files, anonymise, fromDatabase: options['from-database'] ?? settings.POSTGRES_DB ?? '', ...roles }
 
   const result = await (options.undo ? undo(stack, settings, manner) : restore(stack, settings, request, manner))
 
