@@ -1,4 +1,5 @@
 // Argument lists for the OpenSSH client, and what its errors mean to people. It runs with the user's own configuration, agent, jump hosts and known hosts.
+import { createHash } from 'node:crypto'
 import { lstatSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { EXIT, Failure } from './errors.ts'
@@ -9,13 +10,13 @@ export const HOST = /^[A-Za-z0-9_][A-Za-z0-9_.@:%[\]-]{0,254}$/
 /** A word for a POSIX shell. ssh sends a command as one text, which the login shell of the other side takes apart. */
 export const quoteWord = (word: string) => `'${word.replaceAll("'", String.raw`'\''`)}'`
 
-/** The folder of the sockets by which several calls share one connection. Throws a Failure when it belongs to somebody else. */
-const socketFolder = () => {
+/** The socket by which several calls to a host, as it was typed, share one connection. Throws a Failure when its folder belongs to somebody else. */
+const socketFor = (host: string) => {
   const uid = process.getuid?.() ?? 0
   const folder = join(process.env.XDG_RUNTIME_DIR ?? '/tmp', `avril-ssh-${uid}`)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const found = lstatSync(folder)
-  if (found.isDirectory() && found.uid === uid && (found.mode & 0o077) === 0) return folder
+  if (found.isDirectory() && found.uid === uid && (found.mode & 0o077) === 0) return join(folder, createHash('sha256').update(host).digest('hex').slice(0, 24))
   throw new Failure(`${folder} is not a folder of this user alone, so no ssh connection can be shared through it`, { hint: 'who made it? Remove it, then run this again' })
 }
 
@@ -30,7 +31,7 @@ export interface SshOptions {
 
 /** Runs the text of a shell script on a host, by sh, with these words as its arguments: each arrives as it is, whatever is in it. */
 export const ssh = (host: string, { terminal = false, batch = false }: SshOptions, script: string, ...words: string[]) => {
-  const options = [...CONNECTION, `ControlPath=${socketFolder()}/%C`, `BatchMode=${batch ? 'yes' : 'no'}`].flatMap(option => ['-o', option])
+  const options = [...CONNECTION, `ControlPath=${socketFor(host)}`, `BatchMode=${batch ? 'yes' : 'no'}`].flatMap(option => ['-o', option])
   // With a terminal ssh says at the end that the connection was closed; nobody asked.
   return ['ssh', ...options, ...(terminal ? ['-t', '-o', 'LogLevel=ERROR'] : ['-T']), '--', host, ['sh', '-c', script, 'sh', ...words].map(quoteWord).join(' ')]
 }

@@ -4,6 +4,7 @@
 # bats sets these in `run --separate-stderr`.
 # shellcheck disable=SC2154
 load helpers/site
+load helpers/screen
 
 setup_file() {
   site_up avril-test-psql 18411
@@ -12,40 +13,15 @@ setup_file() {
 }
 teardown_file() { site_down; }
 
-setup() {
-  unset SUDO_USER
-  SCREEN=0-0
-}
+setup() { unset SUDO_USER; }
 
-teardown() { screen kill-server 2>/dev/null || true; }
+teardown() { close_screen; }
 
-screen() { tmux -L "$STACK-$SCREEN" "$@" 3>&-; }
-
-# open_psql [argument …]: psql.ts in a terminal of 80 × 24; SCREEN_LOG grows with each change of the screen
+# open_psql [argument …]: psql.ts in a terminal, at its prompt
 open_psql() {
-  # A tmux server that was told to end may still be there for a moment: each terminal has one of its own.
-  SCREEN=$BATS_TEST_NUMBER-$((${SCREEN#*-} + 1))
-  SCREEN_LOG=$BATS_TEST_TMPDIR/screen-$SCREEN
-  : >"$SCREEN_LOG"
-  # shellcheck disable=SC2016 # for the shell in the terminal
-  env -u SSH_CONNECTION tmux -L "$STACK-$SCREEN" -f /dev/null -u new-session -d -x 80 -y 24 \
-    bash -c 'node --import "$0" "$@"; echo "ended with $?"; exec sleep 600' \
-    "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/psql.ts" "$@" 3>&-
-  screen pipe-pane "cat >>'$SCREEN_LOG'"
+  open_screen "$SITE" psql "$@"
   await_screen '^avril=[#>] *$'
 }
-
-# await_screen PATTERN: waits until a line of the screen matches; 60 s at most
-await_screen() {
-  local end=$((SECONDS + 60))
-  until screen capture-pane -p | grep -qE -- "$1"; do
-    [ "$SECONDS" -lt "$end" ] || { printf 'no line like %s on:\n' "$1"; screen capture-pane -p; return 1; }
-    inotifywait --quiet --quiet --timeout 1 --event modify "$SCREEN_LOG" || true
-  done
-}
-
-# enter TEXT: types a line. tmux takes a semicolon at the end for its own.
-enter() { screen send-keys -l -- "${1/%;/\\;}" && screen send-keys Enter; }
 
 last_audit() { tail -n 1 "$SITE/.state/audit.jsonl" | node -p "JSON.parse(require('fs').readFileSync(0))$1"; }
 

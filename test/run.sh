@@ -43,7 +43,9 @@ tap() {
 
 prepare() {
   local missing=() tool
-  for tool in shellcheck openssl curl git inotifywait tmux cron; do command -v "$tool" >/dev/null || missing+=("${tool/inotifywait/inotify-tools}"); done
+  for tool in shellcheck openssl curl git inotifywait:inotify-tools tmux cron ssh:openssh-client sshd:openssh-server ip:iproute2 pkill:procps; do
+    command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
+  done
   [ "${#missing[@]}" -eq 0 ] && return
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     printf 'missing: %s. Install them, then run this again.\n' "${missing[*]}" >&2
@@ -81,8 +83,8 @@ finished() {
   return "$(cat "$outputs/$1.status")"
 }
 
-# What counts requests at a high rate runs alone. What mostly waits for containers runs two at a time, the longest first.
-together=(kills.bats deploy.bats restore.bats backup.bats failures.bats first_start.bats psql.bats objects.bats)
+# What counts requests at a high rate runs alone. What mostly waits for containers runs three at a time, the longest first.
+together=(remote.bats kills.bats deploy.bats restore.bats backup.bats failures.bats first_start.bats psql.bats objects.bats)
 alone=()
 for file in test/*.bats; do
   file=${file##*/}
@@ -97,7 +99,7 @@ done
 outputs=$(mktemp -d)
 mapfile -t together < <(for file in "${together[@]}"; do if [ -e "test/$file" ] && is_wanted "$file"; then echo "$file"; fi; done)
 # shellcheck disable=SC2016 # for the shell that runs a file
-printf '%s\n' "${together[@]}" | xargs --no-run-if-empty --max-procs 2 -I '{}' bash -c \
+printf '%s\n' "${together[@]}" | xargs --no-run-if-empty --max-procs 3 -I '{}' bash -c \
   'node_modules/bats/bin/bats --formatter tap --timing "test/$1" >"$0/$1" 2>&1; echo "$?" >"$0/$1.status"' "$outputs" '{}' &
 for file in "${together[@]}"; do
   printf '# %s\n' "$file"

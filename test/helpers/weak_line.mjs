@@ -1,8 +1,10 @@
-// weak_line.mjs PORT BYTES: a ProxyCommand for ssh; the line is cut when so many bytes have come from the server.
+// weak_line.mjs PORT FILE: a ProxyCommand for ssh; the line is cut when as many bytes have come from the server as FILE says.
+import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 
-const [port, limit] = process.argv.slice(2).map(Number)
-const line = connect(port, '127.0.0.1')
+const [port, file] = process.argv.slice(2)
+const limit = Number(readFileSync(file))
+const line = connect(Number(port), '127.0.0.1')
 let come = 0
 process.stdin.pipe(line)
 line.on('data', chunk => {
