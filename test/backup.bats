@@ -78,6 +78,7 @@ release_table() {
 # Starts a backup as BACKUP that waits for a table.
 backup_held() {
   hold_table
+  : >"$BATS_TEST_TMPDIR/err"
   exec_script backup >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
   BACKUP=$!
   await_line "$BATS_TEST_TMPDIR/err" '^→ dump'

@@ -117,6 +117,7 @@ END
 
 # remote_until PHASE REPO: starts deploy_remote of an app in the background, as DEPLOY, and waits until it enters the phase
 remote_until() {
+  : >"$BATS_TEST_TMPDIR/err"
   exec_remote deploy_remote ${VIA:+--on "$VIA"} --probation 0 "$2" </dev/null >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
   DEPLOY=$!
   await_line "$BATS_TEST_TMPDIR/err" "^→ $1"
@@ -280,6 +281,7 @@ consoles() { docker exec "$STACK-phoenix-1" sh -c 'grep -lzs ^CONSOLE_SESSION= /
   local live
   live=$(docker ps --filter "label=com.docker.compose.project=$STACK" --filter label=com.docker.compose.service=phoenix --format '{{.Names}}')
   commit avril READY_AFTER=30 >/dev/null
+  : >"$BATS_TEST_TMPDIR/err"
   exec_script deploy_local --probation 0 avril >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
   DEPLOY=$!
   await_line "$BATS_TEST_TMPDIR/err" '^→ healthy'
@@ -342,6 +344,7 @@ assert_downloaded() {
 interrupt_download() {
   drop_connections
   printf 150000 >"$SSH_DIR/limit"
+  : >"$BATS_TEST_TMPDIR/err"
   exec_remote backup_remote --on weak </dev/null >/dev/null 2>"$BATS_TEST_TMPDIR/err" &
   DEPLOY=$!
   await_line "$BATS_TEST_TMPDIR/err" 'the connection was cut'

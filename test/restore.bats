@@ -51,6 +51,7 @@ assert_untouched() {
 until_step() {
   local step=$1
   shift
+  : >"$BATS_TEST_TMPDIR/err"
   exec_script backup_restore --yes "$@" </dev/null >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
   RESTORE=$!
   await_line "$BATS_TEST_TMPDIR/err" "^→ $step"

@@ -82,7 +82,8 @@ assert_in_order() {
   assert_compose_agrees "$service"
 }
 
-# await_line FILE PATTERN: waits until a line of a file that is being written matches; 60 s at most
+# await_line FILE PATTERN: waits until a line of a file that is being written matches; 60 s at most. What is written to it in the background must begin with an empty file: what was
+# there before would match.
 await_line() {
   local end=$((SECONDS + 60))
   until grep -qE -- "$2" "$1"; do
@@ -136,6 +137,7 @@ await_exit() {
 until_phase() {
   local phase=$1
   shift
+  : >"$BATS_TEST_TMPDIR/err"
   exec_script deploy_local --probation 0 "$@" avril-profil >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
   # shellcheck disable=SC2034 # for the test
   DEPLOY=$!
