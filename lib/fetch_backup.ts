@@ -1,8 +1,8 @@
 // A backup set made on a server, and its database brought here.
 import { takeDataLock } from './data_lock.ts'
 import { cutDownload, download } from './download.ts'
-import { openHost, type Host } from './host.ts'
-import { askThere } from './remote.ts'
+import type { Host } from './host.ts'
+import { askThere, reach } from './remote.ts'
 import { say } from './say.ts'
 import type { BackupSet } from './sets.ts'
 
@@ -21,7 +21,7 @@ const unfinished = async (host: Host) => {
  * Failure: 69 when the host cannot be reached, 65 when not what was sent arrived, 74 when it does not fit, 75 when something else works on the data here.
  */
 export const fetchBackup = async (on: string, name: string | undefined, withFiles: boolean) => {
-  const host = await openHost(on)
+  const host = await reach(on)
   const work = await takeDataLock('downloading', false)
   try {
     work.step('make', `a backup set on ${host.name}`)

@@ -34,9 +34,16 @@ const run = (host: Host, script: string, argv: string[], input: Input) => {
 
 const steered = (host: Host, script: string, argv: string[], options = {}) => steer(scriptThere(host, false, { ...look(), AVRIL_STEERED: '1' }, script, argv), options)
 
+/** Connects to a host ('' for DEPLOY_HOST), and says how calls to it ended that did not come back. Throws a Failure (69) with the reason when it cannot be reached. */
+export const reach = async (on: string) => {
+  const host = await openHost(on)
+  tellOfLostCalls(host)
+  return host
+}
+
 /** Notes the call until it has come back. Throws a Failure (69) when the connection is lost. */
-const noted = async <T extends number | { code: number }>(host: Host, script: string, argv: string[], call: () => Promise<T>) => {
-  const done = noteCall(host, [script, ...argv].join(' ').slice(0, 200))
+const noted = async <T extends number | { code: number }>(host: Host, script: string, what: string[], call: () => Promise<T>) => {
+  const done = noteCall(host, [script, ...what].join(' ').slice(0, 200))
   const result = await call()
   if ((typeof result === 'number' ? result : result.code) === NO_CONNECTION)
     throw new Failure(`the connection to ${host.name} was lost while ${script}.ts was running there`, {
@@ -52,9 +59,9 @@ const noted = async <T extends number | { code: number }>(host: Host, script: st
  * reached, or when the connection is lost.
  */
 export const runThere = async (on: string, script: string, argv: string[], input: Input = 'none') => {
-  const host = await openHost(on)
-  tellOfLostCalls(host)
-  return noted(host, script, argv, () => run(host, script, argv, input))
+  const host = await reach(on)
+  // What is typed for psql may be of people, and stays in no file.
+  return noted(host, script, input === 'none' ? argv : [], () => run(host, script, argv, input))
 }
 
 /** Runs a script on a host and gives what it prints; its words for people are shown. Throws a Failure with its exit code when it fails. */
