@@ -2,6 +2,7 @@
 import { lastBackup, type BackupEntry } from './backup_run.ts'
 import type { Settings } from './config.ts'
 import { lastDrill, type Drill } from './drill.ts'
+import { isOverdue, rulesOf } from './retention.ts'
 import { age, paint, size } from './say.ts'
 import { bytesOf, listSets } from './sets.ts'
 
@@ -14,13 +15,17 @@ export interface BackupState {
   /** the last attempt, when it is not the one that made that set */
   failed: BackupEntry | null
   drill: Drill | null
+  /** the sets that are older than BACKUP_MAX_DAYS, and kept as the last ones */
+  overdue: string[]
   /** what is wrong, in words; empty when nothing is */
   trouble: string
 }
 
 /** A site on localhost has nothing that must be saved; once it has a set, that counts there too. */
-export const readBackups = ({ BACKUP_DIR: folder = '', WHOST: site }: Settings): BackupState => {
-  const set = listSets(folder).sets[0]
+export const readBackups = (settings: Settings): BackupState => {
+  const { BACKUP_DIR: folder = '', WHOST: site } = settings
+  const { sets } = listSets(folder)
+  const [set] = sets
   const attempt = lastBackup()
   const old = set !== undefined && Date.now() - Date.parse(set.made) > LIMIT
   const drill = lastDrill() ?? null
@@ -33,16 +38,18 @@ export const readBackups = ({ BACKUP_DIR: folder = '', WHOST: site }: Settings):
     last: set ? { name: set.name, made: set.made, bytes: bytesOf(set) } : null,
     failed: attempt?.result === 'failed' ? attempt : null,
     drill,
+    overdue: sets.filter(({ made }) => isOverdue(made, rulesOf(settings), new Date())).map(({ name }) => name),
     trouble: troubles.find(trouble => trouble !== false) ?? '',
   }
 }
 
 /** The same in words. */
-export const backupText = ({ last, failed, drill, trouble }: BackupState) => {
+export const backupText = ({ last, failed, drill, overdue, trouble }: BackupState) => {
   const mark = trouble ? paint.red('✗') : last ? paint.green('✓') : paint.dim('·')
   const set = last ? `${last.name}, verified, ${age(new Date(last.made))} old, ${size(last.bytes)}` : 'none yet'
   const tried = drill ? `${age(new Date(drill.time))} ago, ${drill.set} ${drill.result === 'restored' ? `was restored in ${drill.seconds} s` : `FAILED: ${drill.error}`}` : 'none yet'
   const lines = [`${mark} last backup  ${[set, trouble].filter(Boolean).join(' · ')}`, `  last drill   ${tried}`]
   if (failed) lines.push(`  the last attempt failed ${age(new Date(failed.time))} ago: ${failed.error}`)
+  if (overdue.length > 0) lines.push(`  older than BACKUP_MAX_DAYS: ${overdue.join(', ')} (the last ones are kept whatever their age)`)
   return lines.join('\n')
 }

@@ -15,9 +15,11 @@ const INTEGER = (least: number, most: number) => ({
   form: `a whole number from ${least} to ${most}`,
 })
 const LIKE = (pattern: RegExp, form: string) => ({ fits: (value: string) => pattern.test(value), form })
+/** A setting that may be empty, or missing in a .env that is older than the setting: an update must not stop the nightly backup. */
+const OPTIONAL = ({ fits, form }: ReturnType<typeof LIKE>) => ({ fits: (value: string) => value === '' || fits(value), form: `empty or ${form}` })
 const PORT = INTEGER(0, 65_535)
 const REPLICAS = INTEGER(1, 16)
-const URL_OR_NONE = LIKE(/^(https?:\/\/\S+)?$/, 'empty or an address that begins with http:// or https://')
+const URL_OR_NONE = OPTIONAL(LIKE(/^https?:\/\/\S+$/, 'an address that begins with http:// or https://'))
 const NAME = LIKE(/^[a-z_][a-z0-9_]{0,62}$/, 'a name of small letters, digits and _')
 
 const FORMS: Record<string, { fits: (value: string) => boolean; form: string }> = {
@@ -38,6 +40,7 @@ const FORMS: Record<string, { fits: (value: string) => boolean; form: string }> 
   BACKUP_DAYS: INTEGER(1, 3650),
   BACKUP_WEEKS: INTEGER(0, 520),
   BACKUP_MONTHS: INTEGER(0, 120),
+  BACKUP_MAX_DAYS: OPTIONAL(INTEGER(1, 3650)),
   NOTICE_URL: URL_OR_NONE,
   PING_URL: URL_OR_NONE,
   FORMER_DAYS: INTEGER(1, 365),

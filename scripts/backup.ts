@@ -44,7 +44,6 @@ await main(command, async (options, [name]) => {
   const { loadSettings } = await import('../lib/config.ts')
   const settings = loadSettings()
   const { COMPOSE_PROJECT_NAME: project = '', BACKUP_DIR: folder = '' } = settings
-  const rules = { days: Number(settings.BACKUP_DAYS), weeks: Number(settings.BACKUP_WEEKS), months: Number(settings.BACKUP_MONTHS) }
 
   if (options['install-cron'] || options['remove-cron']) {
     const { cronFile, installCron, removeCron } = await import('../lib/cron.ts')
@@ -66,6 +65,8 @@ await main(command, async (options, [name]) => {
   const { keptText, listText, setText } = await import('../lib/backup_report.ts')
   const { listSets } = await import('../lib/sets.ts')
   const { planRetention } = await import('../lib/publish.ts')
+  const { rulesOf } = await import('../lib/retention.ts')
+  const rules = rulesOf(settings)
   if (options.list) {
     const found = listSets(folder)
     return print(options.json ? JSON.stringify(found.sets) : listText(folder, found))

@@ -48,6 +48,12 @@ for (const [name, line, message] of [
   })
 }
 
+void test('an optional setting may be missing or empty, and is checked when it is there', () => {
+  assert.equal(readSettings(example, example).BACKUP_MAX_DAYS, undefined)
+  assert.equal(readSettings(`${example}BACKUP_MAX_DAYS=\n`, example).BACKUP_MAX_DAYS, '')
+  assert.match(refusal(`${example}BACKUP_MAX_DAYS=never\n`), /line \d+: BACKUP_MAX_DAYS is not empty or a whole number from 1 to 3650/)
+})
+
 void test('single quotes keep what is special, as Compose reads it too', () => {
   assert.equal(readSettings(withLine('POSTGRES_PASSWORD', "POSTGRES_PASSWORD='p a$s#\"w`'"), example).POSTGRES_PASSWORD, 'p a$s#"w`')
 })
