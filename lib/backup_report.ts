@@ -2,7 +2,7 @@
 import { DUMP } from './backup_database.ts'
 import type { Kept } from './retention.ts'
 import { age, size } from './say.ts'
-import { bytesOf, type BackupSet } from './sets.ts'
+import { bytesOf, fileOf, type BackupSet } from './sets.ts'
 
 const rowsOf = ({ database }: BackupSet) => Object.values(database.tables).reduce((sum, rows) => sum + rows, 0)
 
@@ -12,16 +12,17 @@ const filesText = (objects: BackupSet['objects']) => (objects ? `${count(objects
 
 /** "avril-20261122T030000Z: 61.3 MB, 52 tables, 1,204,112 rows, verified in 3.1 s" */
 export const setText = (set: BackupSet) => {
-  const { verify = 0, dump = 0 } = set.seconds
+  const { verify = 0, dump = 0, encrypt = 0 } = set.seconds
   const contents = [size(bytesOf(set)), count(Object.keys(set.database.tables).length, 'table'), count(rowsOf(set), 'row'), filesText(set.objects)].join(', ')
-  return `${set.name}: ${contents}; dumped in ${dump.toFixed(1)} s, verified in ${verify.toFixed(1)} s`
+  return `${set.name}: ${contents}; dumped in ${dump.toFixed(1)} s, verified in ${verify.toFixed(1)} s${set.recipients ? `, encrypted in ${encrypt.toFixed(1)} s` : ''}`
 }
 
 /** A line a set, newest first. */
 export const listText = (folder: string, { sets, broken }: { sets: BackupSet[]; broken: string[] }) => {
   const lines = sets.map(set => {
-    const { name, made, files, objects, database } = set
-    const facts = [`${age(new Date(made))} old`, `dump ${size(files[DUMP]?.bytes ?? 0)}`, count(rowsOf(set), 'row'), filesText(objects), `PostgreSQL ${database.server}`]
+    const { name, made, objects, database, recipients } = set
+    const facts = [`${age(new Date(made))} old`, `dump ${size(fileOf(set, DUMP)?.bytes ?? 0)}`, count(rowsOf(set), 'row'), filesText(objects), `PostgreSQL ${database.server}`]
+    if (recipients) facts.push('encrypted')
     return `${name}  ${facts.join(' · ')}`
   })
   const unusable = broken.map(name => `${name}  incomplete: its manifest or a file of it is missing; it counts for nothing, and nothing removes it`)

@@ -40,6 +40,7 @@ const FORMS: Record<string, { fits: (value: string) => boolean; form: string }> 
   BACKUP_DAYS: INTEGER(1, 3650),
   BACKUP_WEEKS: INTEGER(0, 520),
   BACKUP_MONTHS: INTEGER(0, 120),
+  BACKUP_RECIPIENTS: OPTIONAL(LIKE(/^age1[02-9ac-hj-np-z]{58}(,age1[02-9ac-hj-np-z]{58})*$/, 'public keys of age (age1 and 58 characters), with commas between them')),
   BACKUP_MAX_DAYS: OPTIONAL(INTEGER(1, 3650)),
   NOTICE_URL: URL_OR_NONE,
   PING_URL: URL_OR_NONE,

@@ -1,15 +1,18 @@
 // Brings the database of a backup set from a server to db/dumps here: in pieces if need be, checked against its manifest, then published.
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
+import { DUMP, GLOBALS } from './backup_database.ts'
 import { freeSpace } from './backup_folder.ts'
+import type { Key } from './encryption.ts'
 import { EXIT, Failure } from './errors.ts'
 import { readIfThere, replaceFile, sync } from './files.ts'
 import { scriptThere, type Host } from './host.ts'
+import { decryptInto } from './in_the_clear.ts'
 import { digest } from './large_files.ts'
 import { DUMPS, publishDump } from './publish.ts'
 import { attempt, failureOf } from './run.ts'
 import { say, size, transfer } from './say.ts'
-import type { BackupSet } from './sets.ts'
+import { fileOf, type BackupSet } from './sets.ts'
 import { sleep } from './signals.ts'
 import { NO_CONNECTION } from './ssh.ts'
 
@@ -79,18 +82,28 @@ const cut = ({ name }: Host, file: string, bytes: number) =>
     hint: 'nothing was replaced here; run it again within a day: it goes on where it stopped',
   })
 
-/** Brings a set's dump and its roles, and publishes them in db/dumps under a name. Throws a Failure: 69 when the connection is gone for good, 65, 74. */
-export const download = async (host: Host, set: BackupSet, name: string) => {
+// Beside what was brought, so that it is swept with it.
+const decrypt = async (set: BackupSet, key: Key, folder: string) => {
+  for (const name of [DUMP, GLOBALS]) {
+    rmSync(join(folder, name), { force: true })
+    await decryptInto({ ...set, folder }, key, name, folder)
+  }
+}
+
+/** Brings a set's dump and its roles, decrypts them with a key, and publishes them in db/dumps under a name. Throws a Failure: 69 when the connection is gone for good, 65, 74. */
+export const download = async (host: Host, set: BackupSet, name: string, key: Key | undefined) => {
   const folder = folderOf(set)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   replaceFile(join(folder, 'begun.json'), JSON.stringify({ host: host.name, set } satisfies Begun), 0o600)
-  const files = Object.keys(set.files)
-  // Once as it comes, once where it is published.
-  const wanted = files.reduce((sum, name) => sum + 2 * (set.files[name]?.bytes ?? 0) - sizeOf(join(folder, name)), 0)
+  const files = [DUMP, GLOBALS].flatMap(file => fileOf(set, file)?.name ?? [])
+  // Once as it comes, once decrypted, once where it is published.
+  const copies = key ? 3 : 2
+  const wanted = files.reduce((sum, name) => sum + copies * (set.files[name]?.bytes ?? 0) - sizeOf(join(folder, name)), 0)
   if (freeSpace(DUMPS) < wanted)
     throw new Failure(`${DUMPS} has ${size(freeSpace(DUMPS))} left, and ${size(wanted)} are needed`, { exitCode: EXIT.noSpace, hint: 'nothing was replaced; free some space there, then run it again' })
   for (const file of files) await fetchFile(host, set, file, join(folder, file))
-  publishDump({ ...set, folder }, name)
+  if (key) await decrypt(set, key, folder)
+  publishDump(set, folder, name)
   rmSync(folder, { recursive: true, force: true })
   return join(DUMPS, `${name}.dump`)
 }

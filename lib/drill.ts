@@ -41,7 +41,7 @@ const sweep = async (project: string) => {
   if (ids.length > 0) await capture(remove(ids))
 }
 
-/** Starts a server of an image with nothing in it, without a network, that sees the set's folder at /set. */
+/** Starts a server of an image with nothing in it, without a network, that sees a folder at /set. */
 const startServer = async (project: string, image: string, folder: string): Promise<Server> => {
   const settings = ['POSTGRES_USER', 'POSTGRES_DB', 'POSTGRES_PASSWORD'].flatMap(name => ['--env', name])
   const mount = `type=bind,source=${folder},target=/set,readonly`
@@ -68,16 +68,16 @@ const restore = async (server: Server, folder: string) => {
 const compare = async (server: Server, { name, database }: BackupSet) =>
   compareRows(database.tables, await countRows(server, DATABASE), { message: () => `what was restored is not what ${name} should hold`, found: 'restored', expected: 'saved' })
 
-/** Tries a set out on a server of the given image. Gives the seconds to recover. Throws a Failure when the set does not bring back what it should. */
-export const drill = async (project: string, image: string, set: BackupSet, work: DataWork) => {
+/** Tries a set out on a server of the given image; its dump lies in the clear in `folder`. Gives the seconds to recover. Throws a Failure when the set does not bring back what it should. */
+export const drill = async (project: string, image: string, set: BackupSet, folder: string, work: DataWork) => {
   await sweep(project)
   const started = performance.now()
   const elapsed = () => Number(((performance.now() - started) / 1000).toFixed(1))
   try {
     work.step('server', `a throw-away server of ${image}`)
-    const server = await startServer(project, image, set.folder)
+    const server = await startServer(project, image, folder)
     work.step('restore', set.name)
-    await restore(server, set.folder)
+    await restore(server, folder)
     const seconds = elapsed()
     work.step('compare', 'the rows of each table with those of the manifest')
     await compare(server, set)

@@ -6,14 +6,14 @@ import { EXIT, Failure, usage } from './errors.ts'
 import { readIfThere } from './files.ts'
 import { digest } from './large_files.ts'
 import { DUMPS } from './publish.ts'
-import { listSets, type Manifest } from './sets.ts'
+import { fileOf, listSets, type Manifest } from './sets.ts'
 
 /** A dump on this machine, as a file or (directory format) as a folder. */
 export interface Source {
   path: string
   /** of the set that it belongs to */
   manifest: Manifest | undefined
-  /** what it must have */
+  /** what it must have, in the clear */
   sha256: string | undefined
 }
 
@@ -23,8 +23,8 @@ const isFolder = (path: string) => statSync(path).isDirectory()
 
 const inSet = (folder: string): Source => {
   const manifest = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8')) as Manifest
-  const sha256 = manifest.files[DUMP]?.sha256
-  if (sha256 !== undefined) return { path: join(folder, DUMP), manifest, sha256 }
+  const dump = fileOf(manifest, DUMP)
+  if (dump) return { path: join(folder, dump.name), manifest, sha256: dump.sha256 }
   throw new Failure(`the set ${manifest.name} has no ${DUMP}`, { exitCode: EXIT.data, hint: 'nothing was touched; take another one (scripts/backup.ts --list)' })
 }
 

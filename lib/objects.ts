@@ -2,13 +2,16 @@
 import { existsSync, linkSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { open, readdir, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { download, listPages, shown, type Listed, type Stored } from './bucket.ts'
+import { download, listPages, shown, type Stored } from './bucket.ts'
 import type { Settings } from './config.ts'
-import { Failure, messageOf } from './errors.ts'
+import type { Sealer } from './encryption.ts'
+import { Failure } from './errors.ts'
 import { sync } from './files.ts'
-import { contentFile, indexFile, readIndex } from './objects_index.ts'
+import { isSame, pairing, type Pair } from './objects_former.ts'
+import { contentFile, lying, type Contents } from './objects_index.ts'
 import { connectMinio, type Connection } from './s3.ts'
 import { say } from './say.ts'
+import type { Written } from './large_files.ts'
 import { several } from './several.ts'
 import type { Stack } from './stack.ts'
 
@@ -24,21 +27,23 @@ export interface Saved {
 interface Save {
   stack: Pick<Stack, 'project'>
   settings: Settings
-  /** of the new set */
-  folder: string
-  /** that of a verified set before it */
-  former: string | undefined
+  /** of the new set, with a new index */
+  contents: Contents
+  /** those of a verified set before it, encrypted to the same recipients as this one, or to none */
+  former: Contents | undefined
+  /** encrypts the contents */
+  sealer?: Sealer | undefined
   /** called after each file */
   onProgress?: (so: Saved) => void
 }
 
 /** Gives a content of the former set to this one; false when it cannot (it is not there whole, or on another disk). */
-const link = (former: string | undefined, folder: string, { sha256, bytes }: Stored) => {
+const link = ({ contents, former }: Save, content: Written) => {
   if (former === undefined) return false
-  const from = contentFile(former, sha256)
-  const to = contentFile(folder, sha256)
+  const from = contentFile(former.folder, content)
+  const to = contentFile(contents.folder, content)
   if (existsSync(to)) return true
-  if (statSync(from, { throwIfNoEntry: false })?.size !== bytes) return false
+  if (statSync(from, { throwIfNoEntry: false })?.size !== lying(content).bytes) return false
   mkdirSync(dirname(to), { recursive: true, mode: 0o700 })
   try {
     linkSync(from, to)
@@ -48,11 +53,15 @@ const link = (former: string | undefined, folder: string, { sha256, bytes }: Sto
   }
 }
 
+// The same content encrypted twice gives two files: under the same key, the one of the former set is looked at.
+const inFormer = (got: Stored, old: Stored | undefined): Stored => (old?.encrypted && old.sha256 === got.sha256 ? { ...got, encrypted: old.encrypted } : got)
+
 /** Fetches an object; undefined when it was deleted since the listing. One that was changed since is taken as it is now. */
-const fetchNew = async (connection: Connection, { folder, former }: Save, listed: Listed, number: number): Promise<Stored | undefined> => {
+const fetchNew = async (connection: Connection, save: Save, { listed, old }: Pair, number: number): Promise<Stored | undefined> => {
+  const { folder } = save.contents
   const partial = join(folder, 'objects', `${number}.partial`)
   try {
-    const got = await download(connection, listed.key, partial)
+    const got = await download(connection, listed.key, partial, save.sealer)
     if (!got) {
       say.detail(`deleted meanwhile, so it is not in the set: ${shown(listed.key)}`)
       return
@@ -62,42 +71,14 @@ const fetchNew = async (connection: Connection, { folder, former }: Save, listed
       throw new Failure(`fetching ${shown(listed.key)} failed: ${got.bytes} bytes came, and ${listed.bytes} were listed`, { hint: 'run it again' })
     // An answer tells whole seconds, a listing more.
     const entry = unchanged ? { ...got, modified: listed.modified } : got
-    if (link(former, folder, entry)) return entry
-    const file = contentFile(folder, entry.sha256)
+    const known = inFormer(entry, old)
+    if (link(save, known)) return known
+    const file = contentFile(folder, entry)
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
     renameSync(partial, file)
     return entry
   } finally {
     rmSync(partial, { force: true })
-  }
-}
-
-const isSame = (a: Listed, b: Listed) => a.key === b.key && a.etag === b.etag && a.bytes === b.bytes && a.modified === b.modified
-
-// One that cannot be read only means that more is fetched.
-const readFormer = async function* (former: string | undefined) {
-  if (former === undefined || !existsSync(indexFile(former))) return
-  try {
-    yield* readIndex(former)
-  } catch (error) {
-    say.warn(`${messageOf(error)}; the files are fetched anew`)
-  }
-}
-
-/** Pairs what is listed with what the former set has under the same key. Both are in the order of the keys' bytes, so neither has to be in memory as a whole. */
-const pairing = (former: string | undefined) => {
-  const entries = readFormer(former)
-  let current: IteratorResult<Stored, void> | undefined
-  const isBehind = (key: string) => !current || (!current.done && Buffer.compare(Buffer.from(current.value.key), Buffer.from(key)) < 0)
-  const pair = async (listed: Listed) => {
-    while (isBehind(listed.key)) current = await entries.next()
-    const old = current?.value ?? undefined
-    return { listed, old: old && isSame(old, listed) ? old : undefined }
-  }
-  return async (page: Listed[]) => {
-    const pairs = []
-    for (const listed of page) pairs.push(await pair(listed))
-    return pairs
   }
 }
 
@@ -108,13 +89,14 @@ const syncFolders = async (folder: string) => {
 }
 
 const saveAll = async (connection: Connection, save: Save, index: FileHandle) => {
-  const { folder, former, onProgress = () => {} } = save
-  const pair = pairing(former)
+  const { onProgress = () => {} } = save
+  const pair = pairing(save.former)
   const saved: Saved = { count: 0, bytes: 0, fetched: 0, linked: 0 }
   let number = 0
-  const saveOne = async ({ listed, old }: { listed: Listed; old: Stored | undefined }) => {
-    const linked = old !== undefined && link(former, folder, old)
-    const entry = linked ? old : await fetchNew(connection, save, listed, (number += 1))
+  const saveOne = async (it: Pair) => {
+    const unchanged = it.old && isSame(it.old, it.listed) ? it.old : undefined
+    const linked = unchanged !== undefined && link(save, unchanged)
+    const entry = linked ? unchanged : await fetchNew(connection, save, it, (number += 1))
     if (!entry) return ''
     saved.count += 1
     saved.bytes += entry.bytes
@@ -127,12 +109,13 @@ const saveAll = async (connection: Connection, save: Save, index: FileHandle) =>
   return saved
 }
 
-/** Saves all uploaded files into a set's folder. A Failure leaves a part of them there: such a folder is no set. */
+/** Saves all uploaded files into a set's folder, and their index where `contents` says. A Failure leaves a part of them there: such a folder is no set. */
 export const saveObjects = async (save: Save): Promise<Saved> => {
-  const { stack, settings, folder } = save
+  const { stack, settings, contents } = save
+  const { folder } = contents
   const connection = await connectMinio(stack.project, settings)
   mkdirSync(join(folder, 'objects'), { recursive: true, mode: 0o700 })
-  const index = await open(indexFile(folder), 'wx', 0o600)
+  const index = await open(contents.index, 'wx', 0o600)
   try {
     const saved = await saveAll(connection, save, index)
     await syncFolders(folder)

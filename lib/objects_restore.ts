@@ -2,7 +2,7 @@
 import { listPages, shown, upload, type Listed, type Stored } from './bucket.ts'
 import type { Settings } from './config.ts'
 import { Failure } from './errors.ts'
-import { checkContents, checkObjects, contentFile, readIndex } from './objects_index.ts'
+import { checkContents, checkObjects, contentFile, readIndex, type Contents } from './objects_index.ts'
 import { hashOf } from './large_files.ts'
 import { connectMinio, type Connection } from './s3.ts'
 import { several } from './several.ts'
@@ -22,7 +22,7 @@ interface Restore {
   stack: Pick<Stack, 'project'>
   settings: Settings
   /** of the set */
-  folder: string
+  contents: Contents
   /** called after each upload */
   onProgress?: (uploaded: number, of: number) => void
 }
@@ -34,14 +34,14 @@ const listAll = async (connection: Connection) => {
 }
 
 // The etag of an object that came in parts is another one than after a restore, which sends it in one.
-const isPresent = async (folder: string, entry: Stored, live: Listed | undefined) =>
-  live?.bytes === entry.bytes && (live.etag === entry.etag || live.etag === `"${await hashOf(contentFile(folder, entry.sha256), 'md5')}"`)
+const isPresent = async ({ folder, key }: Contents, entry: Stored, live: Listed | undefined) =>
+  live?.bytes === entry.bytes && (live.etag === entry.etag || live.etag === `"${await hashOf(contentFile(folder, entry), 'md5', key)}"`)
 
 /** Uploads these, and looks whether the server has them then. */
-const uploadAll = async (connection: Connection, folder: string, entries: Stored[], onProgress: (uploaded: number, of: number) => void) => {
+const uploadAll = async (connection: Connection, { folder, key }: Contents, entries: Stored[], onProgress: (uploaded: number, of: number) => void) => {
   let done = 0
   const etags = await several(entries, async entry => {
-    const etag = await upload(connection, entry, contentFile(folder, entry.sha256))
+    const etag = await upload(connection, entry, contentFile(folder, entry), key)
     onProgress((done += 1), entries.length)
     return etag
   })
@@ -54,21 +54,21 @@ const uploadAll = async (connection: Connection, folder: string, entries: Stored
 }
 
 /** Puts back every file that is missing or differs. Throws a Failure before anything is touched when a content that is needed is damaged. */
-export const restoreObjects = async ({ stack, settings, folder, onProgress = () => {} }: Restore): Promise<Restored> => {
-  await checkObjects(folder)
+export const restoreObjects = async ({ stack, settings, contents, onProgress = () => {} }: Restore): Promise<Restored> => {
+  await checkObjects(contents)
   const connection = await connectMinio(stack.project, settings)
   try {
     const live = await listAll(connection)
     const missing: Stored[] = []
     let count = 0
     let both = 0
-    for await (const entry of readIndex(folder)) {
+    for await (const entry of readIndex(contents)) {
       count += 1
       if (live.has(entry.key)) both += 1
-      if (!(await isPresent(folder, entry, live.get(entry.key)))) missing.push(entry)
+      if (!(await isPresent(contents, entry, live.get(entry.key)))) missing.push(entry)
     }
-    await checkContents(folder, missing, { full: true })
-    if (missing.length > 0) await uploadAll(connection, folder, missing, onProgress)
+    await checkContents(contents, missing, { full: true })
+    if (missing.length > 0) await uploadAll(connection, contents, missing, onProgress)
     return { count, uploaded: missing.length, present: count - missing.length, extra: live.size - both }
   } finally {
     connection.close()

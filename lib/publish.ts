@@ -5,7 +5,7 @@ import { DUMP, GLOBALS } from './backup_database.ts'
 import { root } from './config.ts'
 import { readIfThere, replaceFile, sync } from './files.ts'
 import { retain, type Kept, type Rules } from './retention.ts'
-import { listSets, prefixOf, type BackupSet } from './sets.ts'
+import { fileOf, listSets, prefixOf, type BackupSet } from './sets.ts'
 
 export const DUMPS = join(root, 'db', 'dumps')
 
@@ -21,21 +21,24 @@ const replaceByCopy = (source: string, file: string) => {
   renameSync(partial, file)
 }
 
-/** Puts a set's dump into db/dumps under a name, with its sha256 beside it (sha256sum -c reads it). At each moment there is a good dump, or the one before. */
-export const publishDump = (set: BackupSet, name: string) => {
+/**
+ * Puts a set's dump into db/dumps under a name, from the folder where it lies in the clear, with its sha256 beside it (sha256sum -c reads it). At each moment there is a
+ * good dump, or the one before.
+ */
+export const publishDump = (set: BackupSet, clear: string, name: string) => {
   mkdirSync(DUMPS, { recursive: true, mode: 0o700 })
   // A dump without a digest is fine; one with that of another would look damaged.
   rmSync(digestFile(name), { force: true })
-  replaceByCopy(join(set.folder, DUMP), dumpFile(name))
-  replaceByCopy(join(set.folder, GLOBALS), join(DUMPS, `${name}-globals.sql`))
-  replaceFile(digestFile(name), `${set.files[DUMP]?.sha256}  ${name}.dump\n`, 0o600)
+  replaceByCopy(join(clear, DUMP), dumpFile(name))
+  replaceByCopy(join(clear, GLOBALS), join(DUMPS, `${name}-globals.sql`))
+  replaceFile(digestFile(name), `${fileOf(set, DUMP)?.sha256}  ${name}.dump\n`, 0o600)
 }
 
 const removeSet = (set: BackupSet) => {
   rmSync(set.folder, { recursive: true, force: true })
   const name = prefixOf(set.name)
   const published = readIfThere(digestFile(name))
-  if (name === 'latest' || !published?.startsWith(set.files[DUMP]?.sha256 ?? '-')) return
+  if (name === 'latest' || !published?.startsWith(fileOf(set, DUMP)?.sha256 ?? '-')) return
   for (const file of [dumpFile(name), digestFile(name), join(DUMPS, `${name}-globals.sql`)]) rmSync(file, { force: true })
 }
 

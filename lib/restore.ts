@@ -9,10 +9,12 @@ import { Failure, messageOf, usage } from './errors.ts'
 import { fillBeside } from './fill_beside.ts'
 import { findDump, type Source } from './find_dump.ts'
 import { listFormer } from './former.ts'
+import { contentsOf, keyTo } from './in_the_clear.ts'
 import { takeDeployLock } from './journal.ts'
 import { openServer, type OpenServer } from './open_server.ts'
 import type { Server } from './postgres.ts'
 import { startAnew, swapIn } from './put_in_place.ts'
+import type { Contents } from './objects_index.ts'
 import { restoreObjects } from './objects_restore.ts'
 import { planRestore, type Request } from './restore_plan.ts'
 import { planText } from './restore_report.ts'
@@ -84,13 +86,19 @@ const withServer = (stack: Stack, settings: Settings, wait: boolean, act: (work:
   })
 
 /** Restores a dump. Gives undefined when it was only to be planned. Throws a Failure that says what became of the live database. */
-export const restore = (stack: Stack, settings: Settings, request: Request, manner: Manner) => {
+export const restore = async (stack: Stack, settings: Settings, request: Request, manner: Manner) => {
   const source = findDump(request.word, settings.BACKUP_DIR ?? '')
+  const key = source.manifest && (await keyTo(source.manifest, request.keyFile))
   return withServer(stack, settings, manner.wait, async work => {
-    const staged = await stage(source.path, work.stamp)
+    if (key) {
+      work.step('decrypt', source.path)
+      audit('decrypting a backup', { set: source.manifest?.name })
+    }
+    const staged = await stage(source.path, work.stamp, key)
     try {
+      const contents = request.files && source.manifest && (await contentsOf({ ...source.manifest, folder: dirname(source.path) }, staged.folder, key))
       const result = await restoreStaged(work, source, staged, request, manner)
-      if (result && request.files) await restoreFiles(work, settings, dirname(source.path))
+      if (result && contents) await restoreFiles(work, settings, contents)
       return result
     } finally {
       unstage(staged)
@@ -98,10 +106,10 @@ export const restore = (stack: Stack, settings: Settings, request: Request, mann
   })
 }
 
-const restoreFiles = async ({ stack, step }: Work, settings: Settings, folder: string) => {
+const restoreFiles = async ({ stack, step }: Work, settings: Settings, contents: Contents) => {
   step('files', 'those of the set that are missing or differ; what came since stays')
   try {
-    const { count, uploaded, extra } = await restoreObjects({ stack, settings, folder })
+    const { count, uploaded, extra } = await restoreObjects({ stack, settings, contents })
     say.detail(`${count} in the set, ${uploaded} of them brought back; ${extra} others stay`)
   } catch (error) {
     throw new Failure(`the database is restored, but not all of the files: ${messageOf(error)}`, { cause: error, hint: 'run it again when the cause is gone' })

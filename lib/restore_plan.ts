@@ -25,6 +25,8 @@ export interface Request extends RoleOptions {
   files: boolean
   /** a file of SQL to run on what was restored, before it takes its place */
   anonymise: string | undefined
+  /** the file with the private key to an encrypted set */
+  keyFile: string | undefined
 }
 
 export interface Plan {

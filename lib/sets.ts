@@ -6,9 +6,18 @@
 //     globals.sql        roles and their passwords' verifiers (pg_dumpall --globals-only)
 //     objects.jsonl      the uploaded files: one a line
 //     objects/ab/ab…     their contents, by their sha256; hard links to those of the set before where nothing changed
+//
+// With BACKUP_RECIPIENTS all of these but the manifest are encrypted: database.dump.age, globals.sql.age, objects.jsonl.age, the contents in objects; and there is
+//     objects.sha256     the contents in a form that needs no key (sha256sum --check reads it): what the set is made of, for copies and for checks
 import { readdirSync, rmSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { readIfThere } from './files.ts'
+import type { Digest } from './large_files.ts'
+
+/** A file of a set as it lies there; `plain` is its content when it is encrypted. */
+export interface FileOfSet extends Digest {
+  plain?: Digest
+}
 
 export interface Manifest {
   /** of this form */
@@ -28,7 +37,9 @@ export interface Manifest {
   }
   /** the live image of each app */
   releases: Record<string, string>
-  files: Record<string, { bytes: number; sha256: string }>
+  files: Record<string, FileOfSet>
+  /** the public keys that it is encrypted to; missing when it is not encrypted */
+  recipients?: string[]
   /** the uploaded files; null when only the database was saved */
   objects: { count: number; bytes: number } | null
   /** spent in each step */
@@ -89,6 +100,20 @@ export const sweepPartials = (folder: string) => {
   const left = namesIn(folder).filter(name => name.endsWith(PARTIAL) && NAME.test(name.slice(0, -PARTIAL.length)))
   for (const name of left) rmSync(join(folder, name), { recursive: true, force: true })
   return left
+}
+
+/** What an encrypted set is made of: a line for each content, "<sha256>  objects/ab/<sha256>". */
+export const LIST = 'objects.sha256'
+
+/** How a file is named in a set that is encrypted. */
+export const sealedName = (file: string) => `${file}.age`
+
+/** A file of a set: its name there, and the size and sha256 of its clear content. */
+export const fileOf = ({ files }: Pick<Manifest, 'files'>, name: string) => {
+  const sealed = files[sealedName(name)]
+  if (sealed?.plain) return { name: sealedName(name), ...sealed.plain }
+  const clear = files[name]
+  return clear && { name, bytes: clear.bytes, sha256: clear.sha256 }
 }
 
 /** The bytes of what a set has for itself; its uploaded files it may share with other sets. */

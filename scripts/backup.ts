@@ -9,6 +9,8 @@ const command = {
   options: {
     list: { help: 'list the sets; makes none' },
     drill: { help: 'restore the newest set, or the one named, into a throw-away server, and compare; makes none' },
+    publish: { help: 'put the dump of the newest set, or of the one named, at db/dumps/latest.dump, for the first start of an empty postgres' },
+    key: { value: 'file', help: 'for --drill and --publish: the private key to an encrypted set (an age identity file); it is only read' },
     'dry-run': { help: 'print what would be kept and removed; makes no set' },
     'install-cron': { help: 'have cron make a set each day, and try one out each Sunday (as root)' },
     at: { value: 'HH:MM', help: 'when, for --install-cron (default 03:15, the time of the server)', form: /^([01]\d|2[0-3]):[0-5]\d$/ },
@@ -27,19 +29,20 @@ const command = {
   ] as [string, string][],
 }
 
-const ACTIONS = ['list', 'drill', 'dry-run', 'install-cron', 'remove-cron', 'send'] as const
+const ACTIONS = ['list', 'drill', 'publish', 'dry-run', 'install-cron', 'remove-cron', 'send'] as const
 /** these are about a set that is named */
-const OF_A_SET = new Set<string>(['drill', 'send'])
+const OF_A_SET = new Set<string>(['drill', 'publish', 'send'])
 
 await main(command, async (options, [name]) => {
   const actions = ACTIONS.filter(action => options[action])
   if (actions.length > 1) throw usage(`${actions.map(action => `--${action}`).join(' and ')} exclude one another`)
-  const ofSet = OF_A_SET.has(actions[0] ?? '')
-  if (actions.length > 0 && !ofSet && name !== undefined) throw usage(`--${actions[0]} takes no name`)
+  const isOfSet = OF_A_SET.has(actions[0] ?? '')
+  if (actions.length > 0 && !isOfSet && name !== undefined) throw usage(`--${actions[0]} takes no name`)
+  if (options.key !== undefined && !options.drill && !options.publish) throw usage('--key goes with --drill and --publish')
   if (options.at !== undefined && !options['install-cron']) throw usage('--at goes with --install-cron')
   if (options.from !== undefined && options.send === undefined) throw usage('--from goes with --send')
   const { PREFIX } = await import('../lib/sets.ts')
-  if (name !== undefined && !ofSet && (!PREFIX.test(name) || name === 'latest'))
+  if (name !== undefined && !isOfSet && (!PREFIX.test(name) || name === 'latest'))
     throw usage(`${JSON.stringify(name)} cannot be the name of a set`, 'up to 41 letters, digits, - and _; "latest" is kept for the newest one')
   const { loadSettings } = await import('../lib/config.ts')
   const settings = loadSettings()
@@ -56,9 +59,16 @@ await main(command, async (options, [name]) => {
     const { send } = await import('../lib/send.ts')
     return send(folder, name ?? '', options.send, Number(options.from ?? 0))
   }
+  const ofSet = { settings, name, keyFile: options.key, wait: options.wait }
+  if (options.publish) {
+    const { publishSet } = await import('../lib/one_set.ts')
+    const set = await publishSet(ofSet)
+    say.done(`db/dumps/latest.dump is that of ${set}`)
+    return options.json ? print(JSON.stringify({ set })) : undefined
+  }
   if (options.drill) {
-    const { tryOut } = await import('../lib/backup_run.ts')
-    const result = await tryOut(settings, name, options.wait)
+    const { tryOut } = await import('../lib/one_set.ts')
+    const result = await tryOut(ofSet)
     say.done(`${result.set} was restored in ${result.seconds} s, and holds what it should`)
     return options.json ? print(JSON.stringify(result)) : undefined
   }

@@ -10,6 +10,7 @@ stopped. It is a copy of personal data: the server notes who took it.`,
   words: [0, 1] as [number, number],
   options: {
     on: ON,
+    key: { value: 'file', help: 'the private key here, when the server encrypts its sets: the dump is decrypted here' },
     restore: { help: 'then restore it into the stack here' },
     anonymise: { value: 'sql file', help: 'with --restore: run this SQL on what was restored, before it takes its place', form: /./ },
     'no-owner': { help: 'with --restore: everything belongs to POSTGRES_USER, whoever owned it' },
@@ -33,7 +34,7 @@ await main(command, async (options, [name]) => {
   const { fetchBackup } = await import('../lib/fetch_backup.ts')
   const local = restoring ? await (await import('../lib/restore_here.ts')).openHere(anonymise) : undefined
 
-  const { set, dump } = await fetchBackup(options.on ?? '', name, !options['no-files'])
+  const { set, dump } = await fetchBackup(options.on ?? '', name, !options['no-files'], options.key)
 
   say.done(`${dump} is the database of ${set.name}, made on ${set.host}`)
   say.warn('it holds personal data: keep it no longer than you need it, and give it to nobody')

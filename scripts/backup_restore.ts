@@ -15,6 +15,7 @@ const command = {
     into: { value: 'database', help: 'restore into a new database of this name, and swap nothing', form: NAME },
     files: { help: 'bring back the uploaded files of the set too: those that are missing or differ; nothing is removed' },
     anonymise: { value: 'sql file', help: 'run this SQL on what was restored, before it takes its place: all of it, or nothing is restored', form: /./ },
+    key: { value: 'file', help: 'the private key to an encrypted set (an age identity file); it is only read' },
     'from-database': { value: 'database', help: 'accept a dump of this database (default POSTGRES_DB)', form: /^.{1,63}$/ },
     'no-owner': { help: 'everything belongs to POSTGRES_USER, whoever owned it' },
     'no-acl': { help: 'leave out the rights that the dump grants' },
@@ -26,6 +27,7 @@ const command = {
     ['tsx scripts/backup_restore.ts', 'restore db/dumps/latest.dump'],
     ['tsx scripts/backup_restore.ts avril-20261122', 'restore the backup set whose name begins so'],
     ['tsx scripts/backup_restore.ts --files avril-20261122T031500Z', 'the database and the uploaded files of a set'],
+    ['tsx scripts/backup_restore.ts --key /root/key.txt avril-20261122', 'an encrypted set'],
     ['tsx scripts/backup_restore.ts ./old.dump --no-owner --no-acl', "restore a file as the old scripts did: without owners and rights"],
     ['tsx scripts/backup_restore.ts --into look latest', 'restore into a database of its own, to look inside'],
     ['tsx scripts/backup_restore.ts --undo', 'go back to the database before the last restore'],
@@ -34,7 +36,7 @@ const command = {
 }
 
 await main(command, async (options, [word]) => {
-  const inPlace = [word, options.into, options.anonymise, options['from-database']].every(it => it === undefined) && !options['no-owner'] && !options['no-acl'] && !options.files
+  const inPlace = [word, options.into, options.key, options.anonymise, options['from-database']].every(it => it === undefined) && !options['no-owner'] && !options['no-acl'] && !options.files
   if (options.undo && !inPlace) throw usage('--undo takes no dump, and no option that is about one')
   const { anonymise } = options
   if (anonymise !== undefined && !existsSync(anonymise)) throw usage(`there is no ${anonymise}`)
@@ -47,7 +49,7 @@ await main(command, async (options, [word]) => {
   const manner = { ask: !options.yes, wait: options.wait, dryRun: options['dry-run'], json: options.json }
   const roles = { noOwner: options['no-owner'], noAcl: options['no-acl'] }
   if (options.files && options.into !== undefined) throw usage('--files and --into exclude one another')
-  const request = { word, into: options.into, files: options.files, anonymise, fromDatabase: options['from-database'] ?? settings.POSTGRES_DB ?? '', ...roles }
+  const request = { word, into: options.into, files: options.files, anonymise, keyFile: options.key, fromDatabase: options['from-database'] ?? settings.POSTGRES_DB ?? '', ...roles }
 
   const result = await (options.undo ? undo(stack, settings, manner) : restore(stack, settings, request, manner))
 

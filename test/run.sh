@@ -43,7 +43,7 @@ tap() {
 
 prepare() {
   local missing=() tool
-  for tool in shellcheck openssl curl git inotifywait:inotify-tools tmux cron ssh:openssh-client sshd:openssh-server ip:iproute2 pkill:procps; do
+  for tool in shellcheck openssl curl git inotifywait:inotify-tools tmux cron age ssh:openssh-client sshd:openssh-server ip:iproute2 pkill:procps; do
     command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
   done
   [ "${#missing[@]}" -eq 0 ] && return
@@ -84,7 +84,7 @@ finished() {
 }
 
 # What counts requests at a high rate runs alone. What mostly waits for containers runs three at a time, the longest first.
-together=(remote.bats kills.bats deploy.bats restore.bats backup.bats failures.bats first_start.bats psql.bats objects.bats)
+together=(remote.bats kills.bats deploy.bats restore.bats backup.bats vault.bats failures.bats first_start.bats psql.bats objects.bats)
 alone=()
 for file in test/*.bats; do
   file=${file##*/}

@@ -59,14 +59,15 @@ const command = { usage: 'objects.ts', summary: '', words: [1, 99] as [number, n
 
 await main(command, async (_, [action = '', folder = '', ...rest]) => {
   const { saveObjects } = await import('../../lib/objects.ts')
-  const { checkObjects } = await import('../../lib/objects_index.ts')
+  const { checkObjects, clearContents } = await import('../../lib/objects_index.ts')
   const { restoreObjects } = await import('../../lib/objects_restore.ts')
+  const contents = clearContents(folder)
   if (action === 'save') {
     mkdirSync(folder, { mode: 0o700 })
-    return print(JSON.stringify(await saveObjects({ stack, settings, folder, former: rest[0], onProgress: once })))
+    return print(JSON.stringify(await saveObjects({ stack, settings, contents, former: rest[0] ? clearContents(rest[0]) : undefined, onProgress: once })))
   }
-  if (action.startsWith('check')) return print(JSON.stringify(await checkObjects(folder, { full: action === 'check-full' })))
-  if (action === 'restore') return print(JSON.stringify(await restoreObjects({ stack, settings, folder, onProgress: once })))
+  if (action.startsWith('check')) return print(JSON.stringify(await checkObjects(contents, { full: action === 'check-full' })))
+  if (action === 'restore') return print(JSON.stringify(await restoreObjects({ stack, settings, contents, onProgress: once })))
   const { connectMinio } = await import('../../lib/s3.ts')
   const connection = await connectMinio(stack.project, settings)
   if (action === 'put') await put(connection)

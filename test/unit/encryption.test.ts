@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict'
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { openSealer, readKey, recipientsOf, type Sealer } from '../../lib/encryption.ts'
+import { Failure } from '../../lib/errors.ts'
+import { decryptFile, encryptFile } from '../../lib/large_files.ts'
+import { loadAge } from '../../lib/packages.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'encryption-'))
+after(() => rmSync(folder, { recursive: true }))
+
+let number = 0
+const path = () => join(folder, String((number += 1)))
+const written = (content: Buffer | string) => {
+  const file = path()
+  writeFileSync(file, content, { mode: 0o600 })
+  return file
+}
+const ends = (exitCode: number, words: RegExp) => (error: unknown) => error instanceof Failure && error.exitCode === exitCode && words.test(error.message)
+
+const { generateX25519Identity, identityToRecipient } = await loadAge()
+const identity = await generateX25519Identity()
+const recipient = await identityToRecipient(identity)
+const keyFile = written(`# created: today\n# public key: ${recipient}\n${identity}\n`)
+const sealer = (await openSealer({ BACKUP_RECIPIENTS: recipient })) as Sealer
+
+for (const bytes of [0, 1, 65_536, 300_001]) {
+  void test(`${bytes} bytes are encrypted, read back, and come out the same with the key`, async () => {
+    const content = randomBytes(bytes)
+    const [sealed, clear] = [path(), path()]
+    const { plain, ...digest } = await encryptFile(sealer, written(content), sealed)
+    assert.deepEqual(plain, { bytes, sha256: createHash('sha256').update(content).digest('hex') })
+    assert.deepEqual(digest, { bytes: readFileSync(sealed).length, sha256: createHash('sha256').update(readFileSync(sealed)).digest('hex') })
+    await decryptFile(await readKey(keyFile), sealed, clear)
+    assert.deepEqual(readFileSync(clear), content)
+  })
+}
+
+void test('a file that does not come out as it went in is refused when it is made', async () => {
+  const forgetful: Sealer = { ...sealer, seal: chunks => sealer.seal((async function* () { for await (const chunk of chunks) yield chunk.subarray(1) })()) }
+  await assert.rejects(encryptFile(forgetful, written('content'), path()), ends(65, /was read back, and is not what was encrypted/))
+})
+
+void test('a file that is damaged, cut short, or for another key is refused', async () => {
+  const sealed = path()
+  await encryptFile(sealer, written(randomBytes(200_000)), sealed)
+  const content = readFileSync(sealed)
+  const key = await readKey(keyFile)
+  const damaged = Buffer.from(content)
+  damaged[150_000]! ^= 1
+  for (const it of [damaged, content.subarray(0, -1), content.subarray(0, 100_000), content.subarray(0, 20), Buffer.from('nonsense')])
+    await assert.rejects(decryptFile(key, written(it), path()), ends(65, /cannot be decrypted/))
+  await assert.rejects(decryptFile(await readKey(written(await generateX25519Identity())), sealed, path()), ends(65, /cannot be decrypted/))
+})
+
+void test('a mistyped public key is refused, and none is no encryption', async () => {
+  await assert.rejects(openSealer({ BACKUP_RECIPIENTS: `${recipient.slice(0, -1)}${recipient.endsWith('q') ? 'p' : 'q'}` }), ends(78, /is no public key of age/))
+  assert.equal(await openSealer({ BACKUP_RECIPIENTS: '' }), undefined)
+  assert.deepEqual(recipientsOf({ BACKUP_RECIPIENTS: 'b,a,b' }), ['a', 'b'])
+})
+
+for (const [what, content, words] of [
+  ['a public key', recipient, /not one that age-keygen wrote/],
+  ['nothing', '\n# public key: …\n', /not one that age-keygen wrote/],
+  ['a passphrase-protected one', 'age-encryption.org/v1\n-> scrypt …', /protected by a passphrase/],
+  ['a passphrase-protected one as text', '-----BEGIN AGE ENCRYPTED FILE-----\n', /protected by a passphrase/],
+  ['a mistyped one', `${identity.slice(0, -1)}${identity.endsWith('Q') ? 'P' : 'Q'}`, /is mistyped, or cut/],
+] as const) {
+  void test(`a key file with ${what} is refused`, () => assert.rejects(readKey(written(content)), ends(65, words)))
+}
+
+void test('a key file that is not there, and a folder, are refused', async () => {
+  await assert.rejects(readKey(join(folder, 'nowhere')), ends(64, /cannot be read/))
+  await assert.rejects(readKey(folder), ends(64, /cannot be read/))
+})
