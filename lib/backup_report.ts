@@ -2,9 +2,9 @@
 import { DUMP } from './backup_database.ts'
 import type { Kept } from './retention.ts'
 import { age, size } from './say.ts'
-import { bytesOf, fileOf, type BackupSet } from './sets.ts'
+import { bytesOf, fileOf, type BackupSet, type Manifest } from './sets.ts'
 
-const rowsOf = ({ database }: BackupSet) => Object.values(database.tables).reduce((sum, rows) => sum + rows, 0)
+const rowsOf = ({ database }: Manifest) => Object.values(database.tables).reduce((sum, rows) => sum + rows, 0)
 
 const count = (number: number, what: string) => `${number.toLocaleString('en-US')} ${what}${number === 1 ? '' : 's'}`
 
@@ -17,16 +17,17 @@ export const setText = (set: BackupSet) => {
   return `${set.name}: ${contents}; dumped in ${dump.toFixed(1)} s, verified in ${verify.toFixed(1)} s${set.recipients ? `, encrypted in ${encrypt.toFixed(1)} s` : ''}`
 }
 
-/** A line a set, newest first. */
-export const listText = (folder: string, { sets, broken }: { sets: BackupSet[]; broken: string[] }) => {
+/** A line a set, newest first. `copied` are the names of those that are off the site too, as far as is known here. */
+export const listText = (place: string, { sets, broken = [], copied = [] }: { sets: Manifest[]; broken?: string[]; copied?: string[] }) => {
   const lines = sets.map(set => {
     const { name, made, objects, database, recipients } = set
     const facts = [`${age(new Date(made))} old`, `dump ${size(fileOf(set, DUMP)?.bytes ?? 0)}`, count(rowsOf(set), 'row'), filesText(objects), `PostgreSQL ${database.server}`]
     if (recipients) facts.push('encrypted')
+    if (copied.includes(name)) facts.push('off the site too')
     return `${name}  ${facts.join(' · ')}`
   })
   const unusable = broken.map(name => `${name}  incomplete: its manifest or a file of it is missing; it counts for nothing, and nothing removes it`)
-  return [...lines, ...unusable].join('\n') || `no backup sets in ${folder}`
+  return [...lines, ...unusable].join('\n') || `no backup sets in ${place}`
 }
 
 /** A line a set, with what becomes of it and why. */

@@ -37,10 +37,10 @@ const headersOf = ({ CacheControl, ContentDisposition, ContentEncoding, ContentL
   Metadata,
 })
 
-/** All objects, a page of at most 1,000 at a time, in the order of their keys. */
-export const listPages = async function* ({ s3, client, bucket, signal, doing }: Connection): AsyncGenerator<Listed[]> {
+/** All objects whose keys begin so, a page of at most 1,000 at a time, in the order of their keys. */
+export const listPages = async function* ({ s3, client, bucket, signal, doing }: Connection, prefix = ''): AsyncGenerator<Listed[]> {
   // XML cannot carry every character that a key may have.
-  const pages = s3.paginateListObjectsV2({ client }, { Bucket: bucket, EncodingType: 'url' }, { abortSignal: signal })
+  const pages = s3.paginateListObjectsV2({ client }, { Bucket: bucket, Prefix: prefix, EncodingType: 'url' }, { abortSignal: signal })
   for (;;) {
     const { value, done } = await doing('listing the files', () => pages.next())
     if (done) return

@@ -20,6 +20,8 @@ const OPTIONAL = ({ fits, form }: ReturnType<typeof LIKE>) => ({ fits: (value: s
 const PORT = INTEGER(0, 65_535)
 const REPLICAS = INTEGER(1, 16)
 const URL_OR_NONE = OPTIONAL(LIKE(/^https?:\/\/\S+$/, 'an address that begins with http:// or https://'))
+const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
+const BUCKET_FORM = 'a bucket name (3 to 63 small letters, digits, . and -)'
 const NAME = LIKE(/^[a-z_][a-z0-9_]{0,62}$/, 'a name of small letters, digits and _')
 
 const FORMS: Record<string, { fits: (value: string) => boolean; form: string }> = {
@@ -42,10 +44,16 @@ const FORMS: Record<string, { fits: (value: string) => boolean; form: string }> 
   BACKUP_MONTHS: INTEGER(0, 120),
   BACKUP_RECIPIENTS: OPTIONAL(LIKE(/^age1[02-9ac-hj-np-z]{58}(,age1[02-9ac-hj-np-z]{58})*$/, 'public keys of age (age1 and 58 characters), with commas between them')),
   BACKUP_MAX_DAYS: OPTIONAL(INTEGER(1, 3650)),
+  OFFSITE_ENDPOINT: URL_OR_NONE,
+  OFFSITE_REGION: OPTIONAL(LIKE(/^[a-z0-9-]{1,40}$/, 'the name of a region')),
+  OFFSITE_BUCKET: OPTIONAL(LIKE(BUCKET, BUCKET_FORM)),
+  OFFSITE_PREFIX: OPTIONAL(LIKE(/^[A-Za-z0-9_-][A-Za-z0-9._-]*(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/, 'a path of letters, digits, ., - and _, without a / at its ends')),
+  OFFSITE_ACCESS_KEY_ID: OPTIONAL(LIKE(/^\S{3,256}$/, '3 or more characters')),
+  OFFSITE_SECRET_ACCESS_KEY: OPTIONAL(LIKE(/^\S{8,256}$/, '8 or more characters')),
   NOTICE_URL: URL_OR_NONE,
   PING_URL: URL_OR_NONE,
   FORMER_DAYS: INTEGER(1, 365),
-  BUCKET_NAME: LIKE(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'a bucket name (3 to 63 small letters, digits, . and -)'),
+  BUCKET_NAME: LIKE(BUCKET, BUCKET_FORM),
   AWS_ACCESS_KEY_ID: LIKE(/^[A-Za-z0-9_-]{3,128}$/, '3 or more letters, digits, - and _'),
   AWS_SECRET_ACCESS_KEY: LIKE(/^[A-Za-z0-9_-]{8,128}$/, '8 or more letters, digits, - and _'),
   DEPLOY_HOST: LIKE(/^([A-Za-z0-9_][A-Za-z0-9_.@:%[\]-]*)?$/, 'an entry of ~/.ssh/config, or user@host'),

@@ -1,12 +1,12 @@
 // Which dump a person means: a path, a dump in db/dumps, or a backup set.
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
-import { basename, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { DUMP } from './backup_database.ts'
 import { EXIT, Failure, usage } from './errors.ts'
 import { readIfThere } from './files.ts'
 import { digest } from './large_files.ts'
 import { DUMPS } from './publish.ts'
-import { fileOf, listSets, type Manifest } from './sets.ts'
+import { fileOf, listSets, sealedName, type Manifest } from './sets.ts'
 
 /** A dump on this machine, as a file or (directory format) as a folder. */
 export interface Source {
@@ -32,6 +32,7 @@ const atPath = (path: string): Source => {
   const real = realpathSync(path)
   if (isFolder(real) && existsSync(join(real, 'manifest.json'))) return inSet(real)
   if (isFolder(real) && !existsSync(join(real, 'toc.dat'))) throw usage(`${path} is neither a backup set nor a dump in directory format`)
+  if (basename(real) === sealedName(DUMP)) return inSet(dirname(real))
   const noted = isFolder(real) ? undefined : readIfThere(`${path}.sha256`)
   return { path: real, manifest: undefined, sha256: noted === undefined ? undefined : (/^[0-9a-f]{64}\b/.exec(noted)?.[0] ?? 'unreadable') }
 }

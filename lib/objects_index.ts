@@ -48,7 +48,7 @@ const entryOf = (line: string): Stored => {
 export const readIndex = async function* ({ index: file }: Contents): AsyncGenerator<Stored> {
   if (!existsSync(file)) throw spoilt(`there is no ${file}`)
   let number = 0
-  for await (const line of linesOf(file)) {
+  for await (const line of linesIn(createReadStream(file, 'utf8'))) {
     number += 1
     let entry
     try {
@@ -60,10 +60,10 @@ export const readIndex = async function* ({ index: file }: Contents): AsyncGener
   }
 }
 
-// Not readline's lines: those end at U+2028 too, which JSON leaves as it is in a key.
-const linesOf = async function* (file: string) {
+/** The lines of a text that comes in pieces. Not readline's: those end at U+2028 too, which JSON leaves as it is in a key. */
+export const linesIn = async function* (chunks: AsyncIterable<string>) {
   let rest = ''
-  for await (const chunk of createReadStream(file, 'utf8')) {
+  for await (const chunk of chunks) {
     const lines = (rest + chunk).split('\n')
     rest = lines.pop() ?? ''
     yield* lines

@@ -31,6 +31,7 @@ const explain = ({ server, bucket, hints }: Place, doing: string, cause: unknown
     return new Failure(`${doing} failed: ${server} does not answer (${code || 'it has been silent for 30 s'})`, { exitCode: EXIT.unreachable, hint: hints.unreachable, cause })
   if (cause.name === 'NoSuchBucket') return badConfig(`${doing} failed: ${server} has no bucket ${bucket}`, hints.noBucket)
   if (status === 401 || status === 403) return badConfig(`${doing} failed: ${server} refuses the key (${cause.name})`, hints.refused)
+  if (/CERT|SSL|TLS|EPROTO/.test(code)) return new Failure(`${doing} failed: no secure connection to ${server} (${code})`, { exitCode: EXIT.unreachable, hint: hints.unreachable, cause })
   if (status === undefined) return cause
   return new Failure(`${doing} failed: ${server} answered ${status} (${cause.name}: ${messageOf(cause)})`, { hint: hints.unreachable, cause })
 }

@@ -56,6 +56,8 @@ const PARTIAL = '.partial'
 /** What a set's name begins with, given by a person. */
 export const PREFIX = /^[A-Za-z0-9][A-Za-z0-9_-]{0,40}$/
 
+export const isSetName = (name: string) => NAME.test(name)
+
 /** "20261122T030000Z" */
 export const stampOf = (time: Date) => time.toISOString().replace(/[-:]|\.\d+/g, '')
 

@@ -8,6 +8,8 @@ const command = {
   words: [0, 1] as [number, number],
   options: {
     list: { help: 'list the sets; makes none' },
+    offsite: { help: 'with --list: those in the bucket off the site' },
+    fetch: { help: 'bring the newest set, or the one named, from the bucket off the site into BACKUP_DIR' },
     drill: { help: 'restore the newest set, or the one named, into a throw-away server, and compare; makes none' },
     publish: { help: 'put the dump of the newest set, or of the one named, at db/dumps/latest.dump, for the first start of an empty postgres' },
     key: { value: 'file', help: 'for --drill and --publish: the private key to an encrypted set (an age identity file); it is only read' },
@@ -29,15 +31,16 @@ const command = {
   ] as [string, string][],
 }
 
-const ACTIONS = ['list', 'drill', 'publish', 'dry-run', 'install-cron', 'remove-cron', 'send'] as const
+const ACTIONS = ['list', 'fetch', 'drill', 'publish', 'dry-run', 'install-cron', 'remove-cron', 'send'] as const
 /** these are about a set that is named */
-const OF_A_SET = new Set<string>(['drill', 'publish', 'send'])
+const OF_A_SET = new Set<string>(['fetch', 'drill', 'publish', 'send'])
 
 await main(command, async (options, [name]) => {
   const actions = ACTIONS.filter(action => options[action])
   if (actions.length > 1) throw usage(`${actions.map(action => `--${action}`).join(' and ')} exclude one another`)
   const isOfSet = OF_A_SET.has(actions[0] ?? '')
   if (actions.length > 0 && !isOfSet && name !== undefined) throw usage(`--${actions[0]} takes no name`)
+  if (options.offsite && !options.list) throw usage('--offsite goes with --list')
   if (options.key !== undefined && !options.drill && !options.publish) throw usage('--key goes with --drill and --publish')
   if (options.at !== undefined && !options['install-cron']) throw usage('--at goes with --install-cron')
   if (options.from !== undefined && options.send === undefined) throw usage('--from goes with --send')
@@ -46,7 +49,7 @@ await main(command, async (options, [name]) => {
     throw usage(`${JSON.stringify(name)} cannot be the name of a set`, 'up to 41 letters, digits, - and _; "latest" is kept for the newest one')
   const { loadSettings } = await import('../lib/config.ts')
   const settings = loadSettings()
-  const { COMPOSE_PROJECT_NAME: project = '', BACKUP_DIR: folder = '' } = settings
+  const { COMPOSE_PROJECT_NAME: project = '' } = settings
 
   if (options['install-cron'] || options['remove-cron']) {
     const { cronFile, installCron, removeCron } = await import('../lib/cron.ts')
@@ -57,9 +60,15 @@ await main(command, async (options, [name]) => {
   }
   if (options.send !== undefined) {
     const { send } = await import('../lib/send.ts')
-    return send(folder, name ?? '', options.send, Number(options.from ?? 0))
+    return send(settings.BACKUP_DIR ?? '', name ?? '', options.send, Number(options.from ?? 0))
   }
   const ofSet = { settings, name, keyFile: options.key, wait: options.wait }
+  if (options.fetch) {
+    const { fetchSet } = await import('../lib/offsite_fetch.ts')
+    const set = await fetchSet(settings, name, options.wait)
+    say.done(`${set} is here, whole`)
+    return print(options.json ? JSON.stringify({ set }) : set)
+  }
   if (options.publish) {
     const { publishSet } = await import('../lib/one_set.ts')
     const set = await publishSet(ofSet)
@@ -72,22 +81,16 @@ await main(command, async (options, [name]) => {
     say.done(`${result.set} was restored in ${result.seconds} s, and holds what it should`)
     return options.json ? print(JSON.stringify(result)) : undefined
   }
-  const { keptText, listText, setText } = await import('../lib/backup_report.ts')
-  const { listSets } = await import('../lib/sets.ts')
-  const { planRetention } = await import('../lib/publish.ts')
-  const { rulesOf } = await import('../lib/retention.ts')
-  const rules = rulesOf(settings)
-  if (options.list) {
-    const found = listSets(folder)
-    return print(options.json ? JSON.stringify(found.sets) : listText(folder, found))
-  }
-  if (options['dry-run']) {
-    const plan = planRetention(folder, rules)
-    return print(options.json ? JSON.stringify(plan) : keptText(plan))
+  if (options.list || options['dry-run']) {
+    const { look } = await import('../lib/backup_look.ts')
+    const { found, text } = await look(settings, options['dry-run'] ? 'plan' : options.offsite ? 'offsite' : 'here')
+    return print(options.json ? JSON.stringify(found) : text)
   }
 
   const { backUp } = await import('../lib/backup_run.ts')
-  const set = await backUp({ settings, prefix: name ?? project, names: name === undefined ? ['latest'] : [name, 'latest'], rules, withFiles: !options['no-files'], wait: options.wait })
+  const { setText } = await import('../lib/backup_report.ts')
+  const names = name === undefined ? ['latest'] : [name, 'latest']
+  const set = await backUp({ settings, prefix: name ?? project, names, withFiles: !options['no-files'], wait: options.wait })
   say.done(setText(set))
   return print(options.json ? JSON.stringify(set) : set.folder)
 })

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Encrypted backup sets: nothing clear on their disk, shared between sets without the private key, and read again with it.
+# Encrypted backup sets: nothing clear on their disk, shared between sets without the private key, and read again with it; and their copies off the site.
 
 # bats sets these in `run --separate-stderr`.
 # shellcheck disable=SC2154
@@ -21,12 +21,16 @@ setup_file() {
   put photo.txt 'a photo'
 }
 
-teardown_file() { compose down --volumes --remove-orphans --timeout 2 2>&1; }
+teardown_file() {
+  docker rm --force --volumes "$STACK-offsite" >/dev/null
+  compose down --volumes --remove-orphans --timeout 2 2>&1
+}
 
 setup() { DUMPS=$SITE/db/dumps; }
 
 teardown() {
   if [ -n "${LOCK_FD:-}" ]; then release_table; fi
+  if [ -n "${PROXY_PID:-}" ]; then proxy_end; fi
 }
 
 # optional NAME=VALUE: sets one of the settings that .env may lack
@@ -136,8 +140,10 @@ release_table() {
   run --separate-stderr -0 backup
   assert_equal "$(inodes "$output")" "$(inodes "$third")"
   optional "BACKUP_RECIPIENTS=$(age-keygen -y "$KEY")"
-  # An index of another set is not trusted, nor one that was changed.
-  sed -i 's/"bytes":8/"bytes":9/' "$SITE/.state/objects.jsonl"
+  # The index is that of a set for others; then it was changed.
+  run --separate-stderr -0 backup
+  assert_regex "$stderr" '3 files, 3 of them new'
+  sed -i 's/$/ /' "$SITE/.state/objects.jsonl"
   run --separate-stderr -0 backup
   assert_regex "$stderr" '3 files, 3 of them new'
   assert_no_clear_file
@@ -171,10 +177,11 @@ release_table() {
   assert_nothing_left
 
   chmod 640 "$KEY"
-  run --separate-stderr -0 restore --key "$KEY" --files "$set"
+  run --separate-stderr -0 restore --key "$KEY" --files "$SETS/$set/database.dump.age"
   chmod 600 "$KEY"
   assert_regex "$stderr" 'others on this server can read the key file'
   assert_regex "$stderr" '3 in the set, 2 of them brought back'
+  run -1 grep -rlF AGE-SECRET-KEY "$SITE/.state" "$SETS" "$DUMPS"
   assert_equal "$(db <<<'select count(*) from visitors')" 5000
   assert_equal "$(in_minio cat 'm/avril/letter of Dupont.txt')" 'Dear Dupont'
   run -0 tail -n 2 "$SITE/.state/audit.jsonl"
@@ -216,4 +223,182 @@ release_table() {
   assert_regex "$stderr" 'removed .backing-up-.*, which an interrupted run left'
   assert_no_clear_file
   assert_nothing_left
+}
+
+# in_offsite COMMAND …: mc for the server off the site, whose bucket is o/away
+in_offsite() { docker exec -i --env MC_HOST_o=http://offsite:offsite-secret@127.0.0.1:9000 "$STACK-offsite" mc --quiet "$@" 3>&-; }
+keys() { in_offsite ls --recursive --json o/away | node -p 'require("fs").readFileSync(0, "utf8").trim().split("\n").filter(Boolean).map(line => JSON.parse(line).key).join("\n")'; }
+offsite_sets() { backup --list --offsite | cut -d ' ' -f 1 | sort; }
+sets_here() { find "$SETS" -mindepth 1 -maxdepth 1 -name '*Z' -printf '%f\n' | sort; }
+
+# proxy METHOD PATTERN hold|cut|lose: what is copied off the site goes through a proxy (helpers/s3_proxy.mjs) until proxy_end
+proxy() {
+  node "$HERE/helpers/s3_proxy.mjs" http://127.0.0.1:18431 "$@" >"$BATS_TEST_TMPDIR/proxy" 3>&- &
+  PROXY_PID=$!
+  await_line "$BATS_TEST_TMPDIR/proxy" '^port'
+  optional "OFFSITE_ENDPOINT=http://127.0.0.1:$(sed -n 's/^port //p' "$BATS_TEST_TMPDIR/proxy")"
+}
+
+proxy_end() {
+  kill "$PROXY_PID" 2>/dev/null || true
+  PROXY_PID=
+  rm -f "$BATS_TEST_TMPDIR/proxy"
+  optional OFFSITE_ENDPOINT=http://127.0.0.1:18431
+}
+
+@test "off the site: half of the settings, or no encryption, is refused with 78; a bucket that is missing leaves the set good here, and the next run copies both" {
+  rm -rf "${SETS:?}"/*
+  docker run --detach --name "$STACK-offsite" --publish 127.0.0.1:18431:9000 --env MINIO_ROOT_USER=offsite --env MINIO_ROOT_PASSWORD=offsite-secret \
+    "$(docker inspect --format '{{.Config.Image}}' "$STACK-minio-1")" >/dev/null
+  optional OFFSITE_ENDPOINT=http://127.0.0.1:18431
+  run --separate-stderr -78 backup
+  assert_regex "$stderr" 'no OFFSITE_BUCKET, OFFSITE_ACCESS_KEY_ID, OFFSITE_SECRET_ACCESS_KEY'
+  optional OFFSITE_BUCKET=away
+  optional OFFSITE_ACCESS_KEY_ID=offsite
+  optional OFFSITE_SECRET_ACCESS_KEY=another-secret
+  local recipients
+  recipients=$(grep ^BACKUP_RECIPIENTS "$SITE/.env")
+  optional BACKUP_RECIPIENTS=
+  run --separate-stderr -78 backup
+  assert_regex "$stderr" 'not encrypted, so they are not copied off the site'
+  run -0 sets_here
+  assert_output ''
+  optional "$recipients"
+  timeout 30 sh -c 'until curl -fs -m 2 -o /dev/null http://127.0.0.1:18431/minio/health/live; do :; done'
+  run --separate-stderr -78 backup
+  assert_regex "$stderr" 'is made, and counts on this server, but the copy off the site did not end: .* refuses the key'
+  refute_regex "$stderr" another-secret
+  optional OFFSITE_SECRET_ACCESS_KEY=offsite-secret
+  put second.txt second
+  run --separate-stderr -78 backup
+  assert_regex "$stderr" 'has no bucket away'
+  assert_equal "$output" ''
+  run script status
+  assert_output --partial 'the newest backup is not off the site'
+  assert_output --partial 'it is not there: '
+  in_offsite mb o/away
+  run --separate-stderr -0 backup
+  assert_equal "$(sets_here | wc -l)" 3
+  assert_equal "$(offsite_sets)" "$(sets_here)"
+  # Each content once, and what is there is what is here.
+  assert_equal "$(keys | grep -c "^$STACK/objects/")" "$(cat "$SETS"/*/objects.sha256 | sort -u | wc -l)"
+  assert_equal "$(in_offsite cat "o/away/$STACK/sets/$(basename "$output")/database.dump.age" | sha256sum)" "$(sha256sum <"$output/database.dump.age")"
+  run -0 backup --list
+  assert_equal "$(grep -c 'off the site too' <<<"$output")" 3
+  run script status
+  assert_output --partial 'off the site it is there too'
+  run -1 grep -rlF -e offsite-secret -e another-secret "$SITE/.state" "$SETS"
+}
+
+@test "a copy that is cut, lost by the server, or killed ends with its own message, and the next run completes it" {
+  local name folder
+  put third.txt third
+  proxy PUT 'globals.sql.age' cut
+  run --separate-stderr -69 backup
+  assert_regex "$stderr" 'counts on this server, but the copy off the site did not end: storing .*globals.sql.age off the site failed: the server off the site does not answer'
+  proxy_end
+  name=$(basename "$(newest)")
+  run -0 offsite_sets
+  refute_output --partial "$name"
+
+  proxy PUT 'database.dump.age' lose
+  run --separate-stderr -1 backup
+  assert_regex "$stderr" 'database.dump.age off the site failed: .* 404'
+  proxy_end
+
+  proxy PUT 'manifest.json' hold
+  exec_script backup >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
+  BACKUP=$!
+  await_line "$BATS_TEST_TMPDIR/proxy" '^reached'
+  kill -9 "$BACKUP"
+  await_exit "$BACKUP" 137
+  proxy_end
+  name=$(basename "$(newest)")
+  run -0 offsite_sets
+  refute_output --partial "$name"
+  run -0 keys
+  assert_output --partial "$STACK/sets/$name/globals.sql.age"
+
+  run --separate-stderr -0 backup
+  assert_equal "$(offsite_sets)" "$(sets_here)"
+  for folder in "$SETS"/*/; do assert_equal "$(in_offsite cat "o/away/$STACK/sets/$(basename "$folder")/manifest.json")" "$(cat "$folder/manifest.json")"; done
+}
+
+@test "a large file goes in parts; an upload in parts that was killed is ended by the next run" {
+  local file=$BATS_TEST_TMPDIR/large
+  head -c 12000000 /dev/urandom >"$file"
+  store() { exec node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/test/helpers/offsite_store.ts" "$file" "$1" 5242880 3>&-; }
+  run -0 store large
+  assert_equal "$(in_offsite cat "o/away/$STACK/large" | sha256sum)" "$(sha256sum <"$file")"
+  assert_regex "$(in_offsite stat --json "o/away/$STACK/large")" '"etag": ?"[0-9a-f]{32}-3"'
+  proxy PUT 'partNumber=3' hold
+  store unfinished &
+  BACKUP=$!
+  await_line "$BATS_TEST_TMPDIR/proxy" '^reached'
+  kill -9 "$BACKUP"
+  await_exit "$BACKUP" 137
+  proxy_end
+  run -0 in_offsite ls --incomplete --recursive o/away
+  assert [ -n "$output" ]
+  run -0 backup
+  run -0 in_offsite ls --incomplete --recursive o/away
+  assert_output ''
+}
+
+@test "a set comes back from the bucket, whole, when all is lost here; one that is damaged there does not" {
+  local set content
+  set=$(newest)
+  mv "$SETS" "$BATS_TEST_TMPDIR/lost"
+  run --separate-stderr -0 backup --fetch
+  assert_equal "$output" "$set"
+  diff -r "$BATS_TEST_TMPDIR/lost/$(basename "$set")" "$set"
+  run -0 find "$SETS" -perm /077
+  assert_output ''
+  run --separate-stderr -64 backup --fetch "$(basename "$set")"
+  run --separate-stderr -0 restore --key "$KEY" --files "$(basename "$set")"
+  rm -r "${SETS:?}"
+  content=$(head -n 1 "$BATS_TEST_TMPDIR/lost/$(basename "$set")/objects.sha256" | cut -d ' ' -f 1)
+  content=o/away/$STACK/objects/${content:0:2}/$content
+  in_offsite cp "$content" o/away/kept
+  in_offsite pipe "$content" <<<damaged
+  run --separate-stderr -65 backup --fetch
+  assert_regex "$stderr" 'is not what it was when it was copied'
+  run -0 ls -A "$SETS"
+  assert_output ''
+  in_offsite mv o/away/kept "$content"
+  rmdir "$SETS"
+  mv "$BATS_TEST_TMPDIR/lost" "$SETS"
+}
+
+@test "off the site the same rules hold after a good copy: sets, half copies and unused contents go, and what others put there stays" {
+  local old begun
+  rm -rf "${SETS:?}"/*
+  # 40 days ago, with a content that no later set has.
+  put old.txt 'long ago'
+  sed -i 's/^BACKUP_DAYS=.*/BACKUP_DAYS=3650/' "$SITE/.env"
+  run -0 --separate-stderr backup
+  old=$STACK-$(date -u -d '40 days ago' +%Y%m%dT%H%M%SZ)
+  mv "$output" "$SETS/$old"
+  sed -i -e "s/\"name\": \"$STACK-.*Z\"/\"name\": \"$old\"/" -e "s/\"made\": .*/\"made\": \"$(date -u -d '40 days ago' +%Y-%m-%dT%H:%M:%SZ)\",/" "$SETS/$old/manifest.json"
+  in_minio rm m/avril/old.txt
+  begun=$STACK-20260101T000000Z
+  in_offsite pipe "o/away/$STACK/sets/$begun/database.dump.age" <<<'of a copy that was killed'
+  in_offsite pipe o/away/other/sets/mine <<<mine
+  in_offsite pipe "o/away/$STACK/objects/mine" <<<mine
+  run -0 backup
+  assert_regex "$(offsite_sets)" "$old"
+  sed -i 's/^BACKUP_DAYS=.*/BACKUP_DAYS=7/' "$SITE/.env"
+  proxy PUT 'manifest.json' cut
+  run -69 backup
+  proxy_end
+  assert_regex "$(offsite_sets)" "$old"
+  run -0 backup
+  assert_output --partial "removed $old off the site"
+  run -0 keys
+  refute_output --partial "$old"
+  refute_output --partial "$begun"
+  assert_line other/sets/mine
+  assert_line "$STACK/objects/mine"
+  # The contents that are left are those of the sets that are left.
+  assert_equal "$(keys | sed -n "s|^$STACK/objects/../||p" | sort)" "$(for set in $(offsite_sets); do in_offsite cat "o/away/$STACK/sets/$set/objects.sha256"; done | cut -d ' ' -f 1 | sort -u)"
 }
