@@ -443,6 +443,69 @@ aged() {
   assert_equal "$(psql postgres <<<"select count(*) from pg_database where datname like 'avril_before_%'")" 0
 }
 
+# The rows and a checksum of each table.
+checksums() {
+  psql <<'SQL'
+    select format('select %L, count(*), sum(hashtextextended(t::text, 0)) from only %I.%I t', relname, nspname, relname)
+    from pg_class c join pg_namespace n on n.oid = relnamespace where relkind = 'r' and nspname in ('public', 'large', 'Odd schema') order by 1 \gexec
+SQL
+}
+
+drop_former() { psql postgres <<<"select format('drop database %I', datname) from pg_database where datname like 'avril_before_%' \gexec"; }
+
+@test "fifty tables and 300 MB come back the same, with a checksum of each table" {
+  psql <<'SQL'
+    create schema large;
+    select format('create table large.t%s as select n as id, md5((n * %s)::text) as word, repeat(md5(n::text), 5) as text, now() - n * interval ''1 minute'' as time from generate_series(1, 25000) n', t, t)
+    from generate_series(1, 50) t \gexec
+SQL
+  assert_equal "$(psql <<<"select pg_database_size('avril') > 300e6")" t
+  checksums >"$BATS_TEST_TMPDIR/before"
+  assert [ "$(wc -l <"$BATS_TEST_TMPDIR/before")" -gt 50 ]
+  run -0 backup
+  psql <<'SQL'
+    update large.t7 set word = 'changed' where id = 25000;
+    delete from large.t8 where id = 1;
+    drop table large.t9;
+    create table large.later as select 1 as id;
+SQL
+  run -1 diff "$BATS_TEST_TMPDIR/before" <(checksums)
+  run -0 script backup_restore --yes </dev/null
+  run -0 diff "$BATS_TEST_TMPDIR/before" <(checksums)
+  psql <<<'drop schema large cascade'
+  drop_former
+}
+
+@test "a live database with a locale of its own keeps it; one that was dropped comes back; one that a prepared transaction holds is refused" {
+  run -0 backup
+  checksums >"$BATS_TEST_TMPDIR/before"
+  psql postgres <<'SQL'
+    drop database avril;
+    create database avril template template0 locale_provider icu icu_locale 'fr-FR-x-icu' icu_rules '& V << w <<< W';
+SQL
+  run -0 script backup_restore --yes </dev/null
+  assert_equal "$(psql <<<"select datlocprovider, datlocale, daticurules from pg_database where datname = 'avril'")" 'i|fr-FR-x-icu|& V << w <<< W'
+  run -0 diff "$BATS_TEST_TMPDIR/before" <(checksums)
+  drop_former
+
+  psql postgres <<<'drop database avril'
+  run -0 script backup_restore --yes </dev/null
+  assert_output --partial 'there is no such database'
+  run -0 diff "$BATS_TEST_TMPDIR/before" <(checksums)
+  assert_equal "$(psql postgres <<<"select count(*) from pg_database where datname like 'avril_%'")" 0
+
+  psql <<<'alter system set max_prepared_transactions = 1'
+  compose restart postgres 2>&1
+  compose up --detach --wait postgres 2>&1
+  psql <<<"begin; delete from visitors; prepare transaction 'held'"
+  run --separate-stderr -1 script backup_restore --yes </dev/null
+  assert_regex "$stderr" 'prepared'
+  psql <<<"rollback prepared 'held'; alter system reset max_prepared_transactions"
+  compose restart postgres 2>&1
+  compose up --detach --wait postgres 2>&1
+  run -0 diff "$BATS_TEST_TMPDIR/before" <(checksums)
+}
+
 @test "status shows the last set and the last drill, and ends with 1 when the newest is older than 26 hours" {
   run script status --json
   local set
