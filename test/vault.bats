@@ -31,6 +31,7 @@ setup() { DUMPS=$SITE/db/dumps; }
 teardown() {
   if [ -n "${LOCK_FD:-}" ]; then release_table; fi
   if [ -n "${PROXY_PID:-}" ]; then proxy_end; fi
+  if [ -n "${SSH_DIR:-}" ] && [ -e "$XDG_RUNTIME_DIR" ]; then sshd_down; fi
 }
 
 # optional NAME=VALUE: sets one of the settings that .env may lack
@@ -223,6 +224,22 @@ release_table() {
   assert_regex "$stderr" 'removed .backing-up-.*, which an interrupted run left'
   assert_no_clear_file
   assert_nothing_left
+}
+
+@test "backup_remote brings an encrypted set to a machine that has the key, and decrypts it there" {
+  load helpers/ssh
+  sshd_up 18434
+  run --separate-stderr -64 remote backup_remote --no-files
+  assert_regex "$stderr" 'is encrypted'
+  assert [ ! -e "$LAPTOP/db/dumps/latest.dump" ]
+  run --separate-stderr -65 remote backup_remote --no-files --key "$OTHER"
+  run --separate-stderr -0 remote backup_remote --no-files --key "$KEY"
+  assert_equal "$output" "$LAPTOP/db/dumps/latest.dump"
+  cmp "$LAPTOP/db/dumps/latest.dump" "$DUMPS/latest.dump"
+  cmp "$LAPTOP/db/dumps/latest-globals.sql" "$DUMPS/latest-globals.sql"
+  run -0 ls -A "$LAPTOP/db/dumps"
+  assert_output $'latest-globals.sql\nlatest.dump\nlatest.dump.sha256'
+  sshd_down
 }
 
 # in_offsite COMMAND …: mc for the server off the site, whose bucket is o/away
