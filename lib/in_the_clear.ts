@@ -13,12 +13,13 @@ import { say, size } from './say.ts'
 import { fileOf, sealedName, stampOf, type BackupSet, type Manifest } from './sets.ts'
 import { clearFolder, sweepStages } from './stage.ts'
 
-/** Reads the key to a set from a file; undefined when the set is not encrypted. Throws a Failure: 64 without a file, 65 when it is not the key to this set. */
+/** Reads the key to a set from a file, and notes who does; undefined when the set is not encrypted. Throws a Failure: 64 without a file, 65 when it is not the key to this set. */
 export const keyTo = async ({ name, recipients }: Pick<Manifest, 'name' | 'recipients'>, file: string | undefined): Promise<Key | undefined> => {
   if (!recipients) return undefined
   if (file === undefined) throw usage(`the set ${name} is encrypted`, 'name the file with the private key: --key FILE')
   const key = await readKey(file)
   checkFits(key, recipients, `the set ${name}`)
+  audit('decrypting a backup', { set: name })
   return key
 }
 
@@ -75,7 +76,6 @@ const linkLatest = async (set: BackupSet, folder: string) => {
 export const inTheClear = async <T>(set: BackupSet, key: Key | undefined, work: (folder: string) => Promise<T>): Promise<T> => {
   if (!set.recipients) return work(set.folder)
   for (const name of sweepStages()) say.detail(`removed ${name}, which an interrupted run left`)
-  if (key) audit('decrypting a backup', { set: set.name })
   const folder = clearFolder('reading', stampOf(new Date()))
   try {
     await (key ? decryptAll(set, key, folder) : linkLatest(set, folder))

@@ -90,10 +90,7 @@ export const restore = async (stack: Stack, settings: Settings, request: Request
   const source = findDump(request.word, settings.BACKUP_DIR ?? '')
   const key = source.manifest && (await keyTo(source.manifest, request.keyFile))
   return withServer(stack, settings, manner.wait, async work => {
-    if (key) {
-      work.step('decrypt', source.path)
-      audit('decrypting a backup', { set: source.manifest?.name })
-    }
+    if (key) work.step('decrypt', source.path)
     const staged = await stage(source.path, work.stamp, key)
     try {
       const contents = request.files && source.manifest && (await contentsOf({ ...source.manifest, folder: dirname(source.path) }, staged.folder, key))

@@ -57,7 +57,7 @@ export const retain = (sets: Dated[], { days, weeks, months, maxDays }: Rules, n
     const isFirstOfMonth = first(`month ${month}`)
     const isLast = index < ALWAYS
     if (isOverdue(made, { maxDays }, now))
-      return { name, keep: isLast, reason: `${isLast ? `one of the last ${ALWAYS}, though ` : ''}older than the ${maxDays} days of BACKUP_MAX_DAYS` }
+      return { name, keep: isLast, reason: `${isLast ? `one of the last ${ALWAYS}, though ` : ''}older than BACKUP_MAX_DAYS (${maxDays})` }
     const reasons = [
       isLast && `one of the last ${ALWAYS}`,
       now.getTime() - time < days * DAY && `of the last ${days} days`,

@@ -46,8 +46,8 @@ void test('one of the last three that is older than the maximum says so, and so 
   assert.deepEqual(plan.map(({ reason }) => reason), [
     'one of the last 3',
     'one of the last 3',
-    'one of the last 3, though older than the 30 days of BACKUP_MAX_DAYS',
-    'older than the 30 days of BACKUP_MAX_DAYS',
+    'one of the last 3, though older than BACKUP_MAX_DAYS (30)',
+    'older than BACKUP_MAX_DAYS (30)',
   ])
   assert.deepEqual(aged(1, 30).map(({ made }) => isOverdue(made, { maxDays: 30 }, NOW)), [false, true])
   assert.equal(isOverdue('2000-01-01T00:00:00Z', {}, NOW), false)
