@@ -1,11 +1,11 @@
 // One backup or restore at a time, and for the others who it is and how far.
 import { rmSync } from 'node:fs'
-import { readIfThere, replaceFile, stateFile } from './files.ts'
+import { readIfThere, replaceFile, stateFile, statePath } from './files.ts'
 import { who } from './history.ts'
 import { takeLock } from './lock.ts'
 import { age, say } from './say.ts'
 
-interface Work {
+export interface Work {
   what: string
   who: string
   pid: number
@@ -16,11 +16,17 @@ interface Work {
 
 const file = () => stateFile('data.json')
 
+/** The backup or the restore that is under way, or was killed; undefined when there is none. */
+export const readDataWork = (): Work | undefined => {
+  const text = readIfThere(statePath('data.json'))
+  return text === undefined ? undefined : JSON.parse(text)
+}
+
 /** Who backs up or restores, since when and how far; undefined when nobody does. */
 export const dataWorkUnderWay = () => {
-  const text = readIfThere(file())
-  if (text === undefined) return undefined
-  const { what, who, pid, since, step }: Work = JSON.parse(text)
+  const work = readDataWork()
+  if (!work) return undefined
+  const { what, who, pid, since, step } = work
   return `${who} (process ${pid}), ${what} since ${since} (${age(new Date(since))}), step ${step}`
 }
 

@@ -6,9 +6,12 @@ import { Failure, messageOf } from './errors.ts'
 /** Where the scripts keep what they know: lock, history, the rollout that is under way. */
 const STATE = join(root, '.state')
 
+export const statePath = (name: string) => join(STATE, name)
+
+/** The same for who writes: the folder is made. */
 export const stateFile = (name: string) => {
   mkdirSync(STATE, { recursive: true, mode: 0o700 })
-  return join(STATE, name)
+  return statePath(name)
 }
 
 /** Replaces a file at once and for good: who reads it sees the old text or the new one, also after a power cut. Throws a Failure when it cannot. */
@@ -54,7 +57,7 @@ export const appendLine = (name: string, entry: object) => appendFileSync(stateF
 
 /** All entries of such a file, oldest first. A line that was cut by a power failure is left out. */
 export const readLines = <Entry>(name: string): Entry[] =>
-  (readIfThere(stateFile(name)) ?? '').split('\n').flatMap(line => {
+  (readIfThere(statePath(name)) ?? '').split('\n').flatMap(line => {
     try {
       return [JSON.parse(line) as Entry]
     } catch {

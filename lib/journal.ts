@@ -1,7 +1,7 @@
 // The rollout that is under way: read by whoever waits for the lock, and by the next run when this one was killed.
 import { rmSync } from 'node:fs'
 import { dataWorkUnderWay } from './data_lock.ts'
-import { readIfThere, replaceFile, stateFile } from './files.ts'
+import { readIfThere, replaceFile, stateFile, statePath } from './files.ts'
 import { takeLock } from './lock.ts'
 import type { Pin } from './pins.ts'
 import { age } from './say.ts'
@@ -25,16 +25,16 @@ export interface Journal {
   next: Pin | null
 }
 
-const file = () => stateFile('rollout.json')
+const FILE = 'rollout.json'
 
-export const writeJournal = (journal: Journal) => replaceFile(file(), `${JSON.stringify(journal)}\n`)
+export const writeJournal = (journal: Journal) => replaceFile(stateFile(FILE), `${JSON.stringify(journal)}\n`)
 
 export const readJournal = (): Journal | undefined => {
-  const text = readIfThere(file())
+  const text = readIfThere(statePath(FILE))
   return text === undefined ? undefined : JSON.parse(text)
 }
 
-export const removeJournal = () => rmSync(file(), { force: true })
+export const removeJournal = () => rmSync(statePath(FILE), { force: true })
 
 const holder = () => {
   const journal = readJournal()

@@ -2,8 +2,9 @@
 import { createHash } from 'node:crypto'
 import { COMPOSE_FILE, composeConfig } from './compose.ts'
 import { loadSettings } from './config.ts'
-import { badConfig, EXIT, Failure, usage } from './errors.ts'
-import { attempt, failureOf } from './run.ts'
+import { checkCompose, checkEngine } from './engine.ts'
+import { badConfig, usage } from './errors.ts'
+import { attempt, failureOf, type Outcome } from './run.ts'
 
 /** How Compose was told to build an app. */
 export interface Build {
@@ -44,28 +45,49 @@ export interface Stack {
   services: string[]
 }
 
-interface ServiceConfig {
+/** A service in the JSON that `docker compose config` prints. */
+export interface ServiceConfig {
+  image?: string
   labels?: Record<string, string>
   build?: Build
-  healthcheck?: { test?: string[]; disable?: boolean }
+  healthcheck?: { test?: string[]; disable?: boolean; interval?: string }
   deploy?: { replicas?: number | string }
   networks?: Record<string, unknown>
   depends_on?: Record<string, unknown>
   container_name?: string
-  ports?: unknown[]
+  ports?: { host_ip?: string; published?: string; target?: number }[]
+  volumes?: { type: string; source?: string; target: string }[]
+  logging?: { driver?: string; options?: Record<string, string> }
+  restart?: string
+}
+
+export interface StackConfig {
+  name: string
+  services: Record<string, ServiceConfig>
+}
+
+export const APP_LABEL = 'avril.repository'
+
+/** Why a service that is labelled as an app cannot be rolled, in words that follow its name; empty when nothing is wrong. */
+export const appTroubles = ({ labels, build, healthcheck, container_name, ports }: ServiceConfig) => {
+  const { [APP_LABEL]: repository = '', 'avril.port': port = '' } = labels ?? {}
+  const troubles = [
+    !/^[a-z0-9][a-z0-9._-]*$/.test(repository) && `has no proper label avril.repository (${JSON.stringify(repository)})`,
+    !/^\d{2,5}$/.test(port) && `has no proper label avril.port (${JSON.stringify(port)})`,
+    !build?.context && 'has no build section',
+    (!healthcheck?.test || healthcheck.disable) && 'has no health check, so nothing tells when it may get requests',
+    container_name && 'has a container_name, so two instances cannot run',
+    ports?.length && 'publishes a port, so two instances cannot run',
+  ]
+  return troubles.filter(trouble => typeof trouble === 'string' && trouble !== '') as string[]
 }
 
 const wordsOf = (text: string) => text.split(/\s+/).filter(Boolean)
 
 const appOf = (service: string, config: ServiceConfig): App => {
-  const { 'avril.repository': repository = '', 'avril.port': port = '', 'avril.path': path = '/', 'avril.migrate': migrate = '', 'avril.console': shell = '' } = config.labels ?? {}
-  const wrong = (what: string) => badConfig(`docker-compose.yml: ${service} ${what}`, 'it is labelled as an app that can be rolled (avril.repository)')
-  if (!/^[a-z0-9][a-z0-9._-]*$/.test(repository)) throw wrong(`has no proper label avril.repository (${JSON.stringify(repository)})`)
-  if (!/^\d{2,5}$/.test(port)) throw wrong(`has no proper label avril.port (${JSON.stringify(port)})`)
-  if (!config.build?.context) throw wrong('has no build section')
-  if (!config.healthcheck?.test || config.healthcheck.disable) throw wrong('has no health check, so nothing tells when it may get requests')
-  if (config.container_name) throw wrong('has a container_name, so two instances cannot run')
-  if (config.ports?.length) throw wrong('publishes a port, so two instances cannot run')
+  const { [APP_LABEL]: repository = '', 'avril.port': port = '', 'avril.path': path = '/', 'avril.migrate': migrate = '', 'avril.console': shell = '' } = config.labels ?? {}
+  const [trouble] = appTroubles(config)
+  if (trouble !== undefined || !config.build) throw badConfig(`docker-compose.yml: ${service} ${trouble}`, 'it is labelled as an app that can be rolled (avril.repository)')
   return {
     service,
     repository,
@@ -83,11 +105,11 @@ const appOf = (service: string, config: ServiceConfig): App => {
 }
 
 /** The stack in the JSON that `docker compose config` prints. Throws (78) when an app in it cannot be rolled. */
-export const stackOf = (config: { name: string; services: Record<string, ServiceConfig> }): Stack => {
+export const stackOf = (config: StackConfig): Stack => {
   const services = Object.entries(config.services)
   return {
     project: config.name,
-    apps: services.filter(([, { labels }]) => labels?.['avril.repository']).map(([service, it]) => appOf(service, it)),
+    apps: services.filter(([, { labels }]) => labels?.[APP_LABEL]).map(([service, it]) => appOf(service, it)),
     refusals: new Map(services.map(([service, { labels }]) => [service, labels?.['avril.refusal'] ?? 'it is not labelled as an app'])),
     services: services.map(([service]) => service),
   }
@@ -99,35 +121,17 @@ export const stackOf = (config: { name: string; services: Record<string, Service
  */
 export const openStack = async (): Promise<Stack> => {
   loadSettings()
-  const command = composeConfig([COMPOSE_FILE])
-  const [config] = await Promise.all([attempt(command), checkCompose(), checkEngine()])
-  if (config.code === 0) return stackOf(JSON.parse(config.stdout))
-  throw badConfig(failureOf(command, config, { what: 'reading docker-compose.yml' }).message, 'nothing was touched')
+  const [config] = await Promise.all([attempt(composeConfig([COMPOSE_FILE])), checkCompose(), checkEngine()])
+  return stackOf(configOf(config))
 }
 
-const checkCompose = async () => {
-  const { code, stdout } = await attempt(['docker', 'compose', 'version', '--short'])
-  const [major = 0, minor = 0] = stdout.replace(/^v/, '').split('.').map(Number)
-  if (code === 0 && (major > 2 || (major === 2 && minor >= 24))) return
-  const v1 = (await attempt(['docker-compose', '--version'])).code === 0
-  const found = v1 ? 'only Docker Compose v1 (docker-compose) is installed' : 'Docker Compose is not installed'
-  const advice = v1
-    ? 'v1 has had no fixes since 2023 and cannot read this docker-compose.yml; install the package of version 2 beside it: '
-    : 'install the package '
-  throw new Failure(`${code === 0 ? `Docker Compose ${stdout.trim()} is too old` : found}: 2.24 or later is needed, as "docker compose"`, {
-    exitCode: EXIT.unreachable,
-    hint: `${advice}docker-compose (Debian 13), docker-compose-v2 (Ubuntu) or docker-compose-plugin (docker.com)`,
-  })
+const configOf = (outcome: Outcome): StackConfig => {
+  if (outcome.code === 0) return JSON.parse(outcome.stdout)
+  throw badConfig(failureOf([], outcome, { what: 'reading docker-compose.yml' }).message, 'nothing was touched')
 }
 
-const checkEngine = async () => {
-  const outcome = await attempt(['docker', 'version', '--format', '{{.Server.Version}}'])
-  if (outcome.code === 0) return
-  throw new Failure(`the Docker engine does not answer: ${outcome.stderr.trim().split('\n').at(-1)}`, {
-    exitCode: EXIT.unreachable,
-    hint: 'is it running (systemctl status docker), and may this user talk to it (group docker)?',
-  })
-}
+/** What Compose makes of these files and .env. Throws a Failure (78) with its words when it cannot read them. */
+export const readConfig = async (files: string[]) => configOf(await attempt(composeConfig(files)))
 
 /** The app of a repository. Throws (64) with the list for any other word, and with the reason for a service that is no app. */
 export const appFor = ({ apps, refusals }: Stack, word: string): App => {
