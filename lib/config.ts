@@ -59,7 +59,8 @@ const FORMS: Record<string, { fits: (value: string) => boolean; form: string }> 
   DEPLOY_HOST: LIKE(/^([A-Za-z0-9_][A-Za-z0-9_.@:%[\]-]*)?$/, 'an entry of ~/.ssh/config, or user@host'),
   DEPLOY_PATH: LIKE(/^(\/[^\0]*)?$/, 'an absolute path'),
 }
-const SECRETS = ['POSTGRES_PASSWORD', 'AWS_SECRET_ACCESS_KEY', 'SECRET_KEY_BASE']
+/** Those that must be this server's own. */
+export const SECRETS = ['POSTGRES_PASSWORD', 'AWS_SECRET_ACCESS_KEY', 'SECRET_KEY_BASE']
 
 const LINE = /^(?:\s*|\s*#.*|(?<name>[A-Za-z_][A-Za-z0-9_]*)=(?<value>[A-Za-z0-9%+,\-./:=@_~]*|'[^'\n]*'))$/
 

@@ -22,6 +22,7 @@ export const checkCompose = async () => {
 export const checkEngine = async () => {
   const outcome = await attempt(['docker', 'version', '--format', '{{.Server.Version}}'])
   if (outcome.code === 0) return outcome.stdout.trim()
+  if (outcome.code === 127) throw new Failure('Docker is not installed', { exitCode: EXIT.unreachable, hint: 'as root: tsx scripts/setup.ts, or see https://docs.docker.com/engine/install/' })
   throw new Failure(`the Docker engine does not answer: ${outcome.stderr.trim().split('\n').at(-1)}`, {
     exitCode: EXIT.unreachable,
     hint: 'is it running (systemctl status docker), and may this user talk to it (group docker)?',

@@ -1,6 +1,6 @@
 // The apps' repositories: fetched and read, never checked out or reset, so that nobody's local changes are touched.
-import { existsSync, mkdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { badConfig, EXIT, Failure, usage } from './errors.ts'
 import { attempt, capture } from './run.ts'
 
@@ -22,6 +22,30 @@ export const checkRepository = async (folder: string) => {
   if (!existsSync(folder)) throw badConfig(`there is no repository ${folder}`, clone)
   const remote = await attempt(['git', '-C', folder, 'remote', 'get-url', 'origin'], { env })
   if (remote.code !== 0) throw badConfig(`${folder} is not a git repository with a remote "origin": ${remote.stderr.trim()}`, clone)
+}
+
+/** Clones a repository into a folder that gets its name when it is complete. Throws a Failure: 69 when the remote does not answer. */
+export const cloneRepository = async (url: string, folder: string) => {
+  const partial = join(dirname(folder), `.${basename(folder)}.partial-${process.pid}`)
+  try {
+    mkdirSync(dirname(folder), { recursive: true })
+    const outcome = await attempt(['git', 'clone', '--quiet', '--origin', 'origin', '--', url, partial], { env })
+    if (outcome.code !== 0)
+      throw new Failure(`${url} could not be cloned: ${outcome.stderr.trim()}`, {
+        exitCode: EXIT.unreachable,
+        hint: 'is the network there, does the address fit (.env.example tells how to name another one), and may this user read it?',
+      })
+    renameSync(partial, folder)
+  } finally {
+    rmSync(partial, { recursive: true, force: true })
+  }
+}
+
+/** Removes what clones that were killed left beside a repository's folder. */
+export const sweepClones = (folder: string) => {
+  const parent = dirname(folder)
+  const left = existsSync(parent) ? readdirSync(parent).filter(name => name.startsWith(`.${basename(folder)}.partial-`)) : []
+  for (const name of left) rmSync(join(parent, name), { recursive: true, force: true })
 }
 
 /** Brings the remote's branches and tags; the working tree stays as it is. Throws 69 when the remote does not answer. */

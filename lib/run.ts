@@ -19,6 +19,8 @@ export interface RunOptions {
   what?: string
   /** what to do when it fails, for the same person */
   hint?: string
+  /** lines of its output that nobody needs to see */
+  hide?: RegExp
   /** ends it early */
   signal?: AbortSignal
   /** it may ask the person at the terminal (ssh for a passphrase), so it stays within reach of that */
@@ -123,7 +125,7 @@ export const show = async (command: string[], options: RunOptions = {}) => {
   const child = start(command, options, true)
   const forget = onInterruption(() => signalGroup(child.pid, 'SIGTERM'))
   try {
-    for await (const line of child) if (line.trim() !== '') say.detail(line)
+    for await (const line of child) if (line.trim() !== '' && !options.hide?.test(line)) say.detail(line)
     const outcome = outcomeOf(await child)
     checkInterruption()
     if (outcome.code !== 0) throw failureOf(command, outcome, options)

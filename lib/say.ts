@@ -13,7 +13,15 @@ export const paint = new Chalk({ level: colour ? 1 : 0 })
 process.stderr.on('error', () => {})
 process.stdout.on('error', () => {})
 
-const line = (text: string) => void process.stderr.write(`${text}\n`)
+let spoken = performance.now()
+
+const line = (text: string) => {
+  spoken = performance.now()
+  process.stderr.write(`${text}\n`)
+}
+
+/** For how many milliseconds nothing was said. */
+export const silence = () => performance.now() - spoken
 
 export const say = {
   line,

@@ -1,0 +1,128 @@
+// All steps from an empty machine to a site that answers, in their order.
+import { existsSync, realpathSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { backupFindings, makeNightly, readBackupFacts } from './backup_cron.ts'
+import { certificateFindings } from './certificates.ts'
+import { stackFindings } from './check_stack.ts'
+import { COMPOSE_FILE, inspectImages } from './compose.ts'
+import { loadSettings, type Settings } from './config.ts'
+import { readDataWork } from './data_lock.ts'
+import { EXIT } from './errors.ts'
+import { bad, good, unless, unknown, warning, type Finding } from './findings.ts'
+import { checkDigest, findDump } from './find_dump.ts'
+import { listInstances } from './instances.ts'
+import { readJournal } from './journal.ts'
+import { ENV_FILE, hasSettings, makeSettings } from './make_settings.ts'
+import { pinFiles, readPins } from './pins.ts'
+import { DUMPS } from './publish.ts'
+import { cloneFor, repositoriesOf, repositoryFindings } from './repositories.ts'
+import { attempt } from './run.ts'
+import { age, size } from './say.ts'
+import { serverSteps } from './server_steps.ts'
+import type { Step } from './setup.ts'
+import { readConfig, type StackConfig } from './stack.ts'
+import { startStack, troublesOf } from './start_stack.ts'
+import { isAlive } from './processes.ts'
+
+/** What the steps have found out so far. */
+interface Known {
+  settings: Settings
+  /** docker-compose.yml alone */
+  config: StackConfig
+  /** with the override */
+  merged: StackConfig
+}
+
+const NOTHING: StackConfig = { name: '', services: {} }
+
+const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
+
+const lookAtSettings = (known: Known, host: string | undefined): Finding[] => {
+  if (!hasSettings()) return [bad(`there is no ${ENV_FILE}`, { mend: `making .env from .env.example${host === undefined ? '' : ` for ${host}`}, with secrets of its own`, exitCode: EXIT.config })]
+  known.settings = loadSettings()
+  const { WHOST: site } = known.settings
+  if (host !== undefined && host !== site) return [bad(`.env is there already, and its WHOST is ${site}, not ${host}`, { hint: 'change WHOST there, and what goes with it (NGINX_BIND, CLIENT_TO_PHOENIX_URL)', exitCode: EXIT.config })]
+  return [good(site === 'localhost' ? 'a site for this machine alone (WHOST=localhost)' : `a public site, ${site}`)]
+}
+
+const lookAtCompose = async (known: Known) => {
+  known.config = await readConfig([COMPOSE_FILE])
+  known.merged = pinFiles().length > 0 ? await readConfig([COMPOSE_FILE, ...pinFiles()]) : known.config
+  return [good(`docker-compose.yml has ${Object.keys(known.config.services).length} services`)]
+}
+
+const lookAtDump = async (): Promise<Finding[]> => {
+  const file = join(DUMPS, 'latest.dump')
+  if (!existsSync(file)) return [good('no db/dumps/latest.dump: a first start begins with an empty database')]
+  const { size: bytes } = statSync(file)
+  if (bytes === 0) return [bad('db/dumps/latest.dump is empty', { hint: 'put a good one in its place, or remove it', exitCode: EXIT.data })]
+  const source = findDump('latest', '')
+  if (!realpathSync(file).startsWith(`${realpathSync(DUMPS)}/`)) return [bad('db/dumps/latest.dump is a link that leads out of db/dumps', { hint: 'copy the dump there', exitCode: EXIT.data })]
+  if (isFile(file)) await checkDigest(file, source)
+  return [good(`db/dumps/latest.dump, ${size(bytes)}${source.sha256 ? ', its sha256 fits' : ''}: a first start restores it`)]
+}
+
+/** What keeps the next deploy from working, or was left half done. */
+const lookAtReleases = (): Finding[] => {
+  const [rollout, work] = [readJournal(), readDataWork()]
+  const pins = Object.keys(readPins())
+  return unless(pins.length === 0 ? 'no deploy yet' : `${pins.length} apps run a release that a deploy brought`, [
+    ...(rollout && !isAlive(rollout.pid) ? [warning(`the deploy of ${rollout.repository} by ${rollout.who} was interrupted in phase ${rollout.phase}`, { hint: 'the next deploy puts it in order' })] : []),
+    ...(work && !isAlive(work.pid) ? [warning(`${work.who} was ${work.what}, and it was interrupted in step ${work.step} (${age(new Date(work.since))} ago)`, { hint: 'the next backup or restore puts it in order; what is live was not touched before the swap' })] : []),
+  ])
+}
+
+const lookAtServices = async ({ config }: Known): Promise<Finding[]> => {
+  const services = Object.keys(config.services)
+  const troubles = troublesOf(services, await listInstances(config.name))
+  if (troubles.length === 0) return [good(`all ${services.length} are healthy: ${services.join(', ')}`)]
+  const mend = troubles.length === services.length ? 'fetching and building what is missing, then the first start' : 'starting what is not healthy'
+  return [bad(troubles.join(', '), { mend, hint: 'tsx scripts/status.ts, tsx scripts/logs.ts <service>' })]
+}
+
+const lookAtImages = async ({ merged }: Known): Promise<Finding[]> => {
+  const images = Object.values(merged.services).flatMap(({ image }) => image ?? [])
+  const labels = await Promise.all([...new Set(images)].map(async image => ({ image, ...(await attempt(inspectImages([image]))) })))
+  const here = labels.filter(({ code }) => code === 0)
+  if (here.length === 0) return [unknown('none is here yet')]
+  const standIns = here.filter(({ stdout }) => (JSON.parse(stdout) as { Config: { Labels?: Record<string, string> | null } }[]).some(({ Config }) => Config.Labels?.['avril.standin'] === 'true'))
+  if (standIns.length === 0) return [good('they are the real ones')]
+  return [warning(`stand-ins, or built on one: ${standIns.map(({ image }) => image).join(', ')}`, { hint: 'not for a real site. Where a registry answers: docker compose pull, docker compose build --pull' })]
+}
+
+/** The steps. `host` is the name of the site, for a .env that is made now. */
+export const setupSteps = (host: string | undefined): Step[] => {
+  const known: Known = { settings: {}, config: NOTHING, merged: NOTHING }
+  const { programs, boot, disk, clock, reboot, secrecy, logs } = serverSteps(() => known.settings)
+  const repositories = () => repositoriesOf(known.config)
+  return [
+    programs,
+    boot,
+    clock,
+    reboot,
+    { name: 'settings', needs: ['programs'], look: () => lookAtSettings(known, host), mend: () => makeSettings(host) },
+    disk,
+    { name: 'compose', needs: ['settings'], look: () => lookAtCompose(known) },
+    { name: 'stack', needs: ['compose'], look: () => stackFindings(known.config, known.merged, isFile) },
+    {
+      name: 'repositories',
+      needs: ['compose'],
+      look: () => repositoryFindings(repositories(), known.settings),
+      mend: finding => cloneFor(finding, repositories(), known.settings),
+    },
+    { name: 'certificate', needs: ['settings'], look: () => certificateFindings(known.settings) },
+    { name: 'dump', needs: [], look: lookAtDump },
+    secrecy,
+    { name: 'releases', needs: [], look: lookAtReleases },
+    {
+      name: 'services',
+      needs: ['compose'],
+      mendAfter: ['disk', 'stack', 'repositories', 'certificate', 'dump', 'releases'],
+      look: () => lookAtServices(known),
+      mend: startStack,
+    },
+    { name: 'images', needs: ['compose'], look: () => lookAtImages(known) },
+    { name: 'backups', needs: ['settings'], look: () => backupFindings(readBackupFacts(known.settings)), mend: finding => makeNightly(known.settings, finding) },
+    logs,
+  ]
+}

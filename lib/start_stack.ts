@@ -1,0 +1,94 @@
+// The first start: what is missing is fetched and built, then all services are started; what runs already is left alone.
+import { COMPOSE_FILE, compose, inspectImages, logs } from './compose.ts'
+import { Failure, messageOf } from './errors.ts'
+import { stateFile } from './files.ts'
+import { isHealthy, listInstances, type Instance } from './instances.ts'
+import { takeDeployLock } from './journal.ts'
+import { pinFiles } from './pins.ts'
+import { attempt, show } from './run.ts'
+import { say } from './say.ts'
+import { accompany } from './setup.ts'
+import { readConfig, type StackConfig } from './stack.ts'
+
+const files = () => [COMPOSE_FILE, ...pinFiles()]
+
+const isHere = async (image: string) => (await attempt(inspectImages([image]))).code === 0
+
+/** The services whose image is not on this machine. */
+export const missingImages = async ({ services }: StackConfig) => {
+  const named = Object.entries(services).map(async ([service, { image = '' }]) => ((await isHere(image)) ? [] : [service]))
+  return (await Promise.all(named)).flat()
+}
+
+/** What each service lacks, as words that follow its name. */
+export const troublesOf = (services: string[], instances: Instance[]) =>
+  services.flatMap(service => {
+    const own = instances.filter(it => it.service === service && !it.oneOff)
+    if (!own.some(({ running }) => running)) return [`${service} is not running`]
+    return own.some(isHealthy) ? [] : [`${service} is ${own.find(({ running }) => running)?.health ?? 'without a health check'}`]
+  })
+
+const fetchImages = async (config: StackConfig, missing: string[]) => {
+  const pulled = missing.filter(service => !config.services[service]?.build)
+  const pinned = pulled.filter(service => pinFiles().length > 0 && config.services[service]?.labels?.['avril.rollout'])
+  if (pinned.length > 0)
+    throw new Failure(`the release of ${pinned.join(', ')} that docker-compose.override.yml names is not on this machine`, {
+      hint: 'it was made elsewhere, or removed: rm docker-compose.override.yml nginx/live/*.map, run this again, then deploy',
+    })
+  if (pulled.length > 0) {
+    say.step(`start: fetching the images of ${pulled.join(', ')}`)
+    const hint = 'is the network there (a proxy? a full disk?), and does the registry answer?'
+    await show(compose([COMPOSE_FILE], '--progress', 'plain', 'pull', ...pulled), { what: 'fetching images', hint, hide: /^\s*[0-9a-f]{12} / })
+  }
+  const built = missing.filter(service => config.services[service]?.build)
+  if (built.length === 0) return
+  say.step(`start: building ${built.join(', ')}`)
+  await show(compose([COMPOSE_FILE], '--progress', 'plain', 'build', ...built), { what: 'the build', hint: 'the lines above say why; correct it (is the network there?), then run this again' })
+}
+
+const lastLine = async ({ id }: Instance, lines: number) => {
+  const { stdout, stderr } = await attempt([...logs(id, '--tail', String(lines))])
+  return `${stdout}\n${stderr}`.trim()
+}
+
+const explainIll = async (services: string[], project: string) => {
+  const instances = await listInstances(project)
+  for (const service of services) {
+    const own = instances.filter(it => it.service === service && !it.oneOff)
+    if (own.some(isHealthy) || !own[0]) continue
+    say.bad(`${service} is ${own[0].health ?? 'not running'}; the end of its log:`)
+    say.detail((await lastLine(own[0], 10)).replaceAll('\n', '\n  '))
+  }
+}
+
+const howFar = async (services: string[], project: string, spent: string) => {
+  const instances = await listInstances(project)
+  const waiting = troublesOf(services, instances)
+  const postgres = instances.find(({ service }) => service === 'postgres')
+  // It may be restoring a large dump.
+  const says = postgres && !isHealthy(postgres) ? `; postgres says: ${await lastLine(postgres, 1)}` : ''
+  return `after ${spent}: ${waiting.join(', ') || 'all are healthy'}${says}`
+}
+
+/** Starts what does not run, and waits until all are healthy. Throws a Failure: 75 while a deploy or a restore is at work. */
+export const startStack = async () => {
+  const release = await takeDeployLock(false)
+  try {
+    const config = await readConfig(files())
+    const services = Object.keys(config.services)
+    await fetchImages(config, await missingImages(config))
+    say.step(`start: ${services.join(', ')}`)
+    // What runs is not touched: a changed setting is taken up by a deploy, without losing a request.
+    const words = compose(files(), '--progress', 'plain', 'up', '--detach', '--no-build', '--no-recreate', '--wait')
+    // Whoever was killed may have left one at work, and two at once would make the same container.
+    const up = show(['flock', stateFile('start.lock'), ...words], { what: 'docker compose up' })
+    await accompany(up, spent => howFar(services, config.name, spent)).catch(async (error: unknown) => {
+      if (!(error instanceof Failure) || error.exitCode > 128) throw error
+      await explainIll(services, config.name)
+      const taken = /address already in use|port is already allocated/.test(messageOf(error))
+      throw new Failure(messageOf(error), { cause: error, hint: taken ? 'what else listens on that port? ss -ltnp' : 'the logs above say why; scripts/logs.ts shows all of them' })
+    })
+  } finally {
+    await release()
+  }
+}

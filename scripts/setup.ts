@@ -1,0 +1,42 @@
+import { usage } from '../lib/errors.ts'
+import { main } from '../lib/main.ts'
+import { print, say } from '../lib/say.ts'
+
+const command = {
+  usage: 'setup.ts [options]',
+  summary: `Makes this machine a server: Docker, .env, the repositories, the first start, the nightly backup. What is so already is left as it is, so it can be run again at any
+time; stopped in the middle, it goes on from there. What needs something that is not in order waits for it, the rest is done.
+
+Each step is shown: ✓ it is so, → it is being done, ! a warning, ✗ it is not so and what to do, · it was not looked at. Ends with 0 when nothing is ✗; otherwise with 1 (--check), or with the code
+of the first ✗: 65 a dump, 69 no network, engine or root, 73 a folder, 74 no space, 75 a deploy or restore is at work, 78 a setting.`,
+  words: [0, 0] as [number, number],
+  options: {
+    check: { help: 'look at everything and change nothing. Warnings alone end with 0, a ✗ with 1' },
+    host: { value: 'name', help: 'the host name of a public site, for the .env that is made (default localhost)', form: /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/ },
+    json: { help: 'print what was found as one JSON document on stdout' },
+  },
+  examples: [
+    ['tsx scripts/setup.ts --host avril.example.org', 'a new server, as root'],
+    ['tsx scripts/setup.ts', 'the same again: what is missing is done'],
+    ['tsx scripts/setup.ts --check', 'is everything as it should be?'],
+  ] as [string, string][],
+}
+
+await main(command, async options => {
+  if (options.check && options.host !== undefined) throw usage('--check makes no .env, so it takes no --host')
+  const { findingText } = await import('../lib/findings.ts')
+  const { lookAtAll, setUp } = await import('../lib/setup.ts')
+  const { setupSteps } = await import('../lib/setup_steps.ts')
+  const steps = setupSteps(options.host)
+
+  const toStdout = options.check && !options.json
+  const show = toStdout ? print : say.line
+  const results = await (options.check ? lookAtAll : setUp)(steps, result => show(findingText(result.step, result)))
+
+  const count = (level: string) => results.filter(result => result.level === level).length
+  const wrong = results.filter(({ level }) => level === 'bad')
+  if (options.json) print(JSON.stringify({ good: wrong.length === 0, findings: results }))
+  if (wrong.length === 0) say.done(`this server is in order${count('warning') > 0 ? `; warnings: ${count('warning')}` : ''}`)
+  else say.bad(`not in order: ${[...new Set(wrong.map(({ step }) => step))].join(', ')}${options.check ? '; without --check what can be done is done' : ''}`)
+  return wrong.length === 0 ? 0 : options.check ? 1 : wrong[0]?.exitCode
+})
