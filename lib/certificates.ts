@@ -16,7 +16,7 @@ export interface Pair {
   /** in PEM's form */
   certificate: string
   key: string
-  /** somebody else than its owner may read the key */
+  /** every user of this machine may read the key */
   open: boolean
 }
 
@@ -34,7 +34,7 @@ const readPair = (folder: string, site: string): Pair | undefined => {
   const names = pairsOf(site).find(names => names.every(name => isInside(folder, name)))
   if (!names) return undefined
   const [certificate, key] = names.map(name => readFileSync(join(folder, name), 'utf8')) as [string, string]
-  return { names, certificate, key, open: (statSync(join(folder, names[1])).mode & 0o077) !== 0 }
+  return { names, certificate, key, open: (statSync(join(folder, names[1])).mode & 0o007) !== 0 }
 }
 
 const parse = <T>(read: () => T) => {
@@ -71,7 +71,7 @@ export const pairFindings = (site: string, { names: [name, keyName], certificate
     ...dateFindings(name, leaf.value, now),
     ...(leaf.value.checkHost(site) === undefined ? [bad(`${name} is not for ${site}, but for ${leaf.value.subjectAltName ?? subject}`, { hint: 'browsers refuse it; is WHOST right?', exitCode: EXIT.config })] : []),
     ...(alone ? [warning(`${name} has no intermediate certificate: some browsers refuse it`, { hint: 'the file must hold the whole chain' })] : []),
-    ...(open ? [warning(`${keyName} can be read by others than its owner`, { hint: `chmod 600 ${keyName}` })] : []),
+    ...(open ? [warning(`${keyName} can be read by every user of this machine`, { hint: `chmod o= ${keyName}` })] : []),
   ]
 }
 

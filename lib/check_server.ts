@@ -44,16 +44,13 @@ export const bootFindings = (enabled: string | undefined): Finding[] => {
   return enabled === 'enabled' ? [good('the engine starts at boot')] : [bad('the engine does not start at boot', { mend: 'having the engine start at boot', hint: 'as root: systemctl enable docker' })]
 }
 
-/** The mode of files that hold secrets or personal data: path → mode. */
+/** The mode of files that hold secrets or personal data: path → mode. A group may read them: that is how somebody else than root runs the scripts. */
 export const modeFindings = (modes: Record<string, number>): Finding[] =>
   unless(
-    'no secret and no dump can be read by others',
-    Object.entries(modes).flatMap(([path, mode]) => {
-      const world = (mode & 0o007) !== 0
-      if ((mode & 0o077) === 0) return []
-      const details = { about: path, hint: `chmod go= ${path}`, mend: `chmod go= ${path}` }
-      return [warning(`${path} can be read by ${world ? 'every user of this machine' : 'others of its group'}`, details)]
-    }),
+    'no secret and no dump can be read by everybody',
+    Object.entries(modes).flatMap(([path, mode]) =>
+      (mode & 0o007) === 0 ? [] : [warning(`${path} can be read by every user of this machine`, { about: path, hint: `chmod o= ${path}`, mend: `chmod o= ${path}` })],
+    ),
   )
 
 /** Sizes of the logs that the scripts write themselves, in bytes. */

@@ -13,7 +13,7 @@ export const takeLock = async (name: string, holder: () => string, wait: boolean
   const command = (...flags: string[]) => ['flock', ...flags, '--conflict-exit-code', String(EXIT.locked), stateFile(name), 'sh', '-c', 'echo; exec cat']
   const first = await hold(command('--nonblock'))
   if (first.release) return first.release
-  if (first.code !== EXIT.locked) throw new Failure(`the lock cannot be taken: ${first.stderr.trim()}`, { hint: 'flock is in the package util-linux (on macOS: brew install flock)' })
+  if (first.code !== EXIT.locked) throw new Failure(`the lock cannot be taken: ${first.stderr.trim()}`, { hint: 'may this user write there (sudo)? flock is in the package util-linux (on macOS: brew install flock)' })
   if (!wait) throw new Failure(`the lock is held by ${holder()}`, { exitCode: EXIT.locked, hint: 'run it again later, or with --wait' })
   say.step(`waiting for ${holder()}`)
   const second = await hold(command())

@@ -22,7 +22,7 @@ export const urlSetting = (name: string) => `${name.toUpperCase().replaceAll(/[^
 /** Where a repository is cloned from. Throws (78) for what git would take for something else than an address. */
 export const urlOf = (settings: Settings, name: string) => {
   const url = settings[urlSetting(name)] || `${HOME}/${name}`
-  if (/^(https?:\/\/|ssh:\/\/|git:\/\/|file:\/\/|\/|\.{1,2}\/|[\w.-]+@[\w.-]+:)\S+$/.test(url)) return url
+  if (/^(https?:\/\/|ssh:\/\/|git:\/\/|file:\/\/|\/|\.{1,2}\/|\w[\w.-]*@\w[\w.-]*:)\S+$/.test(url)) return url
   throw badConfig(`.env: ${urlSetting(name)} is not the address of a repository`, 'https://…, ssh://…, user@host:path, or an absolute path')
 }
 

@@ -74,7 +74,7 @@ const enableEngine = async () => {
 
 const filesIn = (folder: string, form: RegExp) => (existsSync(folder) ? readdirSync(folder).filter(name => form.test(name)).map(name => join(folder, name)) : [])
 
-const isOpen = (path: string) => (statSync(path).mode & 0o077) !== 0
+const isOpen = (path: string) => (statSync(path).mode & 0o007) !== 0
 
 /** The modes of what nobody else may read, less what lies in a folder that nobody else can enter. */
 const readModes = (settings: Settings) => {
@@ -96,6 +96,6 @@ export const serverSteps = (settings: () => Settings): Record<'programs' | 'boot
   disk: { name: 'disk', needs: [], look: async () => diskFindings(await readDisks(settings())) },
   clock: { name: 'clock', needs: [], look: async () => clockFindings(await isSynchronised()) },
   reboot: { name: 'reboot', needs: [], look: () => rebootFindings(pendingReboot()) },
-  secrecy: { name: 'secrecy', needs: [], look: () => modeFindings(readModes(settings())), mend: async ({ about = '' }) => chmodSync(about, statSync(about).mode & 0o700) },
+  secrecy: { name: 'secrecy', needs: [], look: () => modeFindings(readModes(settings())), mend: async ({ about = '' }) => chmodSync(about, statSync(about).mode & 0o770) },
   logs: { name: 'logs', needs: [], look: () => ownLogFindings(readOwnLogs()) },
 })

@@ -70,13 +70,16 @@ const mendUnless = async (step: Step, findings: Finding[], missing: string[]) =>
   return findings.map(finding => (finding.mend === undefined ? finding : { ...finding, hint: `nothing is begun before ${missing.join(' and ')} ${missing.length === 1 ? 'is' : 'are'} in order` }))
 }
 
-const goThrough = async (steps: Step[], mend: boolean, found: (result: Result) => void) => {
+const withHint = (finding: Finding): Finding => (finding.mend === undefined || finding.hint !== undefined ? finding : { ...finding, hint: `tsx scripts/setup.ts does that: ${finding.mend}` })
+
+/** Goes through the steps; `mend`: does what can be done. `found` hears of each finding as it is known. */
+export const goThrough = async (steps: Step[], mend: boolean, found: (result: Result) => void) => {
   const results: Result[] = []
   const stopped = new Set<string>()
   for (const step of steps) {
     const missing = step.needs.filter(name => stopped.has(name))
     const first = missing.length > 0 ? [unknown(`this needs ${missing.join(' and ')} to be in order`)] : await lookAt(step)
-    const findings = mend ? await mendUnless(step, first, (step.mendAfter ?? []).filter(name => stopped.has(name))) : first
+    const findings = mend ? await mendUnless(step, first, (step.mendAfter ?? []).filter(name => stopped.has(name))) : first.map(withHint)
     if (missing.length > 0 || findings.some(({ level }) => level === 'bad')) stopped.add(step.name)
     for (const finding of findings) {
       const result = { step: step.name, ...finding }
@@ -87,7 +90,7 @@ const goThrough = async (steps: Step[], mend: boolean, found: (result: Result) =
   return results
 }
 
-/** The findings of all steps in their order; nothing is changed. `found` hears of each as it is known. */
+/** The findings of all steps in their order; nothing is changed. */
 export const lookAtAll = (steps: Step[], found: (result: Result) => void) => goThrough(steps, false, found)
 
 /** The same, with what can be done done first. Throws a Failure (75) while another one does that. */

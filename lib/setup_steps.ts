@@ -90,8 +90,8 @@ const lookAtImages = async ({ merged }: Known): Promise<Finding[]> => {
   return [warning(`stand-ins, or built on one: ${standIns.map(({ image }) => image).join(', ')}`, { hint: 'not for a real site. Where a registry answers: docker compose pull, docker compose build --pull' })]
 }
 
-/** The steps. `host` is the name of the site, for a .env that is made now. */
-export const setupSteps = (host: string | undefined): Step[] => {
+/** The steps. `host` is the name of the site, for a .env that is made now; without `start` nothing is fetched, built or started. */
+export const setupSteps = ({ host, start }: { host: string | undefined; start: boolean }): Step[] => {
   const known: Known = { settings: {}, config: NOTHING, merged: NOTHING }
   const { programs, boot, disk, clock, reboot, secrecy, logs } = serverSteps(() => known.settings)
   const repositories = () => repositoriesOf(known.config)
@@ -100,9 +100,9 @@ export const setupSteps = (host: string | undefined): Step[] => {
     boot,
     clock,
     reboot,
-    { name: 'settings', needs: ['programs'], look: () => lookAtSettings(known, host), mend: () => makeSettings(host) },
+    { name: 'settings', needs: [], mendAfter: ['programs'], look: () => lookAtSettings(known, host), mend: () => makeSettings(host) },
     disk,
-    { name: 'compose', needs: ['settings'], look: () => lookAtCompose(known) },
+    { name: 'compose', needs: ['programs', 'settings'], look: () => lookAtCompose(known) },
     { name: 'stack', needs: ['compose'], look: () => stackFindings(known.config, known.merged, isFile) },
     {
       name: 'repositories',
@@ -118,7 +118,7 @@ export const setupSteps = (host: string | undefined): Step[] => {
       name: 'services',
       needs: ['compose'],
       mendAfter: ['disk', 'stack', 'repositories', 'certificate', 'dump', 'releases'],
-      look: () => lookAtServices(known),
+      look: async () => (start ? lookAtServices(known) : [unknown('nothing is started (--no-start)')]),
       mend: startStack,
     },
     { name: 'images', needs: ['compose'], look: () => lookAtImages(known) },

@@ -10,6 +10,9 @@ import { say } from './say.ts'
 import { accompany } from './setup.ts'
 import { readConfig, type StackConfig } from './stack.ts'
 
+/** What apt prints while an image is built: hundreds of lines that tell nothing. */
+const APT = /^#\d+ [\d.]+ +(Get:|Selecting |Preparing |Unpacking |Setting up |\(Reading|update-alternatives|debconf:|Processing triggers)/
+
 const files = () => [COMPOSE_FILE, ...pinFiles()]
 
 const isHere = async (image: string) => (await attempt(inspectImages([image]))).code === 0
@@ -43,7 +46,7 @@ const fetchImages = async (config: StackConfig, missing: string[]) => {
   const built = missing.filter(service => config.services[service]?.build)
   if (built.length === 0) return
   say.step(`start: building ${built.join(', ')}`)
-  await show(compose([COMPOSE_FILE], '--progress', 'plain', 'build', ...built), { what: 'the build', hint: 'the lines above say why; correct it (is the network there?), then run this again' })
+  await show(compose([COMPOSE_FILE], '--progress', 'plain', 'build', ...built), { what: 'the build', hint: 'the lines above say why; correct it (is the network there?), then run this again', hide: APT })
 }
 
 const lastLine = async ({ id }: Instance, lines: number) => {

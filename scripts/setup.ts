@@ -13,6 +13,7 @@ of the first ✗: 65 a dump, 69 no network, engine or root, 73 a folder, 74 no s
   options: {
     check: { help: 'look at everything and change nothing. Warnings alone end with 0, a ✗ with 1' },
     host: { value: 'name', help: 'the host name of a public site, for the .env that is made (default localhost)', form: /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/ },
+    'no-start': { help: 'do all but fetch, build and start: to look through .env first. Then run it again without' },
     json: { help: 'print what was found as one JSON document on stdout' },
   },
   examples: [
@@ -23,11 +24,11 @@ of the first ✗: 65 a dump, 69 no network, engine or root, 73 a folder, 74 no s
 }
 
 await main(command, async options => {
-  if (options.check && options.host !== undefined) throw usage('--check makes no .env, so it takes no --host')
+  if (options.check && (options.host !== undefined || options['no-start'])) throw usage('--check changes nothing, so it takes neither --host nor --no-start')
   const { findingText } = await import('../lib/findings.ts')
   const { lookAtAll, setUp } = await import('../lib/setup.ts')
   const { setupSteps } = await import('../lib/setup_steps.ts')
-  const steps = setupSteps(options.host)
+  const steps = setupSteps({ host: options.host, start: !options['no-start'] })
 
   const toStdout = options.check && !options.json
   const show = toStdout ? print : say.line

@@ -1,0 +1,148 @@
+#!/usr/bin/env bats
+# A new server: a clean Debian with an engine of its own, from an empty file system to the site that answers.
+
+# shellcheck disable=SC2154 # bats sets these in `run`
+load helpers/site
+load setup/server
+
+setup_file() {
+  export PLAY="$BATS_FILE_TMPDIR/a site"
+  server_remove
+  STACK_NAME=avril STACK_PORT=80 "$HERE/stack.sh" "$PLAY"
+  rm "$PLAY/avril-scripts/.env" "$PLAY/avril-scripts/node_modules"
+  mkdir -p "$PLAY/avril-scripts/db/dumps"
+  (umask 077 && make_dump "$PLAY/avril-scripts/db/dumps/latest.dump") &
+  save_images "$PLAY/images.tar"
+  wait $!
+  make_certificate "$PLAY/ssl"
+  server_up "$PLAY"
+  on mkdir -p "/root/ssl/$HOST"
+  tar -C "$PLAY/ssl" -cf - . | on tar -C "/root/ssl/$HOST" -xf -
+}
+
+teardown_file() { server_remove; }
+
+# What a second run must not change: files, containers, images, cron.
+state() { on sh -c 'sha256sum .env /etc/cron.d/*; stat -c "%a %Y %n" .env; git -C ../avril rev-parse HEAD; docker ps --all --no-trunc --format "{{.ID}} {{.Names}} {{.Image}}"; docker image ls --no-trunc --quiet'; }
+
+# ask PATH: what a visitor gets
+ask() { on docker exec avril-nginx-1 curl --silent --show-error --fail --insecure --connect-to "$HOST:443:127.0.0.1:443" "https://$HOST$1"; }
+
+# finds LEVEL STEP WORDS: --check has such a finding
+finds() { node -e 'const [report, level, step, words] = process.argv.slice(1); process.exit(JSON.parse(report).findings.some(it => it.level === level && it.step === step && it.text.includes(words)) ? 0 : 1)' "$report" "$@"; }
+
+assert_finds() { finds "$@" || { echo "no $1 of $2 with: $3"; echo "$report"; return 1; }; }
+
+# check CODE: --check ends with it; its report is in $report
+check() {
+  run --separate-stderr "-$1" set_up --check --json
+  report=$output
+}
+
+@test "an empty machine: --check says what is missing, and changes nothing" {
+  local before after
+  before=$(on sh -c 'ls -A . /etc /home/docker /usr/bin | sha256sum')
+  check 1
+  assert_finds bad programs 'Docker is not installed'
+  assert_finds bad programs 'git is not installed'
+  assert_finds bad settings 'there is no'
+  after=$(on sh -c 'ls -A . /etc /home/docker /usr/bin | sha256sum')
+  assert_equal "$after" "$before"
+}
+
+@test "who is not root, or is on another system, is told what to install" {
+  run -69 docker exec --user nobody --workdir "$AT" "$SERVER" bash lib/engine.sh git
+  assert_output --partial 'git is missing, and only root can install that'
+  run -69 docker exec --workdir "$AT" --env PATH=/nowhere "$SERVER" /bin/bash lib/engine.sh
+  assert_output --partial 'neither Debian nor Ubuntu'
+}
+
+@test "a power cut while packages are installed, then one command to the site that answers, with the dump restored" {
+  exec_setup --host "$HOST" >"$BATS_TEST_TMPDIR/out" 2>&1 &
+  on sh -c 'until grep -q "status unpacked containerd" /var/log/dpkg.log 2>/dev/null; do sleep 0.1; done'
+  docker kill "$SERVER" >/dev/null
+  await_exit $! 137
+  docker start "$SERVER" >/dev/null
+
+  exec_setup --host "$HOST" >"$BATS_TEST_TMPDIR/out" 2>&1 &
+  await_line "$BATS_TEST_TMPDIR/out" 'start: building'
+  signal_setup INT
+  await_exit $! 130
+
+  run -0 set_up --host "$HOST"
+  assert_output --partial '✓ services: all 6 are healthy'
+  refute_output --partial 'installing'
+  run -0 ask /
+  assert_output --partial Avril
+  run -0 ask /mon-espace/version
+  assert_output --partial '"app":"avril-profil"'
+  run -0 ask /ma-candidature-vae/version
+  assert_output --partial '"app":"avril-livret1"'
+  run -0 on docker exec avril-postgres-1 psql --username=avril --tuples-only --no-align --command='select count(*) from people'
+  assert_output 50000
+  run -0 on sh -c 'stat -c "%a %U" .env; diff .env .env.example | sed -n "s/^< \([A-Z_]*\)=.*/\1/p" | sort | xargs'
+  assert_line --index 0 '600 root'
+  assert_line --index 1 'AWS_SECRET_ACCESS_KEY CLIENT_TO_PHOENIX_URL NGINX_BIND POSTGRES_PASSWORD SECRET_KEY_BASE WHOST'
+  run -0 on cat /etc/cron.d/avril-backup
+  assert_output --partial '15 3 * * * root'
+}
+
+@test "a second run changes nothing" {
+  local before
+  before=$(state)
+  run -0 set_up
+  refute_output --partial '→'
+  assert_equal "$(state)" "$before"
+  check 0
+  refute_output --partial '"level":"bad"'
+  assert_finds warning images 'stand-ins'
+}
+
+@test "what breaks is found, and what can be mended is mended; nothing else is touched" {
+  on sh -e <<'SH'
+rm -r ../avril-profil
+chmod 644 .env
+docker stop avril-minio-1
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:prime256v1 -out "/root/ssl/avril.example.org/privkey.pem"
+rm /etc/cron.d/avril-backup
+touch /var/run/reboot-required
+mkdir -p /run/systemd/system
+systemctl disable docker
+printf '{"who":"al","pid":999999,"repository":"avril","phase":"drain"}' >.state/rollout.json
+SH
+  check 1
+  assert_finds bad repositories 'avril-profil is not there'
+  assert_finds warning secrecy '.env can be read by every user'
+  assert_finds bad services 'minio is not running'
+  assert_finds bad certificate 'privkey.pem is not the key of fullchain.pem'
+  assert_finds bad backups 'nothing makes a backup'
+  assert_finds bad boot 'the engine does not start at boot'
+  assert_finds warning reboot 'a reboot is pending'
+  assert_finds warning releases 'the deploy of avril by al was interrupted'
+
+  run -78 set_up
+  assert_output --partial '→ repositories: cloning https://github.com/StartupsPoleEmploi/avril-profil'
+  assert_output --partial 'nothing is begun before certificate is in order'
+  tar -C "$PLAY/ssl" -cf - . | on tar -C "/root/ssl/$HOST" -xf -
+  on sh -c 'rm -r /var/run/reboot-required .state/rollout.json; systemctl is-enabled docker; rmdir /run/systemd/system'
+  run -0 set_up
+  assert_output --partial '✓ services: all 6 are healthy'
+  check 0
+  refute_output --partial 'every user'
+}
+
+@test "a remote, a registry and a port that fail each give one message, their code, and what to do" {
+  on sh -c 'rm -r ../avril-profil; echo "AVRIL_PROFIL_GIT_URL=/nowhere/avril-profil" >>.env'
+  run -69 set_up
+  assert_output --partial '✗ repositories: /nowhere/avril-profil could not be cloned'
+  on sh -c 'sed -i /GIT_URL/d .env; mv .env ../env'
+  run -78 set_up
+  assert_output --partial 'data of a former site (the volume avril_postgres)'
+  on sh -c 'mv ../env .env; docker rm -f avril-nginx-1 avril-nuxt_profile-1 >/dev/null; docker image rm nginx:1.30.5 >/dev/null; sed -i s/nginx:1.30.5/nginx:0/ docker-compose.yml'
+  run -1 set_up
+  assert_output --partial '✗ services: fetching images failed'
+  on sh -c 'sed -i s/nginx:0/nginx:1.30.5/ docker-compose.yml; exec node -e "require(\"net\").createServer().listen(443)"' &
+  run -1 set_up
+  assert_output --partial 'what else listens on that port? ss -ltnp'
+  kill $!
+}
