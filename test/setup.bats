@@ -23,7 +23,7 @@ setup_file() {
 teardown_file() { server_remove; }
 
 # What a second run must not change: files, containers, images, cron.
-state() { on sh -c 'sha256sum .env /etc/cron.d/*; stat -c "%a %Y %n" .env; git -C ../avril rev-parse HEAD; docker ps --all --no-trunc --format "{{.ID}} {{.Names}} {{.Image}}"; docker image ls --no-trunc --quiet'; }
+state() { on sh -c 'sha256sum .env /etc/cron.d/*; stat -c "%a %Y %n" .env; git -C ../avril rev-parse HEAD; docker ps --all --no-trunc --format "{{.ID}} {{.Names}} {{.Image}}"; docker image ls --no-trunc --quiet' | sort; }
 
 # ask PATH: what a visitor gets
 ask() { on docker exec avril-nginx-1 curl --silent --show-error --fail --insecure --connect-to "$HOST:443:127.0.0.1:443" "https://$HOST$1"; }

@@ -48,10 +48,11 @@ server_remove() {
 }
 
 # server_up FOLDER: FOLDER has origin (the remotes), avril-scripts (the checkout), images.tar
+# systemctl works on the files of its units there, since no systemd runs.
 server_up() {
   local rights=(--cgroupns private --cap-add ALL --cap-drop SYS_RESOURCE --device-cgroup-rule 'a *:* rwm')
   for part in seccomp apparmor systempaths; do rights+=(--security-opt "$part=unconfined"); done
-  docker run --detach --init --name "$SERVER" --hostname server "${rights[@]}" --tmpfs /run --volume "$SERVER:/var/lib/docker" \
+  docker run --detach --init --name "$SERVER" --hostname server "${rights[@]}" --env SYSTEMD_OFFLINE=1 --tmpfs /run --volume "$SERVER:/var/lib/docker" \
     --volume "$HERE/setup:/srv/setup:ro" --volume "$1/images.tar:/srv/images.tar:ro" --volume "$1/origin:/srv/origin:ro" \
     --volume "$CHECKOUT/node_modules:$AT/node_modules:ro" "$(sed -n 's/^NUXT_BASE_IMAGE=//p' "$CHECKOUT/.env.example")" sh /srv/setup/init.sh >/dev/null
   tar -C "$1/avril-scripts" -cf - . | on tar --no-same-owner -xf -
