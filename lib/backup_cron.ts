@@ -36,13 +36,14 @@ const timeOf = (entry: string | undefined) => {
 export const backupFindings = ({ site, folder, parent, entry, expected, cron, state }: BackupFacts): Finding[] => {
   const time = timeOf(entry)
   if (!parent && site === 'localhost') return [unknown(`${dirname(folder)} is not there; a site on localhost has nothing that must be saved`)]
-  if (!parent)
-    return [bad(`there is no ${dirname(folder)} for the backups (BACKUP_DIR)`, { hint: `mount a disk there, or mkdir -p ${dirname(folder)}; it is never made, so that a missing disk is noticed`, exitCode: EXIT.cannotWrite })]
-  if (entry !== expected(time))
-    return [bad(entry === undefined ? 'nothing makes a backup each night' : "cron's entry for the backup is of another checkout or version", { about: time, mend: `having cron make one each night at ${time}`, hint: 'as root: tsx scripts/backup.ts --install-cron' })]
-  if (!cron) return [bad('cron does not run', { about: time, mend: 'starting cron', hint: 'as root: systemctl enable --now cron' })]
+  const mount = `mount a disk there, or mkdir -p ${dirname(folder)}; it is never made, so that a missing disk is noticed`
+  if (!parent) return [bad(`there is no ${dirname(folder)} for the backups (BACKUP_DIR)`, mount, { exitCode: EXIT.cannotWrite })]
+  const trouble = entry === undefined ? 'nothing makes a backup each night' : "cron's entry for the backup is of another checkout or version"
+  const install = { about: time, mend: `having cron make one each night at ${time}` }
+  if (entry !== expected(time)) return [bad(trouble, 'as root: tsx scripts/backup.ts --install-cron', install)]
+  if (!cron) return [bad('cron does not run', 'as root: systemctl enable --now cron', { about: time, mend: 'starting cron' })]
   const nightly = good(`each night at ${time}, into ${folder}`)
-  return [nightly, ...(state.trouble ? [warning(state.trouble, { hint: 'tsx scripts/backup.ts makes one now, and says what is wrong' })] : [])]
+  return [nightly, ...(state.trouble ? [warning(state.trouble, 'tsx scripts/backup.ts makes one now, and says what is wrong')] : [])]
 }
 
 const runs = (names: string[]) =>

@@ -45,16 +45,17 @@ const parse = <T>(read: () => T) => {
   }
 }
 
-const wrong = (text: string, hint: string) => bad(text, { hint: `${hint}. Until then nginx cannot serve the site`, exitCode: EXIT.config })
+const wrong = (text: string, hint: string) => bad(text, `${hint}. Until then nginx cannot serve the site`, { exitCode: EXIT.config })
 
 const days = (milliseconds: number) => `${Math.floor(milliseconds / DAY)} days`
 
 const dateFindings = (name: string, { validFrom, validTo }: X509Certificate, now: Date): Finding[] => {
   const [begins, ends] = [Date.parse(validFrom), Date.parse(validTo)]
   const until = new Date(ends).toISOString().slice(0, 10)
-  if (begins > now.getTime()) return [bad(`${name} is valid only from ${validFrom} on`, { hint: 'is the clock of this server right (date)?', exitCode: EXIT.config })]
-  if (ends <= now.getTime()) return [bad(`${name} expired on ${until}: browsers refuse the site`, { hint: 'renew it, then: docker compose exec -T nginx /etc/nginx/avril/reload.sh', exitCode: EXIT.config })]
-  if (ends - now.getTime() < LIMIT_DAYS * DAY) return [warning(`${name} expires on ${until}, in ${days(ends - now.getTime())}`, { hint: 'does what renews it still run?' })]
+  if (begins > now.getTime()) return [bad(`${name} is valid only from ${validFrom} on`, 'is the clock of this server right (date)?', { exitCode: EXIT.config })]
+  const renew = 'renew it, then: docker compose exec -T nginx /etc/nginx/avril/reload.sh'
+  if (ends <= now.getTime()) return [bad(`${name} expired on ${until}: browsers refuse the site`, renew, { exitCode: EXIT.config })]
+  if (ends - now.getTime() < LIMIT_DAYS * DAY) return [warning(`${name} expires on ${until}, in ${days(ends - now.getTime())}`, 'does what renews it still run?')]
   return [good(`${name}, until ${until} (${days(ends - now.getTime())})`)]
 }
 
@@ -65,13 +66,14 @@ export const pairFindings = (site: string, { names: [name, keyName], certificate
   const own = parse(() => createPrivateKey(key))
   if (!own.value) return [wrong(`${keyName} is no private key that nginx can use: ${own.error}`, 'it must be in PEM form, without a passphrase')]
   if (!leaf.value.checkPrivateKey(own.value)) return [wrong(`${keyName} is not the key of ${name}`, 'put the two together that belong together')]
-  const { subject, issuer } = leaf.value
+  const { subject, issuer, subjectAltName = subject } = leaf.value
+  const fits = leaf.value.checkHost(site) !== undefined
   const alone = subject !== issuer && (certificate.match(/-----BEGIN CERTIFICATE-----/g) ?? []).length < 2
   return [
     ...dateFindings(name, leaf.value, now),
-    ...(leaf.value.checkHost(site) === undefined ? [bad(`${name} is not for ${site}, but for ${leaf.value.subjectAltName ?? subject}`, { hint: 'browsers refuse it; is WHOST right?', exitCode: EXIT.config })] : []),
-    ...(alone ? [warning(`${name} has no intermediate certificate: some browsers refuse it`, { hint: 'the file must hold the whole chain' })] : []),
-    ...(open ? [warning(`${keyName} can be read by every user of this machine`, { hint: `chmod o= ${keyName}` })] : []),
+    ...(fits ? [] : [bad(`${name} is not for ${site}, but for ${subjectAltName}`, 'browsers refuse it; is WHOST right?', { exitCode: EXIT.config })]),
+    ...(alone ? [warning(`${name} has no intermediate certificate: some browsers refuse it`, 'the file must hold the whole chain')] : []),
+    ...(open ? [warning(`${keyName} can be read by every user of this machine`, `chmod o= ${keyName}`)] : []),
   ]
 }
 
@@ -81,7 +83,7 @@ export const certificateFindings = ({ WHOST: site = '', SSL_DIR = '' }: Settings
   const folder = join(resolve(root, SSL_DIR), site)
   try {
     if (!existsSync(folder) || readdirSync(folder).length === 0)
-      return [warning(`there is none in ${folder}: the site is served by http, in the clear`, { hint: 'put fullchain.pem and privkey.pem there (files, not links), then run this again' })]
+      return [warning(`there is none in ${folder}: the site is served by http, in the clear`, 'put fullchain.pem and privkey.pem there (files, not links)')]
     const pair = readPair(folder, site)
     if (pair) return pairFindings(site, pair, new Date())
   } catch (error) {

@@ -145,7 +145,8 @@ ended() {
 trap ended EXIT
 
 say 'reading the lists of packages'
-patient_apt update || say 'some lists of packages could not be read'
+# It ends with 0 when it reached nobody.
+if ! patient_apt update || grep -q '^W: Failed to fetch' "$log.last"; then say 'not all lists of packages could be read (is there a network?)'; fi
 if [ "${#others[@]}" != 0 ]; then
   say "installing ${others[*]}"
   add_packages "${others[@]}"

@@ -16,17 +16,17 @@ export interface Finding {
   exitCode?: number
 }
 
-type Details = Pick<Finding, 'hint' | 'about' | 'mend' | 'exitCode'>
+type More = Pick<Finding, 'about' | 'mend' | 'exitCode'>
 
 export const good = (text: string): Finding => ({ level: 'good', text })
 export const unknown = (text: string): Finding => ({ level: 'unknown', text })
-export const warning = (text: string, details: Omit<Details, 'exitCode'> = {}): Finding => ({ level: 'warning', text, ...details })
-export const bad = (text: string, details: Details = {}): Finding => ({ level: 'bad', text, exitCode: EXIT.failed, ...details })
+export const warning = (text: string, hint?: string, more: More = {}): Finding => ({ level: 'warning', text, hint, ...more })
+export const bad = (text: string, hint?: string, more: More = {}): Finding => ({ level: 'bad', text, hint, exitCode: EXIT.failed, ...more })
 
 /** A Failure, or what the operating system refuses, as a finding; anything else is a bug and thrown again. */
 export const findingOf = (error: unknown): Finding => {
-  if (error instanceof Failure) return bad(error.message, { hint: error.hint, exitCode: error.exitCode })
-  if (error instanceof Error && 'syscall' in error) return bad(error.message, { hint: 'may this user do that (sudo), and is the disk full (df -h)?' })
+  if (error instanceof Failure) return bad(error.message, error.hint, { exitCode: error.exitCode })
+  if (error instanceof Error && 'syscall' in error) return bad(error.message, 'may this user do that (sudo), and is the disk full (df -h)?')
   throw error
 }
 

@@ -27,7 +27,10 @@ export const newSettings = (example: string, host: string | undefined) => {
 const refuseForFormer = async ({ COMPOSE_PROJECT_NAME: project }: Settings) => {
   const volume = `${project}_postgres`
   if ((await attempt(docker('volume', 'inspect', volume))).code !== 0) return
-  throw badConfig(`there is no .env, but data of a former site (the volume ${volume}), which needs the passwords of its .env`, `put that .env back; only if that data is worth nothing: docker volume rm ${volume}`)
+  throw badConfig(
+    `there is no .env, but data of a former site (the volume ${volume}), which needs the passwords of its .env`,
+    `put that .env back; only if that data is worth nothing: docker volume rm ${volume}`,
+  )
 }
 
 const writeNew = (text: string) => {
@@ -44,7 +47,8 @@ const writeNew = (text: string) => {
     linkSync(partial, ENV_FILE)
     sync(root)
   } catch (error) {
-    throw new Failure(`${ENV_FILE} cannot be made: ${messageOf(error)}`, { exitCode: EXIT.cannotWrite, cause: error, hint: 'is the disk full (df -h), and may this user write there?' })
+    const hint = 'is the disk full (df -h), and may this user write there?'
+    throw new Failure(`${ENV_FILE} cannot be made: ${messageOf(error)}`, { exitCode: EXIT.cannotWrite, cause: error, hint })
   } finally {
     rmSync(partial, { force: true })
   }

@@ -32,8 +32,9 @@ const isEmpty = (folder: string) => readdirSync(folder).length === 0
 export const repositoryFindings = (repositories: Repository[], settings: Settings): Promise<Finding[]> =>
   Promise.all(
     repositories.map(async ({ name, folder }) => {
-      if (!existsSync(folder) || isEmpty(folder)) return bad(`${name} is not there`, { about: name, mend: `cloning ${urlOf(settings, name)} to ${folder}`, exitCode: EXIT.unreachable })
       try {
+        const mend = `cloning ${urlOf(settings, name)} to ${folder}`
+        if (!existsSync(folder) || isEmpty(folder)) return bad(`${name} is not there`, undefined, { about: name, mend, exitCode: EXIT.unreachable })
         await checkRepository(folder)
         return good(folder)
       } catch (error) {

@@ -19,6 +19,8 @@ export interface RunOptions {
   what?: string
   /** what to do when it fails, for the same person */
   hint?: string
+  /** the exit code of the Failure when it fails (EXIT); otherwise 1 */
+  exitCode?: number
   /** lines of its output that nobody needs to see */
   hide?: RegExp
   /** ends it early */
@@ -81,12 +83,12 @@ export const attempt = async (command: string[], options: RunOptions = {}): Prom
 }
 
 /** The Failure for a command that did not end with 0: what failed, and the last lines that it wrote. */
-export const failureOf = (command: string[], outcome: Outcome, { what, hint }: RunOptions = {}) => {
+export const failureOf = (command: string[], outcome: Outcome, { what, hint, exitCode = EXIT.failed }: RunOptions = {}) => {
   if (outcome.code === 127 && outcome.stderr.includes('command not found'))
     return new Failure(`${command[0]} is not installed here`, { hint, exitCode: EXIT.unreachable })
   const said = (outcome.stderr.trim() || outcome.stdout.trim()).split('\n').filter(line => line.trim() !== '')
   const name = what ?? command.filter(word => !word.startsWith('-')).slice(0, 3).join(' ')
-  return new Failure([`${name} failed (exit code ${outcome.code})`, ...said.slice(-8)].join('\n  '), { hint })
+  return new Failure([`${name} failed (exit code ${outcome.code})`, ...said.slice(-8)].join('\n  '), { hint, exitCode })
 }
 
 /** Runs a command and gives its stdout without the last newline. Throws a Failure when it does not end with 0. */

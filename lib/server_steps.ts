@@ -23,9 +23,11 @@ const programFindings = async (): Promise<Finding[]> => {
   const wanted = { mend: INSTALL, exitCode: EXIT.unreachable }
   const checked = await Promise.allSettled([checkEngine(), checkCompose()])
   const missing: Finding[] = checked.flatMap(it => (it.status === 'rejected' ? [{ ...findingOf(it.reason), ...wanted }] : []))
-  if (missing.length === 0 && (await attempt(docker('buildx', 'version'))).code !== 0) missing.push(bad('buildx, which builds the images, is not installed', { ...wanted, hint: 'apt install docker-buildx' }))
-  if (!(await isInstalled('git'))) missing.push(bad('git is not installed', { ...wanted, hint: 'apt install git' }))
-  if (!(await isInstalled('cron')) && !(await isInstalled('crond'))) missing.push(warning('cron is not installed, so nothing makes backups', { mend: INSTALL, hint: 'apt install cron' }))
+  const builds = (await attempt(docker('buildx', 'version'))).code === 0
+  if (!builds && missing.length === 0) missing.push(bad('buildx, which builds the images, is not installed', 'apt install docker-buildx', wanted))
+  if (!(await isInstalled('git'))) missing.push(bad('git is not installed', 'apt install git', wanted))
+  const cron = (await isInstalled('cron')) || (await isInstalled('crond'))
+  if (!cron) missing.push(warning('cron is not installed, so nothing makes backups', 'apt install cron', { mend: INSTALL }))
   if (missing.length > 0) return missing
   const [engine, compose] = checked.map(it => (it.status === 'fulfilled' ? it.value : ''))
   return [good(`Docker ${engine}, Compose ${compose}, git, cron`)]

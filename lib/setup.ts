@@ -62,15 +62,18 @@ const mendAll = async (step: Step, findings: Finding[]) => {
       failures.set(what, findingOf(error))
     }
   }
-  return (await lookAt(step)).map(finding => failures.get(finding.mend ?? '') ?? finding)
+  // One installation that failed is one failure, however much it would have mended.
+  return [...new Set((await lookAt(step)).map(finding => failures.get(finding.mend ?? '') ?? finding))]
 }
 
 const mendUnless = async (step: Step, findings: Finding[], missing: string[]) => {
   if (missing.length === 0) return mendAll(step, findings)
-  return findings.map(finding => (finding.mend === undefined ? finding : { ...finding, hint: `nothing is begun before ${missing.join(' and ')} ${missing.length === 1 ? 'is' : 'are'} in order` }))
+  const hint = `nothing is begun before ${missing.join(' and ')} ${missing.length === 1 ? 'is' : 'are'} in order`
+  return findings.map(finding => (finding.mend === undefined ? finding : { ...finding, hint }))
 }
 
-const withHint = (finding: Finding): Finding => (finding.mend === undefined || finding.hint !== undefined ? finding : { ...finding, hint: `tsx scripts/setup.ts does that: ${finding.mend}` })
+const withHint = (finding: Finding): Finding =>
+  finding.mend === undefined || finding.hint !== undefined ? finding : { ...finding, hint: `tsx scripts/setup.ts does that: ${finding.mend}` }
 
 /** Goes through the steps; `mend`: does what can be done. `found` hears of each finding as it is known. */
 export const goThrough = async (steps: Step[], mend: boolean, found: (result: Result) => void) => {
@@ -93,9 +96,9 @@ export const goThrough = async (steps: Step[], mend: boolean, found: (result: Re
 /** The findings of all steps in their order; nothing is changed. */
 export const lookAtAll = (steps: Step[], found: (result: Result) => void) => goThrough(steps, false, found)
 
-/** The same, with what can be done done first. Throws a Failure (75) while another one does that. */
+/** The same, with what can be done done first, one after another. */
 export const setUp = async (steps: Step[], found: (result: Result) => void) => {
-  const release = await takeLock('setup.lock', () => 'another setup.ts', false)
+  const release = await takeLock('setup.lock', () => 'another setup.ts', true)
   try {
     return await goThrough(steps, true, found)
   } finally {

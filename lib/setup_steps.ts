@@ -38,10 +38,12 @@ const NOTHING: StackConfig = { name: '', services: {} }
 const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
 
 const lookAtSettings = (known: Known, host: string | undefined): Finding[] => {
-  if (!hasSettings()) return [bad(`there is no ${ENV_FILE}`, { mend: `making .env from .env.example${host === undefined ? '' : ` for ${host}`}, with secrets of its own`, exitCode: EXIT.config })]
+  const mend = `making .env from .env.example${host === undefined ? '' : ` for ${host}`}, with secrets of its own`
+  if (!hasSettings()) return [bad(`there is no ${ENV_FILE}`, undefined, { mend, exitCode: EXIT.config })]
   known.settings = loadSettings()
   const { WHOST: site } = known.settings
-  if (host !== undefined && host !== site) return [bad(`.env is there already, and its WHOST is ${site}, not ${host}`, { hint: 'change WHOST there, and what goes with it (NGINX_BIND, CLIENT_TO_PHOENIX_URL)', exitCode: EXIT.config })]
+  const hint = 'change WHOST there, and what goes with it (NGINX_BIND, CLIENT_TO_PHOENIX_URL)'
+  if (host !== undefined && host !== site) return [bad(`.env is there already, and its WHOST is ${site}, not ${host}`, hint, { exitCode: EXIT.config })]
   return [good(site === 'localhost' ? 'a site for this machine alone (WHOST=localhost)' : `a public site, ${site}`)]
 }
 
@@ -55,21 +57,31 @@ const lookAtDump = async (): Promise<Finding[]> => {
   const file = join(DUMPS, 'latest.dump')
   if (!existsSync(file)) return [good('no db/dumps/latest.dump: a first start begins with an empty database')]
   const { size: bytes } = statSync(file)
-  if (bytes === 0) return [bad('db/dumps/latest.dump is empty', { hint: 'put a good one in its place, or remove it', exitCode: EXIT.data })]
+  const wrong = (what: string, hint: string) => [bad(`db/dumps/latest.dump ${what}`, hint, { exitCode: EXIT.data })]
+  if (bytes === 0) return wrong('is empty', 'put a good one in its place, or remove it')
+  if (!realpathSync(file).startsWith(`${realpathSync(DUMPS)}/`)) return wrong('is a link that leads out of db/dumps', 'copy the dump there')
   const source = findDump('latest', '')
-  if (!realpathSync(file).startsWith(`${realpathSync(DUMPS)}/`)) return [bad('db/dumps/latest.dump is a link that leads out of db/dumps', { hint: 'copy the dump there', exitCode: EXIT.data })]
   if (isFile(file)) await checkDigest(file, source)
   return [good(`db/dumps/latest.dump, ${size(bytes)}${source.sha256 ? ', its sha256 fits' : ''}: a first start restores it`)]
 }
 
+const interruptedDeploy = () => {
+  const journal = readJournal()
+  if (!journal || isAlive(journal.pid)) return []
+  return [warning(`the deploy of ${journal.repository} by ${journal.who} was interrupted in phase ${journal.phase}`, 'the next deploy puts it in order')]
+}
+
+const interruptedDataWork = () => {
+  const work = readDataWork()
+  if (!work || isAlive(work.pid)) return []
+  const since = age(new Date(work.since))
+  return [warning(`${work.who} was ${work.what}, and it was interrupted in step ${work.step}, ${since} ago`, 'the next backup or restore puts it in order')]
+}
+
 /** What keeps the next deploy from working, or was left half done. */
 const lookAtReleases = (): Finding[] => {
-  const [rollout, work] = [readJournal(), readDataWork()]
   const pins = Object.keys(readPins())
-  return unless(pins.length === 0 ? 'no deploy yet' : `${pins.length} apps run a release that a deploy brought`, [
-    ...(rollout && !isAlive(rollout.pid) ? [warning(`the deploy of ${rollout.repository} by ${rollout.who} was interrupted in phase ${rollout.phase}`, { hint: 'the next deploy puts it in order' })] : []),
-    ...(work && !isAlive(work.pid) ? [warning(`${work.who} was ${work.what}, and it was interrupted in step ${work.step} (${age(new Date(work.since))} ago)`, { hint: 'the next backup or restore puts it in order; what is live was not touched before the swap' })] : []),
-  ])
+  return unless(pins.length === 0 ? 'no deploy yet' : `brought by a deploy: ${pins.join(', ')}`, [...interruptedDeploy(), ...interruptedDataWork()])
 }
 
 const lookAtServices = async ({ config }: Known): Promise<Finding[]> => {
@@ -77,7 +89,11 @@ const lookAtServices = async ({ config }: Known): Promise<Finding[]> => {
   const troubles = troublesOf(services, await listInstances(config.name))
   if (troubles.length === 0) return [good(`all ${services.length} are healthy: ${services.join(', ')}`)]
   const mend = troubles.length === services.length ? 'fetching and building what is missing, then the first start' : 'starting what is not healthy'
-  return [bad(troubles.join(', '), { mend, hint: 'tsx scripts/status.ts, tsx scripts/logs.ts <service>' })]
+  return [bad(troubles.join(', '), 'tsx scripts/status.ts, tsx scripts/logs.ts <service>', { mend })]
+}
+
+interface InspectedImage {
+  Config: { Labels?: Record<string, string> | null }
 }
 
 const lookAtImages = async ({ merged }: Known): Promise<Finding[]> => {
@@ -85,16 +101,31 @@ const lookAtImages = async ({ merged }: Known): Promise<Finding[]> => {
   const labels = await Promise.all([...new Set(images)].map(async image => ({ image, ...(await attempt(inspectImages([image]))) })))
   const here = labels.filter(({ code }) => code === 0)
   if (here.length === 0) return [unknown('none is here yet')]
-  const standIns = here.filter(({ stdout }) => (JSON.parse(stdout) as { Config: { Labels?: Record<string, string> | null } }[]).some(({ Config }) => Config.Labels?.['avril.standin'] === 'true'))
+  const standIns = here.filter(({ stdout }) => (JSON.parse(stdout) as InspectedImage[]).some(({ Config }) => Config.Labels?.['avril.standin'] === 'true'))
   if (standIns.length === 0) return [good('they are the real ones')]
-  return [warning(`stand-ins, or built on one: ${standIns.map(({ image }) => image).join(', ')}`, { hint: 'not for a real site. Where a registry answers: docker compose pull, docker compose build --pull' })]
+  const hint = 'not for a real site. Where a registry answers: docker compose pull, docker compose build --pull'
+  return [warning(`stand-ins, or built on one: ${standIns.map(({ image }) => image).join(', ')}`, hint)]
 }
+
+const repositoryStep = (known: Known): Step => ({
+  name: 'repositories',
+  needs: ['compose'],
+  look: () => repositoryFindings(repositoriesOf(known.config), known.settings),
+  mend: finding => cloneFor(finding, repositoriesOf(known.config), known.settings),
+})
+
+const serviceStep = (known: Known, start: boolean): Step => ({
+  name: 'services',
+  needs: ['compose'],
+  mendAfter: ['disk', 'stack', 'repositories', 'certificate', 'dump', 'releases'],
+  look: async () => (start ? lookAtServices(known) : [unknown('nothing is started (--no-start)')]),
+  mend: startStack,
+})
 
 /** The steps. `host` is the name of the site, for a .env that is made now; without `start` nothing is fetched, built or started. */
 export const setupSteps = ({ host, start }: { host: string | undefined; start: boolean }): Step[] => {
   const known: Known = { settings: {}, config: NOTHING, merged: NOTHING }
   const { programs, boot, disk, clock, reboot, secrecy, logs } = serverSteps(() => known.settings)
-  const repositories = () => repositoriesOf(known.config)
   return [
     programs,
     boot,
@@ -104,23 +135,12 @@ export const setupSteps = ({ host, start }: { host: string | undefined; start: b
     disk,
     { name: 'compose', needs: ['programs', 'settings'], look: () => lookAtCompose(known) },
     { name: 'stack', needs: ['compose'], look: () => stackFindings(known.config, known.merged, isFile) },
-    {
-      name: 'repositories',
-      needs: ['compose'],
-      look: () => repositoryFindings(repositories(), known.settings),
-      mend: finding => cloneFor(finding, repositories(), known.settings),
-    },
+    repositoryStep(known),
     { name: 'certificate', needs: ['settings'], look: () => certificateFindings(known.settings) },
     { name: 'dump', needs: [], look: lookAtDump },
     secrecy,
     { name: 'releases', needs: [], look: lookAtReleases },
-    {
-      name: 'services',
-      needs: ['compose'],
-      mendAfter: ['disk', 'stack', 'repositories', 'certificate', 'dump', 'releases'],
-      look: async () => (start ? lookAtServices(known) : [unknown('nothing is started (--no-start)')]),
-      mend: startStack,
-    },
+    serviceStep(known, start),
     { name: 'images', needs: ['compose'], look: () => lookAtImages(known) },
     { name: 'backups', needs: ['settings'], look: () => backupFindings(readBackupFacts(known.settings)), mend: finding => makeNightly(known.settings, finding) },
     logs,

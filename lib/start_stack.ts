@@ -1,6 +1,6 @@
 // The first start: what is missing is fetched and built, then all services are started; what runs already is left alone.
 import { COMPOSE_FILE, compose, inspectImages, logs } from './compose.ts'
-import { Failure, messageOf } from './errors.ts'
+import { EXIT, Failure } from './errors.ts'
 import { stateFile } from './files.ts'
 import { isHealthy, listInstances, type Instance } from './instances.ts'
 import { takeDeployLock } from './journal.ts'
@@ -10,8 +10,8 @@ import { say } from './say.ts'
 import { accompany } from './setup.ts'
 import { readConfig, type StackConfig } from './stack.ts'
 
-/** What apt prints while an image is built: hundreds of lines that tell nothing. */
-const APT = /^#\d+ [\d.]+ +(Get:|Selecting |Preparing |Unpacking |Setting up |\(Reading|update-alternatives|debconf:|Processing triggers)/
+/** What apt and each layer print while an image is built: hundreds of lines that tell nothing. */
+const CHATTER = /^#\d+ (sha256:|extracting |resolve |[\d.]+ +(Get:|Selecting |Preparing |Unpacking |Setting up |\(Reading|update-alternatives|debconf:|Processing triggers))/
 
 const files = () => [COMPOSE_FILE, ...pinFiles()]
 
@@ -41,12 +41,13 @@ const fetchImages = async (config: StackConfig, missing: string[]) => {
   if (pulled.length > 0) {
     say.step(`start: fetching the images of ${pulled.join(', ')}`)
     const hint = 'is the network there (a proxy? a full disk?), and does the registry answer?'
-    await show(compose([COMPOSE_FILE], '--progress', 'plain', 'pull', ...pulled), { what: 'fetching images', hint, hide: /^\s*[0-9a-f]{12} / })
+    await show(compose([COMPOSE_FILE], '--progress', 'plain', 'pull', ...pulled), { what: 'fetching images', hint, exitCode: EXIT.unreachable, hide: /^\s*[0-9a-f]{12} / })
   }
   const built = missing.filter(service => config.services[service]?.build)
   if (built.length === 0) return
   say.step(`start: building ${built.join(', ')}`)
-  await show(compose([COMPOSE_FILE], '--progress', 'plain', 'build', ...built), { what: 'the build', hint: 'the lines above say why; correct it (is the network there?), then run this again', hide: APT })
+  const hint = 'the lines above say why; correct it (is the network there?), then run this again'
+  await show(compose([COMPOSE_FILE], '--progress', 'plain', 'build', ...built), { what: 'the build', hint, hide: CHATTER })
 }
 
 const lastLine = async ({ id }: Instance, lines: number) => {
@@ -73,9 +74,9 @@ const howFar = async (services: string[], project: string, spent: string) => {
   return `after ${spent}: ${waiting.join(', ') || 'all are healthy'}${says}`
 }
 
-/** Starts what does not run, and waits until all are healthy. Throws a Failure: 75 while a deploy or a restore is at work. */
+/** Starts what does not run, and waits until all are healthy; before that for a deploy or a restore that is at work. Throws a Failure. */
 export const startStack = async () => {
-  const release = await takeDeployLock(false)
+  const release = await takeDeployLock(true)
   try {
     const config = await readConfig(files())
     const services = Object.keys(config.services)
@@ -88,8 +89,9 @@ export const startStack = async () => {
     await accompany(up, spent => howFar(services, config.name, spent)).catch(async (error: unknown) => {
       if (!(error instanceof Failure) || error.exitCode > 128) throw error
       await explainIll(services, config.name)
-      const taken = /address already in use|port is already allocated/.test(messageOf(error))
-      throw new Failure(messageOf(error), { cause: error, hint: taken ? 'what else listens on that port? ss -ltnp' : 'the logs above say why; scripts/logs.ts shows all of them' })
+      const taken = /address already in use|port is already allocated/.test(error.message)
+      const hint = taken ? 'what else listens on that port? ss -ltnp' : 'the logs above say why; scripts/logs.ts shows all of them'
+      throw new Failure(error.message, { cause: error, hint })
     })
   } finally {
     await release()

@@ -139,7 +139,7 @@ SH
   run -78 set_up
   assert_output --partial 'data of a former site (the volume avril_postgres)'
   on sh -c 'mv ../env .env; docker rm -f avril-nginx-1 avril-nuxt_profile-1 >/dev/null; docker image rm nginx:1.30.5 >/dev/null; sed -i s/nginx:1.30.5/nginx:0/ docker-compose.yml'
-  run -1 set_up
+  run -69 set_up
   assert_output --partial '✗ services: fetching images failed'
   on sh -c 'sed -i s/nginx:0/nginx:1.30.5/ docker-compose.yml; exec node -e "require(\"net\").createServer().listen(443)"' &
   run -1 set_up

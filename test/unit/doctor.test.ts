@@ -31,7 +31,7 @@ const lookAt = (phoenix: object, postgres: object = {}, merged?: object) => {
 }
 
 void test('the stack as it should be is one good finding', () => {
-  assert.deepEqual(lookAt({}), ['good: 1 apps that can be rolled, and nothing unwise'])
+  assert.deepEqual(lookAt({}), ['good: apps that can be rolled: 1; nothing unwise'])
 })
 
 for (const [what, phoenix, postgres, expected] of [
@@ -65,7 +65,7 @@ void test('what is no fault: a port on 127.0.0.1, a mounted folder, an image by 
 })
 
 void test('an override counts, and the one that is generated is no fault', () => {
-  assert.deepEqual(lookAt({}, {}, { phoenix: { ...app, image: 'avril-phoenix:0123', build: undefined } }), ['good: 1 apps that can be rolled, and nothing unwise'])
+  assert.deepEqual(lookAt({}, {}, { phoenix: { ...app, image: 'avril-phoenix:0123', build: undefined } }), ['good: apps that can be rolled: 1; nothing unwise'])
   assert.match(lookAt({}, {}, { postgres: { ...database, ports: [{ published: '1' }] } }).join(), /published to the world/)
 })
 

@@ -41,7 +41,7 @@ const step = (name: string, more: Partial<Step>): Step => ({ name, needs: [], lo
 /** A step that is not in order until it is mended. */
 const broken = (name: string, more: Partial<Step> = {}) => {
   let done = false
-  return step(name, { look: () => [done ? good(`${name} done`) : bad(`${name} missing`, { mend: `doing ${name}` })], mend: async () => void (done = true), ...more })
+  return step(name, { look: () => [done ? good(`${name} done`) : bad(`${name} missing`, undefined, { mend: `doing ${name}` })], mend: async () => void (done = true), ...more })
 }
 
 const go = async (steps: Step[], mend: boolean) => words(await goThrough(steps, mend, () => {}))
