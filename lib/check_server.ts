@@ -38,10 +38,19 @@ export const rebootFindings = (packages: string[] | undefined): Finding[] => {
   return [warning(`a reboot is pending${why}`, 'reboot at a quiet hour: the site comes back by itself')]
 }
 
-/** `enabled` is what systemd says of the engine; undefined without systemd. */
+/** `version` is that of Node: "24.21.0". */
+export const nodeFindings = (version: string): Finding[] => {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  if (major > 20 || (major === 20 && minor >= 19)) return []
+  return [bad(`Node ${version} is too old: 20.19 or later is needed`, 'https://nodejs.org/en/download', { exitCode: EXIT.unreachable })]
+}
+
+/** `enabled` is what systemd says of the engine's unit; undefined without systemd. */
 export const bootFindings = (enabled: string | undefined): Finding[] => {
   const hint = 'have it started by what starts this machine: the containers then come back by themselves'
   if (enabled === undefined) return [warning('there is no systemd here, so nothing is known to start the engine at boot', hint)]
+  // A snap of Docker has a unit of its own.
+  if (enabled === '' || enabled === 'not-found') return [warning('docker.service is no unit of systemd here, so nothing is known to start the engine at boot', hint)]
   if (enabled === 'enabled') return [good('the engine starts at boot')]
   return [bad('the engine does not start at boot', 'as root: systemctl enable docker', { mend: 'having the engine start at boot' })]
 }

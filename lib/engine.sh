@@ -144,14 +144,18 @@ ended() {
 }
 trap ended EXIT
 
-say 'reading the lists of packages'
-# It ends with 0 when it reached nobody.
-if ! patient_apt update || grep -q '^W: Failed to fetch' "$log.last"; then say 'not all lists of packages could be read (is there a network?)'; fi
+engine_is_missing() { ! command -v docker >/dev/null || { ! engine_answers && ! command -v dockerd >/dev/null; }; }
+
+if [ "${#others[@]}" != 0 ] || engine_is_missing || ! compose_is_good || ! can_build; then
+  say 'reading the lists of packages'
+  # It ends with 0 when it reached nobody.
+  if ! patient_apt update || grep -q '^W: Failed to fetch' "$log.last"; then say 'not all lists of packages could be read (is there a network?)'; fi
+fi
 if [ "${#others[@]}" != 0 ]; then
   say "installing ${others[*]}"
   add_packages "${others[@]}"
 fi
-if ! command -v docker >/dev/null || { ! engine_answers && ! command -v dockerd >/dev/null; }; then
+if engine_is_missing; then
   say 'installing docker.io'
   add_packages docker.io iptables ca-certificates
   # From forky on the client is a package of its own.

@@ -1,7 +1,7 @@
 // The steps that are about the machine: what is installed, its disks, its clock, who may read what.
 import { chmodSync, existsSync, readdirSync, readFileSync, statfsSync, statSync } from 'node:fs'
 import { dirname, isAbsolute, join } from 'node:path'
-import { bootFindings, clockFindings, diskFindings, modeFindings, ownLogFindings, rebootFindings, type Disk } from './check_server.ts'
+import { bootFindings, clockFindings, diskFindings, modeFindings, nodeFindings, ownLogFindings, rebootFindings, type Disk } from './check_server.ts'
 import { docker } from './compose.ts'
 import { root, type Settings } from './config.ts'
 import { checkCompose, checkEngine } from './engine.ts'
@@ -22,7 +22,8 @@ const INSTALL = "installing what is missing, from the distribution's packages, a
 const programFindings = async (): Promise<Finding[]> => {
   const wanted = { mend: INSTALL, exitCode: EXIT.unreachable }
   const checked = await Promise.allSettled([checkEngine(), checkCompose()])
-  const missing: Finding[] = checked.flatMap(it => (it.status === 'rejected' ? [{ ...findingOf(it.reason), ...wanted }] : []))
+  const missing = nodeFindings(process.versions.node)
+  missing.push(...checked.flatMap(it => (it.status === 'rejected' ? [{ ...findingOf(it.reason), ...wanted }] : [])))
   const builds = (await attempt(docker('buildx', 'version'))).code === 0
   if (!builds && missing.length === 0) missing.push(bad('buildx, which builds the images, is not installed', 'apt install docker-buildx', wanted))
   if (!(await isInstalled('git'))) missing.push(bad('git is not installed', 'apt install git', wanted))
@@ -30,7 +31,7 @@ const programFindings = async (): Promise<Finding[]> => {
   if (!cron) missing.push(warning('cron is not installed, so nothing makes backups', 'apt install cron', { mend: INSTALL }))
   if (missing.length > 0) return missing
   const [engine, compose] = checked.map(it => (it.status === 'fulfilled' ? it.value : ''))
-  return [good(`Docker ${engine}, Compose ${compose}, git, cron`)]
+  return [good(`Docker ${engine}, Compose ${compose}, Node ${process.versions.node}, git, cron`)]
 }
 
 const installPrograms = async () => {

@@ -99,9 +99,12 @@ check() {
 }
 
 @test "what breaks is found, and what can be mended is mended; nothing else is touched" {
+  local nginx
+  nginx=$(on docker ps --quiet --filter name=avril-nginx-1)
   on sh -e <<'SH'
 rm -r ../avril-profil
 chmod 644 .env
+sed -i 's/^POST_RATE=.*/POST_RATE=2/' .env
 docker stop avril-minio-1
 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:prime256v1 -out "/root/ssl/avril.example.org/privkey.pem"
 rm /etc/cron.d/avril-backup
@@ -127,6 +130,7 @@ SH
   on sh -c 'rm -r /var/run/reboot-required .state/rollout.json; systemctl is-enabled docker; rmdir /run/systemd/system'
   run -0 set_up
   assert_output --partial '✓ services: all 6 are healthy'
+  assert_equal "$(on docker ps --quiet --filter name=avril-nginx-1)" "$nginx"
   check 0
   refute_output --partial 'every user'
 }

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { createReadStream, openSync, readSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { posix } from 'node:path'
 
 const [archive, port] = process.argv.slice(2)
 const file = openSync(archive, 'r')
@@ -21,20 +22,32 @@ for (let offset = 0; ; ) {
   const name = text(block, 0, 100)
   if (name === '') break
   const [prefix, size] = [text(block, 345, 155), Number.parseInt(text(block, 124, 12), 8)]
-  places.set(prefix ? `${prefix}/${name}` : name, { offset: offset + 512, size })
+  const path = prefix ? `${prefix}/${name}` : name
+  // A layer that another image has too may be a link to it.
+  const link = text(block, 156, 1) === '2' ? posix.join(posix.dirname(path), text(block, 157, 100)) : undefined
+  places.set(path, { offset: offset + 512, size, link })
   offset += 512 + Math.ceil(size / 512) * 512
 }
-const json = path => JSON.parse(read(places.get(path)))
+const placeOf = path => (places.get(path).link === undefined ? places.get(path) : placeOf(places.get(path).link))
+const json = path => JSON.parse(read(placeOf(path)))
+
+// An engine that keeps layers as they were pulled writes them so, under their own digest; others write them unpacked.
+const layerOf = (path, diffId) => {
+  const packed = read({ ...placeOf(path), size: 2 }).readUInt16BE() === 0x1f8b
+  const own = /^blobs\/sha256\/([0-9a-f]{64})$/.exec(path)?.[1]
+  return { digest: own === undefined ? diffId : `sha256:${own}`, mediaType: `application/vnd.docker.image.rootfs.diff.tar${packed ? '.gzip' : ''}` }
+}
 
 const blobs = new Map()
 const manifests = new Map()
 for (const { Config, RepoTags, Layers } of json('manifest.json')) {
-  const entry = (mediaType, path, digest) => {
-    blobs.set(digest, places.get(path))
-    return { mediaType, digest, size: places.get(path).size }
+  const entry = (path, { mediaType, digest }) => {
+    blobs.set(digest, placeOf(path))
+    return { mediaType, digest, size: placeOf(path).size }
   }
-  const layers = json(Config).rootfs.diff_ids.map((digest, index) => entry('application/vnd.docker.image.rootfs.diff.tar', Layers[index], digest))
-  const config = entry('application/vnd.docker.container.image.v1+json', Config, `sha256:${createHash('sha256').update(read(places.get(Config))).digest('hex')}`)
+  const layers = json(Config).rootfs.diff_ids.map((diffId, index) => entry(Layers[index], layerOf(Layers[index], diffId)))
+  const digestOfConfig = `sha256:${createHash('sha256').update(read(placeOf(Config))).digest('hex')}`
+  const config = entry(Config, { mediaType: 'application/vnd.docker.container.image.v1+json', digest: digestOfConfig })
   const mediaType = 'application/vnd.docker.distribution.manifest.v2+json'
   const manifest = JSON.stringify({ schemaVersion: 2, mediaType, config, layers })
   const digest = `sha256:${createHash('sha256').update(manifest).digest('hex')}`

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { backupFindings, type BackupFacts } from '../../lib/backup_cron.ts'
 import { pairFindings } from '../../lib/certificates.ts'
-import { bootFindings, clockFindings, diskFindings, modeFindings, ownLogFindings, rebootFindings } from '../../lib/check_server.ts'
+import { bootFindings, clockFindings, diskFindings, modeFindings, nodeFindings, ownLogFindings, rebootFindings } from '../../lib/check_server.ts'
 import { stackFindings } from '../../lib/check_stack.ts'
 import type { Finding } from '../../lib/findings.ts'
 import type { StackConfig } from '../../lib/stack.ts'
@@ -109,6 +109,8 @@ for (const [what, findings, expected] of [
   ['no reboot', rebootFindings(undefined), 'good: none is pending'],
   ['a reboot for something', rebootFindings(['libc6', 'linux-image', 'libc6']), 'warning: a reboot is pending, for libc6, linux-image'],
   ['an engine that starts', bootFindings('enabled'), 'good: the engine starts at boot'],
+  ['an engine that is a snap', bootFindings('not-found'), 'warning: docker.service is no unit of systemd here, so nothing is known to start the engine at boot'],
+  ['an old Node', nodeFindings('20.18.3'), 'bad: Node 20.18.3 is too old: 20.19 or later is needed'],
   ['an engine that does not', bootFindings('disabled'), 'bad: the engine does not start at boot'],
   ['files of one user and one group', modeFindings({ '/x/.env': 0o100600, '/x/a.dump': 0o100640 }), 'good: no secret and no dump can be read by everybody'],
   ['a file of all', modeFindings({ '/x/.env': 0o100644 }), 'warning: /x/.env can be read by every user of this machine'],
