@@ -5,12 +5,12 @@ import { bootFindings, clockFindings, diskFindings, modeFindings, nodeFindings, 
 import { docker } from './compose.ts'
 import { root, type Settings } from './config.ts'
 import { checkCompose, checkEngine } from './engine.ts'
-import { EXIT, Failure } from './errors.ts'
+import { EXIT, Failure, messageOf } from './errors.ts'
 import { statePath } from './files.ts'
 import { bad, findingOf, good, warning, type Finding } from './findings.ts'
 import { DUMPS } from './publish.ts'
 import { attempt, show } from './run.ts'
-import { wordsOf, type Step } from './setup.ts'
+import type { Step } from './setup.ts'
 import { listSets } from './sets.ts'
 
 export const hasSystemd = () => existsSync('/run/systemd/system')
@@ -38,7 +38,8 @@ const installPrograms = async () => {
   try {
     await show(['bash', join(root, 'lib', 'engine.sh'), 'git', 'cron'])
   } catch (error) {
-    const { error: message, hint } = wordsOf(error)
+    const [, message] = /^\s*error: (.*)$/m.exec(messageOf(error)) ?? []
+    const [, hint] = /^\s*hint: (.*)$/m.exec(messageOf(error)) ?? []
     if (message === undefined) throw error
     throw new Failure(message, { hint, exitCode: EXIT.unreachable, cause: error })
   }

@@ -1,5 +1,4 @@
 // Goes through the steps that make a server: each is looked at, done where it is wanted and possible, and looked at again.
-import { messageOf } from './errors.ts'
 import { findingOf, unknown, type Finding } from './findings.ts'
 import { takeLock } from './lock.ts'
 import { say, seconds, silence } from './say.ts'
@@ -104,10 +103,4 @@ export const setUp = async (steps: Step[], found: (result: Result) => void) => {
   } finally {
     await release()
   }
-}
-
-/** For a mend that is not in TypeScript: a Failure's words, less those of the program around it. */
-export const wordsOf = (error: unknown) => {
-  const text = messageOf(error)
-  return { error: /^\s*error: (.*)$/m.exec(text)?.[1], hint: /^\s*hint: (.*)$/m.exec(text)?.[1] }
 }

@@ -1,23 +1,21 @@
 // All steps from an empty machine to a site that answers, in their order.
-import { existsSync, realpathSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { statSync } from 'node:fs'
 import { backupFindings, makeNightly, readBackupFacts } from './backup_cron.ts'
 import { certificateFindings } from './certificates.ts'
+import { dumpFindings } from './check_dump.ts'
 import { stackFindings } from './check_stack.ts'
 import { COMPOSE_FILE, inspectImages } from './compose.ts'
 import { loadSettings, type Settings } from './config.ts'
 import { readDataWork } from './data_lock.ts'
 import { EXIT } from './errors.ts'
 import { bad, good, unless, unknown, warning, type Finding } from './findings.ts'
-import { checkDigest, findDump } from './find_dump.ts'
 import { listInstances } from './instances.ts'
 import { readJournal } from './journal.ts'
 import { ENV_FILE, hasSettings, makeSettings } from './make_settings.ts'
 import { pinFiles, readPins } from './pins.ts'
-import { DUMPS } from './publish.ts'
 import { cloneFor, repositoriesOf, repositoryFindings } from './repositories.ts'
 import { attempt } from './run.ts'
-import { age, size } from './say.ts'
+import { age } from './say.ts'
 import { serverSteps } from './server_steps.ts'
 import type { Step } from './setup.ts'
 import { readConfig, type StackConfig } from './stack.ts'
@@ -53,18 +51,6 @@ const lookAtCompose = async (known: Known) => {
   return [good(`docker-compose.yml has ${Object.keys(known.config.services).length} services`)]
 }
 
-const lookAtDump = async (): Promise<Finding[]> => {
-  const file = join(DUMPS, 'latest.dump')
-  if (!existsSync(file)) return [good('no db/dumps/latest.dump: a first start begins with an empty database')]
-  const { size: bytes } = statSync(file)
-  const wrong = (what: string, hint: string) => [bad(`db/dumps/latest.dump ${what}`, hint, { exitCode: EXIT.data })]
-  if (bytes === 0) return wrong('is empty', 'put a good one in its place, or remove it')
-  if (!realpathSync(file).startsWith(`${realpathSync(DUMPS)}/`)) return wrong('is a link that leads out of db/dumps', 'copy the dump there')
-  const source = findDump('latest', '')
-  if (isFile(file)) await checkDigest(file, source)
-  return [good(`db/dumps/latest.dump, ${size(bytes)}${source.sha256 ? ', its sha256 fits' : ''}: a first start restores it`)]
-}
-
 const interruptedDeploy = () => {
   const journal = readJournal()
   if (!journal || isAlive(journal.pid)) return []
@@ -88,13 +74,10 @@ const lookAtServices = async ({ config }: Known): Promise<Finding[]> => {
   const services = Object.keys(config.services)
   const troubles = troublesOf(services, await listInstances(config.name))
   if (troubles.length === 0) return [good(`all ${services.length} are healthy: ${services.join(', ')}`)]
-  const mend = troubles.length === services.length ? 'fetching and building what is missing, then the first start' : 'starting what is not healthy'
-  return [bad(troubles.join(', '), 'tsx scripts/status.ts, tsx scripts/logs.ts <service>', { mend })]
+  return [bad(troubles.join(', '), 'tsx scripts/status.ts, tsx scripts/logs.ts <service>', { mend: 'starting what is not healthy, once what it needs is fetched and built' })]
 }
 
-interface InspectedImage {
-  Config: { Labels?: Record<string, string> | null }
-}
+type InspectedImage = { Config: { Labels?: Record<string, string> | null } }
 
 const lookAtImages = async ({ merged }: Known): Promise<Finding[]> => {
   const images = Object.values(merged.services).flatMap(({ image }) => image ?? [])
@@ -114,15 +97,20 @@ const repositoryStep = (known: Known): Step => ({
   mend: finding => cloneFor(finding, repositoriesOf(known.config), known.settings),
 })
 
-const serviceStep = (known: Known, start: boolean): Step => ({
-  name: 'services',
-  needs: ['compose'],
-  mendAfter: ['disk', 'stack', 'repositories', 'certificate', 'dump', 'releases'],
-  look: async () => (start ? lookAtServices(known) : [unknown('nothing is started (--no-start)')]),
-  mend: startStack,
-})
+/** What a site does that has been started. */
+const startedSteps = (known: Known): Step[] => [
+  {
+    name: 'services',
+    needs: ['compose'],
+    mendAfter: ['disk', 'stack', 'repositories', 'certificate', 'dump', 'releases'],
+    look: () => lookAtServices(known),
+    mend: startStack,
+  },
+  { name: 'images', needs: ['compose'], look: () => lookAtImages(known) },
+  { name: 'backups', needs: ['settings'], look: () => backupFindings(readBackupFacts(known.settings)), mend: finding => makeNightly(known.settings, finding) },
+]
 
-/** The steps. `host` is the name of the site, for a .env that is made now; without `start` nothing is fetched, built or started. */
+/** The steps. `host` is the name of the site, for a .env that is made now; without `start` they end before the first thing that is fetched, built or started. */
 export const setupSteps = ({ host, start }: { host: string | undefined; start: boolean }): Step[] => {
   const known: Known = { settings: {}, config: NOTHING, merged: NOTHING }
   const { programs, boot, disk, clock, reboot, secrecy, logs } = serverSteps(() => known.settings)
@@ -137,12 +125,10 @@ export const setupSteps = ({ host, start }: { host: string | undefined; start: b
     { name: 'stack', needs: ['compose'], look: () => stackFindings(known.config, known.merged, isFile) },
     repositoryStep(known),
     { name: 'certificate', needs: ['settings'], look: () => certificateFindings(known.settings) },
-    { name: 'dump', needs: [], look: lookAtDump },
+    { name: 'dump', needs: [], look: dumpFindings },
     secrecy,
     { name: 'releases', needs: [], look: lookAtReleases },
-    serviceStep(known, start),
-    { name: 'images', needs: ['compose'], look: () => lookAtImages(known) },
-    { name: 'backups', needs: ['settings'], look: () => backupFindings(readBackupFacts(known.settings)), mend: finding => makeNightly(known.settings, finding) },
+    ...(start ? startedSteps(known) : [{ name: 'services', needs: [], look: () => [unknown('nothing is started (--no-start)')] }]),
     logs,
   ]
 }

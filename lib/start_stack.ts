@@ -1,10 +1,11 @@
 // The first start: what is missing is fetched and built, then all services are started; what runs already is left alone.
-import { COMPOSE_FILE, compose, inspectImages, logs } from './compose.ts'
+import { COMPOSE_FILE, compose, logs } from './compose.ts'
 import { EXIT, Failure } from './errors.ts'
 import { stateFile } from './files.ts'
-import { isHealthy, listInstances, type Instance } from './instances.ts'
+import { listInstances, type Instance } from './instances.ts'
 import { takeDeployLock } from './journal.ts'
 import { pinFiles } from './pins.ts'
+import { imageExists } from './releases.ts'
 import { attempt, show } from './run.ts'
 import { say } from './say.ts'
 import { accompany } from './setup.ts'
@@ -15,20 +16,21 @@ const CHATTER = /^#\d+ (sha256:|extracting |resolve |[\d.]+ +(Get:|Selecting |Pr
 
 const files = () => [COMPOSE_FILE, ...pinFiles()]
 
-const isHere = async (image: string) => (await attempt(inspectImages([image]))).code === 0
-
 /** The services whose image is not on this machine. */
 export const missingImages = async ({ services }: StackConfig) => {
-  const named = Object.entries(services).map(async ([service, { image = '' }]) => ((await isHere(image)) ? [] : [service]))
+  const named = Object.entries(services).map(async ([service, { image = '' }]) => ((await imageExists(image)) ? [] : [service]))
   return (await Promise.all(named)).flat()
 }
 
-/** What each service lacks, as words that follow its name. */
+// Without a health check nobody knows better.
+const isWell = ({ running, health = 'healthy' }: Instance) => running && health === 'healthy'
+
+/** What each service lacks, in words. */
 export const troublesOf = (services: string[], instances: Instance[]) =>
   services.flatMap(service => {
     const own = instances.filter(it => it.service === service && !it.oneOff)
-    if (!own.some(({ running }) => running)) return [`${service} is not running`]
-    return own.some(isHealthy) ? [] : [`${service} is ${own.find(({ running }) => running)?.health ?? 'without a health check'}`]
+    if (own.some(isWell)) return []
+    return [`${service} is ${own.find(({ running }) => running)?.health ?? 'not running'}`]
   })
 
 const fetchImages = async (config: StackConfig, missing: string[]) => {
@@ -50,18 +52,18 @@ const fetchImages = async (config: StackConfig, missing: string[]) => {
   await show(compose([COMPOSE_FILE], '--progress', 'plain', 'build', ...built), { what: 'the build', hint, hide: CHATTER })
 }
 
-const lastLine = async ({ id }: Instance, lines: number) => {
-  const { stdout, stderr } = await attempt([...logs(id, '--tail', String(lines))])
+const lastLines = async ({ id }: Instance, count: number) => {
+  const { stdout, stderr } = await attempt(logs(id, '--tail', String(count)))
   return `${stdout}\n${stderr}`.trim()
 }
 
-const explainIll = async (services: string[], project: string) => {
-  const instances = await listInstances(project)
-  for (const service of services) {
-    const own = instances.filter(it => it.service === service && !it.oneOff)
-    if (own.some(isHealthy) || !own[0]) continue
-    say.bad(`${service} is ${own[0].health ?? 'not running'}; the end of its log:`)
-    say.detail((await lastLine(own[0], 10)).replaceAll('\n', '\n  '))
+/** Shows the logs of those that Compose gave up, or else of all that are not well. */
+const explainIll = async (project: string, words: string) => {
+  const ill = (await listInstances(project)).filter(it => !it.oneOff && !isWell(it))
+  const named = ill.filter(({ name }) => words.includes(`container ${name} `))
+  for (const instance of named.length > 0 ? named : ill) {
+    say.bad(`${instance.service} is not healthy; the end of its log:`)
+    say.detail((await lastLines(instance, 10)).replaceAll('\n', '\n  '))
   }
 }
 
@@ -70,7 +72,7 @@ const howFar = async (services: string[], project: string, spent: string) => {
   const waiting = troublesOf(services, instances)
   const postgres = instances.find(({ service }) => service === 'postgres')
   // It may be restoring a large dump.
-  const says = postgres && !isHealthy(postgres) ? `; postgres says: ${await lastLine(postgres, 1)}` : ''
+  const says = postgres && !isWell(postgres) ? `; postgres says: ${await lastLines(postgres, 1)}` : ''
   return `after ${spent}: ${waiting.join(', ') || 'all are healthy'}${says}`
 }
 
@@ -88,7 +90,7 @@ export const startStack = async () => {
     const up = show(['flock', stateFile('start.lock'), ...words], { what: 'docker compose up' })
     await accompany(up, spent => howFar(services, config.name, spent)).catch(async (error: unknown) => {
       if (!(error instanceof Failure) || error.exitCode > 128) throw error
-      await explainIll(services, config.name)
+      await explainIll(config.name, error.message)
       const taken = /address already in use|port is already allocated/.test(error.message)
       const hint = taken ? 'what else listens on that port? ss -ltnp' : 'the logs above say why; scripts/logs.ts shows all of them'
       throw new Failure(error.message, { cause: error, hint })

@@ -15,7 +15,7 @@ engine or not root, 73 a folder, 74 no space, 78 a setting, a certificate or doc
   options: {
     check: { help: 'look at everything and change nothing. Warnings alone end with 0, a ✗ with 1' },
     host: { value: 'name', help: 'the host name of a public site, for the .env that is made (default localhost)', form: /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/ },
-    'no-start': { help: 'do all but fetch, build and start: to look through .env first. Then run it again without' },
+    'no-start': { help: 'do all that comes before the start, to look through .env first; then run it again without' },
     json: { help: 'print what was found as one JSON document on stdout' },
   },
   examples: [

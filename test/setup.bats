@@ -135,14 +135,18 @@ SH
   refute_output --partial 'every user'
 }
 
-@test "a remote, a registry and a port that fail each give one message, their code, and what to do" {
+@test "a remote, a lost .env, a dump, a registry and a port that fail each give one message, their code, and what to do" {
   on sh -c 'rm -r ../avril-profil; echo "AVRIL_PROFIL_GIT_URL=/nowhere/avril-profil" >>.env'
   run -69 set_up
   assert_output --partial '✗ repositories: /nowhere/avril-profil could not be cloned'
   on sh -c 'sed -i /GIT_URL/d .env; mv .env ../env'
   run -78 set_up
   assert_output --partial 'data of a former site (the volume avril_postgres)'
-  on sh -c 'mv ../env .env; docker rm -f avril-nginx-1 avril-nuxt_profile-1 >/dev/null; docker image rm nginx:1.30.5 >/dev/null; sed -i s/nginx:1.30.5/nginx:0/ docker-compose.yml'
+  on sh -c 'mv ../env .env; mv db/dumps/latest.dump db/dumps/good.dump; echo "select 1;" >db/dumps/latest.dump; docker stop avril-minio-1'
+  run -65 set_up
+  assert_output --partial '✗ dump: db/dumps/latest.dump is no archive of pg_dump'
+  assert_output --partial 'nothing is begun before dump is in order'
+  on sh -c 'mv db/dumps/good.dump db/dumps/latest.dump; docker rm -f avril-nginx-1 avril-nuxt_profile-1 >/dev/null; docker image rm nginx:1.30.5 >/dev/null; sed -i s/nginx:1.30.5/nginx:0/ docker-compose.yml'
   run -69 set_up
   assert_output --partial '✗ services: fetching images failed'
   on sh -c 'sed -i s/nginx:0/nginx:1.30.5/ docker-compose.yml; exec node -e "require(\"net\").createServer().listen(443)"' &
