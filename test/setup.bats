@@ -59,15 +59,18 @@ check() {
 
 @test "a power cut while packages are installed, then one command to the site that answers, with the dump restored" {
   exec_setup --host "$HOST" >"$BATS_TEST_TMPDIR/out" 2>&1 &
-  on sh -c 'until grep -q "status unpacked containerd" /var/log/dpkg.log 2>/dev/null; do sleep 0.1; done'
+  local setup=$!
+  on timeout 900 sh -c 'tail --lines=+1 -F /var/log/dpkg.log 2>/dev/null | grep --quiet "status unpacked containerd"'
   docker kill "$SERVER" >/dev/null
-  await_exit $! 137
+  await_exit "$setup" 137
   docker start "$SERVER" >/dev/null
 
-  exec_setup --host "$HOST" >"$BATS_TEST_TMPDIR/out" 2>&1 &
-  await_line "$BATS_TEST_TMPDIR/out" 'start: building'
+  : >"$BATS_TEST_TMPDIR/second"
+  exec_setup --host "$HOST" >>"$BATS_TEST_TMPDIR/second" 2>&1 &
+  setup=$!
+  tail --pid="$setup" --lines=+1 --follow "$BATS_TEST_TMPDIR/second" | grep --quiet 'start: building'
   signal_setup INT
-  await_exit $! 130
+  await_exit "$setup" 130
 
   run -0 set_up --host "$HOST"
   assert_output --partial '✓ services: all 6 are healthy'

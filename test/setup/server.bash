@@ -29,7 +29,11 @@ save_images() {
 make_dump() {
   docker run --detach --name "$SERVER-dump" --env POSTGRES_USER=avril --env POSTGRES_PASSWORD=x --env POSTGRES_DB=avril postgis/postgis:18-3.6 >/dev/null
   local ask=(docker exec --interactive "$SERVER-dump" psql --quiet --host=127.0.0.1 --username=avril --dbname=avril)
-  until "${ask[@]}" --command='select 1' >/dev/null 2>&1; do sleep 0.2; done
+  local end=$((SECONDS + 300))
+  until "${ask[@]}" --command='select 1' >/dev/null 2>&1; do
+    [ "$SECONDS" -lt "$end" ] || return 1
+    sleep 0.2
+  done
   "${ask[@]}" <"$HERE/fixtures/database.sql" >/dev/null
   docker exec "$SERVER-dump" pg_dump --username=avril --format=custom avril >"$1"
   docker rm --force --volumes "$SERVER-dump" >/dev/null
