@@ -2,7 +2,7 @@
 import { userInfo } from 'node:os'
 import { messageOf } from './errors.ts'
 import { appendLine, readLines, stateFile } from './files.ts'
-import type { Journal } from './journal.ts'
+import type { Journal } from './deploy/journal.ts'
 import { say } from './say.ts'
 
 export interface Entry extends Omit<Journal, 'next' | 'pid' | 'phase' | 'since'> {

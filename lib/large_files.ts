@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { closeSync, createReadStream, createWriteStream, fstatSync, fsyncSync, openSync, statSync } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
-import { explainDecryption, type Key, type Sealer } from './encryption.ts'
+import { explainDecryption, type Key, type Sealer } from './backup/encryption.ts'
 import { EXIT, Failure } from './errors.ts'
 import { capture, type RunOptions } from './run.ts'
 import { transfer } from './say.ts'

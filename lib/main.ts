@@ -5,7 +5,7 @@ import { Failure } from './errors.ts'
 import { helpOf, parse, takeOn, type Command, type Input, type Option, type Values } from './options.ts'
 import { paint, print, say } from './say.ts'
 import { listenForSignals } from './signals.ts'
-import { listenToCaller } from './steering.ts'
+import { listenToCaller } from './remote/steering.ts'
 
 /** Prints an error for people; gives the exit code that tells its cause. */
 export const report = (error: unknown): number => {
@@ -40,6 +40,6 @@ export const main = async <Options extends Record<string, Option>>(
 }
 
 const runElsewhere = async (on: string, argv: string[], input: Input | undefined) => {
-  const { runThere } = await import('./remote.ts')
+  const { runThere } = await import('./remote/remote.ts')
   return runThere(on, basename(process.argv[1] ?? '', '.ts'), argv, input)
 }

@@ -1,11 +1,11 @@
 // The state of the stack, as status.ts shows it.
 import { readHistory, type Entry } from './history.ts'
 import { listInstances, type Instance } from './instances.ts'
-import { readJournal, type Journal } from './journal.ts'
-import { readPins } from './pins.ts'
-import { describe } from './plan.ts'
+import { readJournal, type Journal } from './deploy/journal.ts'
+import { readPins } from './deploy/pins.ts'
+import { describe } from './deploy/plan.ts'
 import { isAlive } from './processes.ts'
-import { releaseText } from './report.ts'
+import { releaseText } from './deploy/report.ts'
 import { age, paint } from './say.ts'
 import type { App, Stack } from './stack.ts'
 

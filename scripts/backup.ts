@@ -44,7 +44,7 @@ await main(command, async (options, [name]) => {
   if (options.key !== undefined && !options.drill && !options.publish) throw usage('--key goes with --drill and --publish')
   if (options.at !== undefined && !options['install-cron']) throw usage('--at goes with --install-cron')
   if (options.from !== undefined && options.send === undefined) throw usage('--from goes with --send')
-  const { PREFIX } = await import('../lib/sets.ts')
+  const { PREFIX } = await import('../lib/backup/sets.ts')
   if (name !== undefined && !isOfSet && (!PREFIX.test(name) || name === 'latest'))
     throw usage(`${JSON.stringify(name)} cannot be the name of a set`, 'up to 41 letters, digits, - and _; "latest" is kept for the newest one')
   const { loadSettings } = await import('../lib/config.ts')
@@ -52,43 +52,43 @@ await main(command, async (options, [name]) => {
   const { COMPOSE_PROJECT_NAME: project = '' } = settings
 
   if (options['install-cron'] || options['remove-cron']) {
-    const { cronFile, installCron, removeCron } = await import('../lib/cron.ts')
+    const { cronFile, installCron, removeCron } = await import('../lib/backup/cron.ts')
     const at = options.at ?? '03:15'
     const changed = options['install-cron'] ? installCron(project, at) : removeCron(project)
     const state = options['install-cron'] ? `has a backup each day at ${at}` : 'has no backup'
     return say.done(`${cronFile(project)} ${state}${changed ? '' : ' (as before)'}`)
   }
   if (options.send !== undefined) {
-    const { send } = await import('../lib/send.ts')
+    const { send } = await import('../lib/backup/send.ts')
     return send(settings.BACKUP_DIR ?? '', name ?? '', options.send, Number(options.from ?? 0))
   }
   const ofSet = { settings, name, keyFile: options.key, wait: options.wait }
   if (options.fetch) {
-    const { fetchSet } = await import('../lib/offsite_fetch.ts')
+    const { fetchSet } = await import('../lib/backup/offsite_fetch.ts')
     const set = await fetchSet(settings, name, options.wait)
     say.done(`${set} is here, whole`)
     return print(options.json ? JSON.stringify({ set }) : set)
   }
   if (options.publish) {
-    const { publishSet } = await import('../lib/one_set.ts')
+    const { publishSet } = await import('../lib/backup/one_set.ts')
     const set = await publishSet(ofSet)
     say.done(`db/dumps/latest.dump is that of ${set}`)
     return options.json ? print(JSON.stringify({ set })) : undefined
   }
   if (options.drill) {
-    const { tryOut } = await import('../lib/one_set.ts')
+    const { tryOut } = await import('../lib/backup/one_set.ts')
     const result = await tryOut(ofSet)
     say.done(`${result.set} was restored in ${result.seconds} s, and holds what it should`)
     return options.json ? print(JSON.stringify(result)) : undefined
   }
   if (options.list || options['dry-run']) {
-    const { look } = await import('../lib/backup_look.ts')
+    const { look } = await import('../lib/backup/backup_look.ts')
     const { found, text } = await look(settings, options['dry-run'] ? 'plan' : options.offsite ? 'offsite' : 'here')
     return print(options.json ? JSON.stringify(found) : text)
   }
 
-  const { backUp } = await import('../lib/backup_run.ts')
-  const { setText } = await import('../lib/backup_report.ts')
+  const { backUp } = await import('../lib/backup/backup_run.ts')
+  const { setText } = await import('../lib/backup/backup_report.ts')
   const names = name === undefined ? ['latest'] : [name, 'latest']
   const set = await backUp({ settings, prefix: name ?? project, names, withFiles: !options['no-files'], wait: options.wait })
   say.done(setText(set))

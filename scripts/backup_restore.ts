@@ -41,8 +41,8 @@ await main(command, async (options, [word]) => {
   const { anonymise } = options
   if (anonymise !== undefined && !existsSync(anonymise)) throw usage(`there is no ${anonymise}`)
   const { loadSettings } = await import('../lib/config.ts')
-  const { restore, undo } = await import('../lib/restore.ts')
-  const { conclude } = await import('../lib/restore_report.ts')
+  const { restore, undo } = await import('../lib/restore/restore.ts')
+  const { conclude } = await import('../lib/restore/restore_report.ts')
   const { openStack } = await import('../lib/stack.ts')
   const stack = await openStack()
   const settings = loadSettings()

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { isatty } from 'node:tty'
-import { CONSOLE_OPTIONS } from '../lib/console_options.ts'
+import { CONSOLE_OPTIONS } from '../lib/console/console_options.ts'
 import { main } from '../lib/main.ts'
 
 const command = {
@@ -18,8 +18,8 @@ in .state/audit.jsonl. Run on the server.`,
 
 await main(command, async (options, [repository]) => {
   const { audit } = await import('../lib/audit.ts')
-  const { appWithConsole, liveInstance, openConsole } = await import('../lib/console.ts')
-  const { hangUpLater } = await import('../lib/session.ts')
+  const { appWithConsole, liveInstance, openConsole } = await import('../lib/console/console.ts')
+  const { hangUpLater } = await import('../lib/console/session.ts')
   const { openStack } = await import('../lib/stack.ts')
   const { interactive } = await import('../lib/terminal.ts')
   const stack = await openStack()

@@ -1,4 +1,4 @@
-import { CONSOLE_OPTIONS } from '../lib/console_options.ts'
+import { CONSOLE_OPTIONS } from '../lib/console/console_options.ts'
 import { main } from '../lib/main.ts'
 import { ON, takeOn } from '../lib/options.ts'
 
@@ -12,6 +12,6 @@ const command = {
 }
 
 await main(command, async options => {
-  const { runThere } = await import('../lib/remote.ts')
+  const { runThere } = await import('../lib/remote/remote.ts')
   return runThere(options.on ?? '', 'console_local', takeOn(process.argv.slice(2)).rest, 'data')
 })

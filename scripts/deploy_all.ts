@@ -15,8 +15,8 @@ const command = {
 }
 
 await main(command, async options => {
-  const { DEFAULTS, deployApp } = await import('../lib/deploy.ts')
-  const { conclude } = await import('../lib/report.ts')
+  const { DEFAULTS, deployApp } = await import('../lib/deploy/deploy.ts')
+  const { conclude } = await import('../lib/deploy/report.ts')
   const { openStack } = await import('../lib/stack.ts')
   const stack = await openStack()
 

@@ -1,4 +1,4 @@
-import { checkDeployWords, DEPLOY_OPTIONS } from '../lib/deploy_options.ts'
+import { checkDeployWords, DEPLOY_OPTIONS } from '../lib/deploy/deploy_options.ts'
 import { main } from '../lib/main.ts'
 import { print } from '../lib/say.ts'
 
@@ -16,9 +16,9 @@ const command = {
 
 await main(command, async (options, [repository = '', branch]) => {
   checkDeployWords(options, branch)
-  const { DEFAULTS, deployApp } = await import('../lib/deploy.ts')
-  const { makePlan } = await import('../lib/plan.ts')
-  const { conclude, planText } = await import('../lib/report.ts')
+  const { DEFAULTS, deployApp } = await import('../lib/deploy/deploy.ts')
+  const { makePlan } = await import('../lib/deploy/plan.ts')
+  const { conclude, planText } = await import('../lib/deploy/report.ts')
   const { appFor, openStack } = await import('../lib/stack.ts')
   const stack = await openStack()
   const app = appFor(stack, repository)

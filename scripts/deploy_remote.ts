@@ -1,4 +1,4 @@
-import { checkDeployWords, DEPLOY_OPTIONS } from '../lib/deploy_options.ts'
+import { checkDeployWords, DEPLOY_OPTIONS } from '../lib/deploy/deploy_options.ts'
 import { main } from '../lib/main.ts'
 import { ON, takeOn } from '../lib/options.ts'
 
@@ -18,6 +18,6 @@ switched goes back, and one that has is finished; the next call says how it ende
 
 await main(command, async (options, [, branch]) => {
   checkDeployWords(options, branch)
-  const { runThere } = await import('../lib/remote.ts')
+  const { runThere } = await import('../lib/remote/remote.ts')
   return runThere(options.on ?? '', 'deploy_local', takeOn(process.argv.slice(2)).rest)
 })

@@ -17,7 +17,7 @@ const command = {
 
 await main(command, async (options, [service]) => {
   const { COMPOSE_FILE, compose } = await import('../lib/compose.ts')
-  const { pinFiles } = await import('../lib/pins.ts')
+  const { pinFiles } = await import('../lib/deploy/pins.ts')
   const { interactive } = await import('../lib/terminal.ts')
   const { openStack } = await import('../lib/stack.ts')
   const { services } = await openStack()

@@ -27,9 +27,9 @@ engine or not root, 73 a folder, 74 no space, 78 a setting, a certificate or doc
 
 await main(command, async options => {
   if (options.check && (options.host !== undefined || options['no-start'])) throw usage('--check changes nothing, so it takes neither --host nor --no-start')
-  const { findingText } = await import('../lib/findings.ts')
-  const { lookAtAll, setUp } = await import('../lib/setup.ts')
-  const { setupSteps } = await import('../lib/setup_steps.ts')
+  const { findingText } = await import('../lib/setup/findings.ts')
+  const { lookAtAll, setUp } = await import('../lib/setup/setup.ts')
+  const { setupSteps } = await import('../lib/setup/setup_steps.ts')
   const steps = setupSteps({ host: options.host, start: !options['no-start'] })
 
   const toStdout = options.check && !options.json

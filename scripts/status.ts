@@ -23,7 +23,7 @@ await main(command, async options => {
   const { openStack } = await import('../lib/stack.ts')
   const { readState, stateText } = await import('../lib/state.ts')
   const { loadSettings } = await import('../lib/config.ts')
-  const { backupText, readBackups } = await import('../lib/backup_state.ts')
+  const { backupText, readBackups } = await import('../lib/backup/backup_state.ts')
   const stack = await openStack()
   const settings = loadSettings()
 

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Result } from '../lib/deploy.ts'
+import type { Result } from '../lib/deploy/deploy.ts'
 import { root } from '../lib/config.ts'
 import { main } from '../lib/main.ts'
 import { print, say, seconds as elapsed } from '../lib/say.ts'

@@ -13,7 +13,7 @@ import { cutsIn, lostIn, type Reload } from './websocket.ts'
 
 const PAUSE = 1
 
-type Nginx = typeof import('../../lib/nginx.ts')
+type Nginx = typeof import('../../lib/deploy/nginx.ts')
 
 // That of the site's own copy: it writes into the checkout that it lies in.
 const nginxOf = async ({ folder }: Site): Promise<Nginx> => import(pathToFileURL(join(folder, 'lib', 'nginx.ts')).href)

@@ -11,7 +11,7 @@ import { text } from 'node:stream/consumers'
 import { loadSettings } from '../../lib/config.ts'
 import { main } from '../../lib/main.ts'
 import { print } from '../../lib/say.ts'
-import type { Connection } from '../../lib/s3.ts'
+import type { Connection } from '../../lib/backup/s3.ts'
 import { several } from '../../lib/several.ts'
 
 const settings = loadSettings()
@@ -58,9 +58,9 @@ const remove = ({ s3, client, bucket }: Connection, unwanted: string[]) =>
 const command = { usage: 'objects.ts', summary: '', words: [1, 99] as [number, number], options: {}, examples: [] as [string, string][] }
 
 await main(command, async (_, [action = '', folder = '', ...rest]) => {
-  const { saveObjects } = await import('../../lib/objects.ts')
-  const { checkObjects, clearContents } = await import('../../lib/objects_index.ts')
-  const { restoreObjects } = await import('../../lib/objects_restore.ts')
+  const { saveObjects } = await import('../../lib/backup/objects.ts')
+  const { checkObjects, clearContents } = await import('../../lib/backup/objects_index.ts')
+  const { restoreObjects } = await import('../../lib/backup/objects_restore.ts')
   const contents = clearContents(folder)
   if (action === 'save') {
     mkdirSync(folder, { mode: 0o700 })
@@ -68,7 +68,7 @@ await main(command, async (_, [action = '', folder = '', ...rest]) => {
   }
   if (action.startsWith('check')) return print(JSON.stringify(await checkObjects(contents, { full: action === 'check-full' })))
   if (action === 'restore') return print(JSON.stringify(await restoreObjects({ stack, settings, contents, onProgress: once })))
-  const { connectMinio } = await import('../../lib/s3.ts')
+  const { connectMinio } = await import('../../lib/backup/s3.ts')
   const connection = await connectMinio(stack.project, settings)
   if (action === 'put') await put(connection)
   if (action === 'list') await list(connection)

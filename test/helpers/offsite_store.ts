@@ -6,8 +6,8 @@ const command = { usage: 'offsite_store.ts', summary: '', words: [3, 3] as [numb
 
 await main(command, async (_, [file = '', key = '', part]) => {
   const { digest } = await import('../../lib/large_files.ts')
-  const { withOffsite } = await import('../../lib/offsite.ts')
-  const { store } = await import('../../lib/offsite_store.ts')
+  const { withOffsite } = await import('../../lib/backup/offsite.ts')
+  const { store } = await import('../../lib/backup/offsite_store.ts')
   const { sha256 } = await digest(file)
   await withOffsite(loadSettings(), site => store(site, `${site.prefix}/${key}`, file, sha256, { partSize: Number(part) }))
 })

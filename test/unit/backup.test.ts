@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { compareTables } from '../../lib/backup_database.ts'
-import { cronText } from '../../lib/cron.ts'
-import { tableOf } from '../../lib/dump.ts'
+import { compareTables } from '../../lib/backup/backup_database.ts'
+import { cronText } from '../../lib/backup/cron.ts'
+import { tableOf } from '../../lib/backup/dump.ts'
 import { Failure } from '../../lib/errors.ts'
-import { prefixOf, setName } from '../../lib/sets.ts'
+import { prefixOf, setName } from '../../lib/backup/sets.ts'
 
 void test('the table is read out of the line that begins its data, however it is named', () => {
   assert.equal(tableOf('COPY public.users (id, name) FROM stdin;'), 'public.users')

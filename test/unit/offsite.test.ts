@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { Failure } from '../../lib/errors.ts'
-import { isOffsite } from '../../lib/offsite.ts'
-import { measure } from '../../lib/offsite_store.ts'
+import { isOffsite } from '../../lib/backup/offsite.ts'
+import { measure } from '../../lib/backup/offsite_store.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'offsite-'))
 after(() => rmSync(folder, { recursive: true }))

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parsePins, renderPins } from '../../lib/pins.ts'
+import { parsePins, renderPins } from '../../lib/deploy/pins.ts'
 
 const pins = {
   phoenix: { image: 'avril-phoenix:0123456789ab-abcdef', rollout: 'phoenix-20261122t101500123', network: 'default', fingerprint: '0123456789abcdef' },

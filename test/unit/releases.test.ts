@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { trail, type Entry } from '../../lib/history.ts'
-import { releasesToRemove } from '../../lib/releases.ts'
+import { releasesToRemove } from '../../lib/deploy/releases.ts'
 
 const deployed = (from: string | null, to: string, more: Partial<Entry> = {}): Entry => ({
   time: '', who: '', repository: 'avril', service: 'phoenix', phases: {}, revision: null, rollback: false, result: 'deployed', from, to, ...more,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { nameOf, sinceOf, stampOf } from '../../lib/databases.ts'
-import { rolesIn } from '../../lib/roles.ts'
+import { nameOf, sinceOf, stampOf } from '../../lib/restore/databases.ts'
+import { rolesIn } from '../../lib/restore/roles.ts'
 
 for (const [line, roles] of [
   ['-- Name: people; Type: TABLE; Schema: app; Owner: joe doe', ['joe doe']],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isOverdue, retain, type Rules } from '../../lib/retention.ts'
+import { isOverdue, retain, type Rules } from '../../lib/backup/retention.ts'
 
 const NOW = new Date('2026-11-22T12:00:00Z')
 const DAY = 86_400_000

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { readSettings, root, SECRETS } from '../../lib/config.ts'
 import { Failure } from '../../lib/errors.ts'
-import { bad, good, type Finding } from '../../lib/findings.ts'
-import { newSettings } from '../../lib/make_settings.ts'
-import { urlOf } from '../../lib/repositories.ts'
-import { goThrough, type Step } from '../../lib/setup.ts'
+import { bad, good, type Finding } from '../../lib/setup/findings.ts'
+import { newSettings } from '../../lib/setup/make_settings.ts'
+import { urlOf } from '../../lib/setup/repositories.ts'
+import { goThrough, type Step } from '../../lib/setup/setup.ts'
 
 const words = (findings: Finding[]) => findings.map(({ level, text }) => `${level}: ${text}`)
 

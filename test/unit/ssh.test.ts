@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
-import { HOST, quoteWord, ssh, unreachable } from '../../lib/ssh.ts'
+import { HOST, quoteWord, ssh, unreachable } from '../../lib/remote/ssh.ts'
 
 void test('a quoted word comes out of a POSIX shell as it was', () => {
   for (const word of ['', "'", "''", '"$HOME"', '`id`', '$(id)', 'a b', 'a\nb', '\\', "\\'", ';', '&', '*', '!', '~', '#', 'é€𝄞', '-n', '\t', "it's; rm -rf '/'"]) {

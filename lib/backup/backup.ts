@@ -1,0 +1,150 @@
+// Makes a backup set: dumped, verified, then published by one rename. Until then it is a folder that the next run removes.
+import { mkdirSync, renameSync, rmSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { dirname, join } from 'node:path'
+import { compareTables, DUMP, dumpAndCount, dumpGlobals, GLOBALS } from './backup_database.ts'
+import { freeSpace, noSpace, prepareFolder } from './backup_folder.ts'
+import { checkClearRoom, formerContents, keepIndex, sealFiles } from './backup_encrypted.ts'
+import type { Settings } from '../config.ts'
+import type { DataWork } from './data_lock.ts'
+import { readDump } from './dump.ts'
+import type { Sealer } from './encryption.ts'
+import { Failure, messageOf } from '../errors.ts'
+import { replaceFile, sync } from '../files.ts'
+import { digest } from '../large_files.ts'
+import { who } from '../history.ts'
+import { listInstances } from '../instances.ts'
+import { saveObjects } from './objects.ts'
+import { INDEX } from './objects_index.ts'
+import type { Server } from '../postgres.ts'
+import { say, size, transfer } from '../say.ts'
+import { readFacts, type Facts } from './snapshot.ts'
+import { fileOf, listSets, partialOf, setName, stampOf, type BackupSet, type Manifest } from './sets.ts'
+import type { Stack } from '../stack.ts'
+import { clearFolder } from '../restore/stage.ts'
+
+export interface BackupRequest {
+  stack: Stack
+  server: Server
+  /** BACKUP_DIR */
+  folder: string
+  /** what the set's name begins with */
+  prefix: string
+  /** save the uploaded files too */
+  withFiles: boolean
+  settings: Settings
+  /** encrypts the set */
+  sealer: Sealer | undefined
+  work: DataWork
+}
+
+/** The folders of a set in the making: its own, and where its files lie in the clear (the same, if it is not encrypted). */
+interface Folders {
+  partial: string
+  clear: string
+}
+
+const warnOfLoss = (manifest: Manifest, former: BackupSet | undefined) => {
+  const [now, before] = [manifest, former].map(it => (it && fileOf(it, DUMP)?.bytes) ?? 0) as [number, number]
+  if (now * 2 < before) say.warn(`the dump is ${size(now)}, and that of ${former?.name} was ${size(before)}: was so much removed?`)
+}
+
+const releasesOf = async ({ project, apps }: Stack) => {
+  const instances = await listInstances(project)
+  const live = apps.flatMap(({ service }) => instances.find(it => it.service === service && it.running && !it.oneOff) ?? [])
+  return Object.fromEntries(live.map(({ service, image }) => [service, image]))
+}
+
+/**
+ * Makes a set and gives it; `publish` is called with it, and with the folder where its dump lies in the clear. Throws a Failure that says what went wrong; then nothing new
+ * has a set's name, and what was there is untouched.
+ */
+export const makeSet = async (request: BackupRequest, publish: (set: BackupSet, clear: string) => void): Promise<BackupSet> => {
+  const { server, folder, prefix, work, sealer } = request
+  const { sets } = listSets(folder)
+  const [former] = sets
+  work.step('check', `${server.database} on ${server.name}, and ${folder}`)
+  prepareFolder(folder, former)
+  const facts = await readFacts(server)
+  const started = new Date()
+  const target = join(folder, setName(prefix, started))
+  const partial = partialOf(target)
+  mkdirSync(partial, { mode: 0o700 })
+  const clear = sealer ? clearFolder('backing-up', stampOf(started)) : partial
+  try {
+    const manifest = await fill(request, { partial, clear }, facts, sets, started)
+    warnOfLoss(manifest, former)
+    renameSync(partial, target)
+    sync(folder)
+    if (sealer && manifest.objects) keepIndex(clear)
+    const set = { ...manifest, folder: target }
+    publish(set, sealer ? clear : target)
+    return set
+  } catch (error) {
+    const full = [folder, dirname(clear)].find(it => freeSpace(it) < 1_000_000)
+    rmSync(partial, { recursive: true, force: true })
+    throw full ? noSpace(`${full} is full: ${messageOf(error)}`) : error
+  } finally {
+    if (sealer) rmSync(clear, { recursive: true, force: true })
+  }
+}
+
+// After the database: a file that a row names was there before the row.
+const saveFiles = async ({ stack, settings, withFiles, sealer, work }: BackupRequest, { partial, clear }: Folders, sets: BackupSet[]) => {
+  if (!withFiles) return null
+  work.step('files', 'those that were uploaded to minio; what the last set has is linked')
+  let sofar = 0
+  const progress = transfer(() => sofar, sets.find(({ objects }) => objects)?.objects?.bytes)
+  try {
+    const former = await formerContents(sets, sealer)
+    const contents = { folder: partial, index: join(clear, INDEX) }
+    const { count, bytes, fetched } = await saveObjects({ stack, settings, contents, former, sealer, onProgress: saved => (sofar = saved.bytes) })
+    say.detail(`${count} files, ${fetched} of them new`)
+    return { count, bytes }
+  } catch (error) {
+    const { message, exitCode, hint = 'run it again' } = error instanceof Failure ? error : new Failure(messageOf(error))
+    throw new Failure(message, { exitCode, cause: error, hint: `${hint}. Or save the database alone: scripts/backup.ts --no-files` })
+  } finally {
+    progress.end()
+  }
+}
+
+const digests = async (folder: string) => ({ [DUMP]: await digest(join(folder, DUMP)), [GLOBALS]: await digest(join(folder, GLOBALS)) })
+
+/** Reads all of the dump back, and gives the files of the set: encrypted, with a sealer. */
+const verify = async ({ server, sealer, work }: BackupRequest, { partial, clear }: Folders, tables: Record<string, number>, withObjects: boolean) => {
+  work.step('verify', 'reading all of it back, and comparing the rows of each table')
+  const [read, files] = await Promise.all([readDump(server, join(clear, DUMP)), sealer ? undefined : digests(clear)])
+  compareTables(tables, read)
+  if (files || !sealer) return files ?? {}
+  work.step('encrypt', `to ${sealer.recipients.length === 1 ? 'one public key' : `${sealer.recipients.length} public keys`}, and reading that back`)
+  return sealFiles(sealer, clear, partial, withObjects)
+}
+
+const fill = async (request: BackupRequest, folders: Folders, facts: Facts, sets: BackupSet[], started: Date): Promise<Manifest> => {
+  const { stack, server, sealer, work } = request
+  const { partial, clear } = folders
+  const [former] = sets
+  if (sealer) checkClearRoom(former)
+  work.step('dump', `${server.database} (${size(facts.bytes)} in the database)`)
+  const tables = await dumpAndCount(server, facts, join(clear, DUMP), former && fileOf(former, DUMP)?.bytes)
+  await dumpGlobals(server, join(clear, GLOBALS))
+  const objects = await saveFiles(request, folders, sets)
+  const files = await verify(request, folders, tables, objects !== null)
+  const manifest: Manifest = {
+    version: 1,
+    name: setName(request.prefix, started),
+    made: started.toISOString(),
+    host: hostname(),
+    who: who(),
+    database: { name: server.database, server: facts.server, extensions: facts.extensions, tables },
+    releases: await releasesOf(stack),
+    files,
+    ...(sealer ? { recipients: sealer.recipients } : {}),
+    objects,
+    seconds: work.seconds(),
+  }
+  replaceFile(join(partial, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`, 0o600)
+  sync(partial)
+  return manifest
+}

@@ -1,0 +1,46 @@
+// The database's part of a backup set.
+import { compareRows } from './compare_rows.ts'
+import type { Dump } from './dump.ts'
+import { EXIT, Failure } from '../errors.ts'
+import { writeOutput } from '../large_files.ts'
+import { inServer, type Server } from '../postgres.ts'
+import { countRows, openSnapshot, type Facts } from './snapshot.ts'
+
+export const DUMP = 'database.dump'
+export const GLOBALS = 'globals.sql'
+
+// zstd is quicker and smaller than gzip; pg_dump has it since 16.
+const compression = ({ number }: Facts) => (number >= 160_000 ? 'zstd:3' : '6')
+
+const dump = async (server: Server, snapshot: string, facts: Facts, file: string, estimate: number | undefined) => {
+  const words = ['--format=custom', `--compress=${compression(facts)}`, '--create', '--no-password', '--lock-wait-timeout=60s', `--snapshot=${snapshot}`]
+  const command = inServer(server, 'pg_dump', ...words, `--username=${server.user}`, `--dbname=${server.database}`)
+  const hint = 'no set was made; the lines above are of pg_dump. A deploy that migrates at this moment holds its tables: run it again later'
+  await writeOutput(command, file, { what: 'pg_dump', hint, estimate })
+}
+
+/** Writes a dump, and gives the rows of each table in the very snapshot that it is made of. Throws a Failure; 65 for a database without a table. */
+export const dumpAndCount = async (server: Server, facts: Facts, file: string, estimate: number | undefined) => {
+  const snapshot = await openSnapshot(server)
+  try {
+    const [tables] = await Promise.all([countRows(server, server.database, snapshot.id), dump(server, snapshot.id, facts, file, estimate)])
+    if (Object.keys(tables).length > 0) return tables
+    throw new Failure('the database has no table, so there is nothing to back up', { exitCode: EXIT.data, hint: 'no set was made; was the database emptied? scripts/psql.ts' })
+  } finally {
+    await snapshot.release()
+  }
+}
+
+/** Saves roles and their rights. Throws a Failure. */
+export const dumpGlobals = (server: Server, file: string) =>
+  writeOutput(inServer(server, 'pg_dumpall', '--globals-only', '--no-password', `--username=${server.user}`), file, { what: 'pg_dumpall --globals-only' })
+
+/** Compares what was read from a dump with what the database had. Throws a Failure (65) with the tables that differ. */
+export const compareTables = (had: Record<string, number>, { tables }: Dump) => {
+  compareRows(had, tables, {
+    message: differing => `the dump is not what the database had (${differing} tables differ)`,
+    found: 'in the dump',
+    expected: 'in the database',
+    hint: 'no set was made; run it again, and if it happens again look at the log of postgres',
+  })
+}

@@ -1,0 +1,35 @@
+// The folder of the sets: whether it is there, can be written to, and has room.
+import { accessSync, constants, existsSync, mkdirSync, statfsSync } from 'node:fs'
+import { EXIT, Failure, messageOf } from '../errors.ts'
+import { say, size } from '../say.ts'
+import { bytesOf, sweepPartials, type BackupSet } from './sets.ts'
+
+/** In bytes, for who may not use what is reserved for root. */
+export const freeSpace = (folder: string) => {
+  const { bavail, bsize } = statfsSync(folder)
+  return bavail * bsize
+}
+
+export const noSpace = (message: string) =>
+  new Failure(message, {
+    exitCode: EXIT.noSpace,
+    hint: 'no set was made, and none was removed; free some space there or enlarge the disk (scripts/backup.ts --list shows the sets)',
+  })
+
+/** Makes the folder when it is missing, and sweeps it. Throws a Failure when it cannot be written to (73) or has too little space (74). */
+export const prepareFolder = (folder: string, former: BackupSet | undefined) => {
+  try {
+    // Not its parents: where a disk is not mounted they are missing, and the backups would fill the disk that they shall outlive.
+    if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 })
+    accessSync(folder, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    throw new Failure(`the folder of the backups cannot be written to: ${messageOf(error)}`, {
+      exitCode: EXIT.cannotWrite,
+      hint: 'is its disk mounted (findmnt), does its parent folder exist (mkdir -p), and may this user write there? BACKUP_DIR in .env names it',
+    })
+  }
+  const free = freeSpace(folder)
+  const wanted = former ? bytesOf(former) * 1.5 : 0
+  if (free < wanted) throw noSpace(`${folder} has ${size(free)} left, and 1.5 times the last set (${size(wanted)}) is wanted`)
+  for (const name of sweepPartials(folder)) say.detail(`removed ${name}, which an interrupted backup left`)
+}

@@ -1,0 +1,111 @@
+// A backup, from the lock to the words that others hear of it.
+import { makeSet } from './backup.ts'
+import type { Settings } from '../config.ts'
+import { takeDataLock, type DataWork } from './data_lock.ts'
+import { openSealer } from './encryption.ts'
+import { Failure, messageOf } from '../errors.ts'
+import { appendLine, readLines, stateFile } from '../files.ts'
+import { removeFormer } from '../restore/former.ts'
+import { who } from '../history.ts'
+import { setText } from './backup_report.ts'
+import { isOffsite, withOffsite } from './offsite.ts'
+import { copySets, pruneOffsite } from './offsite_copy.ts'
+import { noteOffsite } from './offsite_state.ts'
+import { notify } from './notice.ts'
+import { findServer } from '../postgres.ts'
+import { applyRetention, publishDump } from './publish.ts'
+import { rulesOf, type Rules } from './retention.ts'
+import { say } from '../say.ts'
+import { listSets, type BackupSet } from './sets.ts'
+import { openStack } from '../stack.ts'
+import { sweepStages } from '../restore/stage.ts'
+import { sweepRestores } from '../restore/sweep_restores.ts'
+
+export interface BackupOptions {
+  settings: Settings
+  /** what the set's name begins with */
+  prefix: string
+  /** the names in db/dumps that the dump is published under */
+  names: string[]
+  /** save the uploaded files too */
+  withFiles: boolean
+  /** queue for the lock */
+  wait: boolean
+}
+
+/** What a backup leaves in the history, good or bad. */
+export interface BackupEntry {
+  /** ISO 8601, UTC */
+  time: string
+  who: string
+  result: 'made' | 'failed'
+  set?: string
+  error?: string
+}
+
+const FILE = 'backups.jsonl'
+
+const note = (entry: Omit<BackupEntry, 'time' | 'who'>) => {
+  try {
+    appendLine(FILE, { time: new Date().toISOString(), who: who(), ...entry })
+  } catch (error) {
+    say.warn(`this backup could not be noted in ${stateFile(FILE)}: ${messageOf(error)}`)
+  }
+}
+
+/** Copies what is not off the site yet; then the rules hold there too. A Failure leaves the set as it is: it counts here. */
+const copyOffsite = async (settings: Settings, set: BackupSet, rules: Rules, work: DataWork) => {
+  work.step('copy', 'off the site, what is not there yet')
+  try {
+    const here = listSets(settings.BACKUP_DIR ?? '').sets
+    await withOffsite(settings, async site => {
+      const copied = await copySets(site, here)
+      noteOffsite({ sets: copied })
+      const removed = await pruneOffsite(site, rules, here.map(({ name }) => name))
+      for (const name of removed) say.detail(`removed ${name} off the site`)
+      noteOffsite({ sets: copied.filter(name => !removed.includes(name)) })
+    })
+  } catch (error) {
+    noteOffsite({ error })
+    const { exitCode, hint } = error instanceof Failure ? error : new Failure('')
+    throw new Failure(`the backup ${set.name} is made, and counts on this server, but the copy off the site did not end: ${messageOf(error)}`, { exitCode, hint, cause: error })
+  }
+}
+
+/** How the last backup ended; undefined when there was none. */
+export const lastBackup = () => readLines<BackupEntry>(FILE).at(-1)
+
+/**
+ * Makes a set, publishes its dump, and removes the sets that nobody needs any more; after a failure nothing is removed. Throws a Failure: 65 when the dump is not what
+ * the database had, 69 when postgres does not answer, 73 and 74 for the folder and its space, 75 when another backup or restore runs, 78 for a wrong BACKUP_RECIPIENTS.
+ */
+export const backUp = async ({ settings, prefix, names, withFiles, wait }: BackupOptions): Promise<BackupSet> => {
+  const [folder, rules] = [settings.BACKUP_DIR ?? '', rulesOf(settings)]
+  const work = await takeDataLock('backing up', wait)
+  let isMade = false
+  try {
+    const [sealer, offsite] = [await openSealer(settings), isOffsite(settings)]
+    for (const name of sweepStages()) say.detail(`removed ${name}, which an interrupted run left`)
+    const stack = await openStack()
+    const server = await findServer(stack.project, settings)
+    const set = await makeSet({ stack, server, settings, folder, prefix, withFiles, sealer, work }, (made, clear) => {
+      work.step('publish', names.map(name => `db/dumps/${name}.dump`).join(', '))
+      for (const name of names) publishDump(made, clear, name)
+    })
+    work.step('tidy')
+    await sweepRestores(server)
+    const removed = [...applyRetention(folder, rules), ...(await removeFormer(server, Number(settings.FORMER_DAYS)))]
+    for (const name of removed) say.detail(`removed ${name}`)
+    note({ result: 'made', set: set.name })
+    isMade = true
+    if (offsite) await copyOffsite(settings, set, rules, work)
+    await notify(settings, true, `backup ${setText(set)}`)
+    return set
+  } catch (error) {
+    if (!isMade) note({ result: 'failed', error: messageOf(error).slice(0, 300) })
+    await notify(settings, false, isMade ? messageOf(error) : `the backup failed: ${messageOf(error)}`)
+    throw error
+  } finally {
+    await work.release()
+  }
+}

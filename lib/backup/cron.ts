@@ -1,0 +1,59 @@
+// The cron entry of the nightly backup: cron has almost no environment, so the entry brings all that a run needs.
+import { rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { root } from '../config.ts'
+import { EXIT, Failure, messageOf } from '../errors.ts'
+import { readIfThere, replaceFile, stateFile } from '../files.ts'
+import { quoteWord } from '../remote/ssh.ts'
+
+// cron reads only names of letters, digits, _ and -.
+export const cronFile = (project: string) => `/etc/cron.d/${project}-backup`
+
+// cron itself turns % into a line end, even within quotes.
+const quote = (word: string) => quoteWord(word).replaceAll('%', String.raw`\%`)
+
+/** The text of the entry. `at` is "HH:MM" in the server's time. */
+export const cronText = (at: string) => {
+  const [hour, minute] = at.split(':').map(Number)
+  const tsx = createRequire(import.meta.url).resolve('tsx')
+  const run = (when: string, log: string, ...words: string[]) => {
+    const command = [process.execPath, '--import', tsx, join(root, 'scripts', 'backup.ts'), ...words].map(quote).join(' ')
+    return `${when} root ${command} >${log} 2>&1 || { cat ${log}; exit 1; }`
+  }
+  return [
+    '# Made by scripts/backup.ts --install-cron, removed by --remove-cron. The output of the last runs is in .state/backup.log and drill.log; cron mails it when a run fails.',
+    `PATH=${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+    'LANG=C.UTF-8',
+    run(`${minute} ${hour} * * *`, quote(stateFile('backup.log')), '--wait'),
+    '# On Sundays the newest set is tried out.',
+    run(`${minute} ${hour} * * 0`, quote(stateFile('drill.log')), '--wait', '--drill'),
+    '',
+  ].join('\n')
+}
+
+const asRoot = (file: string, error: unknown) =>
+  new Failure(`${file} cannot be written: ${messageOf(error)}`, { exitCode: EXIT.cannotWrite, hint: 'run it as root (sudo); is cron installed (apt install cron)?' })
+
+/** Writes the entry; gives whether that changed anything. Throws a Failure (73) for who is not root. */
+export const installCron = (project: string, at: string) => {
+  const file = cronFile(project)
+  if (readIfThere(file) === cronText(at)) return false
+  try {
+    replaceFile(file, cronText(at))
+  } catch (error) {
+    throw asRoot(file, error)
+  }
+  return true
+}
+
+export const removeCron = (project: string) => {
+  const file = cronFile(project)
+  if (readIfThere(file) === undefined) return false
+  try {
+    rmSync(file)
+  } catch (error) {
+    throw asRoot(file, error)
+  }
+  return true
+}

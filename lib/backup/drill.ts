@@ -1,0 +1,92 @@
+// A drill: a set is restored into a throw-away server, as it would be after the loss of this one, and what comes out is compared with what was saved.
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DUMP, GLOBALS } from './backup_database.ts'
+import { compareRows } from './compare_rows.ts'
+import { docker, remove } from '../compose.ts'
+import type { DataWork } from './data_lock.ts'
+import { messageOf } from '../errors.ts'
+import { appendLine, readLines } from '../files.ts'
+import { inServer, JOBS, psql, sql, type Server } from '../postgres.ts'
+import { capture } from '../run.ts'
+import { shielded } from '../signals.ts'
+import type { BackupSet } from './sets.ts'
+import { countRows } from './snapshot.ts'
+
+const LABEL = 'avril.drill'
+// Not a role of any site: the roles of the set are made beside it.
+const USER = 'avril_drill'
+const DATABASE = 'drill'
+
+export interface Drill {
+  /** ISO 8601, UTC */
+  time: string
+  set: string
+  result: 'restored' | 'failed'
+  /** from an empty server to the database with its statistics, in seconds */
+  seconds?: number
+  error?: string
+}
+
+const FILE = 'drills.jsonl'
+
+const note = (drill: Omit<Drill, 'time'>) => appendLine(FILE, { time: new Date().toISOString(), ...drill })
+
+/** How the last drill ended; undefined when there was none. */
+export const lastDrill = () => readLines<Drill>(FILE).at(-1)
+
+const sweep = async (project: string) => {
+  const ids = (await capture(docker('ps', '--all', '--quiet', '--filter', `label=${LABEL}=${project}`))).split('\n').filter(Boolean)
+  if (ids.length > 0) await capture(remove(ids))
+}
+
+/** Starts a server of an image with nothing in it, without a network, that sees a folder at /set. */
+const startServer = async (project: string, image: string, folder: string): Promise<Server> => {
+  const settings = ['POSTGRES_USER', 'POSTGRES_DB', 'POSTGRES_PASSWORD'].flatMap(name => ['--env', name])
+  const mount = `type=bind,source=${folder},target=/set,readonly`
+  // What an image does at its first start (it makes PostGIS's extensions) is not wanted: the dump brings them.
+  const bare = ['--network', 'none', '--shm-size', '256m', '--tmpfs', '/docker-entrypoint-initdb.d']
+  const words = ['--detach', '--rm', ...bare, '--label', `${LABEL}=${project}`, '--mount', mount, ...settings, image]
+  // The password stands in the environment alone; nobody ever uses it.
+  const env = { POSTGRES_USER: USER, POSTGRES_DB: 'postgres', POSTGRES_PASSWORD: randomBytes(24).toString('hex') }
+  const id = await capture(docker('run', ...words), { env, what: 'starting a throw-away server' })
+  const server = { id, name: 'a throw-away server', image, user: USER, database: DATABASE }
+  // While it is being set up a server answers on the socket alone.
+  const ready = 'for n in $(seq 600); do psql -h 127.0.0.1 -U "$POSTGRES_USER" -d postgres -w -qAtc "select 1" >/dev/null 2>&1 && exit 0; sleep 0.1; done; exit 1'
+  await capture(inServer(server, 'bash', '-c', ready), { what: 'the throw-away server', hint: 'it did not get ready within a minute: is the machine out of memory or disk?' })
+  return server
+}
+
+const restore = async (server: Server, folder: string) => {
+  await capture(psql(server, 'postgres'), { input: readFileSync(join(folder, GLOBALS), 'utf8'), what: `${GLOBALS} of the set` })
+  await sql(server, 'postgres', `create database :"name" template template0`, { name: DATABASE })
+  await capture(inServer(server, 'pg_restore', '--exit-on-error', `--jobs=${JOBS}`, `--username=${USER}`, `--dbname=${DATABASE}`, `/set/${DUMP}`), { what: 'pg_restore' })
+  await sql(server, DATABASE, 'analyze')
+}
+
+const compare = async (server: Server, { name, database }: BackupSet) =>
+  compareRows(database.tables, await countRows(server, DATABASE), { message: () => `what was restored is not what ${name} should hold`, found: 'restored', expected: 'saved' })
+
+/** Tries a set out on a server of the given image; its dump lies in the clear in `folder`. Gives the seconds to recover. Throws a Failure when the set does not bring back what it should. */
+export const drill = async (project: string, image: string, set: BackupSet, folder: string, work: DataWork) => {
+  await sweep(project)
+  const started = performance.now()
+  const elapsed = () => Number(((performance.now() - started) / 1000).toFixed(1))
+  try {
+    work.step('server', `a throw-away server of ${image}`)
+    const server = await startServer(project, image, folder)
+    work.step('restore', set.name)
+    await restore(server, folder)
+    const seconds = elapsed()
+    work.step('compare', 'the rows of each table with those of the manifest')
+    await compare(server, set)
+    note({ set: set.name, result: 'restored', seconds })
+    return seconds
+  } catch (error) {
+    note({ set: set.name, result: 'failed', error: messageOf(error).split('\n')[0]?.slice(0, 300) ?? '' })
+    throw error
+  } finally {
+    await shielded(() => sweep(project))
+  }
+}

@@ -1,0 +1,81 @@
+// The way back: a set from the bucket off the site, for a server that has lost its own.
+import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { freeSpace, noSpace, prepareFolder } from './backup_folder.ts'
+import { download } from './bucket.ts'
+import type { Settings } from '../config.ts'
+import { takeDataLock } from './data_lock.ts'
+import { EXIT, Failure, usage } from '../errors.ts'
+import { sync } from '../files.ts'
+import { contentKey, findOffsite, listContents, setKey, withOffsite, type OffSite } from './offsite.ts'
+import { say, size } from '../say.ts'
+import { several } from '../several.ts'
+import { bytesOf, LIST, listSets, partialOf, type Manifest } from './sets.ts'
+import { checkInterruption } from '../signals.ts'
+
+/** Brings an object into a new file. Throws a Failure (65) when it is not there, or has another content. */
+const fetch = async ({ connection }: OffSite, key: string, file: string, sha256?: string) => {
+  const got = await download(connection, key, file)
+  if (got && (sha256 === undefined || got.sha256 === sha256)) return
+  throw new Failure(`${key} off the site ${got ? 'is not what it was when it was copied' : 'is missing'}`, { exitCode: EXIT.data, hint: 'no set was made here; take another one: scripts/backup.ts --list --offsite' })
+}
+
+const fetchContents = async (site: OffSite, folder: string, partial: string) => {
+  const names = readFileSync(join(partial, LIST), 'utf8').split('\n').filter(Boolean).map(line => line.slice(0, 64))
+  const there = await listContents(site)
+  const wanted = names.reduce((sum, sha256) => sum + (there.get(sha256) ?? 0), 0)
+  if (freeSpace(folder) < wanted) throw noSpace(`${folder} has ${size(freeSpace(folder))} left, and the uploaded files are ${size(wanted)}`)
+  const sets = listSets(folder).sets.filter(({ recipients, objects }) => recipients && objects)
+  await several(names, async sha256 => {
+    checkInterruption()
+    const place = join('objects', sha256.slice(0, 2), sha256)
+    const target = join(partial, place)
+    mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
+    const here = sets.map(set => join(set.folder, place)).find(file => statSync(file, { throwIfNoEntry: false })?.size === there.get(sha256))
+    if (here) linkSync(here, target)
+    else await fetch(site, contentKey(site, sha256), target, sha256)
+  })
+}
+
+const fill = async (site: OffSite, { name, files, objects }: Manifest, folder: string, partial: string) => {
+  for (const [file, { sha256 }] of Object.entries(files)) await fetch(site, setKey(site, name, file), join(partial, file), sha256)
+  if (objects) {
+    mkdirSync(join(partial, 'objects'), { mode: 0o700 })
+    await fetchContents(site, folder, partial)
+  }
+  await fetch(site, setKey(site, name, 'manifest.json'), join(partial, 'manifest.json'))
+  sync(partial)
+}
+
+/**
+ * Brings a set, the newest one without a name, into BACKUP_DIR; each file of it is compared with its sha256, and it gets its name when it is whole. Gives its folder. Throws a
+ * Failure: 64 when it is not there, or here already, 65 when it is damaged there, 69 when the server does not answer, 73 and 74 for the folder and its space.
+ */
+export const fetchSet = async (settings: Settings, name: string | undefined, wait: boolean) => {
+  const folder = settings.BACKUP_DIR ?? ''
+  const work = await takeDataLock('fetching a backup', wait)
+  try {
+    return await withOffsite(settings, async site => {
+      const set = await findOffsite(site, name)
+      const target = join(folder, set.name)
+      if (existsSync(target)) throw usage(`${target} is there already`, 'scripts/backup.ts --list shows what is here')
+      prepareFolder(folder, undefined)
+      if (freeSpace(folder) < bytesOf(set)) throw noSpace(`${folder} has ${size(freeSpace(folder))} left, and the set is ${size(bytesOf(set))} without its files`)
+      work.step('fetch', `${set.name}, made ${set.made} on ${set.host}`)
+      const partial = partialOf(target)
+      mkdirSync(partial, { mode: 0o700 })
+      try {
+        await fill(site, set, folder, partial)
+        renameSync(partial, target)
+      } catch (error) {
+        rmSync(partial, { recursive: true, force: true })
+        throw error
+      }
+      sync(folder)
+      say.detail('each file was compared with its sha256; that the key opens them shows scripts/backup.ts --drill --key FILE')
+      return target
+    })
+  } finally {
+    await work.release()
+  }
+}

@@ -1,0 +1,70 @@
+// What is done with one set: tried out, or published.
+import { DUMP, GLOBALS } from './backup_database.ts'
+import type { Settings } from '../config.ts'
+import { takeDataLock } from './data_lock.ts'
+import { drill } from './drill.ts'
+import { messageOf, usage } from '../errors.ts'
+import { checkClear, inTheClear, keyTo } from './in_the_clear.ts'
+import { notify } from './notice.ts'
+import { findServer } from '../postgres.ts'
+import { publishDump } from './publish.ts'
+import { listSets } from './sets.ts'
+import { openStack } from '../stack.ts'
+
+/** The set of a name, or the newest one. Throws a Failure (64) when there is none. */
+const findSet = (folder: string, name: string | undefined) => {
+  const { sets } = listSets(folder)
+  const set = name === undefined ? sets[0] : sets.find(it => it.name === name)
+  if (set) return set
+  throw usage(name === undefined ? `there is no set in ${folder}` : `there is no set ${name} in ${folder}`, 'scripts/backup.ts --list shows the sets')
+}
+
+export interface SetOptions {
+  settings: Settings
+  /** of the set; the newest one without */
+  name: string | undefined
+  /** the file with the private key to an encrypted set */
+  keyFile: string | undefined
+  /** queue for the lock */
+  wait: boolean
+}
+
+/**
+ * Tries a set out. Gives its name and the seconds to recover. Throws a Failure: 64 for an unknown set, 65 when what it brings back is
+ * not what it should hold.
+ */
+export const tryOut = async ({ settings, name, keyFile, wait }: SetOptions) => {
+  const set = findSet(settings.BACKUP_DIR ?? '', name)
+  const key = keyFile === undefined ? undefined : await keyTo(set, keyFile)
+  const listeners = { ...settings, PING_URL: '' }
+  const work = await takeDataLock('trying a backup out', wait)
+  try {
+    const { project } = await openStack()
+    const { image } = await findServer(project, settings)
+    const seconds = await inTheClear(set, key, folder => drill(project, image, set, folder, work))
+    await notify(listeners, true, `drill: ${set.name} was restored into a throw-away server in ${seconds} s`)
+    return { set: set.name, seconds }
+  } catch (error) {
+    await notify(listeners, false, `the drill of ${set.name} failed: ${messageOf(error)}`)
+    throw error
+  } finally {
+    await work.release()
+  }
+}
+
+/** Puts the dump of a set at db/dumps/latest.dump, for the first start of an empty postgres. Gives its name. Throws a Failure: 64 without a key that is needed, 65 when the set is damaged. */
+export const publishSet = async ({ settings, name, keyFile, wait }: SetOptions) => {
+  const set = findSet(settings.BACKUP_DIR ?? '', name)
+  const key = await keyTo(set, keyFile)
+  const work = await takeDataLock('publishing a backup', wait)
+  try {
+    work.step('publish', set.name)
+    await inTheClear(set, key, async folder => {
+      for (const file of [DUMP, GLOBALS]) await checkClear(set, file, folder)
+      publishDump(set, folder, 'latest')
+    })
+    return set.name
+  } finally {
+    await work.release()
+  }
+}

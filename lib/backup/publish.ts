@@ -1,0 +1,55 @@
+// What becomes of a good set: db/dumps/latest.dump, where postgres and the old habits look for it; and the sets that nobody needs any more.
+import { chmodSync, constants, copyFileSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { DUMP, GLOBALS } from './backup_database.ts'
+import { root } from '../config.ts'
+import { readIfThere, replaceFile, sync } from '../files.ts'
+import { retain, type Kept, type Rules } from './retention.ts'
+import { fileOf, listSets, prefixOf, type BackupSet } from './sets.ts'
+
+export const DUMPS = join(root, 'db', 'dumps')
+
+const dumpFile = (name: string) => join(DUMPS, `${name}.dump`)
+const digestFile = (name: string) => `${dumpFile(name)}.sha256`
+
+// A copy and not a link: whoever writes to it, as the old scripts did, must not write to the set. No space is taken where the file system can share.
+const replaceByCopy = (source: string, file: string) => {
+  const partial = join(DUMPS, `.${file.slice(DUMPS.length + 1)}.partial`)
+  copyFileSync(source, partial, constants.COPYFILE_FICLONE)
+  chmodSync(partial, 0o600)
+  sync(partial)
+  renameSync(partial, file)
+}
+
+/**
+ * Puts a set's dump into db/dumps under a name, from the folder where it lies in the clear, with its sha256 beside it (sha256sum -c reads it). At each moment there is a
+ * good dump, or the one before.
+ */
+export const publishDump = (set: BackupSet, clear: string, name: string) => {
+  mkdirSync(DUMPS, { recursive: true, mode: 0o700 })
+  // A dump without a digest is fine; one with that of another would look damaged.
+  rmSync(digestFile(name), { force: true })
+  replaceByCopy(join(clear, DUMP), dumpFile(name))
+  replaceByCopy(join(clear, GLOBALS), join(DUMPS, `${name}-globals.sql`))
+  replaceFile(digestFile(name), `${fileOf(set, DUMP)?.sha256}  ${name}.dump\n`, 0o600)
+}
+
+const removeSet = (set: BackupSet) => {
+  rmSync(set.folder, { recursive: true, force: true })
+  const name = prefixOf(set.name)
+  const published = readIfThere(digestFile(name))
+  if (name === 'latest' || !published?.startsWith(fileOf(set, DUMP)?.sha256 ?? '-')) return
+  for (const file of [dumpFile(name), digestFile(name), join(DUMPS, `${name}-globals.sql`)]) rmSync(file, { force: true })
+}
+
+/** What the rules say of each set of a folder. */
+export const planRetention = (folder: string, rules: Rules): Kept[] => retain(listSets(folder).sets, rules, new Date())
+
+/** Removes the sets that the rules do not keep, and what was published of them; gives their names. */
+export const applyRetention = (folder: string, rules: Rules) => {
+  const { sets } = listSets(folder)
+  const goes = new Set(retain(sets, rules, new Date()).filter(({ keep }) => !keep).map(({ name }) => name))
+  const removed = sets.filter(({ name }) => goes.has(name))
+  for (const set of removed) removeSet(set)
+  return removed.map(({ name }) => name)
+}

@@ -1,0 +1,84 @@
+// A connection to an S3 server, and what its errors mean to people.
+import type { Settings } from '../config.ts'
+import { badConfig, EXIT, Failure, messageOf } from '../errors.ts'
+import { listInstances } from '../instances.ts'
+import { loadS3 } from '../packages.ts'
+import { checkInterruption, onInterruption } from '../signals.ts'
+
+/** Where a bucket is, and the key to it. */
+export interface Place {
+  /** the server's name for people: "minio" */
+  server: string
+  endpoint: string
+  region: string
+  bucket: string
+  accessKeyId: string
+  secretAccessKey: string
+  /** what to do when it does not answer, when it refuses the key, and when it has no such bucket */
+  hints: { unreachable: string; refused: string; noBucket: string }
+}
+
+const nothing = () => {}
+
+const NO_ANSWER = new Set(['ECONNREFUSED', 'ECONNRESET', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'EPIPE', 'ETIMEDOUT', 'ERR_STREAM_PREMATURE_CLOSE'])
+
+/** An error in the words of people; what is not the server's doing (a full disk) stays as it is. */
+const explain = ({ server, bucket, hints }: Place, doing: string, cause: unknown) => {
+  if (cause instanceof Failure || !(cause instanceof Error)) return cause
+  const { $metadata, code = '' } = cause as Error & { $metadata?: { httpStatusCode?: number }; code?: string }
+  const status = $metadata?.httpStatusCode
+  if (NO_ANSWER.has(code) || cause.name === 'TimeoutError')
+    return new Failure(`${doing} failed: ${server} does not answer (${code || 'it has been silent for 30 s'})`, { exitCode: EXIT.unreachable, hint: hints.unreachable, cause })
+  if (cause.name === 'NoSuchBucket') return badConfig(`${doing} failed: ${server} has no bucket ${bucket}`, hints.noBucket)
+  if (status === 401 || status === 403) return badConfig(`${doing} failed: ${server} refuses the key (${cause.name})`, hints.refused)
+  if (/CERT|SSL|TLS|EPROTO/.test(code)) return new Failure(`${doing} failed: no secure connection to ${server} (${code})`, { exitCode: EXIT.unreachable, hint: hints.unreachable, cause })
+  if (status === undefined) return cause
+  return new Failure(`${doing} failed: ${server} answered ${status} (${cause.name}: ${messageOf(cause)})`, { hint: hints.unreachable, cause })
+}
+
+/** Prepares a connection; nothing is asked of the server yet. `close` ends it, and a signal ends what is under way. */
+export const connect = async (place: Place) => {
+  const s3 = await loadS3()
+  const client = new s3.S3Client({
+    endpoint: place.endpoint,
+    region: place.region,
+    credentials: { accessKeyId: place.accessKeyId, secretAccessKey: place.secretAccessKey },
+    forcePathStyle: true,
+    // AWS's own way of sending checksums is not known to every server; an upload carries the sha256 that the index has.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    // It would write to stderr by itself.
+    logger: { debug: nothing, info: nothing, warn: nothing, error: nothing },
+    // A server that was killed can leave a connection that stays silent for ever.
+    requestHandler: { connectionTimeout: 5000, socketTimeout: 30_000 },
+  })
+  const controller = new AbortController()
+  const forget = onInterruption(() => controller.abort())
+  const close = () => {
+    forget()
+    client.destroy()
+  }
+  /** Does something with the server; what it throws says what was being done. */
+  const doing = async <T>(what: string, work: () => Promise<T>) => {
+    try {
+      return await work()
+    } catch (error) {
+      checkInterruption()
+      throw explain(place, what, error)
+    }
+  }
+  return { s3, client, bucket: place.bucket, signal: controller.signal, doing, close }
+}
+
+export type Connection = Awaited<ReturnType<typeof connect>>
+
+/** The stack's minio and its bucket. Throws a Failure (69) when it does not run. */
+export const connectMinio = async (project: string, settings: Settings) => {
+  const start = 'start it (docker compose up -d minio), or look at its log: scripts/logs.ts minio'
+  const instance = (await listInstances(project, 'minio')).find(({ running, oneOff }) => running && !oneOff)
+  if (!instance) throw new Failure('minio is not running', { exitCode: EXIT.unreachable, hint: start })
+  const { BUCKET_NAME: bucket = '', AWS_ACCESS_KEY_ID: accessKeyId = '', AWS_SECRET_ACCESS_KEY: secretAccessKey = '' } = settings
+  const again = 'docker compose up -d minio makes it take up what has changed in .env'
+  const hints = { unreachable: start, refused: `is it that of .env (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)? ${again}`, noBucket: `is it that of .env (BUCKET_NAME)? ${again}` }
+  return connect({ server: 'minio', endpoint: `http://${instance.address}:9000`, region: 'us-east-1', bucket, accessKeyId, secretAccessKey, hints })
+}

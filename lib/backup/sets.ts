@@ -1,0 +1,122 @@
+// Backup sets: a folder for each in BACKUP_DIR, which gets its name when it is complete and verified.
+//
+//   avril-20261122T030000Z/
+//     manifest.json      what is in it, and what the database had
+//     database.dump      pg_dump's custom format
+//     globals.sql        roles and their passwords' verifiers (pg_dumpall --globals-only)
+//     objects.jsonl      the uploaded files: one a line
+//     objects/ab/ab…     their contents, by their sha256; hard links to those of the set before where nothing changed
+//
+// With BACKUP_RECIPIENTS all of these but the manifest are encrypted: database.dump.age, globals.sql.age, objects.jsonl.age, the contents in objects; and there is
+//     objects.sha256     the contents in a form that needs no key (sha256sum --check reads it): what the set is made of, for copies and for checks
+import { readdirSync, rmSync, statSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { readIfThere } from '../files.ts'
+import type { Digest } from '../large_files.ts'
+
+/** A file of a set as it lies there; `plain` is its content when it is encrypted. */
+export interface FileOfSet extends Digest {
+  plain?: Digest
+}
+
+export interface Manifest {
+  /** of this form */
+  version: 1
+  name: string
+  /** ISO 8601, UTC */
+  made: string
+  host: string
+  who: string
+  database: {
+    name: string
+    /** PostgreSQL's version */
+    server: string
+    extensions: Record<string, string>
+    /** qualified name, quoted where it must be → rows, in the dump's own snapshot */
+    tables: Record<string, number>
+  }
+  /** the live image of each app */
+  releases: Record<string, string>
+  files: Record<string, FileOfSet>
+  /** the public keys that it is encrypted to; missing when it is not encrypted */
+  recipients?: string[]
+  /** the uploaded files; null when only the database was saved */
+  objects: { count: number; bytes: number } | null
+  /** spent in each step */
+  seconds: Record<string, number>
+}
+
+export interface BackupSet extends Manifest {
+  folder: string
+}
+
+const NAME = /^(?<prefix>[A-Za-z0-9][A-Za-z0-9_-]{0,40})-(?<stamp>\d{8}T\d{6}Z)$/
+const PARTIAL = '.partial'
+
+/** What a set's name begins with, given by a person. */
+export const PREFIX = /^[A-Za-z0-9][A-Za-z0-9_-]{0,40}$/
+
+export const isSetName = (name: string) => NAME.test(name)
+
+/** "20261122T030000Z" */
+export const stampOf = (time: Date) => time.toISOString().replace(/[-:]|\.\d+/g, '')
+
+export const setName = (prefix: string, time: Date) => `${prefix}-${stampOf(time)}`
+
+export const partialOf = (folder: string) => folder + PARTIAL
+
+/** What a set's name begins with: "avril" in avril-20261122T030000Z. */
+export const prefixOf = (name: string) => NAME.exec(name)?.groups?.prefix ?? name
+
+const namesIn = (folder: string) => {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
+
+// A set that lost a file, or a manifest of another form, is no set to count on.
+const readSet = (folder: string): BackupSet | undefined => {
+  try {
+    const manifest = JSON.parse(readIfThere(join(folder, 'manifest.json')) ?? '') as Manifest
+    const whole = Object.entries(manifest.files).every(([file, { bytes }]) => statSync(join(folder, file)).size === bytes)
+    return manifest.version === 1 && whole ? { ...manifest, name: basename(folder), folder } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The sets of a folder that are complete, newest first, and the names of those that have a set's name and are not. Anything else in the folder is not looked at. */
+export const listSets = (folder: string) => {
+  const names = namesIn(folder).filter(name => NAME.test(name))
+  const read = names.map(name => ({ name, set: readSet(join(folder, name)) }))
+  return {
+    sets: read.flatMap(({ set }) => set ?? []).toSorted((a, b) => b.made.localeCompare(a.made)),
+    broken: read.filter(({ set }) => !set).map(({ name }) => name),
+  }
+}
+
+/** Removes what a backup that was killed left behind. Only under the lock: nobody else is writing then. */
+export const sweepPartials = (folder: string) => {
+  const left = namesIn(folder).filter(name => name.endsWith(PARTIAL) && NAME.test(name.slice(0, -PARTIAL.length)))
+  for (const name of left) rmSync(join(folder, name), { recursive: true, force: true })
+  return left
+}
+
+/** What an encrypted set is made of: a line for each content, "<sha256>  objects/ab/<sha256>". */
+export const LIST = 'objects.sha256'
+
+/** How a file is named in a set that is encrypted. */
+export const sealedName = (file: string) => `${file}.age`
+
+/** A file of a set: its name there, and the size and sha256 of its clear content. */
+export const fileOf = ({ files }: Pick<Manifest, 'files'>, name: string) => {
+  const sealed = files[sealedName(name)]
+  if (sealed?.plain) return { name: sealedName(name), ...sealed.plain }
+  const clear = files[name]
+  return clear && { name, bytes: clear.bytes, sha256: clear.sha256 }
+}
+
+/** The bytes of what a set has for itself; its uploaded files it may share with other sets. */
+export const bytesOf = ({ files }: Manifest) => Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0)

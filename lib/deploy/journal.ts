@@ -1,0 +1,47 @@
+// The rollout that is under way: read by whoever waits for the lock, and by the next run when this one was killed.
+import { rmSync } from 'node:fs'
+import { dataWorkUnderWay } from '../backup/data_lock.ts'
+import { readIfThere, replaceFile, stateFile, statePath } from '../files.ts'
+import { takeLock } from '../lock.ts'
+import type { Pin } from './pins.ts'
+import { age } from '../say.ts'
+
+export interface Journal {
+  who: string
+  /** ISO 8601, UTC */
+  since: string
+  pid: number
+  repository: string
+  service: string
+  phase: string
+  /** seconds spent in each phase */
+  phases: Record<string, number>
+  /** the image that was live, if any */
+  from: string | null
+  to: string | null
+  revision: string | null
+  rollback: boolean
+  /** there since something of the new release may have been started */
+  next: Pin | null
+}
+
+const FILE = 'rollout.json'
+
+export const writeJournal = (journal: Journal) => replaceFile(stateFile(FILE), `${JSON.stringify(journal)}\n`)
+
+export const readJournal = (): Journal | undefined => {
+  const text = readIfThere(statePath(FILE))
+  return text === undefined ? undefined : JSON.parse(text)
+}
+
+export const removeJournal = () => rmSync(statePath(FILE), { force: true })
+
+const holder = () => {
+  const journal = readJournal()
+  // A restore takes this lock too.
+  if (!journal) return dataWorkUnderWay() ?? 'another deploy, which is just beginning or ending'
+  return `${journal.who} (process ${journal.pid}), who is deploying ${journal.repository} since ${journal.since} (${age(new Date(journal.since))}), phase ${journal.phase}`
+}
+
+/** One deploy at a time. Throws a Failure with 75 that names the holder. */
+export const takeDeployLock = (wait: boolean) => takeLock('lock', holder, wait)

@@ -1,0 +1,72 @@
+// What a deploy is going to do, found out before anything is changed.
+import { Failure } from '../errors.ts'
+import { branchHead, checkRepository, defaultBranch, fetchRepository, namedCommit, readCommit, remoteHead, type Commit } from '../git.ts'
+import { readHistory, trail } from '../history.ts'
+import { isHealthy, listInstances } from '../instances.ts'
+import { readPins } from './pins.ts'
+import { imageExists, releaseName } from './releases.ts'
+import type { App, Stack } from '../stack.ts'
+
+export interface Request {
+  branch: string | undefined
+  to: string | undefined
+  rollback: boolean
+  dryRun: boolean
+}
+
+export interface Plan {
+  image: string
+  /** undefined for a rollback, which builds nothing */
+  commit: Commit | undefined
+  rollback: boolean
+  built: boolean
+  /** what is live now; undefined when nothing is */
+  from: string | undefined
+  fromRevision: string | undefined
+  /** the live instances run exactly this commit, and are healthy */
+  current: boolean
+  /** .env or docker-compose.yml was changed since the live instances were started */
+  changed: boolean
+}
+
+/** Throws a Failure for an unknown branch, tag or commit (64), a remote that does not answer (69), a rollback that has nowhere to go (1). */
+export const makePlan = async (stack: Stack, app: App, request: Request): Promise<Plan> => {
+  const live = (await listInstances(stack.project, app.service)).filter(({ oneOff, running }) => running && !oneOff)
+  const { image, commit } = request.rollback ? rollbackOf(app) : await wantedOf(stack, app, request)
+  const built = await imageExists(image)
+  if (!built && !commit) throw new Failure(`the release before, ${image}, is not on this machine any more`, { hint: 'deploy its commit: deploy_local.ts <repo> --to <commit>' })
+  return {
+    image,
+    commit,
+    rollback: request.rollback,
+    built,
+    from: readPins()[app.service]?.image ?? live[0]?.image,
+    fromRevision: live[0]?.revision,
+    current: commit !== undefined && live.length >= app.replicas && live.every(it => it.revision === commit.sha && isHealthy(it)),
+    changed: live.some(({ fingerprint }) => fingerprint !== undefined && fingerprint !== app.fingerprint),
+  }
+}
+
+const wantedOf = async (stack: Stack, app: App, request: Request) => {
+  const commit = await commitOf(app.folder, request)
+  return { image: releaseName(stack, app, commit.sha), commit }
+}
+
+const commitOf = async (folder: string, { branch, to, dryRun }: Request) => {
+  await checkRepository(folder)
+  if (dryRun && to === undefined) return remoteHead(folder, branch ?? (await defaultBranch(folder)))
+  if (!dryRun) await fetchRepository(folder)
+  return to === undefined ? branchHead(folder, branch ?? (await defaultBranch(folder))) : namedCommit(folder, to)
+}
+
+const rollbackOf = ({ service, repository }: App) => {
+  const image = trail(readHistory(), service).at(-2)
+  if (!image) throw new Failure(`there is no release of ${repository} before the live one to go back to`, { hint: 'deploy a commit: deploy_local.ts <repo> --to <commit>' })
+  return { image, commit: undefined }
+}
+
+/** When the commit is known here its subject, else only its id. */
+export const describe = async (folder: string, revision: string | undefined) => {
+  if (!revision) return undefined
+  return readCommit(folder, revision).catch(() => ({ sha: revision, date: '', subject: '' }))
+}

@@ -1,0 +1,69 @@
+// A release is an immutable image of an app at a commit.
+import { createHash } from 'node:crypto'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { isAbsolute } from 'node:path'
+import { compose, images, inspectImages, removeImage } from '../compose.ts'
+import { exportCommit, type Commit } from '../git.ts'
+import { stateFile } from '../files.ts'
+import { attempt, capture, show } from '../run.ts'
+import type { App, Build, Stack } from '../stack.ts'
+
+const TAG = /^[0-9a-f]{12}-[0-9a-f]{6}$/
+
+// The same commit built in another way (another base image, another Dockerfile) is another release.
+const recipeOf = ({ dockerfile, dockerfile_inline, args }: Build) => {
+  const own = dockerfile && isAbsolute(dockerfile) ? readFileSync(dockerfile, 'utf8') : (dockerfile_inline ?? dockerfile ?? '')
+  return createHash('sha256').update(JSON.stringify([own, args])).digest('hex').slice(0, 6)
+}
+
+const repositoryOf = ({ project }: Stack, { service }: App) => `${project}-${service}`
+
+export const releaseName = (stack: Stack, app: App, sha: string) => `${repositoryOf(stack, app)}:${sha.slice(0, 12)}-${recipeOf(app.build)}`
+
+export const imageExists = async (image: string) => (await attempt(inspectImages([image]))).code === 0
+
+/** Builds the release of a commit from the files of exactly that commit. Throws a Failure when the build fails; nothing is left then. */
+export const buildRelease = async (app: App, image: string, commit: Commit) => {
+  const context = stateFile('build')
+  const plan = stateFile('build.json')
+  clear(context, plan)
+  try {
+    await exportCommit(app.folder, commit.sha, context)
+    writeFileSync(plan, JSON.stringify({ services: { [app.service]: { image, build: { ...app.build, context, labels: labelsOf(app, commit) } } } }))
+    await show(compose([plan], '--progress', 'plain', 'build', app.service), { what: 'the build', hint: 'correct it and push, then run this again' })
+  } finally {
+    clear(context, plan)
+  }
+}
+
+const clear = (context: string, plan: string) => {
+  for (const path of [context, `${context}.index`, plan]) rmSync(path, { recursive: true, force: true })
+}
+
+const labelsOf = (app: App, { sha, date }: Commit) => ({
+  'org.opencontainers.image.revision': sha,
+  'org.opencontainers.image.created': date,
+  'avril.repository': app.repository,
+})
+
+/** Removes old releases of an app: all but those that are named, and the newest `keep`. Gives the names of what it removed. */
+export const pruneReleases = async (stack: Stack, app: App, trail: string[], used: string[], keep: number) => {
+  const listed = await capture(images(repositoryOf(stack, app)))
+  const releases = listed
+    .split('\n')
+    .filter(Boolean)
+    .map(line => JSON.parse(line) as { Repository: string; Tag: string; CreatedAt: string })
+    .filter(({ Tag }) => TAG.test(Tag))
+    .map(({ Repository, Tag, CreatedAt }) => ({ name: `${Repository}:${Tag}`, created: CreatedAt }))
+  const removed: string[] = []
+  for (const name of releasesToRemove(releases, trail, used, keep)) if ((await attempt(removeImage(name))).code === 0) removed.push(name)
+  return removed
+}
+
+/** Which releases to remove: never one that is used, nor the one that a rollback goes to; the last that were live stay, up to `keep` in all. */
+export const releasesToRemove = (releases: { name: string; created: string }[], trail: string[], used: string[], keep: number) => {
+  const rank = ({ name }: { name: string }) => trail.lastIndexOf(name)
+  const newestFirst = releases.toSorted((a, b) => rank(b) - rank(a) || b.created.localeCompare(a.created))
+  const kept = new Set([...used, ...trail.slice(-2)])
+  return newestFirst.filter(({ name }, index) => index >= keep && !kept.has(name)).map(({ name }) => name)
+}

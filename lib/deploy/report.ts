@@ -1,0 +1,52 @@
+// Words about a deploy, before it and after it.
+import type { Result } from './deploy.ts'
+import { describe, type Plan } from './plan.ts'
+import { age, say, seconds } from '../say.ts'
+import type { App } from '../stack.ts'
+
+const short = (revision: string) => revision.slice(0, 12)
+
+const tagOf = (image: string | null | undefined) => image?.split(':').at(-1) ?? 'nothing'
+
+/** Says what a plan will do, and why when that is not plain. */
+export const explain = (app: App, plan: Plan) => {
+  const { commit, changed, current, rollback, built } = plan
+  const what = commit ? `${short(commit.sha)}${commit.subject ? ` "${commit.subject}"` : ''}` : tagOf(plan.image)
+  say.step(`${app.repository}: ${rollback ? 'back to' : 'deploying'} ${what}, in place of ${tagOf(plan.from)}`)
+  if (current && changed) say.step('the same commit is live; .env or docker-compose.yml has changed since, and that is taken up')
+  else if (current) say.step('the same commit is live and healthy: its instances are replaced by new ones')
+  else if (built && !rollback) say.step('this release was built before: no build is needed')
+}
+
+/** The plan in words, for --dry-run. */
+export const planText = (app: App, plan: Plan) => {
+  const { replicas, service } = app
+  const migrate = app.migrate.length > 0 && !plan.rollback
+  return [
+    `${app.repository} (${service}): ${tagOf(plan.from)} → ${tagOf(plan.image)}`,
+    plan.built ? `build    nothing: ${plan.image} is here` : `build    ${plan.image} from commit ${plan.commit?.sha}`,
+    ...(migrate ? [`migrate  ${app.migrate.join(' ')}, once, in the new release`] : []),
+    `start    ${replicas === 1 ? 'one instance' : `${replicas} instances, one after another`}, beside the live one${replicas === 1 ? '' : 's'}`,
+    'healthy  wait for the health check',
+    'switch   nginx to the new instance, and prove it',
+    'drain    let the requests in flight end',
+    'stop     stop and remove the old instance',
+    'tidy     remove old releases',
+    ...(plan.current && !plan.changed ? ['(the live instances run this commit already, and are healthy)'] : []),
+    ...(plan.changed ? ['(.env or docker-compose.yml has changed since the live instances were started; that is taken up)'] : []),
+  ].join('\n')
+}
+
+/** Says how a deploy ended. */
+export const conclude = (result: Result) => {
+  if (result.result === 'unchanged') return say.done(`${result.repository} is at ${tagOf(result.image)} already: nothing to do`)
+  const total = Object.values(result.phases).reduce((sum, it) => sum + it, 0)
+  say.done(`${result.repository} is live at ${tagOf(result.image)}, after ${seconds(total * 1000)}`)
+}
+
+/** "1a2b3c4d5e6f, 3 days old: Fix the form" */
+export const releaseText = async (app: App, revision: string | undefined) => {
+  const commit = await describe(app.folder, revision)
+  if (!commit) return 'built by Compose, commit unknown'
+  return `${short(commit.sha)}${commit.date ? `, ${age(new Date(commit.date))} old: ${commit.subject}` : ''}`
+}

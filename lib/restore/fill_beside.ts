@@ -1,0 +1,91 @@
+// Brings a dump into a database of its own beside the live one.
+import { closeSync, openSync } from 'node:fs'
+import { compareRows } from '../backup/compare_rows.ts'
+import type { DataWork } from '../backup/data_lock.ts'
+import { adoptFromLive, createDatabase, dropDatabase } from './databases.ts'
+import type { Dump } from '../backup/dump.ts'
+import { Failure, messageOf } from '../errors.ts'
+import { inServer, JOBS, psql, sql, type Server } from '../postgres.ts'
+import { ownTables } from './restore_plan.ts'
+import { roleFlags, type RoleOptions } from './roles.ts'
+import { capture } from '../run.ts'
+import { say } from '../say.ts'
+import { checkInterruption, shielded } from '../signals.ts'
+import { countRows } from '../backup/snapshot.ts'
+
+export interface Filling {
+  server: Server
+  step: DataWork['step']
+  /** the name of the database that comes to be */
+  scratch: string
+  /** the dump, for the server */
+  inside: string
+  dump: Dump
+  /** a file of SQL to run in it when it is complete */
+  anonymise: string | undefined
+  options: RoleOptions
+}
+
+// Nothing is lost by a crash that loses the last commits of a database which is not in its place yet; the swap's own commit waits for the disk.
+const SESSION = 'PGOPTIONS=-c synchronous_commit=off -c default_transaction_read_only=off -c maintenance_work_mem=256MB'
+
+// vacuumdb leaves these out.
+const ANALYZE_PARTITIONED = String.raw`select format('analyze %s', oid::regclass) from pg_class where relkind = 'p' \gexec`
+
+/**
+ * Makes the database, complete and compared with the dump, then gives it its place by `finish`. When any of this fails it is removed, and the Failure says that
+ * the live one is as it was.
+ */
+export const fillBeside = async <T>(filling: Filling, finish: () => Promise<T>): Promise<T> => {
+  try {
+    await fill(filling)
+    checkInterruption()
+    return await finish()
+  } catch (error) {
+    await shielded(() => discard(filling))
+    if (!(error instanceof Failure)) throw error
+    const { message, exitCode, hint } = error
+    throw new Failure(`nothing was restored: ${message}`, { exitCode, cause: error, hint: `${filling.server.database} is as it was${hint ? `; ${hint}` : ''}` })
+  }
+}
+
+const fill = async ({ server, step, scratch, inside, dump, anonymise, options }: Filling) => {
+  const login = [`--username=${server.user}`, '--no-password', `--dbname=${scratch}`, `--jobs=${JOBS}`]
+  step('restore', `into ${scratch}, beside the live database`)
+  // A signal ends the client, not what it started in the container: a database that comes to be after the clean-up would be left.
+  await shielded(() => createDatabase(server, scratch))
+  await capture(inServer(server, 'env', SESSION, 'pg_restore', '--exit-on-error', ...roleFlags(options), ...login, inside), { what: 'pg_restore' })
+  step('check', 'the rows of each table with those of the dump')
+  await compare(server, scratch, dump)
+  if (anonymise !== undefined) {
+    step('anonymise', `by ${anonymise}`)
+    await runFile(server, scratch, anonymise)
+  }
+  step('analyze')
+  await capture(inServer(server, 'vacuumdb', '--analyze-only', '--quiet', ...login), { what: 'vacuumdb' })
+  await sql(server, scratch, ANALYZE_PARTITIONED)
+  await adoptFromLive(server, scratch)
+}
+
+/** All of a file of SQL, or nothing of it. */
+const runFile = async (server: Server, database: string, file: string) => {
+  const from = openSync(file, 'r')
+  try {
+    await capture(psql(server, database, '--single-transaction', '--file=-'), { from, what: `the SQL of ${file}` })
+  } finally {
+    closeSync(from)
+  }
+}
+
+const compare = async (server: Server, scratch: string, dump: Dump) => {
+  const [found, expected] = await Promise.all([countRows(server, scratch), ownTables(server, scratch, dump)])
+  compareRows(expected, found, { message: () => 'what was restored is not what the dump holds', found: 'restored', expected: 'in the dump' })
+}
+
+const discard = async ({ server, scratch }: Filling) => {
+  try {
+    await dropDatabase(server, scratch)
+  } catch (error) {
+    say.warn(`${scratch} is left over (${messageOf(error)}); the next run removes it`)
+  }
+}

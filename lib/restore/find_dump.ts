@@ -1,0 +1,69 @@
+// Which dump a person means: a path, a dump in db/dumps, or a backup set.
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import { DUMP } from '../backup/backup_database.ts'
+import { EXIT, Failure, usage } from '../errors.ts'
+import { readIfThere } from '../files.ts'
+import { digest } from '../large_files.ts'
+import { DUMPS } from '../backup/publish.ts'
+import { fileOf, listSets, sealedName, type Manifest } from '../backup/sets.ts'
+
+/** A dump on this machine, as a file or (directory format) as a folder. */
+export interface Source {
+  path: string
+  /** of the set that it belongs to */
+  manifest: Manifest | undefined
+  /** what it must have, in the clear */
+  sha256: string | undefined
+}
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/
+
+const isFolder = (path: string) => statSync(path).isDirectory()
+
+const inSet = (folder: string): Source => {
+  const manifest = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8')) as Manifest
+  const dump = fileOf(manifest, DUMP)
+  if (dump) return { path: join(folder, dump.name), manifest, sha256: dump.sha256 }
+  throw new Failure(`the set ${manifest.name} has no ${DUMP}`, { exitCode: EXIT.data, hint: 'nothing was touched; take another one (scripts/backup.ts --list)' })
+}
+
+const atPath = (path: string): Source => {
+  const real = realpathSync(path)
+  if (isFolder(real) && existsSync(join(real, 'manifest.json'))) return inSet(real)
+  if (isFolder(real) && !existsSync(join(real, 'toc.dat'))) throw usage(`${path} is neither a backup set nor a dump in directory format`)
+  if (basename(real) === sealedName(DUMP)) return inSet(dirname(real))
+  const noted = isFolder(real) ? undefined : readIfThere(`${path}.sha256`)
+  return { path: real, manifest: undefined, sha256: noted === undefined ? undefined : (/^[0-9a-f]{64}\b/.exec(noted)?.[0] ?? 'unreadable') }
+}
+
+const dumpNames = () => (existsSync(DUMPS) ? readdirSync(DUMPS) : []).filter(file => /^[^.].*\.dump$/.test(file)).map(file => basename(file, '.dump'))
+
+const choices = (names: string[]) => (names.length === 0 ? 'there is none' : `there are: ${names.slice(0, 20).join(', ')}${names.length > 20 ? ', …' : ''}`)
+
+/** The dump that is meant; without a word db/dumps/latest.dump. Throws a Failure (64) with what there is when that is none, or more than one. */
+export const findDump = (word = 'latest', folder: string): Source => {
+  if (word.includes('/')) {
+    if (existsSync(word)) return atPath(resolve(word))
+    throw usage(`there is no ${word}`)
+  }
+  const sets = listSets(folder).sets
+  const all = [...dumpNames(), ...sets.map(({ name }) => name)]
+  const hint = `${choices(all)} (in ${DUMPS} and ${folder}); a file elsewhere is named by its path: ./${word}`
+  if (!NAME.test(word)) throw usage(`${JSON.stringify(word)} cannot be the name of a dump`, hint)
+  const file = join(DUMPS, `${basename(word, '.dump')}.dump`)
+  if (existsSync(file)) return atPath(file)
+  const exact = sets.filter(({ name }) => name === word)
+  const [set, ...others] = exact.length > 0 ? exact : sets.filter(({ name }) => name.startsWith(word))
+  if (set && others.length === 0) return inSet(set.folder)
+  throw usage(set ? `${word} could be ${choices([set, ...others].map(({ name }) => name)).replace('there are: ', '')}` : `there is no dump or backup set ${word}`, hint)
+}
+
+/** Throws a Failure (65) when a file is not the one that its digest was made of. */
+export const checkDigest = async (file: string, { path, sha256 }: Source) => {
+  if (sha256 === undefined || (await digest(file)).sha256 === sha256) return
+  throw new Failure(`${path} is not what it was when it was saved: its sha256 is another`, {
+    exitCode: EXIT.data,
+    hint: 'nothing was touched; it is damaged, or was replaced by hand. Take another one (scripts/backup.ts --list)',
+  })
+}

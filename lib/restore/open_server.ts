@@ -1,0 +1,100 @@
+// The server that a restore works with: the stack's own, or, when that does not run, one in a container of its own on the same data.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { COMPOSE_FILE, compose, containerIds, docker, logs, start, stop } from '../compose.ts'
+import { root, type Settings } from '../config.ts'
+import { admin } from './databases.ts'
+import { EXIT, Failure } from '../errors.ts'
+import { listInstances, type Instance } from '../instances.ts'
+import { pinFiles } from '../deploy/pins.ts'
+import type { Server } from '../postgres.ts'
+import { attempt, capture, hold } from '../run.ts'
+import { say } from '../say.ts'
+import { shielded } from '../signals.ts'
+import type { Stack } from '../stack.ts'
+import { watchService } from '../watch.ts'
+
+const LABEL = 'avril.restore'
+const SERVICE = 'postgres'
+/** seconds that a server that has begun to start is given (it may be reading its log after a crash) */
+const PATIENCE = 120
+
+export interface OpenServer {
+  server: Server
+  /** it is a container of its own: no app can reach it */
+  alone: boolean
+  /** Ends the container of its own, if there is one, and leaves the stack's own server as it was. */
+  close: () => Promise<void>
+  /** The same, then starts the stack's own server and waits until it is healthy. */
+  handOver: () => Promise<void>
+}
+
+const answers = async (server: Server) => (await attempt(docker('exec', server.id, 'pg_isready', '--quiet', `--username=${server.user}`))).code === 0
+
+const becomesHealthy = async ({ project }: Stack, { id, name }: Instance) => {
+  const watch = watchService(project, SERVICE)
+  try {
+    say.step(`waiting for ${name} to get ready`)
+    return await watch.untilHealthy(id, name, PATIENCE).then(() => true, () => false)
+  } finally {
+    watch.stop()
+  }
+}
+
+/** Waits for what a restore that was killed left: its server ends by itself when its standard input is closed. */
+const awaitFormer = async ({ project }: Stack) => {
+  const ids = (await capture(containerIds(`${LABEL}=${project}`))).split('\n').filter(Boolean)
+  if (ids.length > 0) await attempt(docker('wait', ...ids))
+}
+
+const serveAlone = async ({ project }: Stack) => {
+  const words = ['run', '--rm', '--no-deps', '--no-TTY', '--quiet-pull', '--label', `${LABEL}=${project}`, '--entrypoint', 'bash']
+  // Neither an override of a person's nor a pin: what they change may be what keeps the server from starting.
+  const { release, stderr } = await hold(compose([COMPOSE_FILE], ...words, SERVICE, '-c', readFileSync(join(root, 'postgres', 'alone.sh'), 'utf8')))
+  const id = await capture(containerIds(`${LABEL}=${project}`))
+  if (release && id) return { id, release }
+  throw new Failure(`postgres does not start, and a container of its own on the same data neither:\n  ${stderr.trim().split('\n').slice(-8).join('\n  ')}`, {
+    exitCode: EXIT.unreachable,
+    hint: 'nothing was changed. Without any data the first start restores db/dumps/latest.dump by itself: docker compose up -d postgres',
+  })
+}
+
+const handOver = async () => {
+  const up = compose([COMPOSE_FILE, ...pinFiles()], 'up', '--detach', '--no-build', '--wait', '--wait-timeout', String(PATIENCE), SERVICE)
+  const hint = 'the database is restored, but postgres does not start: scripts/logs.ts postgres says why; then docker compose up -d'
+  await capture(up, { what: 'starting postgres', hint })
+}
+
+/** Opens the server of the stack. Throws a Failure (69) when neither it nor a container of its own serves the data. */
+export const openServer = async (stack: Stack, settings: Settings): Promise<OpenServer> => {
+  const { POSTGRES_USER: user = '', POSTGRES_DB: database = '' } = settings
+  await awaitFormer(stack)
+  const own = (await listInstances(stack.project, SERVICE)).find(({ running, oneOff }) => running && !oneOff)
+  if (own) {
+    const server = { id: own.id, name: own.name, image: own.image, user, database }
+    if ((await answers(server)) || (own.health === 'starting' && (await becomesHealthy(stack, own)) && (await answers(server))))
+      return { server, alone: false, close: async () => {}, handOver: async () => {} }
+    say.warn(`${own.name} does not answer:`)
+    say.detail((await attempt(logs(own.id, '--tail', '5'))).stderr.trim())
+    await capture(stop(own.id))
+  }
+  say.step('postgres does not run: a container of its own serves its data meanwhile')
+  const { id, release } = await serveAlone(stack).catch(async (error: unknown) => {
+    if (own) await attempt(start(own.id))
+    throw error
+  })
+  const server = { id, name: `${stack.project}'s data, in a container of its own`, image: '', user, database }
+  await admin(server, 'select 1')
+  return {
+    server,
+    alone: true,
+    close: () => shielded(async () => {
+      await release()
+      if (own) await attempt(start(own.id))
+    }),
+    handOver: async () => {
+      await release()
+      await handOver()
+    },
+  }
+}

@@ -1,0 +1,149 @@
+// A restore: beside the live database, then in its place. Until the swap the live one is not touched, whatever happens.
+import { dirname } from 'node:path'
+import { confirm } from '../ask.ts'
+import { audit } from '../audit.ts'
+import type { Settings } from '../config.ts'
+import { takeDataLock, type DataWork } from '../backup/data_lock.ts'
+import { admin, databaseExists, nameOf, stampOf } from './databases.ts'
+import { Failure, messageOf, usage } from '../errors.ts'
+import { fillBeside } from './fill_beside.ts'
+import { findDump, type Source } from './find_dump.ts'
+import { listFormer } from './former.ts'
+import { contentsOf, keyTo } from '../backup/in_the_clear.ts'
+import { takeDeployLock } from '../deploy/journal.ts'
+import { openServer, type OpenServer } from './open_server.ts'
+import type { Server } from '../postgres.ts'
+import { startAnew, swapIn } from './put_in_place.ts'
+import type { Contents } from '../backup/objects_index.ts'
+import { restoreObjects } from '../backup/objects_restore.ts'
+import { planRestore, type Request } from './restore_plan.ts'
+import { planText } from './restore_report.ts'
+import { age, print, say } from '../say.ts'
+import { shielded } from '../signals.ts'
+import type { Stack } from '../stack.ts'
+import { stage, unstage, type Staged } from './stage.ts'
+import { sweepRestores } from './sweep_restores.ts'
+
+export interface Manner {
+  /** ask before anything is replaced */
+  ask: boolean
+  /** queue for the locks */
+  wait: boolean
+  /** only tell what would be done */
+  dryRun: boolean
+  /** … as one JSON document */
+  json: boolean
+}
+
+export interface Result {
+  result: 'restored' | 'undone'
+  database: string
+  /** the name of the one that it replaced, if any */
+  former: string | null
+  /** the dump, or the database that was swapped back */
+  from: string
+  /** of the swap alone, and from its beginning until the apps were healthy again; null when no app was connected: in seconds */
+  swap: number
+  interruption: number | null
+  /** spent in each step */
+  seconds: Record<string, number>
+}
+
+interface Work {
+  stack: Stack
+  open: OpenServer
+  server: Server
+  step: DataWork['step']
+  stamp: string
+}
+
+// Neither a backup nor a deploy (it may migrate) meanwhile.
+const underLocks = async <T>(wait: boolean, work: (data: DataWork) => Promise<T>) => {
+  const data = await takeDataLock('restoring', wait)
+  try {
+    const release = await takeDeployLock(wait)
+    try {
+      return await work(data)
+    } finally {
+      await release()
+    }
+  } finally {
+    await data.release()
+  }
+}
+
+const withServer = (stack: Stack, settings: Settings, wait: boolean, act: (work: Work) => Promise<Omit<Result, 'seconds'> | undefined>): Promise<Result | undefined> =>
+  underLocks(wait, async data => {
+    data.step('open')
+    const open = await openServer(stack, settings)
+    try {
+      await sweepRestores(open.server)
+      const result = await act({ stack, open, server: open.server, step: data.step, stamp: stampOf(new Date()) })
+      return result && { ...result, seconds: data.seconds() }
+    } finally {
+      await open.close()
+    }
+  })
+
+/** Restores a dump. Gives undefined when it was only to be planned. Throws a Failure that says what became of the live database. */
+export const restore = async (stack: Stack, settings: Settings, request: Request, manner: Manner) => {
+  const source = findDump(request.word, settings.BACKUP_DIR ?? '')
+  const key = source.manifest && (await keyTo(source.manifest, request.keyFile))
+  return withServer(stack, settings, manner.wait, async work => {
+    if (key) work.step('decrypt', source.path)
+    const staged = await stage(source.path, work.stamp, key)
+    try {
+      const contents = request.files && source.manifest && (await contentsOf({ ...source.manifest, folder: dirname(source.path) }, staged.folder, key))
+      const result = await restoreStaged(work, source, staged, request, manner)
+      if (result && contents) await restoreFiles(work, settings, contents)
+      return result
+    } finally {
+      unstage(staged)
+    }
+  })
+}
+
+const restoreFiles = async ({ stack, step }: Work, settings: Settings, contents: Contents) => {
+  step('files', 'those of the set that are missing or differ; what came since stays')
+  try {
+    const { count, uploaded, extra } = await restoreObjects({ stack, settings, contents })
+    say.detail(`${count} in the set, ${uploaded} of them brought back; ${extra} others stay`)
+  } catch (error) {
+    throw new Failure(`the database is restored, but not all of the files: ${messageOf(error)}`, { cause: error, hint: 'run it again when the cause is gone' })
+  }
+}
+
+const show = ({ dryRun, json }: Manner, plan: object, text: string) => (dryRun ? print(json ? JSON.stringify(plan) : text) : say.line(text))
+
+const restoreStaged = async (work: Work, source: Source, staged: Staged, request: Request, manner: Manner) => {
+  const { server, step, stack, stamp } = work
+  step('prove', `reading all of ${source.path}`)
+  const plan = await planRestore(stack, server, source, staged, request, stamp)
+  show(manner, plan, planText(plan))
+  if (manner.dryRun) return undefined
+  if (manner.ask && request.into === undefined) await confirm(`replacing ${server.database}`, server.database)
+  audit('restore', { dump: source.path, database: plan.database, former: plan.former ?? null })
+  const scratch = nameOf(server.database, 'restoring', stamp)
+  const { into } = request
+  const result = { result: 'restored' as const, from: source.path }
+  const filling = { server, step, scratch, inside: staged.inside, dump: plan.dump, anonymise: request.anonymise, options: request }
+  if (into === undefined) return { ...result, ...(await startAnew(work, await fillBeside(filling, () => swapIn(work, scratch, plan.former)))) }
+  await fillBeside(filling, () => shielded(() => admin(server, 'alter database :"scratch" rename to :"into"', { scratch, into })))
+  return { ...result, database: into, former: null, swap: 0, interruption: null }
+}
+
+/** Swaps the newest former database back; what is live now becomes a former one, so that this can be undone too. */
+export const undo = (stack: Stack, settings: Settings, manner: Manner) =>
+  withServer(stack, settings, manner.wait, async work => {
+    const { server, stamp } = work
+    const [former] = await listFormer(server)
+    if (!former) throw usage('there is no former database to go back to', 'a restore keeps one until a backup finds that its time is over (FORMER_DAYS)')
+    const there = await databaseExists(server, server.database)
+    const name = there ? nameOf(server.database, 'before', stamp) : undefined
+    const text = [`back to     ${former.name}, put aside ${age(former.since)} ago`, `kept        the database as it is now${name ? `, under the name ${name}` : ': there is none'}`]
+    show(manner, { from: former.name, former: name }, text.join('\n'))
+    if (manner.dryRun) return undefined
+    if (manner.ask) await confirm(`replacing ${server.database}`, server.database)
+    audit('undo of a restore', { back: former.name, database: server.database, former: name ?? null })
+    return { result: 'undone' as const, from: former.name, ...(await startAnew(work, await swapIn(work, former.name, name))) }
+  })

@@ -1,0 +1,114 @@
+// Whether a dump can be restored, and what that would do: all of it found out while the site is up, and nothing touched.
+import { hostname } from 'node:os'
+import { databaseExists, maintenance, nameOf } from './databases.ts'
+import { readDump, type Dump } from '../backup/dump.ts'
+import { EXIT, Failure, usage } from '../errors.ts'
+import { checkDigest, type Source } from './find_dump.ts'
+import { inServer, rows, sql, type Server } from '../postgres.ts'
+import { usersOf } from '../restart.ts'
+import { checkRoles, type RoleOptions } from './roles.ts'
+import { capture } from '../run.ts'
+import { size } from '../say.ts'
+import { countRows } from '../backup/snapshot.ts'
+import type { Stack } from '../stack.ts'
+import type { Staged } from './stage.ts'
+import { checkSwappable } from './swap.ts'
+
+export interface Request extends RoleOptions {
+  /** a name or a path; without it db/dumps/latest.dump */
+  word: string | undefined
+  /** the database that the dump must be of */
+  fromDatabase: string
+  /** restore into a new database of this name, and swap nothing */
+  into: string | undefined
+  /** bring back the uploaded files of the set too */
+  files: boolean
+  /** a file of SQL to run on what was restored, before it takes its place */
+  anonymise: string | undefined
+  /** the file with the private key to an encrypted set */
+  keyFile: string | undefined
+}
+
+export interface Plan {
+  source: string
+  /** what made the set, if it is one */
+  origin: string | undefined
+  dump: Dump
+  host: string
+  /** the database that comes to be, or is replaced */
+  database: string
+  /** the name under which the replaced one is kept; undefined when none is */
+  former: string | undefined
+  /** the rows of each table of the live database; undefined when it is not there */
+  now: Record<string, number> | undefined
+  /** the rows of each table of the dump */
+  after: Record<string, number>
+  /** the instances that are started anew */
+  restarts: string[]
+}
+
+const refuse = (message: string, hint: string, exitCode: number = EXIT.data) => new Failure(message, { exitCode, hint: `nothing was touched; ${hint}` })
+
+const major = (version: string) => Number(version.split('.')[0])
+
+const checkDump = async (server: Server, { path }: Source, dump: Dump, { fromDatabase }: Request) => {
+  if (dump.database !== fromDatabase)
+    throw refuse(`${path} is a dump of the database ${dump.database}, not of ${fromDatabase}`, `if it is the right one all the same: --from-database ${dump.database}`)
+  const version = await sql(server, maintenance(server), 'show server_version')
+  if (major(dump.server) > major(version))
+    throw refuse(`${path} was made of PostgreSQL ${dump.server}, and this server is ${version.split(' ')[0]}`, 'a newer one cannot be restored into an older one')
+}
+
+// Twice the data's text: what it takes with its indexes, as a rule, and the log of writing it.
+const checkSpace = async (server: Server, { bytes }: Dump) => {
+  const folder = await sql(server, maintenance(server), 'show data_directory')
+  const free = Number((await capture(inServer(server, 'df', '--output=avail', '--block-size=1', folder))).split('\n').at(-1))
+  if (free < 2 * bytes)
+    throw refuse(`the data of postgres has ${size(free)} left, and a second database of about ${size(2 * bytes)} is to lie beside the first`, 'free some space there', EXIT.noSpace)
+}
+
+const UNCOUNTED = `
+select to_json(format('%I.%I', nspname, relname))
+from pg_class c join pg_namespace n on n.oid = relnamespace
+where relkind = 'p' or relkind = 'r' and exists (select from pg_depend where classid = 'pg_class'::regclass and objid = c.oid and deptype = 'e')
+`
+
+/** The tables of a dump without those of extensions, which bring rows of their own, and without partitioned ones, whose rows are in their partitions. */
+export const ownTables = async (server: Server, database: string, { tables }: Dump) => {
+  const uncounted = new Set(await rows<string>(server, database, UNCOUNTED))
+  return Object.fromEntries(Object.entries(tables).filter(([table]) => !uncounted.has(table)))
+}
+
+const checkTarget = async (server: Server, into: string | undefined) => {
+  if (into === undefined) await checkSwappable(server)
+  else if (await databaseExists(server, into)) throw usage(`there is a database ${into} already`, 'name one that is not there yet')
+}
+
+/** Proves a dump, and tells what restoring it would do. Throws a Failure that says why it cannot be. */
+export const planRestore = async (stack: Stack, server: Server, source: Source, staged: Staged, request: Request, stamp: string): Promise<Plan> => {
+  const former = nameOf(server.database, 'before', stamp)
+  await checkTarget(server, request.into)
+  if (request.files && !source.manifest?.objects) throw usage(`${source.path} has no uploaded files with it`, 'name a set that has: scripts/backup.ts --list')
+  await checkDigest(staged.path, source)
+  const dump = await readDump(server, source.path, staged.inside)
+  const [there, users] = await Promise.all([
+    databaseExists(server, server.database),
+    request.into === undefined ? usersOf(stack, 'postgres') : [],
+    checkDump(server, source, dump, request),
+    checkRoles(server, staged.inside, request),
+    checkSpace(server, dump),
+  ])
+  const [now, after] = there ? await Promise.all([countRows(server, server.database), ownTables(server, server.database, dump)]) : [undefined, dump.tables]
+  const { manifest } = source
+  return {
+    source: source.path,
+    origin: manifest && `${manifest.name}, made on ${manifest.host} by ${manifest.who}`,
+    dump,
+    host: hostname(),
+    database: request.into ?? server.database,
+    former: there && request.into === undefined ? former : undefined,
+    now,
+    after,
+    restarts: users.map(({ name }) => name),
+  }
+}

@@ -1,0 +1,53 @@
+// Words about a restore, before it and after it.
+import type { Plan } from './restore_plan.ts'
+import type { Result } from './restore.ts'
+import { age, say, seconds } from '../say.ts'
+
+const number = (count: number) => count.toLocaleString('en-US')
+
+const total = (tables: Record<string, number>) => {
+  const counts = Object.values(tables)
+  return `${number(counts.reduce((sum, rows) => sum + rows, 0))} rows in ${counts.length} tables`
+}
+
+const made = ({ made, server }: Plan['dump']) => {
+  const time = new Date(made)
+  return `${made}${Number.isNaN(time.getTime()) ? '' : `, ${age(time)} ago`}, by PostgreSQL ${server}`
+}
+
+// The tables whose number of rows changes most.
+const changes = ({ now, after }: Plan) =>
+  Object.keys({ ...now, ...after })
+    .map(table => ({ table, before: now?.[table], after: after[table] }))
+    .filter(({ before, after }) => before !== undefined && before !== after)
+    .toSorted((a, b) => Math.abs((b.after ?? 0) - (b.before ?? 0)) - Math.abs((a.after ?? 0) - (a.before ?? 0)))
+
+const changeLines = (plan: Plan) => {
+  const changed = changes(plan)
+  const shown = changed.slice(0, 8).map(({ table, before = 0, after }) => `            ${table}: ${number(before)} → ${after === undefined ? 'not there' : number(after)}`)
+  return changed.length > shown.length ? [...shown, `            … and ${changed.length - shown.length} tables more`] : shown
+}
+
+/** What a restore will do. */
+export const planText = (plan: Plan) => {
+  const { source, origin, dump, host, database, former, now, after, restarts } = plan
+  return [
+    `from        ${source}${origin ? ` (set ${origin})` : ''}`,
+    `made        ${made(dump)}, of the database ${dump.database}`,
+    `into        the database ${database} on ${host}`,
+    `rows now    ${now ? total(now) : 'there is no such database'}`,
+    `rows after  ${total(after)}`,
+    ...changeLines(plan),
+    former ? `kept        the database as it is now, under the name ${former}; backup_restore.ts --undo swaps it back` : 'kept        everything that is there',
+    ...(restarts.length > 0 ? [`restarted   ${restarts.join(', ')}`] : []),
+  ].join('\n')
+}
+
+/** Says how it ended. */
+export const conclude = (result: Result) => {
+  const { database, former, interruption, seconds: spent } = result
+  const all = Object.values(spent).reduce((sum, it) => sum + it, 0)
+  say.done(`${database} is ${result.result === 'undone' ? 'what it was before' : 'restored'}, after ${seconds(all * 1000)}`)
+  if (interruption !== null) say.done(`time without service: ${seconds(interruption * 1000)} at most (the swap ${seconds(result.swap * 1000)}, the rest the restart of the apps)`)
+  if (former !== null) say.detail(`the former database is ${former}; to go back: backup_restore.ts --undo`)
+}

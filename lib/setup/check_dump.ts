@@ -1,0 +1,38 @@
+// The dump that a first start restores: what can be said of it before there is a server that reads it.
+import { closeSync, existsSync, openSync, readSync, realpathSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { EXIT } from '../errors.ts'
+import { bad, good, type Finding } from './findings.ts'
+import { checkDigest, findDump } from '../restore/find_dump.ts'
+import { DUMPS } from '../backup/publish.ts'
+import { size } from '../say.ts'
+
+/** What a file begins with. */
+const headOf = (file: string) => {
+  const head = Buffer.alloc(7)
+  const descriptor = openSync(file, 'r')
+  try {
+    readSync(descriptor, head)
+  } finally {
+    closeSync(descriptor)
+  }
+  return head.toString('latin1')
+}
+
+// pg_dump's custom format, and its tar format. The directory format is a folder.
+const isArchive = (file: string) => /^(PGDMP|toc\.dat$)/.test(headOf(file))
+
+/** What is to be said of db/dumps/latest.dump. Throws a Failure (65) when it is not what its digest was made of. */
+export const dumpFindings = async (): Promise<Finding[]> => {
+  const file = join(DUMPS, 'latest.dump')
+  if (!existsSync(file)) return [good('no db/dumps/latest.dump: a first start begins with an empty database')]
+  const wrong = (what: string, hint = 'put a good one in its place, or remove it to begin with an empty database') => [bad(`db/dumps/latest.dump ${what}`, hint, { exitCode: EXIT.data })]
+  const stats = statSync(file)
+  if (!realpathSync(file).startsWith(`${realpathSync(DUMPS)}/`)) return wrong('is a link that leads out of db/dumps', 'copy the dump there')
+  if (stats.isDirectory()) return [good('db/dumps/latest.dump, in directory format: a first start restores it')]
+  if (stats.size === 0) return wrong('is empty')
+  if (!isArchive(file)) return wrong('is no archive of pg_dump (made with --format=custom)')
+  const source = findDump('latest', '')
+  await checkDigest(file, source)
+  return [good(`db/dumps/latest.dump, ${size(stats.size)}${source.sha256 ? ', its sha256 fits' : ''}: a first start restores it`)]
+}

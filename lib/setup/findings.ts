@@ -1,0 +1,43 @@
+// What a look at the server finds, as data: for a person, for a machine (--json) and for the tests.
+import { EXIT, Failure } from '../errors.ts'
+import { paint } from '../say.ts'
+
+export interface Finding {
+  /** unknown: it could not be looked at, and that is no fault */
+  level: 'good' | 'warning' | 'bad' | 'unknown'
+  text: string
+  /** what a person can do */
+  hint?: string | undefined
+  /** what it is of, for who mends it: a repository, a path */
+  about?: string
+  /** what setup.ts can do itself, in the words that it shows then */
+  mend?: string
+  /** what setup.ts ends with when it stays so */
+  exitCode?: number
+}
+
+type More = Pick<Finding, 'about' | 'mend' | 'exitCode'>
+
+export const good = (text: string): Finding => ({ level: 'good', text })
+export const unknown = (text: string): Finding => ({ level: 'unknown', text })
+export const warning = (text: string, hint?: string, more: More = {}): Finding => ({ level: 'warning', text, hint, ...more })
+export const bad = (text: string, hint?: string, more: More = {}): Finding => ({ level: 'bad', text, hint, exitCode: EXIT.failed, ...more })
+
+/** A Failure, or what the operating system refuses, as a finding; anything else is a bug and thrown again. */
+export const findingOf = (error: unknown): Finding => {
+  if (error instanceof Failure) return bad(error.message, error.hint, { exitCode: error.exitCode })
+  if (error instanceof Error && 'syscall' in error) return bad(error.message, 'may this user do that (sudo), and is the disk full (df -h)?')
+  throw error
+}
+
+/** What troubles there are, or what is said when there are none. */
+export const unless = (text: string, troubles: Finding[]) => (troubles.length > 0 ? troubles : [good(text)])
+
+const MARKS = { good: paint.green('✓'), warning: paint.yellow('!'), bad: paint.red('✗'), unknown: paint.dim('·') }
+
+/** A finding of a step in words. */
+export const findingText = (step: string, { level, text, hint }: Finding) => {
+  const lines = [`${MARKS[level]} ${step}: ${text.replaceAll('\n', '\n    ')}`]
+  if (hint && level !== 'good') lines.push(`    ${paint.dim(hint)}`)
+  return lines.join('\n')
+}

@@ -1,0 +1,105 @@
+// The steps that are about the machine: what is installed, its disks, its clock, who may read what.
+import { chmodSync, existsSync, readdirSync, readFileSync, statfsSync, statSync } from 'node:fs'
+import { dirname, isAbsolute, join } from 'node:path'
+import { bootFindings, clockFindings, diskFindings, modeFindings, nodeFindings, ownLogFindings, rebootFindings, type Disk } from './check_server.ts'
+import { docker } from '../compose.ts'
+import { root, type Settings } from '../config.ts'
+import { checkCompose, checkEngine } from '../engine.ts'
+import { EXIT, Failure, messageOf } from '../errors.ts'
+import { statePath } from '../files.ts'
+import { bad, findingOf, good, warning, type Finding } from './findings.ts'
+import { DUMPS } from '../backup/publish.ts'
+import { attempt, show } from '../run.ts'
+import type { Step } from './setup.ts'
+import { listSets } from '../backup/sets.ts'
+
+export const hasSystemd = () => existsSync('/run/systemd/system')
+
+const isInstalled = async (program: string) => (await attempt(['sh', '-c', 'command -v "$0"', program])).code === 0
+
+const INSTALL = "installing what is missing, from the distribution's packages, and starting the engine"
+
+const programFindings = async (): Promise<Finding[]> => {
+  const wanted = { mend: INSTALL, exitCode: EXIT.unreachable }
+  const checked = await Promise.allSettled([checkEngine(), checkCompose()])
+  const missing = nodeFindings(process.versions.node)
+  missing.push(...checked.flatMap(it => (it.status === 'rejected' ? [{ ...findingOf(it.reason), ...wanted }] : [])))
+  const builds = (await attempt(docker('buildx', 'version'))).code === 0
+  if (!builds && missing.length === 0) missing.push(bad('buildx, which builds the images, is not installed', 'apt install docker-buildx', wanted))
+  if (!(await isInstalled('git'))) missing.push(bad('git is not installed', 'apt install git', wanted))
+  const cron = (await isInstalled('cron')) || (await isInstalled('crond'))
+  if (!cron) missing.push(warning('cron is not installed, so nothing makes backups', 'apt install cron', { mend: INSTALL }))
+  if (missing.length > 0) return missing
+  const [engine, compose] = checked.map(it => (it.status === 'fulfilled' ? it.value : ''))
+  return [good(`Docker ${engine}, Compose ${compose}, Node ${process.versions.node}, git, cron`)]
+}
+
+const installPrograms = async () => {
+  try {
+    await show(['bash', join(root, 'lib', 'engine.sh'), 'git', 'cron'])
+  } catch (error) {
+    const [, message] = /^\s*error: (.*)$/m.exec(messageOf(error)) ?? []
+    const [, hint] = /^\s*hint: (.*)$/m.exec(messageOf(error)) ?? []
+    if (message === undefined) throw error
+    throw new Failure(message, { hint, exitCode: EXIT.unreachable, cause: error })
+  }
+}
+
+const readDisks = async (settings: Settings): Promise<Disk[]> => {
+  const engine = (await attempt(docker('info', '--format', '{{.DockerRootDir}}'))).stdout.trim()
+  const backups = settings.BACKUP_DIR ?? ''
+  const folders = [root, engine, backups, dirname(backups)].filter(folder => isAbsolute(folder) && existsSync(folder))
+  const devices = new Set(folders.map(folder => statSync(folder).dev))
+  return [...devices].map(device => {
+    const on = [...new Set(folders)].filter(folder => statSync(folder).dev === device)
+    const { bavail, bsize, files, ffree } = statfsSync(on[0] ?? root)
+    return { folders: on, free: bavail * bsize, inodes: files > 0 ? ffree / files : undefined }
+  })
+}
+
+const isSynchronised = async () => {
+  if (!hasSystemd()) return undefined
+  const { code, stdout } = await attempt(['timedatectl', 'show', '--property=NTPSynchronized', '--value'])
+  return code === 0 ? stdout.trim() === 'yes' : undefined
+}
+
+const pendingReboot = () => {
+  const file = '/var/run/reboot-required'
+  if (!existsSync(file)) return undefined
+  return existsSync(`${file}.pkgs`) ? readFileSync(`${file}.pkgs`, 'utf8').split('\n').filter(Boolean) : []
+}
+
+const engineAtBoot = async () => (hasSystemd() ? (await attempt(['systemctl', 'is-enabled', 'docker'])).stdout.trim() : undefined)
+
+const enableEngine = async () => {
+  const { code, stderr } = await attempt(['systemctl', 'enable', 'docker'])
+  if (code !== 0) throw new Failure(`systemctl enable docker: ${stderr.trim()}`, { exitCode: EXIT.cannotWrite, hint: 'run it as root (sudo)' })
+}
+
+const filesIn = (folder: string, form: RegExp) => (existsSync(folder) ? readdirSync(folder).filter(name => form.test(name)).map(name => join(folder, name)) : [])
+
+const isOpen = (path: string) => (statSync(path).mode & 0o007) !== 0
+
+/** The modes of what nobody else may read, less what lies in a folder that nobody else can enter. */
+const readModes = (settings: Settings) => {
+  const sets = listSets(settings.BACKUP_DIR ?? '').sets.map(({ folder }) => folder)
+  const paths = [...filesIn(root, /^\.env(?!\.example$)/), ...[DUMPS, ...sets].flatMap(folder => filesIn(folder, /\.(dump|sql)$/))]
+  const reachable = paths.filter(path => statSync(path, { throwIfNoEntry: false })?.isFile() && isOpen(dirname(path)))
+  return Object.fromEntries(reachable.map(path => [path, statSync(path).mode]))
+}
+
+const readOwnLogs = () => {
+  const files = [...filesIn(statePath(''), /\.(jsonl|log)$/), '/var/log/dockerd.log'].filter(file => existsSync(file))
+  return Object.fromEntries(files.map(file => [file, statSync(file).size]))
+}
+
+/** What can be looked at before there are settings, and what the settings only add to. */
+export const serverSteps = (settings: () => Settings): Record<'programs' | 'boot' | 'disk' | 'clock' | 'reboot' | 'secrecy' | 'logs', Step> => ({
+  programs: { name: 'programs', needs: [], look: programFindings, mend: installPrograms },
+  boot: { name: 'boot', needs: ['programs'], look: async () => bootFindings(await engineAtBoot()), mend: enableEngine },
+  disk: { name: 'disk', needs: [], look: async () => diskFindings(await readDisks(settings())) },
+  clock: { name: 'clock', needs: [], look: async () => clockFindings(await isSynchronised()) },
+  reboot: { name: 'reboot', needs: [], look: () => rebootFindings(pendingReboot()) },
+  secrecy: { name: 'secrecy', needs: [], look: () => modeFindings(readModes(settings())), mend: async ({ about = '' }) => chmodSync(about, statSync(about).mode & 0o770) },
+  logs: { name: 'logs', needs: [], look: () => ownLogFindings(readOwnLogs()) },
+})

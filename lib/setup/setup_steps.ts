@@ -1,0 +1,134 @@
+// All steps from an empty machine to a site that answers, in their order.
+import { statSync } from 'node:fs'
+import { backupFindings, makeNightly, readBackupFacts } from '../backup/backup_cron.ts'
+import { certificateFindings } from './certificates.ts'
+import { dumpFindings } from './check_dump.ts'
+import { stackFindings } from './check_stack.ts'
+import { COMPOSE_FILE, inspectImages } from '../compose.ts'
+import { loadSettings, type Settings } from '../config.ts'
+import { readDataWork } from '../backup/data_lock.ts'
+import { EXIT } from '../errors.ts'
+import { bad, good, unless, unknown, warning, type Finding } from './findings.ts'
+import { listInstances } from '../instances.ts'
+import { readJournal } from '../deploy/journal.ts'
+import { ENV_FILE, hasSettings, makeSettings } from './make_settings.ts'
+import { pinFiles, readPins } from '../deploy/pins.ts'
+import { cloneFor, repositoriesOf, repositoryFindings } from './repositories.ts'
+import { attempt } from '../run.ts'
+import { age } from '../say.ts'
+import { serverSteps } from './server_steps.ts'
+import type { Step } from './setup.ts'
+import { readConfig, type StackConfig } from '../stack.ts'
+import { startStack, troublesOf } from './start_stack.ts'
+import { isAlive } from '../processes.ts'
+
+/** What the steps have found out so far. */
+interface Known {
+  settings: Settings
+  /** docker-compose.yml alone */
+  config: StackConfig
+  /** with the override */
+  merged: StackConfig
+}
+
+const NOTHING: StackConfig = { name: '', services: {} }
+
+const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
+
+const lookAtSettings = (known: Known, host: string | undefined): Finding[] => {
+  const mend = `making .env from .env.example${host === undefined ? '' : ` for ${host}`}, with secrets of its own`
+  if (!hasSettings()) return [bad(`there is no ${ENV_FILE}`, undefined, { mend, exitCode: EXIT.config })]
+  known.settings = loadSettings()
+  const { WHOST: site } = known.settings
+  const hint = 'change WHOST there, and what goes with it (NGINX_BIND, CLIENT_TO_PHOENIX_URL)'
+  if (host !== undefined && host !== site) return [bad(`.env is there already, and its WHOST is ${site}, not ${host}`, hint, { exitCode: EXIT.config })]
+  return [good(site === 'localhost' ? 'a site for this machine alone (WHOST=localhost)' : `a public site, ${site}`)]
+}
+
+const lookAtCompose = async (known: Known) => {
+  known.config = await readConfig([COMPOSE_FILE])
+  known.merged = pinFiles().length > 0 ? await readConfig([COMPOSE_FILE, ...pinFiles()]) : known.config
+  return [good(`docker-compose.yml has ${Object.keys(known.config.services).length} services`)]
+}
+
+const interruptedDeploy = () => {
+  const journal = readJournal()
+  if (!journal || isAlive(journal.pid)) return []
+  return [warning(`the deploy of ${journal.repository} by ${journal.who} was interrupted in phase ${journal.phase}`, 'the next deploy puts it in order')]
+}
+
+const interruptedDataWork = () => {
+  const work = readDataWork()
+  if (!work || isAlive(work.pid)) return []
+  const since = age(new Date(work.since))
+  return [warning(`${work.who} was ${work.what}, and it was interrupted in step ${work.step}, ${since} ago`, 'the next backup or restore puts it in order')]
+}
+
+/** What keeps the next deploy from working, or was left half done. */
+const lookAtReleases = (): Finding[] => {
+  const pins = Object.keys(readPins())
+  return unless(pins.length === 0 ? 'no deploy yet' : `brought by a deploy: ${pins.join(', ')}`, [...interruptedDeploy(), ...interruptedDataWork()])
+}
+
+const lookAtServices = async ({ config }: Known): Promise<Finding[]> => {
+  const services = Object.keys(config.services)
+  const troubles = troublesOf(services, await listInstances(config.name))
+  if (troubles.length === 0) return [good(`all ${services.length} are healthy: ${services.join(', ')}`)]
+  return [bad(troubles.join(', '), 'tsx scripts/status.ts, tsx scripts/logs.ts <service>', { mend: 'starting what is not healthy, once what it needs is fetched and built' })]
+}
+
+type InspectedImage = { Config: { Labels?: Record<string, string> | null } }
+
+const lookAtImages = async ({ merged }: Known): Promise<Finding[]> => {
+  const images = Object.values(merged.services).flatMap(({ image }) => image ?? [])
+  const labels = await Promise.all([...new Set(images)].map(async image => ({ image, ...(await attempt(inspectImages([image]))) })))
+  const here = labels.filter(({ code }) => code === 0)
+  if (here.length === 0) return [unknown('none is here yet')]
+  const standIns = here.filter(({ stdout }) => (JSON.parse(stdout) as InspectedImage[]).some(({ Config }) => Config.Labels?.['avril.standin'] === 'true'))
+  if (standIns.length === 0) return [good('they are the real ones')]
+  const hint = 'not for a real site. Where a registry answers: docker compose pull, docker compose build --pull'
+  return [warning(`stand-ins, or built on one: ${standIns.map(({ image }) => image).join(', ')}`, hint)]
+}
+
+const repositoryStep = (known: Known): Step => ({
+  name: 'repositories',
+  needs: ['compose'],
+  look: () => repositoryFindings(repositoriesOf(known.config), known.settings),
+  mend: finding => cloneFor(finding, repositoriesOf(known.config), known.settings),
+})
+
+/** What a site does that has been started. */
+const startedSteps = (known: Known): Step[] => [
+  {
+    name: 'services',
+    needs: ['compose'],
+    mendAfter: ['disk', 'stack', 'repositories', 'certificate', 'dump', 'releases'],
+    look: () => lookAtServices(known),
+    mend: startStack,
+  },
+  { name: 'images', needs: ['compose'], look: () => lookAtImages(known) },
+  { name: 'backups', needs: ['settings'], look: () => backupFindings(readBackupFacts(known.settings)), mend: finding => makeNightly(known.settings, finding) },
+]
+
+/** The steps. `host` is the name of the site, for a .env that is made now; without `start` they end before the first thing that is fetched, built or started. */
+export const setupSteps = ({ host, start }: { host: string | undefined; start: boolean }): Step[] => {
+  const known: Known = { settings: {}, config: NOTHING, merged: NOTHING }
+  const { programs, boot, disk, clock, reboot, secrecy, logs } = serverSteps(() => known.settings)
+  return [
+    programs,
+    boot,
+    clock,
+    reboot,
+    { name: 'settings', needs: [], mendAfter: ['programs'], look: () => lookAtSettings(known, host), mend: () => makeSettings(host) },
+    disk,
+    { name: 'compose', needs: ['programs', 'settings'], look: () => lookAtCompose(known) },
+    { name: 'stack', needs: ['compose'], look: () => stackFindings(known.config, known.merged, isFile) },
+    repositoryStep(known),
+    { name: 'certificate', needs: ['settings'], look: () => certificateFindings(known.settings) },
+    { name: 'dump', needs: [], look: dumpFindings },
+    secrecy,
+    { name: 'releases', needs: [], look: lookAtReleases },
+    ...(start ? startedSteps(known) : [{ name: 'services', needs: [], look: () => [unknown('nothing is started (--no-start)')] }]),
+    logs,
+  ]
+}

@@ -1,0 +1,101 @@
+// The first start: what is missing is fetched and built, then all services are started; what runs already is left alone.
+import { COMPOSE_FILE, compose, logs } from '../compose.ts'
+import { EXIT, Failure } from '../errors.ts'
+import { stateFile } from '../files.ts'
+import { listInstances, type Instance } from '../instances.ts'
+import { takeDeployLock } from '../deploy/journal.ts'
+import { pinFiles } from '../deploy/pins.ts'
+import { imageExists } from '../deploy/releases.ts'
+import { attempt, show } from '../run.ts'
+import { say } from '../say.ts'
+import { accompany } from './setup.ts'
+import { readConfig, type StackConfig } from '../stack.ts'
+
+/** What apt and each layer print while an image is built: hundreds of lines that tell nothing. */
+const CHATTER = /^#\d+ (sha256:|extracting |resolve |[\d.]+ +(Get:|Selecting |Preparing |Unpacking |Setting up |\(Reading|update-alternatives|debconf:|Processing triggers))/
+
+const files = () => [COMPOSE_FILE, ...pinFiles()]
+
+/** The services whose image is not on this machine. */
+export const missingImages = async ({ services }: StackConfig) => {
+  const named = Object.entries(services).map(async ([service, { image = '' }]) => ((await imageExists(image)) ? [] : [service]))
+  return (await Promise.all(named)).flat()
+}
+
+// Without a health check nobody knows better.
+const isWell = ({ running, health = 'healthy' }: Instance) => running && health === 'healthy'
+
+/** What each service lacks, in words. */
+export const troublesOf = (services: string[], instances: Instance[]) =>
+  services.flatMap(service => {
+    const own = instances.filter(it => it.service === service && !it.oneOff)
+    if (own.some(isWell)) return []
+    return [`${service} is ${own.find(({ running }) => running)?.health ?? 'not running'}`]
+  })
+
+const fetchImages = async (config: StackConfig, missing: string[]) => {
+  const pulled = missing.filter(service => !config.services[service]?.build)
+  const pinned = pulled.filter(service => pinFiles().length > 0 && config.services[service]?.labels?.['avril.rollout'])
+  if (pinned.length > 0)
+    throw new Failure(`the release of ${pinned.join(', ')} that docker-compose.override.yml names is not on this machine`, {
+      hint: 'it was made elsewhere, or removed: rm docker-compose.override.yml nginx/live/*.map, run this again, then deploy',
+    })
+  if (pulled.length > 0) {
+    say.step(`start: fetching the images of ${pulled.join(', ')}`)
+    const hint = 'is the network there (a proxy? a full disk?), and does the registry answer?'
+    await show(compose([COMPOSE_FILE], '--progress', 'plain', 'pull', ...pulled), { what: 'fetching images', hint, exitCode: EXIT.unreachable, hide: /^\s*[0-9a-f]{12} / })
+  }
+  const built = missing.filter(service => config.services[service]?.build)
+  if (built.length === 0) return
+  say.step(`start: building ${built.join(', ')}`)
+  const hint = 'the lines above say why; correct it (is the network there?), then run this again'
+  await show(compose([COMPOSE_FILE], '--progress', 'plain', 'build', ...built), { what: 'the build', hint, hide: CHATTER })
+}
+
+const lastLines = async ({ id }: Instance, count: number) => {
+  const { stdout, stderr } = await attempt(logs(id, '--tail', String(count)))
+  return `${stdout}\n${stderr}`.trim()
+}
+
+/** Shows the logs of those that Compose gave up, or else of all that are not well. */
+const explainIll = async (project: string, words: string) => {
+  const ill = (await listInstances(project)).filter(it => !it.oneOff && !isWell(it))
+  const named = ill.filter(({ name }) => words.includes(`container ${name} `))
+  for (const instance of named.length > 0 ? named : ill) {
+    say.bad(`${instance.service} is not healthy; the end of its log:`)
+    say.detail((await lastLines(instance, 10)).replaceAll('\n', '\n  '))
+  }
+}
+
+const howFar = async (services: string[], project: string, spent: string) => {
+  const instances = await listInstances(project)
+  const waiting = troublesOf(services, instances)
+  const postgres = instances.find(({ service }) => service === 'postgres')
+  // It may be restoring a large dump.
+  const says = postgres && !isWell(postgres) ? `; postgres says: ${await lastLines(postgres, 1)}` : ''
+  return `after ${spent}: ${waiting.join(', ') || 'all are healthy'}${says}`
+}
+
+/** Starts what does not run, and waits until all are healthy; before that for a deploy or a restore that is at work. Throws a Failure. */
+export const startStack = async () => {
+  const release = await takeDeployLock(true)
+  try {
+    const config = await readConfig(files())
+    const services = Object.keys(config.services)
+    await fetchImages(config, await missingImages(config))
+    say.step(`start: ${services.join(', ')}`)
+    // What runs is not touched: a changed setting is taken up by a deploy, without losing a request.
+    const words = compose(files(), '--progress', 'plain', 'up', '--detach', '--no-build', '--no-recreate', '--wait')
+    // Whoever was killed may have left one at work, and two at once would make the same container.
+    const up = show(['flock', stateFile('start.lock'), ...words], { what: 'docker compose up' })
+    await accompany(up, spent => howFar(services, config.name, spent)).catch(async (error: unknown) => {
+      if (!(error instanceof Failure) || error.exitCode > 128) throw error
+      await explainIll(config.name, error.message)
+      const taken = /address already in use|port is already allocated/.test(error.message)
+      const hint = taken ? 'what else listens on that port? ss -ltnp' : 'the logs above say why; scripts/logs.ts shows all of them'
+      throw new Failure(error.message, { cause: error, hint })
+    })
+  } finally {
+    await release()
+  }
+}
