@@ -1,3 +1,4 @@
+import { PREFIX } from '../lib/backup/backup_options.ts'
 import { usage } from '../lib/errors.ts'
 import { main } from '../lib/main.ts'
 import { ON } from '../lib/options.ts'
@@ -29,7 +30,6 @@ stopped. It is a copy of personal data: the server notes who took it.`,
 await main(command, async (options, [name]) => {
   const { restore: restoring, anonymise } = options
   if (!restoring && (anonymise !== undefined || options['no-owner'] || options['no-acl'] || options.yes)) throw usage('--anonymise, --no-owner, --no-acl and --yes go with --restore')
-  const { PREFIX } = await import('../lib/backup/sets.ts')
   if (name !== undefined && !PREFIX.test(name)) throw usage(`${JSON.stringify(name)} cannot be the name of a dump`, 'up to 41 letters, digits, - and _')
   const { fetchBackup } = await import('../lib/remote/fetch_backup.ts')
   const local = restoring ? await (await import('../lib/remote/restore_here.ts')).openHere(anonymise) : undefined

@@ -53,9 +53,6 @@ export interface BackupSet extends Manifest {
 const NAME = /^(?<prefix>[A-Za-z0-9][A-Za-z0-9_-]{0,40})-(?<stamp>\d{8}T\d{6}Z)$/
 const PARTIAL = '.partial'
 
-/** What a set's name begins with, given by a person. */
-export const PREFIX = /^[A-Za-z0-9][A-Za-z0-9_-]{0,40}$/
-
 export const isSetName = (name: string) => NAME.test(name)
 
 /** "20261122T030000Z" */
