@@ -309,9 +309,9 @@ JS
 @test "the apps do not get the keys of the copies off the site, nor the addresses of those who hear of backups" {
   cp "$SITE/.env" "$BATS_TEST_TMPDIR/env"
   sed -i '/^NOTICE_URL=/d; /^PING_URL=/d' "$SITE/.env"
-  printf '%s\n' NOTICE_URL=http://kept-back PING_URL=http://kept-back OFFSITE_ACCESS_KEY_ID=kept-back OFFSITE_SECRET_ACCESS_KEY=kept-back HANDED_ON=handed-on >>"$SITE/.env"
+  printf '%s\n' NOTICE_URL=http://not-for-apps PING_URL=http://not-for-apps OFFSITE_ACCESS_KEY_ID=not-for-apps OFFSITE_SECRET_ACCESS_KEY=not-for-apps HANDED_ON=handed-on >>"$SITE/.env"
   run -0 compose config
   cp "$BATS_TEST_TMPDIR/env" "$SITE/.env"
   assert_equal "$(grep -c 'HANDED_ON: handed-on' <<<"$output")" 3
-  refute_output --partial kept-back
+  refute_output --partial not-for-apps
 }
