@@ -45,7 +45,7 @@ const parse = <T>(read: () => T) => {
   }
 }
 
-const wrong = (text: string, hint: string) => bad(text, `${hint}. Until then nginx cannot serve the site`, { exitCode: EXIT.config })
+const wrong = (text: string, hint: string) => bad(text, `${hint}. Until then nginx cannot serve the site; one that runs takes it up by docker compose restart nginx`, { exitCode: EXIT.config })
 
 const days = (milliseconds: number) => `${Math.floor(milliseconds / DAY)} days`
 

@@ -95,6 +95,7 @@ export const startStack = async () => {
       const hint = taken ? 'what else listens on that port? ss -ltnp' : 'the logs above say why; scripts/logs.ts shows all of them'
       throw new Failure(error.message, { cause: error, hint })
     })
+    say.detail('a start runs no migration; a deploy does: tsx scripts/deploy_all.ts')
   } finally {
     await release()
   }
