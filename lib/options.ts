@@ -90,5 +90,6 @@ export const takeOn = (argv: string[]): { on: string | undefined; rest: string[]
   const at = argv.findIndex((word, index) => isOn(word) && (end === -1 || index < end))
   if (at === -1) return { on: undefined, rest: argv }
   const length = lengthOfOn(argv, at)
+  if (argv.slice(at + length, end === -1 ? undefined : end).some(isOn)) throw usage('--on is given twice')
   return { on: length === 2 ? argv[at + 1] : argv[at]?.slice('--on='.length), rest: argv.toSpliced(at, length) }
 }

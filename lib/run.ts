@@ -152,7 +152,11 @@ export const hold = async (command: string[]): Promise<Outcome & { release?: () 
   forget()
   checkInterruption()
   if (line === undefined) return outcomeOf(await child)
+  // Not a reason to stay alive: whatever forgets to release it ends it by ending.
+  const parts = [child.child, child.stdin, child.stdout, child.stderr] as unknown as { ref: () => void; unref: () => void }[]
+  for (const part of parts) part.unref()
   const release = async () => {
+    for (const part of parts) part.ref()
     child.stdin.end()
     await child
   }

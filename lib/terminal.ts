@@ -7,7 +7,7 @@ import { interruption, onInterruption } from './signals.ts'
 /** Hands the terminal to a command (a console, a log) and gives its exit code; Ctrl-C is its own. */
 export const interactive = async (command: string[]) => {
   const child = $({ nothrow: true, quiet: true, stdio: 'inherit' } as object)`exec ${command}`
-  const forget = onInterruption(() => child.pid !== undefined && process.kill(child.pid, 'SIGTERM'))
+  const forget = onInterruption(() => child.child?.kill('SIGTERM'))
   const { code } = outcomeOf(await child)
   forget()
   return interruption.aborted ? (interruption.reason as Failure).exitCode : code

@@ -91,6 +91,11 @@ await_lock_wait() {
   until [ "$(psql postgres <<<"select count(*) from pg_locks where not granted")" != 0 ]; do [ "$SECONDS" -lt "$end" ]; done
 }
 
+await_no_dump() {
+  local end=$((SECONDS + 30))
+  until [ "$(psql postgres <<<"select count(*) from pg_stat_activity where application_name = 'pg_dump'")" = 0 ]; do [ "$SECONDS" -lt "$end" ]; done
+}
+
 # break_pg_dump COMMAND: what pg_dump does from now on; "$real" in it is the real one, and "$@" what it was asked. Its version stays what it is.
 break_pg_dump() {
   if [ -z "${REAL:-}" ]; then
@@ -232,6 +237,8 @@ in_minio() {
     backup_held
     kill "-$signal" "$BACKUP"
     await_exit "$BACKUP" "$([ $signal = TERM ] && echo 143 || echo 130)"
+    # It still waited for the table: a migration would go on waiting behind it.
+    await_no_dump
     release_table
     rm "$BATS_TEST_TMPDIR/lock"
     assert_nothing_left
@@ -292,6 +299,25 @@ in_minio() {
   run --separate-stderr -74 backup
   assert_regex "$stderr" '1\.5 times the last set'
   assert [ -e "$TMPFS/avril-20260101T000000Z/manifest.json" ]
+}
+
+@test "a full disk under .state, and under db/dumps: an end with words, a free lock, and a set that is made counts" {
+  # Not umounted by teardown: BACKUP_DIR stays.
+  mount -t tmpfs -o size=8k tmpfs "$SITE/.state"
+  head -c 20000 /dev/zero >"$SITE/.state/full" 2>/dev/null || true
+  run --separate-stderr timeout 60 node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/backup.ts" 3>&-
+  umount "$SITE/.state"
+  assert_equal "$status" 1
+  assert_regex "$stderr" 'data.json cannot be written'
+  mount -t tmpfs -o size=16k tmpfs "$SITE/db/dumps"
+  run --separate-stderr backup
+  umount "$SITE/db/dumps"
+  assert_equal "$status" 1
+  assert_regex "$stderr" 'the backup avril-test-backup-.* is made, and counts on this server, but publishing its dump did not end'
+  run -0 backup --list
+  assert_output --partial "$(basename "$(newest)")"
+  assert_equal "$(tail -n 1 "$SITE/.state/backups.jsonl" | node -p 'JSON.parse(fs.readFileSync(0)).result')" made
+  assert_nothing_left
 }
 
 # aged DAYS: a copy of the newest set, so many days older

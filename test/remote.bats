@@ -111,6 +111,12 @@ END
   printf '%s\n' DEPLOY_HOST=server "DEPLOY_PATH='$SITE'" >"$LAPTOP/.env"
   await_exit "$late" 69
   assert_regex "$(cat "$BATS_TEST_TMPDIR/silent")" 'silent cannot be reached: it does not answer \(time-out\)'
+  # Debian's bash reads this for ssh too.
+  echo 'echo Welcome' >"$SSH_DIR/home/.bashrc"
+  run -0 --separate-stderr remote status --on
+  run -69 remote backup_remote
+  assert_output --partial 'the login shell on server writes lines of its own ("Welcome")'
+  rm "$SSH_DIR/home/.bashrc"
   run -64 remote status --on '-oProxyCommand=id'
   run -64 remote status --on 'a;b'
 }

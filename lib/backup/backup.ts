@@ -57,9 +57,9 @@ const releasesOf = async ({ project, apps }: Stack) => {
 
 /**
  * Makes a set and gives it; `publish` is called with it, and with the folder where its dump lies in the clear. Throws a Failure that says what went wrong; then nothing new
- * has a set's name, and what was there is untouched.
+ * has a set's name, and what was there is untouched. What `publish` throws is thrown when the set is made.
  */
-export const makeSet = async (request: BackupRequest, publish: (set: BackupSet, clear: string) => void): Promise<BackupSet> => {
+export const makeSet = async (request: BackupRequest, publish: (set: BackupSet, clear: string) => Promise<void>): Promise<BackupSet> => {
   const { server, folder, prefix, work, sealer } = request
   const { sets } = listSets(folder)
   const [former] = sets
@@ -71,19 +71,24 @@ export const makeSet = async (request: BackupRequest, publish: (set: BackupSet, 
   const partial = partialOf(target)
   mkdirSync(partial, { mode: 0o700 })
   const clear = sealer ? clearFolder('backing-up', stampOf(started)) : partial
+  const name = async () => {
+    try {
+      const manifest = await fill(request, { partial, clear }, facts, sets, started)
+      warnOfLoss(manifest, former)
+      renameSync(partial, target)
+      sync(folder)
+      return { ...manifest, folder: target }
+    } catch (error) {
+      const full = [folder, dirname(clear)].find(it => freeSpace(it) < 1_000_000)
+      rmSync(partial, { recursive: true, force: true })
+      throw full ? noSpace(`${full} is full: ${messageOf(error)}`) : error
+    }
+  }
   try {
-    const manifest = await fill(request, { partial, clear }, facts, sets, started)
-    warnOfLoss(manifest, former)
-    renameSync(partial, target)
-    sync(folder)
-    if (sealer && manifest.objects) keepIndex(clear)
-    const set = { ...manifest, folder: target }
-    publish(set, sealer ? clear : target)
+    const set = await name()
+    await publish(set, sealer ? clear : target)
+    if (sealer && set.objects) keepIndex(clear)
     return set
-  } catch (error) {
-    const full = [folder, dirname(clear)].find(it => freeSpace(it) < 1_000_000)
-    rmSync(partial, { recursive: true, force: true })
-    throw full ? noSpace(`${full} is full: ${messageOf(error)}`) : error
   } finally {
     if (sealer) rmSync(clear, { recursive: true, force: true })
   }

@@ -1,4 +1,6 @@
 // The database's part of a backup set.
+import { randomUUID } from 'node:crypto'
+import { hangUpLater } from '../console/session.ts'
 import { compareRows } from './compare_rows.ts'
 import type { Dump } from './dump.ts'
 import { EXIT, Failure } from '../errors.ts'
@@ -12,21 +14,39 @@ export const GLOBALS = 'globals.sql'
 // zstd is quicker and smaller than gzip; pg_dump has it since 16.
 const compression = ({ number }: Facts) => (number >= 160_000 ? 'zstd:3' : '6')
 
-const dump = async (server: Server, snapshot: string, facts: Facts, file: string, estimate: number | undefined) => {
+const dump = async (server: Server, snapshot: string, facts: Facts, file: string, estimate: number | undefined, mark: string, signal: AbortSignal) => {
   const words = ['--format=custom', `--compress=${compression(facts)}`, '--create', '--no-password', '--lock-wait-timeout=60s', `--snapshot=${snapshot}`]
-  const command = inServer(server, 'pg_dump', ...words, `--username=${server.user}`, `--dbname=${server.database}`)
+  // By itself the server notices only when a query ends, or a lock is had, that pg_dump has gone.
+  const environment = [mark, 'PGOPTIONS=-c client_connection_check_interval=2s']
+  const command = inServer(server, 'env', ...environment, 'pg_dump', ...words, `--username=${server.user}`, `--dbname=${server.database}`)
   const hint = 'no set was made; the lines above are of pg_dump. A deploy that migrates at this moment holds its tables: run it again later'
-  await writeOutput(command, file, { what: 'pg_dump', hint, estimate })
+  await writeOutput(command, file, { what: 'pg_dump', hint, estimate, signal })
 }
 
 /** Writes a dump, and gives the rows of each table in the very snapshot that it is made of. Throws a Failure; 65 for a database without a table. */
 export const dumpAndCount = async (server: Server, facts: Facts, file: string, estimate: number | undefined) => {
+  const mark = `AVRIL_DUMP=${randomUUID()}`
+  const stopping = new AbortController()
   const snapshot = await openSnapshot(server)
+  // A pg_dump whose client has ended would go on, and hold its locks.
+  const hangUp = await hangUpLater(server, mark)
+  const count = async () => {
+    try {
+      return await countRows(server, server.database, snapshot.id)
+    } catch (error) {
+      stopping.abort()
+      throw error
+    }
+  }
   try {
-    const [tables] = await Promise.all([countRows(server, server.database, snapshot.id), dump(server, snapshot.id, facts, file, estimate)])
+    const [counted, dumped] = await Promise.allSettled([count(), dump(server, snapshot.id, facts, file, estimate, mark, stopping.signal)])
+    if (counted.status === 'rejected') throw counted.reason
+    if (dumped.status === 'rejected') throw dumped.reason
+    const tables = counted.value
     if (Object.keys(tables).length > 0) return tables
     throw new Failure('the database has no table, so there is nothing to back up', { exitCode: EXIT.data, hint: 'no set was made; was the database emptied? scripts/psql.ts' })
   } finally {
+    await hangUp()
     await snapshot.release()
   }
 }

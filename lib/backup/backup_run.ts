@@ -54,7 +54,7 @@ const note = (entry: Omit<BackupEntry, 'time' | 'who'>) => {
 }
 
 /** Copies what is not off the site yet; then the rules hold there too. A Failure leaves the set as it is: it counts here. */
-const copyOffsite = async (settings: Settings, set: BackupSet, rules: Rules, work: DataWork) => {
+const copyOffsite = async (settings: Settings, rules: Rules, work: DataWork) => {
   work.step('copy', 'off the site, what is not there yet')
   try {
     const here = listSets(settings.BACKUP_DIR ?? '').sets
@@ -67,8 +67,17 @@ const copyOffsite = async (settings: Settings, set: BackupSet, rules: Rules, wor
     })
   } catch (error) {
     noteOffsite({ error })
-    const { exitCode, hint } = error instanceof Failure ? error : new Failure('')
-    throw new Failure(`the backup ${set.name} is made, and counts on this server, but the copy off the site did not end: ${messageOf(error)}`, { exitCode, hint, cause: error })
+    throw error
+  }
+}
+
+/** What follows when a set is made: whatever fails of it, the set counts. */
+const afterwards = async <T>({ name }: BackupSet, what: string, work: () => Promise<T> | T) => {
+  try {
+    return await work()
+  } catch (error) {
+    const { exitCode, hint = 'is a disk full (df -h)? The next backup does it again' } = error instanceof Failure ? error : new Failure('')
+    throw new Failure(`the backup ${name} is made, and counts on this server, but ${what} did not end: ${messageOf(error)}`, { exitCode, hint, cause: error })
   }
 }
 
@@ -88,17 +97,21 @@ export const backUp = async ({ settings, prefix, names, withFiles, wait }: Backu
     for (const name of sweepStages()) say.detail(`removed ${name}, which an interrupted run left`)
     const stack = await openStack()
     const server = await findServer(stack.project, settings)
-    const set = await makeSet({ stack, server, settings, folder, prefix, withFiles, sealer, work }, (made, clear) => {
-      work.step('publish', names.map(name => `db/dumps/${name}.dump`).join(', '))
-      for (const name of names) publishDump(made, clear, name)
+    const set = await makeSet({ stack, server, settings, folder, prefix, withFiles, sealer, work }, async (made, clear) => {
+      isMade = true
+      note({ result: 'made', set: made.name })
+      await afterwards(made, 'publishing its dump', () => {
+        work.step('publish', names.map(name => `db/dumps/${name}.dump`).join(', '))
+        for (const name of names) publishDump(made, clear, name)
+      })
     })
-    work.step('tidy')
-    await sweepRestores(server)
-    const removed = [...applyRetention(folder, rules), ...(await removeFormer(server, Number(settings.FORMER_DAYS)))]
-    for (const name of removed) say.detail(`removed ${name}`)
-    note({ result: 'made', set: set.name })
-    isMade = true
-    if (offsite) await copyOffsite(settings, set, rules, work)
+    await afterwards(set, 'tidying up', async () => {
+      work.step('tidy')
+      await sweepRestores(server)
+      const removed = [...applyRetention(folder, rules), ...(await removeFormer(server, Number(settings.FORMER_DAYS)))]
+      for (const name of removed) say.detail(`removed ${name}`)
+    })
+    if (offsite) await afterwards(set, 'the copy off the site', () => copyOffsite(settings, rules, work))
     await notify(settings, true, `backup ${setText(set)}`)
     return set
   } catch (error) {

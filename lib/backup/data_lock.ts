@@ -56,7 +56,12 @@ export const takeDataLock = async (what: string, wait: boolean): Promise<DataWor
     replaceFile(file(), `${JSON.stringify(work)}\n`)
     say.step(text ? `${name}: ${text}` : name)
   }
-  replaceFile(file(), `${JSON.stringify(work)}\n`)
+  try {
+    replaceFile(file(), `${JSON.stringify(work)}\n`)
+  } catch (error) {
+    await release()
+    throw error
+  }
   return {
     step,
     seconds: () => {
@@ -64,8 +69,11 @@ export const takeDataLock = async (what: string, wait: boolean): Promise<DataWor
       return spent
     },
     release: async () => {
-      rmSync(file(), { force: true })
-      await release()
+      try {
+        rmSync(file(), { force: true })
+      } finally {
+        await release()
+      }
     },
   }
 }

@@ -16,10 +16,11 @@ const send = async (what: string, url: string, body?: object) => {
   }
 }
 
+// Only the first line: those below it are of the programs that failed, and may quote rows.
 /** Tells that something went well or not, to whom the settings name. Never fails: what was done stays done. */
 export const notify = async ({ NOTICE_URL: notice = '', PING_URL: ping = '', WHOST: site = '' }: Settings, good: boolean, text: string) => {
   const calls = []
-  if (notice) calls.push(send('the webhook (NOTICE_URL)', notice, { text: `${good ? '✓' : '✗'} ${site}: ${text}` }))
+  if (notice) calls.push(send('the webhook (NOTICE_URL)', notice, { text: `${good ? '✓' : '✗'} ${site}: ${text.split('\n')[0]}` }))
   if (ping) calls.push(send("the dead-man's switch (PING_URL)", good ? ping : `${ping.replace(/\/$/, '')}/fail`))
   await Promise.all(calls)
 }

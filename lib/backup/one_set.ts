@@ -34,11 +34,13 @@ export interface SetOptions {
  * not what it should hold.
  */
 export const tryOut = async ({ settings, name, keyFile, wait }: SetOptions) => {
-  const set = findSet(settings.BACKUP_DIR ?? '', name)
-  const key = keyFile === undefined ? undefined : await keyTo(set, keyFile)
+  findSet(settings.BACKUP_DIR ?? '', name)
   const listeners = { ...settings, PING_URL: '' }
   const work = await takeDataLock('trying a backup out', wait)
+  // Looked for again: whoever held the lock may have made a newer one, and removed another.
+  let set = findSet(settings.BACKUP_DIR ?? '', name)
   try {
+    const key = keyFile === undefined ? undefined : await keyTo(set, keyFile)
     const { project } = await openStack()
     const { image } = await findServer(project, settings)
     const seconds = await inTheClear(set, key, folder => drill(project, image, set, folder, work))
@@ -54,10 +56,11 @@ export const tryOut = async ({ settings, name, keyFile, wait }: SetOptions) => {
 
 /** Puts the dump of a set at db/dumps/latest.dump, for the first start of an empty postgres. Gives its name. Throws a Failure: 64 without a key that is needed, 65 when the set is damaged. */
 export const publishSet = async ({ settings, name, keyFile, wait }: SetOptions) => {
-  const set = findSet(settings.BACKUP_DIR ?? '', name)
-  const key = await keyTo(set, keyFile)
+  findSet(settings.BACKUP_DIR ?? '', name)
   const work = await takeDataLock('publishing a backup', wait)
   try {
+    const set = findSet(settings.BACKUP_DIR ?? '', name)
+    const key = await keyTo(set, keyFile)
     work.step('publish', set.name)
     await inTheClear(set, key, async folder => {
       for (const file of [DUMP, GLOBALS]) await checkClear(set, file, folder)

@@ -30,14 +30,23 @@ export const noteCall = ({ name }: Host, what: string) => {
 /** Of a deploy: "avril-profil by anna: deployed"; of a backup: "backup by anna: made". */
 const endOf = ({ repository, who, result, phase, error }: Partial<Entry>) => `${repository ?? 'backup'} by ${who}: ${result}${phase ? ` in phase ${phase}` : ''}${error ? ` (${error})` : ''}`
 
-const since = (line: string, { since }: Call) => {
-  const entry = line === '' ? {} : (JSON.parse(line) as Partial<Entry>)
+// A line that was cut by a power failure tells nothing.
+const parsed = <T extends object>(text: string): Partial<T> => {
+  try {
+    return JSON.parse(text) as T
+  } catch {
+    return {}
+  }
+}
+
+const newsIn = (line: string, since: string) => {
+  const entry = parsed<Entry>(line)
   return entry.time !== undefined && entry.time > since ? [endOf(entry)] : []
 }
 
 const underWay = ({ rollout }: Host) => {
   if (rollout === '') return []
-  const { repository, who, phase } = JSON.parse(rollout) as { repository: string; who: string; phase: string }
+  const { repository, who, phase } = parsed<{ repository: string; who: string; phase: string }>(rollout)
   return [`${repository} by ${who} is in phase ${phase}`]
 }
 
@@ -45,9 +54,9 @@ const underWay = ({ rollout }: Host) => {
 export const tellOfLostCalls = (host: Host) => {
   const pids = readdirSync(dirname(fileOf(0))).flatMap(name => FORM.exec(name)?.[1] ?? []).map(Number)
   for (const pid of pids.filter(pid => !isAlive(pid))) {
-    const call = JSON.parse(readIfThere(fileOf(pid)) ?? '{}') as Call
-    if (call.host !== host.name) continue
-    const news = [...underWay(host), ...since(host.deploy, call), ...since(host.backup, call)]
+    const call = parsed<Call>(readIfThere(fileOf(pid)) ?? '')
+    if (call.host !== host.name || call.since === undefined) continue
+    const news = [...underWay(host), ...newsIn(host.deploy, call.since), ...newsIn(host.backup, call.since)]
     say.step(`the call at ${call.since} (${call.what}) did not come back. Since then: ${news.join('; ') || 'nothing has ended there'}`)
     if (host.rollout === '') rmSync(fileOf(pid), { force: true })
   }

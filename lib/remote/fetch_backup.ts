@@ -1,4 +1,5 @@
 // A backup set made on a server, and its database brought here.
+import { EXIT, Failure } from '../errors.ts'
 import { takeDataLock } from '../backup/data_lock.ts'
 import { cutDownload, download } from './download.ts'
 import { readKey } from '../backup/encryption.ts'
@@ -26,6 +27,11 @@ const unfinished = async (host: Host) => {
 export const fetchBackup = async (on: string, name: string | undefined, withFiles: boolean, keyFile: string | undefined) => {
   if (keyFile !== undefined) await readKey(keyFile)
   const host = await reach(on)
+  if (host.noise !== '')
+    throw new Failure(`the login shell on ${host.name} writes lines of its own (${JSON.stringify(host.noise.slice(0, 80))}): they would be taken for data`, {
+      exitCode: EXIT.unreachable,
+      hint: 'nothing was begun; in its .bashrc have them written only where the shell is interactive',
+    })
   const work = await takeDataLock('downloading', false)
   try {
     work.step('make', `a backup set on ${host.name}`)

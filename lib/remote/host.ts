@@ -17,6 +17,8 @@ export interface Host {
   deploy: string
   backup: string
   rollout: string
+  /** what its login shell writes by itself before anything else; '' as it should be */
+  noise: string
 }
 
 const NODE = [20, 19] as const
@@ -62,7 +64,7 @@ export const openHost = async (typed: string): Promise<Host> => {
   if (facts.folder === 'missing') throw unusable(`the scripts are not in ${folder} on ${host}`, 'clone this repository there, or set DEPLOY_PATH in .env')
   checkNode(host, facts.node ?? '')
   if (facts.scripts !== ownVersion()) say.warn(`the scripts on ${host} are of another version than here (there: ${facts.commit || 'no git repository'}); git pull makes them one`)
-  return { name: host, folder, deploy: facts.deploy ?? '', backup: facts.backup ?? '', rollout: facts.rollout ?? '' }
+  return { name: host, folder, deploy: facts.deploy ?? '', backup: facts.backup ?? '', rollout: facts.rollout ?? '', noise: outcome.stdout.split(/^avril:/m)[0]?.trim() ?? '' }
 }
 
 /** One of the scripts in the folder there, with these arguments and variables of its environment. */

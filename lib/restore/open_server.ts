@@ -51,8 +51,9 @@ const serveAlone = async ({ project }: Stack) => {
   const words = ['run', '--rm', '--no-deps', '--no-TTY', '--quiet-pull', '--label', `${LABEL}=${project}`, '--entrypoint', 'bash']
   // Neither an override of a person's nor a pin: what they change may be what keeps the server from starting.
   const { release, stderr } = await hold(compose([COMPOSE_FILE], ...words, SERVICE, '-c', readFileSync(join(root, 'postgres', 'alone.sh'), 'utf8')))
-  const id = await capture(containerIds(`${LABEL}=${project}`))
+  const id = release && (await attempt(containerIds(`${LABEL}=${project}`))).stdout.trim()
   if (release && id) return { id, release }
+  await release?.()
   throw new Failure(`postgres does not start, and a container of its own on the same data neither:\n  ${stderr.trim().split('\n').slice(-8).join('\n  ')}`, {
     exitCode: EXIT.unreachable,
     hint: 'nothing was changed. Without any data the first start restores db/dumps/latest.dump by itself: docker compose up -d postgres',
@@ -76,25 +77,31 @@ export const openServer = async (stack: Stack, settings: Settings): Promise<Open
       return { server, alone: false, close: async () => {}, handOver: async () => {} }
     say.warn(`${own.name} does not answer:`)
     say.detail((await attempt(logs(own.id, '--tail', '5'))).stderr.trim())
-    await capture(stop(own.id))
   }
-  say.step('postgres does not run: a container of its own serves its data meanwhile')
-  const { id, release } = await serveAlone(stack).catch(async (error: unknown) => {
+  return openAlone(stack, own, { user, database })
+}
+
+const openAlone = async (stack: Stack, own: Instance | undefined, login: Pick<Server, 'user' | 'database'>): Promise<OpenServer> => {
+  let release = async () => {}
+  // What was stopped is started again whatever happens: a signal, too.
+  const close = () => shielded(async () => {
+    await release()
     if (own) await attempt(start(own.id))
-    throw error
   })
-  const server = { id, name: `${stack.project}'s data, in a container of its own`, image: '', user, database }
-  await admin(server, 'select 1')
-  return {
-    server,
-    alone: true,
-    close: () => shielded(async () => {
-      await release()
-      if (own) await attempt(start(own.id))
-    }),
-    handOver: async () => {
+  try {
+    if (own) await capture(stop(own.id))
+    say.step('postgres does not run: a container of its own serves its data meanwhile')
+    const alone = await serveAlone(stack)
+    release = alone.release
+    const server = { id: alone.id, name: `${stack.project}'s data, in a container of its own`, image: '', ...login }
+    await admin(server, 'select 1')
+    const goOn = async () => {
       await release()
       await handOver()
-    },
+    }
+    return { server, alone: true, close, handOver: goOn }
+  } catch (error) {
+    await close()
+    throw error
   }
 }

@@ -5,7 +5,7 @@ import { audit } from '../audit.ts'
 import type { Settings } from '../config.ts'
 import { takeDataLock, type DataWork } from '../backup/data_lock.ts'
 import { admin, databaseExists, nameOf, stampOf } from './databases.ts'
-import { Failure, messageOf, usage } from '../errors.ts'
+import { EXIT, Failure, messageOf, usage } from '../errors.ts'
 import { fillBeside } from './fill_beside.ts'
 import { findDump, type Source } from './find_dump.ts'
 import { listFormer } from './former.ts'
@@ -87,9 +87,13 @@ const withServer = (stack: Stack, settings: Settings, wait: boolean, act: (work:
 
 /** Restores a dump. Gives undefined when it was only to be planned. Throws a Failure that says what became of the live database. */
 export const restore = async (stack: Stack, settings: Settings, request: Request, manner: Manner) => {
-  const source = findDump(request.word, settings.BACKUP_DIR ?? '')
-  const key = source.manifest && (await keyTo(source.manifest, request.keyFile))
+  const find = () => findDump(request.word, settings.BACKUP_DIR ?? '')
+  const early = find()
+  if (early.manifest) await keyTo(early.manifest, request.keyFile)
   return withServer(stack, settings, manner.wait, async work => {
+    // Looked for again: a backup that held the lock may have replaced it.
+    const source = find()
+    const key = source.manifest && (await keyTo(source.manifest, request.keyFile))
     if (key) work.step('decrypt', source.path)
     const staged = await stage(source.path, work.stamp, key)
     try {
@@ -109,7 +113,8 @@ const restoreFiles = async ({ stack, step }: Work, settings: Settings, contents:
     const { count, uploaded, extra } = await restoreObjects({ stack, settings, contents })
     say.detail(`${count} in the set, ${uploaded} of them brought back; ${extra} others stay`)
   } catch (error) {
-    throw new Failure(`the database is restored, but not all of the files: ${messageOf(error)}`, { cause: error, hint: 'run it again when the cause is gone' })
+    const exitCode = error instanceof Failure ? error.exitCode : EXIT.failed
+    throw new Failure(`the database is restored, but not all of the files: ${messageOf(error)}`, { exitCode, cause: error, hint: 'run it again when the cause is gone' })
   }
 }
 

@@ -33,7 +33,7 @@ export const repositoryFindings = (repositories: Repository[], settings: Setting
   Promise.all(
     repositories.map(async ({ name, folder }) => {
       try {
-        const mend = `cloning ${urlOf(settings, name)} to ${folder}`
+        const mend = `cloning ${urlOf(settings, name).replace(/\/\/[^@/]*@/, '//…@')} to ${folder}`
         if (!existsSync(folder) || isEmpty(folder)) return bad(`${name} is not there`, undefined, { about: name, mend, exitCode: EXIT.unreachable })
         await checkRepository(folder)
         return good(folder)

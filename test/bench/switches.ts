@@ -16,7 +16,7 @@ const PAUSE = 1
 type Nginx = typeof import('../../lib/deploy/nginx.ts')
 
 // That of the site's own copy: it writes into the checkout that it lies in.
-const nginxOf = async ({ folder }: Site): Promise<Nginx> => import(pathToFileURL(join(folder, 'lib', 'nginx.ts')).href)
+const nginxOf = async ({ folder }: Site): Promise<Nginx> => import(pathToFileURL(join(folder, 'lib', 'deploy', 'nginx.ts')).href)
 
 const findNginx = async ({ project }: Site) => {
   const [instance] = await listInstances(project, 'nginx')

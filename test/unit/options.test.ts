@@ -43,6 +43,11 @@ for (const [argv, handedOn] of [
   void test(`hands on what is none of its own options: ${JSON.stringify(argv)}`, () => assert.deepEqual(handOn(['--wait'], [...argv]), handedOn))
 }
 
+void test('a second --on is refused', () => {
+  assert.throws(() => takeOn(['--on', 'a', '--on', 'b', 'avril']), /given twice/)
+  assert.deepEqual(takeOn(['--on', 'a', '--', '--on', 'b']).rest, ['--', '--on', 'b'])
+})
+
 for (const [argv, on, rest] of [
   [['avril', '--wait'], undefined, ['avril', '--wait']],
   [['--on', 'me@there', 'avril'], 'me@there', ['avril']],
