@@ -114,6 +114,7 @@ END
   # Debian's bash reads this for ssh too.
   echo 'echo Welcome' >"$SSH_DIR/home/.bashrc"
   run -0 --separate-stderr remote status --on
+  assert_line "stack $STACK"
   run -69 remote backup_remote
   assert_output --partial 'the login shell on server writes lines of its own ("Welcome")'
   rm "$SSH_DIR/home/.bashrc"
