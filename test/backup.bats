@@ -294,7 +294,9 @@ in_minio() {
   run -0 ls -A "$TMPFS"
   assert_output ''
   mkdir "$TMPFS/avril-20260101T000000Z"
-  printf '{"version":1,"name":"avril-20260101T000000Z","made":"2026-01-01T00:00:00Z","database":{"tables":{}},"files":{"database.dump":{"bytes":50000}},"objects":{"count":0,"bytes":0}}' >"$TMPFS/avril-20260101T000000Z/manifest.json"
+  node -p 'JSON.stringify({ version: 1, name: "avril-20260101T000000Z", made: "2026-01-01T00:00:00Z", host: "here", who: "anna", database: { name: "avril", server: "18.6", tables: {} },
+    files: { "database.dump": { bytes: 50000, sha256: "0".repeat(64) }, "globals.sql": { bytes: 0, sha256: "0".repeat(64) } }, objects: { count: 0, bytes: 0 } })' >"$TMPFS/avril-20260101T000000Z/manifest.json"
+  : >"$TMPFS/avril-20260101T000000Z/globals.sql"
   truncate -s 50000 "$TMPFS/avril-20260101T000000Z/database.dump"
   run --separate-stderr -74 backup
   assert_regex "$stderr" '1\.5 times the last set'

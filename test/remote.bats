@@ -322,6 +322,35 @@ assert_downloaded() {
   run -64 remote backup_remote --anonymise x.sql
 }
 
+@test "backup_remote: what a server answers that is no set is refused with 65, and nothing outside db/dumps is touched" {
+  local answer names
+  mkdir -p "$LAPTOP/mine" "$LAPTOP/db/dumps/.download-x"
+  touch "$LAPTOP/mine/letter"
+  printf '{' >"$LAPTOP/db/dumps/.download-x/begun.json"
+  names=$(ls "$LAPTOP/db/dumps")
+  cp "$SITE/scripts/backup.ts" "$BATS_TEST_TMPDIR/kept.ts"
+  # It answers --send as it must for what its manifest says.
+  cat >"$SITE/scripts/backup.ts" <<'END'
+import { readFileSync } from 'node:fs'
+console.log(process.argv.includes('--send') ? 'x' : readFileSync(new URL('answer', import.meta.url), 'utf8'))
+END
+  for answer in '{"name":"x/../../../mine"}' '{"name":"avril-20261122T030000Z"}' null '' 'hello'; do
+    node -e '
+      const answer = process.argv[1]
+      const digest = { bytes: 2, sha256: require("crypto").createHash("sha256").update("x\n").digest("hex") }
+      const rest = { version: 1, made: "2026-11-22T03:00:00Z", host: "there", who: "anna", database: { name: "avril", server: "18.6", tables: {} }, objects: null }
+      const files = { "database.dump": digest, "globals.sql": digest, ...(answer.includes("..") ? {} : { "../../../../mine/letter": digest }) }
+      console.log(answer.startsWith("{") ? JSON.stringify({ ...rest, files, ...JSON.parse(answer) }) : answer)' "$answer" >"$SITE/scripts/answer"
+    run -65 --separate-stderr remote backup_remote --no-files
+    assert_output ''
+    assert_regex "$stderr" 'what server answered is no backup set'
+  done
+  mv "$BATS_TEST_TMPDIR/kept.ts" "$SITE/scripts/backup.ts"
+  rm "$SITE/scripts/answer"
+  assert [ -e "$LAPTOP/mine/letter" ]
+  assert_equal "$(ls -A "$LAPTOP/db/dumps")" "$names"
+}
+
 @test "a download that is cut goes on where it stopped, also in the next call; what is damaged on the way is not taken" {
   local before names
   printf 150000 >"$SSH_DIR/limit"

@@ -144,9 +144,10 @@ END
 make_set() {
   mkdir -p "$SETS/$1"
   cp "$DUMPS/latest.dump" "$SETS/$1/database.dump"
+  : >"$SETS/$1/globals.sql"
   node -e '
     const [folder, name, sha256] = process.argv.slice(1)
-    const files = { "database.dump": { bytes: fs.statSync(`${folder}/database.dump`).size, sha256 } }
+    const files = { "database.dump": { bytes: fs.statSync(`${folder}/database.dump`).size, sha256 }, "globals.sql": { bytes: 0, sha256: "0".repeat(64) } }
     const database = { name: "avril", server: "18.6", extensions: {}, tables: {} }
     fs.writeFileSync(`${folder}/manifest.json`, JSON.stringify({ version: 1, name, made: "2026-11-22T03:00:00.000Z", host: "there", who: "anna", database, files, objects: { count: 0, bytes: 0 } }))
   ' "$SETS/$1" "$1" "$(sha256sum "$SETS/$1/database.dump" | cut -d' ' -f1)"

@@ -5,7 +5,7 @@ import { DUMP, GLOBALS } from './backup_database.ts'
 import { root } from '../config.ts'
 import { readIfThere, replaceFile, sync } from '../files.ts'
 import { retain, type Kept, type Rules } from './retention.ts'
-import { fileOf, listSets, prefixOf, type BackupSet } from './sets.ts'
+import { fileOf, listSets, prefixOf, type BackupSet, type Manifest } from './sets.ts'
 
 export const DUMPS = join(root, 'db', 'dumps')
 
@@ -25,7 +25,7 @@ const replaceByCopy = (source: string, file: string) => {
  * Puts a set's dump into db/dumps under a name, from the folder where it lies in the clear, with its sha256 beside it (sha256sum -c reads it). At each moment there is a
  * good dump, or the one before.
  */
-export const publishDump = (set: BackupSet, clear: string, name: string) => {
+export const publishDump = (set: Manifest, clear: string, name: string) => {
   mkdirSync(DUMPS, { recursive: true, mode: 0o700 })
   // A dump without a digest is fine; one with that of another would look damaged.
   rmSync(digestFile(name), { force: true })

@@ -65,6 +65,37 @@ export const partialOf = (folder: string) => folder + PARTIAL
 /** What a set's name begins with: "avril" in avril-20261122T030000Z. */
 export const prefixOf = (name: string) => NAME.exec(name)?.groups?.prefix ?? name
 
+const FILE = /^(?:(?:database\.dump|globals\.sql|objects\.jsonl)(?:\.age)?|objects\.sha256)$/
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z$/
+const isRecord = (it: unknown): it is Record<string, unknown> => typeof it === 'object' && it !== null && !Array.isArray(it)
+const isText = (it: unknown): it is string => typeof it === 'string'
+const isCount = (it: unknown) => Number.isSafeInteger(it) && Number(it) >= 0
+const isDigest = (it: unknown) => isRecord(it) && isCount(it.bytes) && isText(it.sha256) && /^[0-9a-f]{64}$/.test(it.sha256)
+const isFile = ([name, it]: [string, unknown]) => FILE.test(name) && isRecord(it) && isDigest(it) && (it.plain === undefined || isDigest(it.plain))
+
+/** Whether a value, wherever it comes from, is a manifest that the scripts can count on; the names in it become paths. */
+export const isManifest = (it: unknown): it is Manifest => {
+  if (!isRecord(it) || it.version !== 1) return false
+  const { name, made, host, who, database, files, recipients, objects } = it
+  const hasName = isText(name) && isSetName(name) && isText(made) && TIME.test(made) && !Number.isNaN(Date.parse(made)) && isText(host) && isText(who)
+  const hasRows = isRecord(database) && isText(database.name) && isText(database.server) && isRecord(database.tables) && Object.values(database.tables).every(isCount)
+  const hasObjects = objects === null || (isRecord(objects) && isCount(objects.count) && isCount(objects.bytes))
+  const isSealed = Array.isArray(recipients) && recipients.length > 0 && recipients.every(isText)
+  if (!hasName || !hasRows || !hasObjects || (!isSealed && recipients !== undefined) || !isRecord(files) || !Object.entries(files).every(isFile)) return false
+  const has = (file: string) => fileOf(it as unknown as Manifest, file)?.name === (isSealed ? sealedName(file) : file)
+  return has('database.dump') && has('globals.sql') && (!isSealed || !objects || (has('objects.jsonl') && Object.hasOwn(files, LIST)))
+}
+
+/** The manifest in a text; undefined when it is none. */
+export const manifestOf = (text: string): Manifest | undefined => {
+  try {
+    const it: unknown = JSON.parse(text)
+    return isManifest(it) ? it : undefined
+  } catch {
+    return undefined
+  }
+}
+
 const namesIn = (folder: string) => {
   try {
     return readdirSync(folder)
@@ -76,9 +107,9 @@ const namesIn = (folder: string) => {
 // A set that lost a file, or a manifest of another form, is no set to count on.
 const readSet = (folder: string): BackupSet | undefined => {
   try {
-    const manifest = JSON.parse(readIfThere(join(folder, 'manifest.json')) ?? '') as Manifest
-    const whole = Object.entries(manifest.files).every(([file, { bytes }]) => statSync(join(folder, file)).size === bytes)
-    return manifest.version === 1 && whole ? { ...manifest, name: basename(folder), folder } : undefined
+    const manifest = manifestOf(readIfThere(join(folder, 'manifest.json')) ?? '')
+    const whole = manifest && Object.entries(manifest.files).every(([file, { bytes }]) => statSync(join(folder, file)).size === bytes)
+    return whole ? { ...manifest, name: basename(folder), folder } : undefined
   } catch {
     return undefined
   }

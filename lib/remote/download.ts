@@ -1,6 +1,6 @@
 // Brings the database of a backup set from a server to db/dumps here: in pieces if need be, checked against its manifest, then published.
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { DUMP, GLOBALS } from '../backup/backup_database.ts'
 import { freeSpace } from '../backup/backup_folder.ts'
 import type { Key } from '../backup/encryption.ts'
@@ -12,13 +12,13 @@ import { digest } from '../large_files.ts'
 import { DUMPS, publishDump } from '../backup/publish.ts'
 import { attempt, failureOf } from '../run.ts'
 import { say, size, transfer } from '../say.ts'
-import { fileOf, type BackupSet } from '../backup/sets.ts'
+import { fileOf, isManifest, type Manifest } from '../backup/sets.ts'
 import { sleep } from '../signals.ts'
 import { NO_CONNECTION } from './ssh.ts'
 
 interface Begun {
   host: string
-  set: BackupSet
+  set: Manifest
 }
 
 const PREFIX = '.download-'
@@ -27,16 +27,24 @@ const DAY = 86_400_000
 const TRIES = 4
 const PAUSE = 2000
 
-const folderOf = ({ name }: BackupSet) => join(DUMPS, PREFIX + name)
+const folderOf = ({ name }: Manifest) => join(DUMPS, PREFIX + name)
 
 const left = () => (existsSync(DUMPS) ? readdirSync(DUMPS) : []).filter(name => name.startsWith(PREFIX)).map(name => join(DUMPS, name))
 
+const begunIn = (folder: string): { host?: unknown; set?: unknown } => {
+  try {
+    return Object(JSON.parse(readIfThere(join(folder, 'begun.json')) ?? '')) as object
+  } catch {
+    return {}
+  }
+}
+
 /** A download from this host that was cut less than a day ago; what else is left of downloads is removed. Only under the lock. */
-export const cutDownload = (host: Host): BackupSet | undefined => {
-  let found: BackupSet | undefined
+export const cutDownload = (host: Host): Manifest | undefined => {
+  let found: Manifest | undefined
   for (const folder of left()) {
-    const { host: from, set } = JSON.parse(readIfThere(join(folder, 'begun.json')) ?? '{}') as Partial<Begun>
-    if (!found && set && from === host.name && Date.now() - statSync(folder).mtimeMs < DAY) found = set
+    const { host: from, set } = begunIn(folder)
+    if (!found && isManifest(set) && basename(folder) === PREFIX + set.name && from === host.name && Date.now() - statSync(folder).mtimeMs < DAY) found = set
     else rmSync(folder, { recursive: true, force: true })
   }
   return found
@@ -45,7 +53,7 @@ export const cutDownload = (host: Host): BackupSet | undefined => {
 const sizeOf = (file: string) => statSync(file, { throwIfNoEntry: false })?.size ?? 0
 
 /** Brings what is missing of a file; gives the exit code of the other side and what it wrote. */
-const fetchRest = async (host: Host, set: BackupSet, name: string, file: string) => {
+const fetchRest = async (host: Host, set: Manifest, name: string, file: string) => {
   const to = openSync(file, 'a', 0o600)
   const command = scriptThere(host, false, {}, 'backup', ['--send', name, '--from', String(sizeOf(file)), set.name])
   const progress = transfer(() => sizeOf(file), set.files[name]?.bytes)
@@ -57,7 +65,7 @@ const fetchRest = async (host: Host, set: BackupSet, name: string, file: string)
   }
 }
 
-const fetchFile = async (host: Host, set: BackupSet, name: string, file: string) => {
+const fetchFile = async (host: Host, set: Manifest, name: string, file: string) => {
   const { bytes = 0, sha256 } = set.files[name] ?? {}
   if (sizeOf(file) > bytes) truncateSync(file)
   for (let idle = 0; sizeOf(file) < bytes; ) {
@@ -83,7 +91,7 @@ const cut = ({ name }: Host, file: string, bytes: number) =>
   })
 
 // Beside what was brought, so that it is swept with it.
-const decrypt = async (set: BackupSet, key: Key, folder: string) => {
+const decrypt = async (set: Manifest, key: Key, folder: string) => {
   for (const name of [DUMP, GLOBALS]) {
     rmSync(join(folder, name), { force: true })
     await decryptInto({ ...set, folder }, key, name, folder)
@@ -91,7 +99,7 @@ const decrypt = async (set: BackupSet, key: Key, folder: string) => {
 }
 
 /** Brings a set's dump and its roles, decrypts them with a key, and publishes them in db/dumps under a name. Throws a Failure: 69 when the connection is gone for good, 65, 74. */
-export const download = async (host: Host, set: BackupSet, name: string, key: Key | undefined) => {
+export const download = async (host: Host, set: Manifest, name: string, key: Key | undefined) => {
   const folder = folderOf(set)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   replaceFile(join(folder, 'begun.json'), JSON.stringify({ host: host.name, set } satisfies Begun), 0o600)

@@ -1,28 +1,44 @@
 // A backup set made on a server, and its database brought here.
-import { EXIT, Failure } from '../errors.ts'
 import { takeDataLock } from '../backup/data_lock.ts'
 import { cutDownload, download } from './download.ts'
 import { readKey } from '../backup/encryption.ts'
+import { EXIT, Failure } from '../errors.ts'
 import type { Host } from './host.ts'
 import { keyTo } from '../backup/in_the_clear.ts'
 import { askThere, reach } from './remote.ts'
 import { say } from '../say.ts'
-import type { BackupSet } from '../backup/sets.ts'
+import { manifestOf, type Manifest } from '../backup/sets.ts'
+
+const noAnswer = ({ name }: Host) => new Failure(`what ${name} answered is no backup set`, { exitCode: EXIT.data, hint: 'nothing was touched here; are the scripts there of the same version, and is it the right host?' })
+
+const namesThere = async (host: Host) => {
+  const answer = await askThere(host, 'backup', ['--list', '--json'])
+  try {
+    return (JSON.parse(answer) as Manifest[]).map(({ name }) => name)
+  } catch {
+    throw noAnswer(host)
+  }
+}
+
+const makeThere = async (host: Host, words: string[]) => {
+  const set = manifestOf(await askThere(host, 'backup', words))
+  if (set) return set
+  throw noAnswer(host)
+}
 
 // Only while the server still has it.
 const unfinished = async (host: Host) => {
   const set = cutDownload(host)
   if (!set) return undefined
-  const sets = JSON.parse(await askThere(host, 'backup', ['--list', '--json'])) as BackupSet[]
-  if (!sets.some(({ name }) => name === set.name)) return undefined
+  if (!(await namesThere(host)).includes(set.name)) return undefined
   say.step(`the download of ${set.name} was cut: it goes on, and no new set is made`)
   return set
 }
 
 /**
  * Makes a set on a host ('' for DEPLOY_HOST), or goes on with the download of the last, and publishes its database in db/dumps as the given name, or latest. Throws a
- * Failure: 64 when the set is encrypted and no key file is named, 69 when the host cannot be reached, 65 when not what was sent arrived, 74 when it does not fit, 75 when
- * something else works on the data here.
+ * Failure: 64 when the set is encrypted and no key file is named, 69 when the host cannot be reached, 65 when not what was sent arrived, or the server's answer is no set, 74
+ * when it does not fit, 75 when something else works on the data here.
  */
 export const fetchBackup = async (on: string, name: string | undefined, withFiles: boolean, keyFile: string | undefined) => {
   if (keyFile !== undefined) await readKey(keyFile)
@@ -36,7 +52,7 @@ export const fetchBackup = async (on: string, name: string | undefined, withFile
   try {
     work.step('make', `a backup set on ${host.name}`)
     const words = [...(withFiles ? [] : ['--no-files']), '--wait', '--json', ...(name === undefined ? [] : [name])]
-    const set = (await unfinished(host)) ?? (JSON.parse(await askThere(host, 'backup', words)) as BackupSet)
+    const set = (await unfinished(host)) ?? (await makeThere(host, words))
     const key = await keyTo(set, keyFile)
     work.step('download', set.name)
     return { set, dump: await download(host, set, name ?? 'latest', key) }

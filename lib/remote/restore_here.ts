@@ -5,7 +5,7 @@ import { usage } from '../errors.ts'
 import { restore } from '../restore/restore.ts'
 import { conclude } from '../restore/restore_report.ts'
 import type { RoleOptions } from '../restore/roles.ts'
-import type { BackupSet } from '../backup/sets.ts'
+import type { Manifest } from '../backup/sets.ts'
 import { openStack } from '../stack.ts'
 
 /** Checks, before anything is asked of the server, that there is a stack here to restore into; gives what does it. Throws a Failure (64, 69, 78). */
@@ -14,7 +14,7 @@ export const openHere = async (anonymise: string | undefined) => {
   const settings = loadSettings()
   const stack = await openStack()
   return {
-    restore: async (set: BackupSet, dump: string, { ask, ...roles }: RoleOptions & { ask: boolean }) => {
+    restore: async (set: Manifest, dump: string, { ask, ...roles }: RoleOptions & { ask: boolean }) => {
       const request = { word: dump, into: undefined, files: false, keyFile: undefined, fromDatabase: set.database.name, anonymise, ...roles }
       const result = await restore(stack, settings, request, { ask, wait: false, dryRun: false, json: false })
       if (result) conclude(result)

@@ -1,12 +1,12 @@
 // Which dump a person means: a path, a dump in db/dumps, or a backup set.
-import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { DUMP } from '../backup/backup_database.ts'
 import { EXIT, Failure, usage } from '../errors.ts'
 import { readIfThere } from '../files.ts'
 import { digest } from '../large_files.ts'
 import { DUMPS } from '../backup/publish.ts'
-import { fileOf, listSets, sealedName, type Manifest } from '../backup/sets.ts'
+import { fileOf, listSets, manifestOf, sealedName, type Manifest } from '../backup/sets.ts'
 
 /** A dump on this machine, as a file or (directory format) as a folder. */
 export interface Source {
@@ -22,10 +22,10 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/
 const isFolder = (path: string) => statSync(path).isDirectory()
 
 const inSet = (folder: string): Source => {
-  const manifest = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8')) as Manifest
-  const dump = fileOf(manifest, DUMP)
+  const manifest = manifestOf(readIfThere(join(folder, 'manifest.json')) ?? '')
+  const dump = manifest && fileOf(manifest, DUMP)
   if (dump) return { path: join(folder, dump.name), manifest, sha256: dump.sha256 }
-  throw new Failure(`the set ${manifest.name} has no ${DUMP}`, { exitCode: EXIT.data, hint: 'nothing was touched; take another one (scripts/backup.ts --list)' })
+  throw new Failure(`${folder} is no backup set that can be used: its manifest is missing or damaged`, { exitCode: EXIT.data, hint: 'nothing was touched; take another one (scripts/backup.ts --list)' })
 }
 
 const atPath = (path: string): Source => {

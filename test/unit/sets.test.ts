@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { listSets, manifestOf } from '../../lib/backup/sets.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'sets-'))
+after(() => rmSync(folder, { recursive: true }))
+
+const digest = { bytes: 3, sha256: 'a'.repeat(64) }
+const clear = {
+  version: 1,
+  name: 'avril-20261122T030000Z',
+  made: '2026-11-22T03:00:00.000Z',
+  host: 'server',
+  who: 'anna',
+  database: { name: 'avril', server: '18.6', extensions: {}, tables: { 'public.users': 3 } },
+  releases: {},
+  files: { 'database.dump': digest, 'globals.sql': digest },
+  objects: { count: 1, bytes: 3 },
+  seconds: {},
+}
+const sealed = {
+  ...clear,
+  recipients: ['age1x'],
+  files: Object.fromEntries([...['database.dump.age', 'globals.sql.age', 'objects.jsonl.age'].map(name => [name, { ...digest, plain: digest }] as const), ['objects.sha256', digest]]),
+}
+
+const nonsense: Record<string, unknown> = {
+  'nothing': null,
+  'a list': [clear],
+  'another version': { ...clear, version: 2 },
+  'a name that leads out': { ...clear, name: 'x/../../../home/anna' },
+  'a name that is none of a set': { ...clear, name: 'avril' },
+  'no time': { ...clear, made: undefined },
+  'a time that is none': { ...clear, made: '2026-13-45T03:00:00Z' },
+  'a time with words': { ...clear, made: '2026-11-22 (then)' },
+  'no host': { ...clear, host: undefined },
+  'no database': { ...clear, database: undefined },
+  'no tables': { ...clear, database: { name: 'avril', server: '18.6' } },
+  'rows that are no number': { ...clear, database: { ...clear.database, tables: { 'public.users': '3' } } },
+  'no files': { ...clear, files: undefined },
+  'none of the files': { ...clear, files: {} },
+  'a file that leads out': { ...clear, files: { ...clear.files, '../../../../etc/cron.d/x': digest } },
+  'a file that no set has': { ...clear, files: { ...clear.files, 'manifest.json': digest } },
+  'a file without a size': { ...clear, files: { ...clear.files, 'globals.sql': { sha256: digest.sha256 } } },
+  'a size below nothing': { ...clear, files: { ...clear.files, 'globals.sql': { ...digest, bytes: -1 } } },
+  'half a byte': { ...clear, files: { ...clear.files, 'globals.sql': { ...digest, bytes: 1.5 } } },
+  'a sha256 that leads out': { ...clear, files: { ...clear.files, 'globals.sql': { ...digest, sha256: `../${'a'.repeat(61)}` } } },
+  'a sha256 that is cut': { ...clear, files: { ...clear.files, 'globals.sql': { ...digest, sha256: 'a'.repeat(63) } } },
+  'a clear content without a sha256': { ...sealed, files: { ...sealed.files, 'globals.sql.age': { ...digest, plain: { bytes: 3 } } } },
+  'encrypted files without recipients': { ...sealed, recipients: undefined },
+  'recipients of clear files': { ...clear, recipients: ['age1x'] },
+  'no recipient': { ...sealed, recipients: [] },
+  'uploaded files without their list': { ...sealed, files: { ...sealed.files, 'objects.sha256': undefined } },
+  'uploaded files that are no number': { ...clear, objects: { count: 'many', bytes: 3 } },
+  'nothing said of uploaded files': { ...clear, objects: undefined },
+}
+
+void test('a manifest is read as it was written, in the clear, encrypted, and of the database alone', () => {
+  for (const manifest of [clear, sealed, { ...clear, objects: null }]) assert.deepEqual(manifestOf(JSON.stringify(manifest, null, 2)), manifest)
+})
+
+for (const [what, manifest] of Object.entries(nonsense)) void test(`no manifest: ${what}`, () => assert.equal(manifestOf(JSON.stringify(manifest)), undefined))
+
+void test('no manifest: text that is no JSON', () => {
+  for (const text of ['', '{', JSON.stringify(clear).slice(0, -1)]) assert.equal(manifestOf(text), undefined)
+})
+
+void test('a set whose manifest has no time counts for nothing, and does not stand in the way of the others', () => {
+  for (const [name, manifest] of [['avril-20261121T030000Z', clear], ['avril-20261122T030000Z', { ...clear, made: undefined }]] as const) {
+    mkdirSync(join(folder, name))
+    for (const file of Object.keys(clear.files)) writeFileSync(join(folder, name, file), 'abc')
+    writeFileSync(join(folder, name, 'manifest.json'), JSON.stringify(manifest))
+  }
+  const { sets, broken } = listSets(folder)
+  assert.deepEqual([sets.map(({ name }) => name), broken], [['avril-20261121T030000Z'], ['avril-20261122T030000Z']])
+})
