@@ -248,7 +248,7 @@ keys() { in_offsite ls --recursive --json o/away | node -p 'require("fs").readFi
 offsite_sets() { backup --list --offsite | cut -d ' ' -f 1 | sort; }
 sets_here() { find "$SETS" -mindepth 1 -maxdepth 1 -name '*Z' -printf '%f\n' | sort; }
 
-# proxy METHOD PATTERN hold|cut|lose: what is copied off the site goes through a proxy (helpers/s3_proxy.mjs) until proxy_end
+# proxy METHOD PATTERN hold|cut|lose|halve|forge: what is copied off the site goes through a proxy (helpers/s3_proxy.mjs) until proxy_end
 proxy() {
   node "$HERE/helpers/s3_proxy.mjs" http://127.0.0.1:18431 "$@" >"$BATS_TEST_TMPDIR/proxy" 3>&- &
   PROXY_PID=$!
@@ -387,6 +387,24 @@ proxy_end() {
   mv "$BATS_TEST_TMPDIR/lost" "$SETS"
 }
 
+@test "a manifest off the site that names files elsewhere brings none of them" {
+  local set name=$STACK-20300101T000000Z victim=$BATS_TEST_TMPDIR/victim
+  set=$(newest)
+  node -e '
+    const [file, name, victim] = process.argv.slice(1)
+    const manifest = JSON.parse(require("fs").readFileSync(file))
+    const digest = { bytes: 6, sha256: require("crypto").createHash("sha256").update("forged").digest("hex") }
+    console.log(JSON.stringify({ ...manifest, name, made: "2030-01-01T00:00:00Z", files: { ["../".repeat(20) + victim]: digest }, objects: null }))
+  ' "$set/manifest.json" "$name" "$victim" | in_offsite pipe "o/away/$STACK/sets/$name/manifest.json"
+  # No server would keep such a key; one that is hostile answers it all the same.
+  proxy GET 'victim' forge
+  run --separate-stderr -64 backup --fetch "$name"
+  assert_regex "$stderr" "there is no set $name off the site"
+  assert [ ! -e "$victim" ]
+  proxy_end
+  in_offsite rm "o/away/$STACK/sets/$name/manifest.json"
+}
+
 @test "off the site the same rules hold after a good copy: sets, half copies and unused contents go, and what others put there stays" {
   local old begun
   rm -rf "${SETS:?}"/*
@@ -418,4 +436,35 @@ proxy_end() {
   assert_line "$STACK/objects/mine"
   # The contents that are left are those of the sets that are left.
   assert_equal "$(keys | sed -n "s|^$STACK/objects/../||p" | sort)" "$(for set in $(offsite_sets); do in_offsite cat "o/away/$STACK/sets/$set/objects.sha256"; done | cut -d ' ' -f 1 | sort -u)"
+}
+
+@test "off the site nothing is removed while a manifest there cannot be read to its end, or be understood" {
+  local set begun=$STACK-20260101T000000Z manifest contents
+  put only.txt 'in one set only'
+  run --separate-stderr -0 backup
+  set=$(basename "$output")
+  manifest=o/away/$STACK/sets/$set/manifest.json
+  contents=$(cut -d ' ' -f 1 "$output/objects.sha256" | sort)
+  # This server has lost it, and there is something to remove.
+  mv "$output" "$BATS_TEST_TMPDIR/lost"
+  in_minio rm m/avril/only.txt
+  in_offsite pipe "o/away/$STACK/sets/$begun/database.dump.age" <<<'of a copy that was killed'
+
+  proxy GET "$set/manifest.json" halve
+  run --separate-stderr -69 backup
+  assert_regex "$stderr" "reading .*$set/manifest.json off the site failed: the server off the site does not answer"
+  proxy_end
+  assert_equal "$(comm -23 <(echo "$contents") <(keys | sed -n "s|^$STACK/objects/../||p" | sort))" ''
+
+  sed 's/"version": 1/"version": 2/' "$BATS_TEST_TMPDIR/lost/manifest.json" | in_offsite pipe "$manifest"
+  run --separate-stderr -0 backup
+  assert_regex "$stderr" "nothing is removed while the manifest of $set there cannot be understood"
+  assert_equal "$(comm -23 <(echo "$contents") <(keys | sed -n "s|^$STACK/objects/../||p" | sort))" ''
+  run -0 keys
+  assert_output --partial "$begun"
+
+  in_offsite pipe "$manifest" <"$BATS_TEST_TMPDIR/lost/manifest.json"
+  run --separate-stderr -0 backup
+  assert_regex "$stderr" "removed $begun off the site"
+  assert_equal "$(comm -23 <(echo "$contents") <(keys | sed -n "s|^$STACK/objects/../||p" | sort))" ''
 }

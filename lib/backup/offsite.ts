@@ -8,7 +8,7 @@ import type { Settings } from '../config.ts'
 import { recipientsOf } from './encryption.ts'
 import { badConfig, EXIT, Failure } from '../errors.ts'
 import { connect, type Connection } from './s3.ts'
-import { isSetName, type Manifest } from './sets.ts'
+import { isSetName, manifestOf, type Manifest } from './sets.ts'
 
 const WANTED = ['OFFSITE_ENDPOINT', 'OFFSITE_BUCKET', 'OFFSITE_ACCESS_KEY_ID', 'OFFSITE_SECRET_ACCESS_KEY'] as const
 
@@ -59,18 +59,18 @@ const get = ({ connection: { s3, client, bucket, signal, doing } }: OffSite, key
 /** An object as it comes. */
 export const readStream = async (site: OffSite, key: string) => (await get(site, key)).Body as Readable
 
-// What these scripts did not write there is nothing to count on, or to remove.
+// Only what was read to its end tells whether these scripts wrote it: a connection that is cut is an error.
 const readManifest = async (site: OffSite, name: string) => {
-  const { Body } = await get(site, setKey(site, name, 'manifest.json'))
-  try {
-    const manifest = JSON.parse((await Body?.transformToString()) ?? '') as Manifest
-    return manifest.version === 1 && manifest.name === name && manifest.recipients ? manifest : undefined
-  } catch {
-    return undefined
-  }
+  const key = setKey(site, name, 'manifest.json')
+  const text = await site.connection.doing(`reading ${key} off the site`, async () => (await get(site, key)).Body?.transformToString())
+  const manifest = manifestOf(text ?? '')
+  return manifest?.name === name && manifest.recipients ? manifest : undefined
 }
 
-/** The sets that are there, newest first; and under each name that a set can have the files that are there, complete or not. */
+/**
+ * The sets that are there, newest first; the names of those whose manifest is none of these scripts, which are nothing to count on, or to remove; and under each name that a
+ * set can have the files that are there, complete or not.
+ */
 export const listOffsite = async (site: OffSite) => {
   const files = new Map<string, string[]>()
   for await (const page of listPages(site.connection, `${site.prefix}/sets/`))
@@ -79,11 +79,14 @@ export const listOffsite = async (site: OffSite) => {
       if (isSetName(name) && rest.length === 0) files.set(name, [...(files.get(name) ?? []), file])
     }
   const sets: Manifest[] = []
+  const unknown: string[] = []
   for (const [name, there] of files) {
-    const manifest = there.includes('manifest.json') ? await readManifest(site, name) : undefined
+    if (!there.includes('manifest.json')) continue
+    const manifest = await readManifest(site, name)
     if (manifest) sets.push(manifest)
+    else unknown.push(name)
   }
-  return { sets: sets.toSorted((a, b) => b.made.localeCompare(a.made)), files }
+  return { sets: sets.toSorted((a, b) => b.made.localeCompare(a.made)), unknown, files }
 }
 
 /** The contents that are there: sha256 → bytes. */

@@ -14,7 +14,7 @@ import { LIST, type BackupSet, type Manifest } from './sets.ts'
 import { checkInterruption } from '../signals.ts'
 
 /** The sha256 of each content in a list of an encrypted set. Throws a Failure (65) for a line that is none. */
-const namesIn = async function* (chunks: AsyncIterable<string>) {
+export const namesIn = async function* (chunks: AsyncIterable<string>) {
   for await (const line of linesIn(chunks)) {
     const sha256 = /^([0-9a-f]{64}) {2}objects\//.exec(line)?.[1]
     if (sha256 === undefined) throw new Failure(`${LIST} of a set has a line that is none of a content`, { exitCode: EXIT.data })
@@ -94,10 +94,15 @@ const removeSet = async (site: OffSite, name: string, files: string[]) => {
 /**
  * Removes off the site the sets that the rules do not keep, what copies that were killed left of sets that are nowhere any more, and the contents that no set is made of
  * then. `here` are the names of those on this server, after the rules were applied here: what they kept here stays there too. Only after copySets, and under the data lock: nobody is
- * copying then. Gives the names of the sets that are gone.
+ * copying then. While a manifest there cannot be understood nothing is removed, and it is named: nobody knows which contents its set is made of. Gives the names of the sets that
+ * are gone.
  */
 export const pruneOffsite = async (site: OffSite, rules: Rules, here: string[]) => {
-  const { sets, files } = await listOffsite(site)
+  const { sets, unknown, files } = await listOffsite(site)
+  if (unknown.length > 0) {
+    say.warn(`off the site nothing is removed while the manifest of ${unknown.join(', ')} there cannot be understood: look at it, and remove it by hand if nobody needs it`)
+    return []
+  }
   const goes = retain(sets, rules, new Date()).filter(({ name, keep }) => !keep && !here.includes(name)).map(({ name }) => name)
   const begun = [...files.keys()].filter(name => !files.get(name)?.includes('manifest.json') && !here.includes(name))
   if (goes.length + begun.length === 0) return []

@@ -1,5 +1,6 @@
-// s3_proxy.mjs TARGET METHOD PATTERN hold|cut|lose: hands requests on to an S3 server, until one of that method whose address matches the pattern. Then it prints
-// "reached", and holds that request for ever, cuts it and all that follow, or says that it was done and loses it.
+// s3_proxy.mjs TARGET METHOD PATTERN hold|cut|lose|halve|forge: hands requests on to an S3 server, until one of that method whose address matches the pattern. Then it prints
+// "reached", and holds that request for ever, cuts it and all that follow, or says that it was done and loses it. Each that matches it gives half of the answer to, or answers
+// itself with "forged".
 import { createServer, request } from 'node:http'
 
 const [target, method, pattern, manner] = process.argv.slice(2)
@@ -8,7 +9,8 @@ const wanted = new RegExp(pattern)
 let reached = false
 
 const server = createServer((incoming, outgoing) => {
-  const isIt = !reached && incoming.method === method && wanted.test(incoming.url)
+  const matches = incoming.method === method && wanted.test(incoming.url)
+  const isIt = matches && !reached
   if (isIt) {
     reached = true
     console.log('reached')
@@ -19,10 +21,15 @@ const server = createServer((incoming, outgoing) => {
     incoming.resume().on('end', () => outgoing.writeHead(200, { etag: '"lost"' }).end())
     return
   }
+  if (matches && manner === 'forge') {
+    outgoing.writeHead(200, { 'content-length': 6 }).end('forged')
+    return
+  }
   // The name of the host is part of what is signed: it goes on as it came.
   const onward = request({ hostname, port, method: incoming.method, path: incoming.url, headers: incoming.headers }, answer => {
     outgoing.writeHead(answer.statusCode, answer.headers)
-    answer.pipe(outgoing)
+    if (matches && manner === 'halve') answer.once('data', chunk => outgoing.write(chunk.subarray(0, chunk.length / 2), () => outgoing.destroy()))
+    else answer.pipe(outgoing)
   })
   onward.on('error', () => outgoing.destroy())
   incoming.on('error', () => onward.destroy())
