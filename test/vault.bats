@@ -382,8 +382,21 @@ proxy_end() {
   assert_regex "$stderr" 'is not what it was when it was copied'
   run -0 ls -A "$SETS"
   assert_output ''
+  in_offsite rm "$content"
+  run --separate-stderr -65 backup --fetch
+  assert_regex "$stderr" 'off the site is missing'
+  run -0 ls -A "$SETS"
+  assert_output ''
   in_offsite mv o/away/kept "$content"
-  rmdir "$SETS"
+
+  # What another set here has is taken when it is the same, not when it is only as large.
+  cp -a "$BATS_TEST_TMPDIR/lost/$(basename "$set")" "$SETS/$STACK-20260101T000000Z"
+  content=$SETS/$STACK-20260101T000000Z/objects/${content#"o/away/$STACK/objects/"}
+  printf X | dd of="$content" bs=1 seek=5 conv=notrunc status=none
+  run --separate-stderr -0 backup --fetch
+  diff -r "$BATS_TEST_TMPDIR/lost/$(basename "$set")" "$set"
+  assert_equal "$(comm -12 <(inodes "$set") <(inodes "$SETS/$STACK-20260101T000000Z") | wc -l)" "$(($(inodes "$set" | wc -l) - 1))"
+  rm -r "${SETS:?}"
   mv "$BATS_TEST_TMPDIR/lost" "$SETS"
 }
 

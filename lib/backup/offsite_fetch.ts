@@ -1,49 +1,60 @@
 // The way back: a set from the bucket off the site, for a server that has lost its own.
-import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import { createReadStream, existsSync, linkSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { freeSpace, noSpace, prepareFolder } from './backup_folder.ts'
 import { download } from './bucket.ts'
 import type { Settings } from '../config.ts'
 import { takeDataLock } from './data_lock.ts'
 import { EXIT, Failure, usage } from '../errors.ts'
-import { sync } from '../files.ts'
+import { replaceFile, sync } from '../files.ts'
+import { digest } from '../large_files.ts'
 import { contentKey, findOffsite, listContents, setKey, withOffsite, type OffSite } from './offsite.ts'
+import { namesIn } from './offsite_copy.ts'
 import { say, size } from '../say.ts'
 import { several } from '../several.ts'
 import { bytesOf, LIST, listSets, partialOf, type Manifest } from './sets.ts'
 import { checkInterruption } from '../signals.ts'
 
 /** Brings an object into a new file. Throws a Failure (65) when it is not there, or has another content. */
-const fetch = async ({ connection }: OffSite, key: string, file: string, sha256?: string) => {
+const fetch = async ({ connection }: OffSite, key: string, file: string, sha256: string) => {
   const got = await download(connection, key, file)
-  if (got && (sha256 === undefined || got.sha256 === sha256)) return
+  if (got?.sha256 === sha256) return
   throw new Failure(`${key} off the site ${got ? 'is not what it was when it was copied' : 'is missing'}`, { exitCode: EXIT.data, hint: 'no set was made here; take another one: scripts/backup.ts --list --offsite' })
 }
 
+/** The first of these files that is there with this content. */
+const findHere = async (files: string[], sha256: string) => {
+  for (const file of files) if (existsSync(file) && (await digest(file)).sha256 === sha256) return file
+  return undefined
+}
+
 const fetchContents = async (site: OffSite, folder: string, partial: string) => {
-  const names = readFileSync(join(partial, LIST), 'utf8').split('\n').filter(Boolean).map(line => line.slice(0, 64))
+  const names = new Set<string>()
+  for await (const sha256 of namesIn(createReadStream(join(partial, LIST), 'utf8'))) names.add(sha256)
   const there = await listContents(site)
-  const wanted = names.reduce((sum, sha256) => sum + (there.get(sha256) ?? 0), 0)
+  const wanted = [...names].reduce((sum, sha256) => sum + (there.get(sha256) ?? 0), 0)
   if (freeSpace(folder) < wanted) throw noSpace(`${folder} has ${size(freeSpace(folder))} left, and the uploaded files are ${size(wanted)}`)
   const sets = listSets(folder).sets.filter(({ recipients, objects }) => recipients && objects)
-  await several(names, async sha256 => {
+  await several([...names], async sha256 => {
     checkInterruption()
     const place = join('objects', sha256.slice(0, 2), sha256)
     const target = join(partial, place)
     mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
-    const here = sets.map(set => join(set.folder, place)).find(file => statSync(file, { throwIfNoEntry: false })?.size === there.get(sha256))
+    const here = await findHere(sets.map(set => join(set.folder, place)), sha256)
     if (here) linkSync(here, target)
     else await fetch(site, contentKey(site, sha256), target, sha256)
   })
 }
 
-const fill = async (site: OffSite, { name, files, objects }: Manifest, folder: string, partial: string) => {
+const fill = async (site: OffSite, manifest: Manifest, folder: string, partial: string) => {
+  const { name, files, objects } = manifest
   for (const [file, { sha256 }] of Object.entries(files)) await fetch(site, setKey(site, name, file), join(partial, file), sha256)
   if (objects) {
     mkdirSync(join(partial, 'objects'), { mode: 0o700 })
     await fetchContents(site, folder, partial)
   }
-  await fetch(site, setKey(site, name, 'manifest.json'), join(partial, 'manifest.json'))
+  // The one that was checked, not what may lie there by now.
+  replaceFile(join(partial, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`, 0o600)
   sync(partial)
 }
 
