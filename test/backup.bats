@@ -359,6 +359,27 @@ aged() {
   assert [ -e "$SETS/avril-20200101T000000Z/mine" ]
 }
 
+@test "a set that goes loses its name before its files: half of it never counts, and the next run removes the rest" {
+  rm -rf "${SETS:?}"/*
+  run --separate-stderr -0 backup
+  local days old
+  for days in 3 4 40; do aged "$days"; done
+  old=$(find "$SETS" -mindepth 1 -maxdepth 1 | sort | head -n 1)
+  # What cannot be removed stops it half-way, as a kill does.
+  TMPFS=$old/objects/held
+  mkdir -p "$TMPFS"
+  mount -t tmpfs -o size=16k tmpfs "$TMPFS"
+  run -1 backup
+  if [ -e "$old.partial" ]; then TMPFS=$old.partial/objects/held; fi
+  assert [ ! -e "$old" ]
+  umount "$TMPFS"
+  TMPFS=
+  run -0 backup
+  assert_output --partial "removed $(basename "$old").partial, which an interrupted backup left"
+  assert [ ! -e "$old.partial" ]
+  assert_equal "$(script backup --list 2>/dev/null | grep -c incomplete)" 0
+}
+
 @test "--drill restores a set into a throw-away server, and finds one that does not hold what it should" {
   local bad=$SETS/avril-20260102T000000Z
   cp -a "$(newest)" "$bad"

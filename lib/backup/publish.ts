@@ -5,7 +5,7 @@ import { DUMP, GLOBALS } from './backup_database.ts'
 import { root } from '../config.ts'
 import { readIfThere, replaceFile, sync } from '../files.ts'
 import { retain, type Kept, type Rules } from './retention.ts'
-import { fileOf, listSets, prefixOf, type BackupSet, type Manifest } from './sets.ts'
+import { fileOf, listSets, partialOf, prefixOf, type BackupSet, type Manifest } from './sets.ts'
 
 export const DUMPS = join(root, 'db', 'dumps')
 
@@ -34,12 +34,19 @@ export const publishDump = (set: Manifest, clear: string, name: string) => {
   replaceFile(digestFile(name), `${fileOf(set, DUMP)?.sha256}  ${name}.dump\n`, 0o600)
 }
 
-const removeSet = (set: BackupSet) => {
-  rmSync(set.folder, { recursive: true, force: true })
+const unpublish = (set: BackupSet) => {
   const name = prefixOf(set.name)
   const published = readIfThere(digestFile(name))
   if (name === 'latest' || !published?.startsWith(fileOf(set, DUMP)?.sha256 ?? '-')) return
   for (const file of [dumpFile(name), digestFile(name), join(DUMPS, `${name}-globals.sql`)]) rmSync(file, { force: true })
+}
+
+// Whole, or no set any more: if this is killed the next sweep ends it.
+const removeSet = (set: BackupSet) => {
+  unpublish(set)
+  const partial = partialOf(set.folder)
+  renameSync(set.folder, partial)
+  rmSync(partial, { recursive: true, force: true })
 }
 
 /** What the rules say of each set of a folder. */
