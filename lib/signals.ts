@@ -23,16 +23,20 @@ export const onInterruption = (callback: () => void) => {
   return () => interruption.removeEventListener('abort', listener)
 }
 
-/** Waits so many milliseconds, or until a signal comes that nothing shields; then it throws. */
-export const sleep = (milliseconds: number) =>
+/** Waits so many milliseconds, or until `over` is aborted; when a signal comes that nothing shields it throws. */
+export const sleep = (milliseconds: number, over?: AbortSignal) =>
   new Promise<void>((resolve, reject) => {
-    const forget = onInterruption(() => reject(interruption.reason as Failure))
     const end = () => {
+      clearTimeout(timer)
       forget()
       resolve()
     }
-    // Not a reason to stay alive: whoever still waits for this has something else open.
-    setTimeout(end, milliseconds).unref()
+    const timer = setTimeout(end, milliseconds)
+    const forget = onInterruption(() => {
+      clearTimeout(timer)
+      reject(interruption.reason as Failure)
+    })
+    over?.addEventListener('abort', end, { once: true })
   })
 
 /** Runs work that must not be left half done: signals wait until it has ended. */

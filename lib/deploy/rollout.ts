@@ -83,6 +83,7 @@ const startOne = async (rollout: Rollout, { files }: Target, own: Instance[], wa
   await capture(start(created))
   const instance = await readInstance(created)
   progress.phase('healthy', `waiting for the health check of ${instance.name}`)
+  const over = new AbortController()
   const log = follow(logs(instance.id, '--follow'))
   void showLog(log.lines)
   try {
@@ -90,11 +91,12 @@ const startOne = async (rollout: Rollout, { files }: Target, own: Instance[], wa
     const rest = Date.parse(instance.started) + probation * 1000 - Date.now()
     if (rest > 0) {
       say.detail(`healthy; it gets requests when it has run for ${probation} s (--probation)`)
-      await watch.guard([instance], sleep(rest))
+      await watch.guard([instance], sleep(rest, over.signal))
     }
   } catch (error) {
     throw await withLastWords(instance, error)
   } finally {
+    over.abort()
     log.stop()
   }
   return instance

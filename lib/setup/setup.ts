@@ -25,12 +25,12 @@ const PATIENCE = 15_000
 /** Waits for work, and whenever nothing was said for some time says what `tell` knows of it: how far it is, after so many seconds. */
 export const accompany = async <T>(work: Promise<T>, tell: (spent: string) => string | Promise<string>) => {
   const started = performance.now()
-  let over = false
-  const done = work.finally(() => (over = true))
+  const over = new AbortController()
+  const done = work.finally(() => over.abort())
   const speak = async () => {
     for (;;) {
-      await sleep(Math.max(PATIENCE - silence(), 100))
-      if (over) return
+      await sleep(Math.max(PATIENCE - silence(), 100), over.signal)
+      if (over.signal.aborted) return
       if (silence() >= PATIENCE) say.detail(await tell(seconds(performance.now() - started)))
     }
   }
