@@ -1,4 +1,4 @@
-import { appendFileSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { appendFileSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { root } from './config.ts'
 import { Failure, messageOf } from './errors.ts'
@@ -64,3 +64,12 @@ export const readLines = <Entry>(name: string): Entry[] =>
       return []
     }
   })
+
+/** The names in a folder; none when it cannot be read. */
+export const namesInFolder = (folder: string) => {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}

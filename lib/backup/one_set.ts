@@ -37,18 +37,20 @@ export const tryOut = async ({ settings, name, keyFile, wait }: SetOptions) => {
   findSet(settings.BACKUP_DIR ?? '', name)
   const listeners = { ...settings, PING_URL: '' }
   const work = await takeDataLock('trying a backup out', wait)
-  // Looked for again: whoever held the lock may have made a newer one, and removed another.
-  let set = findSet(settings.BACKUP_DIR ?? '', name)
   try {
-    const key = keyFile === undefined ? undefined : await keyTo(set, keyFile)
-    const { project } = await openStack()
-    const { image } = await findServer(project, settings)
-    const seconds = await inTheClear(set, key, folder => drill(project, image, set, folder, work))
-    await notify(listeners, true, `drill: ${set.name} was restored into a throw-away server in ${seconds} s`)
-    return { set: set.name, seconds }
-  } catch (error) {
-    await notify(listeners, false, `the drill of ${set.name} failed: ${messageOf(error)}`)
-    throw error
+    // Looked for again: whoever held the lock may have made a newer one, and removed another.
+    const set = findSet(settings.BACKUP_DIR ?? '', name)
+    try {
+      const key = keyFile === undefined ? undefined : await keyTo(set, keyFile)
+      const { project } = await openStack()
+      const { image } = await findServer(project, settings)
+      const seconds = await inTheClear(set, key, folder => drill(project, image, set, folder, work))
+      await notify(listeners, true, `drill: ${set.name} was restored into a throw-away server in ${seconds} s`)
+      return { set: set.name, seconds }
+    } catch (error) {
+      await notify(listeners, false, `the drill of ${set.name} failed: ${messageOf(error)}`)
+      throw error
+    }
   } finally {
     await work.release()
   }

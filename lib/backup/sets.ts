@@ -9,9 +9,9 @@
 //
 // With BACKUP_RECIPIENTS all of these but the manifest are encrypted: database.dump.age, globals.sql.age, objects.jsonl.age, the contents in objects; and there is
 //     objects.sha256     the contents in a form that needs no key (sha256sum --check reads it): what the set is made of, for copies and for checks
-import { readdirSync, rmSync, statSync } from 'node:fs'
+import { rmSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { readIfThere } from '../files.ts'
+import { namesInFolder, readIfThere } from '../files.ts'
 import type { Digest } from '../large_files.ts'
 
 /** A file of a set as it lies there; `plain` is its content when it is encrypted. */
@@ -96,14 +96,6 @@ export const manifestOf = (text: string): Manifest | undefined => {
   }
 }
 
-const namesIn = (folder: string) => {
-  try {
-    return readdirSync(folder)
-  } catch {
-    return []
-  }
-}
-
 // A set that lost a file, or a manifest of another form, is no set to count on.
 const readSet = (folder: string): BackupSet | undefined => {
   try {
@@ -117,7 +109,7 @@ const readSet = (folder: string): BackupSet | undefined => {
 
 /** The sets of a folder that are complete, newest first, and the names of those that have a set's name and are not. Anything else in the folder is not looked at. */
 export const listSets = (folder: string) => {
-  const names = namesIn(folder).filter(name => NAME.test(name))
+  const names = namesInFolder(folder).filter(name => NAME.test(name))
   const read = names.map(name => ({ name, set: readSet(join(folder, name)) }))
   return {
     sets: read.flatMap(({ set }) => set ?? []).toSorted((a, b) => b.made.localeCompare(a.made)),
@@ -127,7 +119,7 @@ export const listSets = (folder: string) => {
 
 /** Removes what a backup that was killed left behind. Only under the lock: nobody else is writing then. */
 export const sweepPartials = (folder: string) => {
-  const left = namesIn(folder).filter(name => name.endsWith(PARTIAL) && NAME.test(name.slice(0, -PARTIAL.length)))
+  const left = namesInFolder(folder).filter(name => name.endsWith(PARTIAL) && NAME.test(name.slice(0, -PARTIAL.length)))
   for (const name of left) rmSync(join(folder, name), { recursive: true, force: true })
   return left
 }

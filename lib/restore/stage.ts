@@ -5,6 +5,7 @@ import { basename, join } from 'node:path'
 import { freeSpace } from '../backup/backup_folder.ts'
 import type { Key } from '../backup/encryption.ts'
 import { EXIT, Failure } from '../errors.ts'
+import { namesInFolder } from '../files.ts'
 import { decryptFile } from '../large_files.ts'
 import { DUMPS } from '../backup/publish.ts'
 import { attempt, capture } from '../run.ts'
@@ -65,15 +66,7 @@ const copy = async (source: string, target: string) => {
 
 /** Removes what a restore that was killed left there. Only under the lock. */
 export const sweepStages = () => {
-  const left = (readIfFolder(DUMPS)).filter(name => FORM.test(name))
+  const left = namesInFolder(DUMPS).filter(name => FORM.test(name))
   for (const name of left) unstage({ folder: join(DUMPS, name) })
   return left
-}
-
-const readIfFolder = (folder: string) => {
-  try {
-    return readdirSync(folder)
-  } catch {
-    return []
-  }
 }
