@@ -31,7 +31,10 @@ teardown_file() {
   rm -f "/etc/cron.d/$STACK-backup"
 }
 
-setup() { load helpers/site.bash; }
+setup() {
+  load helpers/site.bash
+  load helpers/held.bash
+}
 
 teardown() {
   if [ -n "${CRON_PID:-}" ]; then kill "$CRON_PID" 2>/dev/null || true; fi
@@ -56,40 +59,6 @@ field() { node -p "JSON.parse(require('fs').readFileSync(process.argv[1] + '/man
 
 # All that was there before, to be compared with what is there after.
 everything() { (cd "$SETS" && find . -type f -exec sha256sum {} + | sort; cd "$SITE/db/dumps" && find . -type f -exec sha256sum {} + | sort); }
-
-# hold_table: keeps a backup waiting in its step "dump", until release_table
-hold_table() {
-  mkfifo "$BATS_TEST_TMPDIR/lock"
-  docker exec -i "$(postgres)" psql -qAtX -U avril -d avril <"$BATS_TEST_TMPDIR/lock" >"$BATS_TEST_TMPDIR/locked" 3>&- &
-  LOCK_PID=$!
-  exec {LOCK_FD}>"$BATS_TEST_TMPDIR/lock"
-  printf "begin; lock table visitors; select 'locked';\n" >&"$LOCK_FD"
-  await_line "$BATS_TEST_TMPDIR/locked" locked
-}
-
-release_table() {
-  # Not by closing the pipe alone: what runs in the background has inherited it.
-  printf 'rollback;\n\\q\n' >&"$LOCK_FD" || true
-  exec {LOCK_FD}>&-
-  wait "$LOCK_PID" || true
-  LOCK_PID=
-}
-
-# Starts a backup as BACKUP that waits for a table.
-backup_held() {
-  hold_table
-  : >"$BATS_TEST_TMPDIR/err"
-  exec_script backup >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
-  BACKUP=$!
-  await_line "$BATS_TEST_TMPDIR/err" '^→ dump'
-  await_lock_wait
-}
-
-# pg_dump really waits for the table by now
-await_lock_wait() {
-  local end=$((SECONDS + 30))
-  until [ "$(psql postgres <<<"select count(*) from pg_locks where not granted")" != 0 ]; do [ "$SECONDS" -lt "$end" ]; done
-}
 
 await_no_dump() {
   local end=$((SECONDS + 30))
@@ -240,7 +209,6 @@ in_minio() {
     # It still waited for the table: a migration would go on waiting behind it.
     await_no_dump
     release_table
-    rm "$BATS_TEST_TMPDIR/lock"
     assert_nothing_left
   done
   assert_equal "$(everything)" "$before"

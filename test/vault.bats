@@ -4,6 +4,7 @@
 # bats sets these in `run --separate-stderr`.
 # shellcheck disable=SC2154
 load helpers/site
+load helpers/held
 
 setup_file() {
   export PLAY="$BATS_FILE_TMPDIR/a site" STACK=avril-test-vault
@@ -29,7 +30,7 @@ teardown_file() {
 setup() { DUMPS=$SITE/db/dumps; }
 
 teardown() {
-  if [ -n "${LOCK_FD:-}" ]; then release_table; fi
+  if [ -n "${LOCK_PID:-}" ]; then release_table; fi
   if [ -n "${PROXY_PID:-}" ]; then proxy_end; fi
   if [ -n "${SSH_DIR:-}" ] && [ -e "$XDG_RUNTIME_DIR" ]; then sshd_down; fi
 }
@@ -64,27 +65,6 @@ assert_no_clear_file() {
 assert_nothing_left() {
   run -0 find "$SETS" "$DUMPS" -name '*.partial' -o -name '.restoring-*' -o -name '.backing-up-*' -o -name '.reading-*'
   assert_output ''
-}
-
-# backup_held: starts a backup as BACKUP that waits in its step "dump" for a table, until release_table
-backup_held() {
-  mkfifo "$BATS_TEST_TMPDIR/lock"
-  db <"$BATS_TEST_TMPDIR/lock" >"$BATS_TEST_TMPDIR/locked" &
-  LOCK_PID=$!
-  exec {LOCK_FD}>"$BATS_TEST_TMPDIR/lock"
-  printf "begin; lock table visitors; select 'locked';\n" >&"$LOCK_FD"
-  await_line "$BATS_TEST_TMPDIR/locked" locked
-  exec_script backup >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
-  BACKUP=$!
-  await_line "$BATS_TEST_TMPDIR/err" '^→ dump'
-}
-
-release_table() {
-  # Not by closing the pipe alone: what runs in the background has inherited it.
-  printf 'rollback;\n\\q\n' >&"$LOCK_FD" || true
-  exec {LOCK_FD}>&-
-  wait "$LOCK_PID" || true
-  LOCK_FD=
 }
 
 @test "a public key that is mistyped, or a secret one, is refused with 78 before anything starts, and a secret is not shown" {
