@@ -15,6 +15,12 @@ setup() { load_start --base /mon-espace --rate 60 --websocket 0 --slow 1; }
 
 teardown() { load_abandon; }
 
+# The phase "stop" of the next deploy takes long enough to be hit.
+slow_to_stop() {
+  commit avril-profil STOP=slow:3 >/dev/null
+  run -0 deploy --probation 0 avril-profil
+}
+
 # kill_in PHASE SIGNAL STATUS: a deploy is hit by the signal as it enters the phase, and ends with the status
 kill_in() {
   until_phase "$1"
@@ -27,6 +33,7 @@ for phase in plan build start healthy switch drain stop tidy; do
 done
 
 killed_hard() {
+  if [ "$1" = stop ]; then slow_to_stop; fi
   commit avril-profil READY_AFTER=1 GREETING="killed-in-$1" >/dev/null
   kill_in "$1" KILL 137
   # Before anything else is done the site answers, from the old or the new release.
@@ -61,6 +68,7 @@ stopped_before() {
 }
 
 stopped_after() {
+  if [ "$2" = stop ]; then slow_to_stop; fi
   commit avril-profil GREETING="finished-after-$1" >/dev/null
   kill_in "$2" "$1" 0
   assert_regex "$(cat "$BATS_TEST_TMPDIR/err")" 'please wait, this step is being finished.*is live at'

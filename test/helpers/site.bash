@@ -83,14 +83,16 @@ assert_in_order() {
 }
 
 # await_line FILE PATTERN: waits until a line of a file that is being written matches; 60 s at most. What is written to it in the background must begin with an empty file: what was
-# there before would match.
-await_line() {
-  local end=$((SECONDS + 60))
-  until grep -qE -- "$2" "$1"; do
-    [ "$SECONDS" -lt "$end" ] || { printf 'no line like %s in:\n' "$2"; cat "$1"; return 1; }
-    inotifywait --quiet --quiet --timeout 1 --event modify "$1" || true
-  done
-}
+# there before would match. In a shell of its own: $! stays what it is.
+await_line() (
+  status=0
+  exec {lines}< <(exec tail --lines=+1 --follow --sleep-interval=0.1 -- "$1" 3>&-)
+  follower=$!
+  timeout 60 grep --quiet --max-count=1 --extended-regexp -- "$2" <&"$lines" || status=$?
+  kill "$follower" 2>/dev/null || true
+  exec {lines}<&-
+  [ "$status" -eq 0 ] || { printf 'no line like %s in:\n' "$2"; cat "$1"; exit 1; }
+)
 
 # load_start [options of load.ts]: requests at a constant rate until load_stop
 load_start() {
