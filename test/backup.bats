@@ -442,6 +442,9 @@ aged() {
   in_minio rm m/avril/three.txt
   run -64 script backup_restore --yes --files latest </dev/null
   assert_output --partial 'has no uploaded files with it'
+  assert_output --partial "name that, $set"
+  run -0 script backup_restore --dry-run latest
+  assert_output --partial "from        $SITE/db/dumps/latest.dump (set $set, made on $(hostname) by "
   run -0 script backup_restore --yes --files "$set" </dev/null
   assert_output --partial '1 of them brought back'
   assert_equal "$(psql <<<'select count(*) from visitors')" 5000

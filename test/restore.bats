@@ -141,16 +141,17 @@ END
   assert_untouched
 }
 
+# make_set NAME [MEMBERS]: with more members of its manifest's database
 make_set() {
   mkdir -p "$SETS/$1"
   cp "$DUMPS/latest.dump" "$SETS/$1/database.dump"
   : >"$SETS/$1/globals.sql"
   node -e '
-    const [folder, name, sha256] = process.argv.slice(1)
+    const [folder, name, sha256, members = "{}"] = process.argv.slice(1)
     const files = { "database.dump": { bytes: fs.statSync(`${folder}/database.dump`).size, sha256 }, "globals.sql": { bytes: 0, sha256: "0".repeat(64) } }
-    const database = { name: "avril", server: "18.6", extensions: {}, tables: {} }
+    const database = { name: "avril", server: "18.6", extensions: {}, tables: {}, ...JSON.parse(members) }
     fs.writeFileSync(`${folder}/manifest.json`, JSON.stringify({ version: 1, name, made: "2026-11-22T03:00:00.000Z", host: "there", who: "anna", database, files, objects: { count: 0, bytes: 0 } }))
-  ' "$SETS/$1" "$1" "$(sha256sum "$SETS/$1/database.dump" | cut -d' ' -f1)"
+  ' "$SETS/$1" "$1" "$(sha256sum "$SETS/$1/database.dump" | cut -d' ' -f1)" ${2:+"$2"}
 }
 
 @test "a backup set is found by the beginning of its name; --into restores beside, and swaps nothing" {
@@ -164,6 +165,11 @@ make_set() {
   assert_output --partial 'set avril-20261121T030000Z, made on there by anna'
   run -0 diff <(grep -v '^setting' "$KEPT/dumped") <(describe look | grep -v '^setting')
   assert_equal "$(docker inspect --format '{{.State.StartedAt}}' "$STACK-phoenix-1")" "$started"
+  # What a set says of its dump is believed before, and compared afterwards.
+  make_set avril-20261119T030000Z '{ "bytes": 1, "tables": { "public.nothing": 3 } }'
+  run -65 restore --into again avril-20261119
+  assert_output --partial 'rows after  3 rows in 1 tables'
+  assert_output --partial 'what was restored is not what the dump holds'
   printf 'x' >>"$SETS/avril-20261120T030000Z/database.dump"
   run -65 restore --into again "$SETS/avril-20261120T030000Z"
   assert_output --partial 'its sha256 is another'

@@ -116,14 +116,14 @@ const saveFiles = async ({ stack, settings, withFiles, sealer, work }: BackupReq
 
 const digests = async (folder: string) => ({ [DUMP]: await digest(join(folder, DUMP)), [GLOBALS]: await digest(join(folder, GLOBALS)) })
 
-/** Reads all of the dump back, and gives the files of the set: encrypted, with a sealer. */
+/** Reads all of the dump back, and gives the size of its data and the files of the set: encrypted, with a sealer. */
 const verify = async ({ server, sealer, work }: BackupRequest, { partial, clear }: Folders, tables: Record<string, number>, withObjects: boolean) => {
   work.step('verify', 'reading all of it back, and comparing the rows of each table')
   const [read, files] = await Promise.all([readDump(server, join(clear, DUMP)), sealer ? undefined : digests(clear)])
   compareTables(tables, read)
-  if (files || !sealer) return files ?? {}
+  if (files || !sealer) return { bytes: read.bytes, files: files ?? {} }
   work.step('encrypt', `to ${sealer.recipients.length === 1 ? 'one public key' : `${sealer.recipients.length} public keys`}, and reading that back`)
-  return sealFiles(sealer, clear, partial, withObjects)
+  return { bytes: read.bytes, files: await sealFiles(sealer, clear, partial, withObjects) }
 }
 
 const fill = async (request: BackupRequest, folders: Folders, facts: Facts, sets: BackupSet[], started: Date): Promise<Manifest> => {
@@ -135,14 +135,14 @@ const fill = async (request: BackupRequest, folders: Folders, facts: Facts, sets
   const tables = await dumpAndCount(server, facts, join(clear, DUMP), former && fileOf(former, DUMP)?.bytes)
   await dumpGlobals(server, join(clear, GLOBALS))
   const objects = await saveFiles(request, folders, sets)
-  const files = await verify(request, folders, tables, objects !== null)
+  const { bytes, files } = await verify(request, folders, tables, objects !== null)
   const manifest: Manifest = {
     version: 1,
     name: setName(request.prefix, started),
     made: started.toISOString(),
     host: hostname(),
     who: who(),
-    database: { name: server.database, server: facts.server, extensions: facts.extensions, tables },
+    database: { name: server.database, server: facts.server, extensions: facts.extensions, tables, bytes },
     releases: await releasesOf(stack),
     files,
     ...(sealer ? { recipients: sealer.recipients } : {}),

@@ -34,6 +34,8 @@ export interface Manifest {
     extensions: Record<string, string>
     /** qualified name, quoted where it must be → rows, in the dump's own snapshot */
     tables: Record<string, number>
+    /** of its data as text, uncompressed; missing in older sets */
+    bytes?: number
   }
   /** the live image of each app */
   releases: Record<string, string>
@@ -79,9 +81,10 @@ export const isManifest = (it: unknown): it is Manifest => {
   const { name, made, host, who, database, files, recipients, objects } = it
   const hasName = isText(name) && isSetName(name) && isText(made) && TIME.test(made) && !Number.isNaN(Date.parse(made)) && isText(host) && isText(who)
   const hasRows = isRecord(database) && isText(database.name) && isText(database.server) && isRecord(database.tables) && Object.values(database.tables).every(isCount)
+  const hasBytes = isRecord(database) && (database.bytes === undefined || isCount(database.bytes))
   const hasObjects = objects === null || (isRecord(objects) && isCount(objects.count) && isCount(objects.bytes))
   const isSealed = Array.isArray(recipients) && recipients.length > 0 && recipients.every(isText)
-  if (!hasName || !hasRows || !hasObjects || (!isSealed && recipients !== undefined) || !isRecord(files) || !Object.entries(files).every(isFile)) return false
+  if (!hasName || !hasRows || !hasBytes || !hasObjects || (!isSealed && recipients !== undefined) || !isRecord(files) || !Object.entries(files).every(isFile)) return false
   const has = (file: string) => fileOf(it as unknown as Manifest, file)?.name === (isSealed ? sealedName(file) : file)
   return has('database.dump') && has('globals.sql') && (!isSealed || !objects || (has('objects.jsonl') && Object.hasOwn(files, LIST)))
 }

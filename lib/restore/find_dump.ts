@@ -6,13 +6,15 @@ import { EXIT, Failure, usage } from '../errors.ts'
 import { readIfThere } from '../files.ts'
 import { digest } from '../large_files.ts'
 import { DUMPS } from '../backup/publish.ts'
-import { fileOf, listSets, manifestOf, sealedName, type Manifest } from '../backup/sets.ts'
+import { fileOf, listSets, manifestOf, sealedName, type BackupSet, type Manifest } from '../backup/sets.ts'
 
 /** A dump on this machine, as a file or (directory format) as a folder. */
 export interface Source {
   path: string
   /** of the set that it belongs to */
   manifest: Manifest | undefined
+  /** of a set whose dump is this very one, by its sha256 */
+  known: Manifest | undefined
   /** what it must have, in the clear */
   sha256: string | undefined
 }
@@ -24,17 +26,18 @@ const isFolder = (path: string) => statSync(path).isDirectory()
 const inSet = (folder: string): Source => {
   const manifest = manifestOf(readIfThere(join(folder, 'manifest.json')) ?? '')
   const dump = manifest && fileOf(manifest, DUMP)
-  if (dump) return { path: join(folder, dump.name), manifest, sha256: dump.sha256 }
+  if (dump) return { path: join(folder, dump.name), manifest, known: manifest, sha256: dump.sha256 }
   throw new Failure(`${folder} is no backup set that can be used: its manifest is missing or damaged`, { exitCode: EXIT.data, hint: 'nothing was touched; take another one (scripts/backup.ts --list)' })
 }
 
-const atPath = (path: string): Source => {
+const atPath = (path: string, sets: BackupSet[]): Source => {
   const real = realpathSync(path)
   if (isFolder(real) && existsSync(join(real, 'manifest.json'))) return inSet(real)
   if (isFolder(real) && !existsSync(join(real, 'toc.dat'))) throw usage(`${path} is neither a backup set nor a dump in directory format`)
   if (basename(real) === sealedName(DUMP)) return inSet(dirname(real))
   const noted = isFolder(real) ? undefined : readIfThere(`${path}.sha256`)
-  return { path: real, manifest: undefined, sha256: noted === undefined ? undefined : (/^[0-9a-f]{64}\b/.exec(noted)?.[0] ?? 'unreadable') }
+  const sha256 = noted === undefined ? undefined : (/^[0-9a-f]{64}\b/.exec(noted)?.[0] ?? 'unreadable')
+  return { path: real, manifest: undefined, known: sets.find(set => fileOf(set, DUMP)?.sha256 === sha256), sha256 }
 }
 
 const dumpNames = () => (existsSync(DUMPS) ? readdirSync(DUMPS) : []).filter(file => /^[^.].*\.dump$/.test(file)).map(file => basename(file, '.dump'))
@@ -43,16 +46,16 @@ const choices = (names: string[]) => (names.length === 0 ? 'there is none' : `th
 
 /** The dump that is meant; without a word db/dumps/latest.dump. Throws a Failure (64) with what there is when that is none, or more than one. */
 export const findDump = (word = 'latest', folder: string): Source => {
+  const { sets } = listSets(folder)
   if (word.includes('/')) {
-    if (existsSync(word)) return atPath(resolve(word))
+    if (existsSync(word)) return atPath(resolve(word), sets)
     throw usage(`there is no ${word}`)
   }
-  const sets = listSets(folder).sets
   const all = [...dumpNames(), ...sets.map(({ name }) => name)]
   const hint = `${choices(all)} (in ${DUMPS} and ${folder}); a file elsewhere is named by its path: ./${word}`
   if (!NAME.test(word)) throw usage(`${JSON.stringify(word)} cannot be the name of a dump`, hint)
   const file = join(DUMPS, `${basename(word, '.dump')}.dump`)
-  if (existsSync(file)) return atPath(file)
+  if (existsSync(file)) return atPath(file, sets)
   const exact = sets.filter(({ name }) => name === word)
   const [set, ...others] = exact.length > 0 ? exact : sets.filter(({ name }) => name.startsWith(word))
   if (set && others.length === 0) return inSet(set.folder)

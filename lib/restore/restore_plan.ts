@@ -84,13 +84,21 @@ const checkTarget = async (server: Server, into: string | undefined) => {
   else if (await databaseExists(server, into)) throw usage(`there is a database ${into} already`, 'name one that is not there yet')
 }
 
+// What a set's dump holds was found out by reading all of it when the set was made, and its sha256 says that it is the same still.
+const knownDump = ({ known }: Source): Dump | undefined => {
+  if (known?.database.bytes === undefined) return undefined
+  const { name, server, tables, bytes } = known.database
+  return { database: name, made: known.made.replace('T', ' ').replace(/(\.\d+)?Z$/, ' UTC'), server, tables, bytes }
+}
+
 /** Proves a dump, and tells what restoring it would do. Throws a Failure that says why it cannot be. */
 export const planRestore = async (stack: Stack, server: Server, source: Source, staged: Staged, request: Request, stamp: string): Promise<Plan> => {
+  const { known } = source
   const former = nameOf(server.database, 'before', stamp)
   await checkTarget(server, request.into)
-  if (request.files && !source.manifest?.objects) throw usage(`${source.path} has no uploaded files with it`, 'name a set that has: scripts/backup.ts --list')
+  if (request.files && !source.manifest?.objects) throw usage(`${source.path} has no uploaded files with it`, known?.objects ? `it is the dump of a set that has: name that, ${known.name}` : 'name a set that has: scripts/backup.ts --list')
   await checkDigest(staged.path, source)
-  const dump = await readDump(server, source.path, staged.inside)
+  const dump = knownDump(source) ?? (await readDump(server, source.path, staged.inside))
   const [there, users] = await Promise.all([
     databaseExists(server, server.database),
     request.into === undefined ? usersOf(stack, 'postgres') : [],
@@ -99,10 +107,9 @@ export const planRestore = async (stack: Stack, server: Server, source: Source, 
     checkSpace(server, dump),
   ])
   const [now, after] = there ? await Promise.all([countRows(server, server.database), ownTables(server, server.database, dump)]) : [undefined, dump.tables]
-  const { manifest } = source
   return {
     source: source.path,
-    origin: manifest && `${manifest.name}, made on ${manifest.host} by ${manifest.who}`,
+    origin: known && `${known.name}, made on ${known.host} by ${known.who}`,
     dump,
     host: hostname(),
     database: request.into ?? server.database,
