@@ -228,7 +228,7 @@ keys() { in_offsite ls --recursive --json o/away | node -p 'require("fs").readFi
 offsite_sets() { backup --list --offsite | cut -d ' ' -f 1 | sort; }
 sets_here() { find "$SETS" -mindepth 1 -maxdepth 1 -name '*Z' -printf '%f\n' | sort; }
 
-# proxy METHOD PATTERN hold|cut|lose|halve|forge: what is copied off the site goes through a proxy (helpers/s3_proxy.mjs) until proxy_end
+# proxy METHOD PATTERN hold|cut|stumble|lose|halve|forge: what is copied off the site goes through a proxy (helpers/s3_proxy.mjs) until proxy_end
 proxy() {
   node "$HERE/helpers/s3_proxy.mjs" http://127.0.0.1:18431 "$@" >"$BATS_TEST_TMPDIR/proxy" 3>&- &
   PROXY_PID=$!
@@ -290,6 +290,12 @@ proxy_end() {
 @test "a copy that is cut, lost by the server, or killed ends with its own message, and the next run completes it" {
   local name folder
   put third.txt third
+  proxy PUT 'globals.sql.age' stumble
+  run --separate-stderr -0 backup
+  assert_regex "$stderr" 'storing .*globals.sql.age off the site failed: .*; once more'
+  proxy_end
+  assert_equal "$(offsite_sets)" "$(sets_here)"
+
   proxy PUT 'globals.sql.age' cut
   run --separate-stderr -69 backup
   assert_regex "$stderr" 'counts on this server, but the copy off the site did not end: storing .*globals.sql.age off the site failed: the server off the site does not answer'
@@ -346,8 +352,11 @@ proxy_end() {
   local set content
   set=$(newest)
   mv "$SETS" "$BATS_TEST_TMPDIR/lost"
+  proxy GET 'database.dump.age' stumble
   run --separate-stderr -0 backup --fetch
   assert_equal "$output" "$set"
+  assert_regex "$stderr" 'fetching .*database.dump.age.* failed: .*; once more'
+  proxy_end
   diff -r "$BATS_TEST_TMPDIR/lost/$(basename "$set")" "$set"
   run -0 find "$SETS" -perm /077
   assert_output ''
@@ -455,6 +464,8 @@ proxy_end() {
   assert_equal "$(comm -23 <(echo "$contents") <(keys | sed -n "s|^$STACK/objects/../||p" | sort))" ''
   run -0 keys
   assert_output --partial "$begun"
+  run -0 backup --list --offsite
+  assert_line --partial "$set  its manifest cannot be understood"
 
   in_offsite pipe "$manifest" <"$BATS_TEST_TMPDIR/lost/manifest.json"
   run --separate-stderr -0 backup

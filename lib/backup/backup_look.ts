@@ -15,8 +15,8 @@ export const look = async (settings: Settings, what: 'here' | 'offsite' | 'plan'
     return { found: plan, text: keptText(plan) }
   }
   if (what === 'offsite') {
-    const { sets } = await withOffsite(settings, listOffsite)
-    return { found: sets, text: listText('the bucket off the site', { sets }) }
+    const { sets, unknown } = await withOffsite(settings, listOffsite)
+    return { found: sets, text: listText('the bucket off the site', { sets, unknown }) }
   }
   const { sets, broken } = listSets(folder)
   return { found: sets, text: listText(folder, { sets, broken, copied: readOffsite()?.sets ?? [] }) }

@@ -17,8 +17,18 @@ export const setText = (set: BackupSet) => {
   return `${set.name}: ${contents}; dumped in ${dump.toFixed(1)} s, verified in ${verify.toFixed(1)} s${set.recipients ? `, encrypted in ${encrypt.toFixed(1)} s` : ''}`
 }
 
-/** A line a set, newest first. `copied` are the names of those that are off the site too, as far as is known here. */
-export const listText = (place: string, { sets, broken = [], copied = [] }: { sets: Manifest[]; broken?: string[]; copied?: string[] }) => {
+interface Listing {
+  sets: Manifest[]
+  /** the names of folders that are no complete sets */
+  broken?: string[]
+  /** the names of those whose manifest cannot be understood */
+  unknown?: string[]
+  /** the names of those that are off the site too, as far as is known here */
+  copied?: string[]
+}
+
+/** A line a set, newest first. */
+export const listText = (place: string, { sets, broken = [], unknown = [], copied = [] }: Listing) => {
   const lines = sets.map(set => {
     const { name, made, objects, database, recipients } = set
     const facts = [`${age(new Date(made))} old`, `dump ${size(fileOf(set, DUMP)?.bytes ?? 0)}`, count(rowsOf(set), 'row'), filesText(objects), `PostgreSQL ${database.server}`]
@@ -27,7 +37,8 @@ export const listText = (place: string, { sets, broken = [], copied = [] }: { se
     return `${name}  ${facts.join(' · ')}`
   })
   const unusable = broken.map(name => `${name}  incomplete: its manifest or a file of it is missing; it counts for nothing, and nothing removes it`)
-  return [...lines, ...unusable].join('\n') || `no backup sets in ${place}`
+  const foreign = unknown.map(name => `${name}  its manifest cannot be understood; it counts for nothing, and while it is there nothing is removed`)
+  return [...lines, ...unusable, ...foreign].join('\n') || `no backup sets in ${place}`
 }
 
 /** A line a set, with what becomes of it and why. */

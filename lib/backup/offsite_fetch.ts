@@ -10,6 +10,7 @@ import { replaceFile, sync } from '../files.ts'
 import { digest } from '../large_files.ts'
 import { contentKey, findOffsite, listContents, setKey, withOffsite, type OffSite } from './offsite.ts'
 import { namesIn } from './offsite_copy.ts'
+import { patiently } from './s3.ts'
 import { say, size } from '../say.ts'
 import { several } from '../several.ts'
 import { bytesOf, LIST, listSets, partialOf, type Manifest } from './sets.ts'
@@ -17,7 +18,11 @@ import { checkInterruption } from '../signals.ts'
 
 /** Brings an object into a new file. Throws a Failure (65) when it is not there, or has another content. */
 const fetch = async ({ connection }: OffSite, key: string, file: string, sha256: string) => {
-  const got = await download(connection, key, file)
+  const got = await patiently(() => {
+    // What an attempt before has left of it.
+    rmSync(file, { force: true })
+    return download(connection, key, file)
+  })
   if (got?.sha256 === sha256) return
   throw new Failure(`${key} off the site ${got ? 'is not what it was when it was copied' : 'is missing'}`, { exitCode: EXIT.data, hint: 'no set was made here; take another one: scripts/backup.ts --list --offsite' })
 }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { EXIT, Failure } from '../errors.ts'
 import { readStream, type OffSite } from './offsite.ts'
+import { patiently } from './s3.ts'
 import { several } from '../several.ts'
 import { checkInterruption } from '../signals.ts'
 
@@ -61,17 +62,23 @@ const bodyOf = (file: string, { start, bytes, md5 }: Part) => {
   return { Body, ContentLength: bytes, ContentMD5: md5.toString('base64') }
 }
 
-const putWhole = async ({ connection: { s3, client, bucket, signal } }: OffSite, key: string, file: string, part: Part) => {
-  await client.send(new s3.PutObjectCommand({ Bucket: bucket, Key: key, ContentType: 'application/octet-stream', ...bodyOf(file, part) }), { abortSignal: signal })
+// A part is sent again by itself: not all that went before it.
+const sending = <T>({ connection: { doing } }: OffSite, key: string, send: () => Promise<T>) => patiently(() => doing(`storing ${key} off the site`, send))
+
+const putWhole = (site: OffSite, key: string, file: string, part: Part) => {
+  const { s3, client, bucket, signal } = site.connection
+  const object = { Bucket: bucket, Key: key, ContentType: 'application/octet-stream' }
+  return sending(site, key, () => client.send(new s3.PutObjectCommand({ ...object, ...bodyOf(file, part) }), { abortSignal: signal }))
 }
 
-const putParts = async ({ connection: { s3, client, bucket, signal } }: OffSite, key: string, file: string, parts: Part[], onSent: (bytes: number) => void) => {
+const putParts = async (site: OffSite, key: string, file: string, parts: Part[], onSent: (bytes: number) => void) => {
+  const { s3, client, bucket, signal } = site.connection
   const place = { Bucket: bucket, Key: key }
   const { UploadId } = await client.send(new s3.CreateMultipartUploadCommand({ ...place, ContentType: 'application/octet-stream' }), { abortSignal: signal })
   try {
     const Parts = await several(parts, async part => {
-      const command = new s3.UploadPartCommand({ ...place, UploadId, PartNumber: part.number, ...bodyOf(file, part) })
-      const { ETag } = await client.send(command, { abortSignal: signal })
+      const command = () => new s3.UploadPartCommand({ ...place, UploadId, PartNumber: part.number, ...bodyOf(file, part) })
+      const { ETag } = await sending(site, key, () => client.send(command(), { abortSignal: signal }))
       onSent(part.bytes)
       return { PartNumber: part.number, ETag }
     })

@@ -3,7 +3,8 @@ import type { Settings } from '../config.ts'
 import { badConfig, EXIT, Failure, messageOf } from '../errors.ts'
 import { listInstances } from '../instances.ts'
 import { loadS3 } from '../packages.ts'
-import { checkInterruption, onInterruption } from '../signals.ts'
+import { say } from '../say.ts'
+import { checkInterruption, onInterruption, sleep } from '../signals.ts'
 
 /** Where a bucket is, and the key to it. */
 export interface Place {
@@ -22,11 +23,13 @@ const nothing = () => {}
 
 const NO_ANSWER = new Set(['ECONNREFUSED', 'ECONNRESET', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'EPIPE', 'ETIMEDOUT', 'ERR_STREAM_PREMATURE_CLOSE'])
 
+const statusOf = (error: unknown) => (error as { $metadata?: { httpStatusCode?: number } } | undefined)?.$metadata?.httpStatusCode
+
 /** An error in the words of people; what is not the server's doing (a full disk) stays as it is. */
 const explain = ({ server, bucket, hints }: Place, doing: string, cause: unknown) => {
   if (cause instanceof Failure || !(cause instanceof Error)) return cause
-  const { $metadata, code = '' } = cause as Error & { $metadata?: { httpStatusCode?: number }; code?: string }
-  const status = $metadata?.httpStatusCode
+  const { code = '' } = cause as NodeJS.ErrnoException
+  const status = statusOf(cause)
   if (NO_ANSWER.has(code) || cause.name === 'TimeoutError')
     return new Failure(`${doing} failed: ${server} does not answer (${code || 'it has been silent for 30 s'})`, { exitCode: EXIT.unreachable, hint: hints.unreachable, cause })
   if (cause.name === 'NoSuchBucket') return badConfig(`${doing} failed: ${server} has no bucket ${bucket}`, hints.noBucket)
@@ -34,6 +37,28 @@ const explain = ({ server, bucket, hints }: Place, doing: string, cause: unknown
   if (/CERT|SSL|TLS|EPROTO/.test(code)) return new Failure(`${doing} failed: no secure connection to ${server} (${code})`, { exitCode: EXIT.unreachable, hint: hints.unreachable, cause })
   if (status === undefined) return cause
   return new Failure(`${doing} failed: ${server} answered ${status} (${cause.name}: ${messageOf(cause)})`, { hint: hints.unreachable, cause })
+}
+
+/** In milliseconds, before a second and a third attempt. */
+const PAUSES = [1000, 4000]
+
+const mayPass = (error: unknown): error is Failure => error instanceof Failure && (error.exitCode === EXIT.unreachable || Number(statusOf(error.cause)) >= 500)
+
+/**
+ * Does something again when the server did not answer, or was not able to: a line that was cut is often there again a moment later. The library does that by itself
+ * where nothing is streamed. Throws what the last attempt threw.
+ */
+export const patiently = async <T>(work: () => Promise<T>): Promise<T> => {
+  for (const pause of PAUSES) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!mayPass(error)) throw error
+      say.detail(`${error.message}; once more`)
+    }
+    await sleep(pause)
+  }
+  return work()
 }
 
 /** Prepares a connection; nothing is asked of the server yet. `close` ends it, and a signal ends what is under way. */

@@ -1,5 +1,5 @@
-// s3_proxy.mjs TARGET METHOD PATTERN hold|cut|lose|halve|forge: hands requests on to an S3 server, until one of that method whose address matches the pattern. Then it prints
-// "reached", and holds that request for ever, cuts it and all that follow, or says that it was done and loses it. Each that matches it gives half of the answer to, or answers
+// s3_proxy.mjs TARGET METHOD PATTERN hold|cut|stumble|lose|halve|forge: hands requests on to an S3 server, until one of that method whose address matches the pattern. Then it prints
+// "reached", and holds that request for ever, cuts it and all that follow, cuts it alone (an answer in its middle), or says that it was done and loses it. Each that matches it gives half of the answer to, or answers
 // itself with "forged".
 import { createServer, request } from 'node:http'
 
@@ -17,6 +17,7 @@ const server = createServer((incoming, outgoing) => {
     if (manner === 'hold') return
   }
   if (reached && manner === 'cut') return incoming.destroy()
+  if (isIt && manner === 'stumble' && method === 'PUT') return incoming.destroy()
   if (isIt && manner === 'lose') {
     incoming.resume().on('end', () => outgoing.writeHead(200, { etag: '"lost"' }).end())
     return
@@ -28,7 +29,7 @@ const server = createServer((incoming, outgoing) => {
   // The name of the host is part of what is signed: it goes on as it came.
   const onward = request({ hostname, port, method: incoming.method, path: incoming.url, headers: incoming.headers }, answer => {
     outgoing.writeHead(answer.statusCode, answer.headers)
-    if (matches && manner === 'halve') answer.once('data', chunk => outgoing.write(chunk.subarray(0, chunk.length / 2), () => outgoing.destroy()))
+    if ((matches && manner === 'halve') || (isIt && manner === 'stumble')) answer.once('data', chunk => outgoing.write(chunk.subarray(0, chunk.length / 2), () => outgoing.destroy()))
     else answer.pipe(outgoing)
   })
   onward.on('error', () => outgoing.destroy())
