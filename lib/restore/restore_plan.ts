@@ -91,6 +91,13 @@ const knownDump = ({ known }: Source): Dump | undefined => {
   return { database: name, made: known.made.replace('T', ' ').replace(/(\.\d+)?Z$/, ' UTC'), server, tables, bytes }
 }
 
+/** The rows of each table now, and after a restore; nothing is there now when the database is missing. */
+const countBoth = async (server: Server, dump: Dump) => {
+  if (!(await databaseExists(server, server.database))) return { now: undefined, after: dump.tables }
+  const [now, after] = await Promise.all([countRows(server, server.database), ownTables(server, server.database, dump)])
+  return { now, after }
+}
+
 /** Proves a dump, and tells what restoring it would do. Throws a Failure that says why it cannot be. */
 export const planRestore = async (stack: Stack, server: Server, source: Source, staged: Staged, request: Request, stamp: string): Promise<Plan> => {
   const { known } = source
@@ -99,21 +106,20 @@ export const planRestore = async (stack: Stack, server: Server, source: Source, 
   if (request.files && !source.manifest?.objects) throw usage(`${source.path} has no uploaded files with it`, known?.objects ? `it is the dump of a set that has: name that, ${known.name}` : 'name a set that has: scripts/backup.ts --list')
   await checkDigest(staged.path, source)
   const dump = knownDump(source) ?? (await readDump(server, source.path, staged.inside))
-  const [there, users] = await Promise.all([
-    databaseExists(server, server.database),
+  const [{ now, after }, users] = await Promise.all([
+    countBoth(server, dump),
     request.into === undefined ? usersOf(stack, 'postgres') : [],
     checkDump(server, source, dump, request),
     checkRoles(server, staged.inside, request),
     checkSpace(server, dump),
   ])
-  const [now, after] = there ? await Promise.all([countRows(server, server.database), ownTables(server, server.database, dump)]) : [undefined, dump.tables]
   return {
     source: source.path,
     origin: known && `${known.name}, made on ${known.host} by ${known.who}`,
     dump,
     host: hostname(),
     database: request.into ?? server.database,
-    former: there && request.into === undefined ? former : undefined,
+    former: now && request.into === undefined ? former : undefined,
     now,
     after,
     restarts: users.map(({ name }) => name),
