@@ -227,6 +227,20 @@ in_minio() {
   assert [ "$(cat "$BATS_TEST_TMPDIR/out")" != "$(cat "$BATS_TEST_TMPDIR/second")" ]
 }
 
+@test "a restore that waited for a backup takes the dump that this has made" {
+  run -0 backup
+  backup_held
+  exec_script backup_restore --wait --into waited </dev/null >"$BATS_TEST_TMPDIR/restored" 2>"$BATS_TEST_TMPDIR/restored.err" &
+  local restore=$!
+  await_line "$BATS_TEST_TMPDIR/restored.err" '^→ waiting for'
+  release_table
+  await_exit "$BACKUP" 0
+  await_exit "$restore" 0
+  run -0 cat "$BATS_TEST_TMPDIR/restored.err"
+  assert_output --partial "latest.dump (set $(basename "$(cat "$BATS_TEST_TMPDIR/out")"), made on"
+  psql <<<'drop database waited'
+}
+
 @test "postgres that dies in the middle, and one that is stopped: said, and nothing counts" {
   local before
   before=$(everything)

@@ -296,6 +296,11 @@ held() {
 @test "postgres cannot start: the data is restored all the same, and the words say what is left to do" {
   db -c "alter system set shared_preload_libraries = 'nonsense'"
   docker restart "$STACK-postgres-1" 3>&-
+  # What was stopped for the restore is started again when that is called off.
+  until_step 'postgres does not run'
+  kill -TERM "$RESTORE"
+  await_exit "$RESTORE" 143
+  assert_regex "$(docker inspect --format '{{.State.Status}}' "$STACK-postgres-1")" '^(running|restarting)$'
   run -1 restore --yes
   assert_output --partial 'does not answer'
   assert_output --partial 'the database is restored, but postgres does not start'
