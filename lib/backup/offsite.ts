@@ -8,7 +8,7 @@ import type { Settings } from '../config.ts'
 import { recipientsOf } from './encryption.ts'
 import { badConfig, EXIT, Failure } from '../errors.ts'
 import { connect, type Connection } from './s3.ts'
-import { isSetName, manifestOf, type Manifest } from './sets.ts'
+import { isSetName, manifestOf, setNamed, type Manifest } from './sets.ts'
 
 const WANTED = ['OFFSITE_ENDPOINT', 'OFFSITE_BUCKET', 'OFFSITE_ACCESS_KEY_ID', 'OFFSITE_SECRET_ACCESS_KEY'] as const
 
@@ -100,10 +100,10 @@ export const listContents = async (site: OffSite) => {
   return contents
 }
 
-/** The set that is meant; the newest one without a name. Throws a Failure (64) when it is not there. */
+/** The set that is meant by its name or its beginning; the newest one without. Throws a Failure (64) when it is not there. */
 export const findOffsite = async (site: OffSite, name: string | undefined) => {
   const { sets } = await listOffsite(site)
-  const set = name === undefined ? sets[0] : sets.find(it => it.name === name)
+  const set = name === undefined ? sets[0] : setNamed(sets, name)
   if (set) return set
   const what = name === undefined ? 'there is no set off the site' : `there is no set ${name} off the site`
   throw new Failure(what, { exitCode: EXIT.usage, hint: 'scripts/backup.ts --list --offsite shows those that are there' })

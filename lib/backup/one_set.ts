@@ -8,20 +8,20 @@ import { checkClear, inTheClear, keyTo } from './in_the_clear.ts'
 import { notify } from './notice.ts'
 import { findServer } from '../postgres.ts'
 import { publishDump } from './publish.ts'
-import { listSets } from './sets.ts'
+import { listSets, setNamed } from './sets.ts'
 import { openStack } from '../stack.ts'
 
-/** The set of a name, or the newest one. Throws a Failure (64) when there is none. */
+/** The set of a name or of its beginning, or the newest one. Throws a Failure (64) when there is none. */
 const findSet = (folder: string, name: string | undefined) => {
   const { sets } = listSets(folder)
-  const set = name === undefined ? sets[0] : sets.find(it => it.name === name)
+  const set = name === undefined ? sets[0] : setNamed(sets, name)
   if (set) return set
   throw usage(name === undefined ? `there is no set in ${folder}` : `there is no set ${name} in ${folder}`, 'scripts/backup.ts --list shows the sets')
 }
 
 export interface SetOptions {
   settings: Settings
-  /** of the set; the newest one without */
+  /** of the set, or its beginning; the newest one without */
   name: string | undefined
   /** the file with the private key to an encrypted set */
   keyFile: string | undefined

@@ -11,6 +11,7 @@
 //     objects.sha256     the contents in a form that needs no key (sha256sum --check reads it): what the set is made of, for copies and for checks
 import { rmSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { usage } from '../errors.ts'
 import { namesInFolder, readIfThere } from '../files.ts'
 import type { Digest } from '../large_files.ts'
 
@@ -118,6 +119,15 @@ export const listSets = (folder: string) => {
     sets: read.flatMap(({ set }) => set ?? []).toSorted((a, b) => b.made.localeCompare(a.made)),
     broken: read.filter(({ set }) => !set).map(({ name }) => name),
   }
+}
+
+/** The one that is meant by a name or the beginning of it; undefined when there is none. Throws a Failure (64) when it could be several. */
+export const setNamed = <It extends { name: string }>(sets: It[], word: string): It | undefined => {
+  const exact = sets.find(({ name }) => name === word)
+  const [first, ...others] = sets.filter(({ name }) => word !== '' && name.startsWith(word))
+  if (exact || others.length === 0) return exact ?? first
+  const names = [first, ...others].map(it => it?.name)
+  throw usage(`${word} could be ${names.slice(0, 20).join(', ')}${names.length > 20 ? ', …' : ''}`, 'say more of the name')
 }
 
 /** Removes what a backup that was killed left behind. Only under the lock: nobody else is writing then. */

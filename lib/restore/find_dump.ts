@@ -6,7 +6,7 @@ import { EXIT, Failure, usage } from '../errors.ts'
 import { readIfThere } from '../files.ts'
 import { digest } from '../large_files.ts'
 import { DUMPS } from '../backup/publish.ts'
-import { fileOf, listSets, manifestOf, sealedName, type BackupSet, type Manifest } from '../backup/sets.ts'
+import { fileOf, listSets, manifestOf, sealedName, setNamed, type BackupSet, type Manifest } from '../backup/sets.ts'
 
 /** A dump on this machine, as a file or (directory format) as a folder. */
 export interface Source {
@@ -56,10 +56,9 @@ export const findDump = (word = 'latest', folder: string): Source => {
   if (!NAME.test(word)) throw usage(`${JSON.stringify(word)} cannot be the name of a dump`, hint)
   const file = join(DUMPS, `${basename(word, '.dump')}.dump`)
   if (existsSync(file)) return atPath(file, sets)
-  const exact = sets.filter(({ name }) => name === word)
-  const [set, ...others] = exact.length > 0 ? exact : sets.filter(({ name }) => name.startsWith(word))
-  if (set && others.length === 0) return inSet(set.folder)
-  throw usage(set ? `${word} could be ${choices([set, ...others].map(({ name }) => name)).replace('there are: ', '')}` : `there is no dump or backup set ${word}`, hint)
+  const set = setNamed(sets, word)
+  if (set) return inSet(set.folder)
+  throw usage(`there is no dump or backup set ${word}`, hint)
 }
 
 /** Throws a Failure (65) when a file is not the one that its digest was made of. */

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { listSets, manifestOf } from '../../lib/backup/sets.ts'
+import { listSets, manifestOf, setNamed } from '../../lib/backup/sets.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'sets-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -39,6 +39,7 @@ const nonsense: Record<string, unknown> = {
   'no host': { ...clear, host: undefined },
   'no database': { ...clear, database: undefined },
   'no tables': { ...clear, database: { name: 'avril', server: '18.6' } },
+  'a size of its data that is no number': { ...clear, database: { ...clear.database, bytes: '3' } },
   'rows that are no number': { ...clear, database: { ...clear.database, tables: { 'public.users': '3' } } },
   'no files': { ...clear, files: undefined },
   'none of the files': { ...clear, files: {} },
@@ -76,4 +77,12 @@ void test('a set whose manifest has no time counts for nothing, and does not sta
   }
   const { sets, broken } = listSets(folder)
   assert.deepEqual([sets.map(({ name }) => name), broken], [['avril-20261121T030000Z'], ['avril-20261122T030000Z']])
+})
+
+test('a set is found by its name or the beginning of it, and never guessed', () => {
+  const sets = ['avril-20261122T030000Z', 'avril-20261121T030000Z', 'kept-20261121T030000Z', 'kept'].map(name => ({ name }))
+  for (const word of ['avril-20261122T030000Z', 'avril-20261122']) assert.equal(setNamed(sets, word), sets[0])
+  assert.equal(setNamed(sets, 'kept'), sets[3])
+  assert.throws(() => setNamed(sets, 'avril'), { exitCode: 64, message: 'avril could be avril-20261122T030000Z, avril-20261121T030000Z' })
+  for (const word of ['', 'AVRIL', '20261122T030000Z']) assert.equal(setNamed(sets, word), undefined)
 })
