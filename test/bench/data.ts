@@ -66,8 +66,12 @@ const oldRestore = (site: Site) =>
     await capture(docker('start', `${site.project}-phoenix-1`))
   })
 
-// What the one before has left to be written must not slow down the next.
-const settle = (site: Site) => capture(inPostgres(site, 'psql', '-qX', ...login, '-c', 'checkpoint'))
+// What the run before has left must not slow down the next: what is still to be written, and the former database, which a later backup would remove.
+const SETTLE = String.raw`
+select format('drop database %I', datname) from pg_database where datname like 'avril\_before\_%' \gexec
+checkpoint;
+`
+const settle = (site: Site) => capture(inPostgres(site, 'psql', '-qX', ...login), { input: SETTLE })
 
 const restores = async (site: Site) => {
   const old: number[] = []
