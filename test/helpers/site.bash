@@ -85,6 +85,8 @@ assert_in_order() {
 # await_line FILE PATTERN: waits until a line of a file that is being written matches; 60 s at most. What is written to it in the background must begin with an empty file: what was
 # there before would match. In a shell of its own: $! stays what it is.
 await_line() (
+  # Whoever writes to it in the background may not have made it yet.
+  : >>"$1"
   status=0
   exec {lines}< <(exec tail --lines=+1 --follow --sleep-interval=0.1 -- "$1" 3>&-)
   follower=$!
