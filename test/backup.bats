@@ -5,6 +5,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
   load helpers/site.bash
+  load helpers/held.bash
   NAME=avril-test-backup
   export PLAY="$BATS_FILE_TMPDIR/a site" STACK=$NAME
   export SITE=$PLAY/avril-scripts SETS="$BATS_FILE_TMPDIR/the sets"
@@ -48,8 +49,6 @@ teardown() {
 backup() { script backup "$@"; }
 
 postgres() { docker ps --quiet --filter "label=com.docker.compose.project=$STACK" --filter label=com.docker.compose.service=postgres; }
-
-psql() { docker exec -i "$(postgres)" psql -qAtX -v ON_ERROR_STOP=1 -U avril -d "${1:-avril}" 3>&-; }
 
 # By its time, which ends its name.
 newest() { find "$SETS" -mindepth 1 -maxdepth 1 -type d -name '*Z' | sed 's/.*-\(.*\)$/\1 &/' | sort | tail -n 1 | cut -d ' ' -f 2-; }

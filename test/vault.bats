@@ -17,7 +17,7 @@ setup_file() {
   age-keygen --output "$OTHER" 2>/dev/null
   optional "BACKUP_RECIPIENTS=$(age-keygen -y "$KEY")"
   compose up --detach --wait --quiet-pull postgres minio 2>&1
-  db <<<"create table visitors as select n as id, 'visitor ' || n as name from generate_series(1, 5000) n"
+  psql <<<"create table visitors as select n as id, 'visitor ' || n as name from generate_series(1, 5000) n"
   put 'letter of Dupont.txt' 'Dear Dupont'
   put photo.txt 'a photo'
 }
@@ -43,7 +43,6 @@ optional() {
 
 backup() { script backup "$@"; }
 restore() { script backup_restore --yes "$@" </dev/null; }
-db() { docker exec -i "$STACK-postgres-1" psql -qAtX -v ON_ERROR_STOP=1 -U avril -d avril 3>&-; }
 in_minio() {
   # shellcheck disable=SC2016 # for the shell in the container
   docker exec -i "$STACK-minio-1" sh -c 'MC_HOST_m="http://$MINIO_ROOT_USER:$MINIO_ROOT_PASSWORD@127.0.0.1:9000" exec mc --quiet "$@"' mc "$@" 3>&-
@@ -133,7 +132,7 @@ assert_nothing_left() {
 @test "the key brings back the database and the files; without it, with another one, or from a damaged set nothing is touched" {
   local set content
   set=$(basename "$(newest)")
-  db <<<'delete from visitors where id > 10'
+  psql <<<'delete from visitors where id > 10'
   in_minio rm 'm/avril/letter of Dupont.txt'
   run --separate-stderr -64 restore "$set"
   assert_regex "$stderr" 'is encrypted'
@@ -154,7 +153,7 @@ assert_nothing_left() {
   assert_regex "$stderr" 'not all of the files: .*damaged'
   rm -r "$SETS/damaged-20260101T000000Z"
   run -0 restore --undo
-  assert_equal "$(db <<<'select count(*) from visitors')" 10
+  assert_equal "$(psql <<<'select count(*) from visitors')" 10
   assert_nothing_left
 
   chmod 640 "$KEY"
@@ -163,7 +162,7 @@ assert_nothing_left() {
   assert_regex "$stderr" 'others on this server can read the key file'
   assert_regex "$stderr" '3 in the set, 2 of them brought back'
   run -1 grep -rlF AGE-SECRET-KEY "$SITE/.state" "$SETS" "$DUMPS"
-  assert_equal "$(db <<<'select count(*) from visitors')" 5000
+  assert_equal "$(psql <<<'select count(*) from visitors')" 5000
   assert_equal "$(in_minio cat 'm/avril/letter of Dupont.txt')" 'Dear Dupont'
   run -0 tail -n 2 "$SITE/.state/audit.jsonl"
   assert_output --partial "\"what\":\"decrypting a backup\",\"set\":\"$set\""

@@ -103,7 +103,7 @@ export const listContents = async (site: OffSite) => {
 /** The set that is meant by its name or its beginning; the newest one without. Throws a Failure (64) when it is not there. */
 export const findOffsite = async (site: OffSite, name: string | undefined) => {
   const { sets } = await listOffsite(site)
-  const set = name === undefined ? sets[0] : setNamed(sets, name)
+  const set = setNamed(sets, name)
   if (set) return set
   const what = name === undefined ? 'there is no set off the site' : `there is no set ${name} off the site`
   throw new Failure(what, { exitCode: EXIT.usage, hint: 'scripts/backup.ts --list --offsite shows those that are there' })

@@ -62,8 +62,10 @@ const bodyOf = (file: string, { start, bytes, md5 }: Part) => {
   return { Body, ContentLength: bytes, ContentMD5: md5.toString('base64') }
 }
 
+const storing = <T>({ connection: { doing } }: OffSite, key: string, work: () => Promise<T>) => doing(`storing ${key} off the site`, work)
+
 // A part is sent again by itself: not all that went before it.
-const sending = <T>({ connection: { doing } }: OffSite, key: string, send: () => Promise<T>) => patiently(() => doing(`storing ${key} off the site`, send))
+const sending = <T>(site: OffSite, key: string, send: () => Promise<T>) => patiently(() => storing(site, key, send))
 
 const putWhole = (site: OffSite, key: string, file: string, part: Part) => {
   const { s3, client, bucket, signal } = site.connection
@@ -112,7 +114,7 @@ export const store = async (site: OffSite, key: string, file: string, sha256: st
   const measured = await measure(file, partSize)
   if (measured.sha256 !== sha256)
     throw new Failure(`${file} is damaged: it has not the sha256 that it had when it was saved, so it is not copied off the site`, { exitCode: EXIT.data, hint: 'look at the disk (dmesg); the sets before may be good: scripts/backup.ts --drill SET' })
-  await site.connection.doing(`storing ${key} off the site`, async () => {
+  await storing(site, key, async () => {
     const [part] = measured.parts
     if (part && measured.parts.length === 1) await putWhole(site, key, file, part).then(() => onSent(part.bytes))
     else await putParts(site, key, file, measured.parts, onSent)

@@ -14,7 +14,7 @@ import { openStack } from '../stack.ts'
 /** The set of a name or of its beginning, or the newest one. Throws a Failure (64) when there is none. */
 const findSet = (folder: string, name: string | undefined) => {
   const { sets } = listSets(folder)
-  const set = name === undefined ? sets[0] : setNamed(sets, name)
+  const set = setNamed(sets, name)
   if (set) return set
   throw usage(name === undefined ? `there is no set in ${folder}` : `there is no set ${name} in ${folder}`, 'scripts/backup.ts --list shows the sets')
 }

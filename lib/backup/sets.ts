@@ -74,6 +74,8 @@ const isRecord = (it: unknown): it is Record<string, unknown> => typeof it === '
 const isText = (it: unknown): it is string => typeof it === 'string'
 const isCount = (it: unknown) => Number.isSafeInteger(it) && Number(it) >= 0
 const isDigest = (it: unknown) => isRecord(it) && isCount(it.bytes) && isText(it.sha256) && /^[0-9a-f]{64}$/.test(it.sha256)
+const isDatabase = (it: unknown) =>
+  isRecord(it) && isText(it.name) && isText(it.server) && isRecord(it.tables) && Object.values(it.tables).every(isCount) && (it.bytes === undefined || isCount(it.bytes))
 const isFile = ([name, it]: [string, unknown]) => FILE.test(name) && isRecord(it) && isDigest(it) && (it.plain === undefined || isDigest(it.plain))
 
 /** Whether a value, wherever it comes from, is a manifest that the scripts can count on; the names in it become paths. */
@@ -81,11 +83,9 @@ export const isManifest = (it: unknown): it is Manifest => {
   if (!isRecord(it) || it.version !== 1) return false
   const { name, made, host, who, database, files, recipients, objects } = it
   const hasName = isText(name) && isSetName(name) && isText(made) && TIME.test(made) && !Number.isNaN(Date.parse(made)) && isText(host) && isText(who)
-  const hasRows = isRecord(database) && isText(database.name) && isText(database.server) && isRecord(database.tables) && Object.values(database.tables).every(isCount)
-  const hasBytes = isRecord(database) && (database.bytes === undefined || isCount(database.bytes))
   const hasObjects = objects === null || (isRecord(objects) && isCount(objects.count) && isCount(objects.bytes))
   const isSealed = Array.isArray(recipients) && recipients.length > 0 && recipients.every(isText)
-  if (!hasName || !hasRows || !hasBytes || !hasObjects || (!isSealed && recipients !== undefined) || !isRecord(files) || !Object.entries(files).every(isFile)) return false
+  if (!hasName || !isDatabase(database) || !hasObjects || (!isSealed && recipients !== undefined) || !isRecord(files) || !Object.entries(files).every(isFile)) return false
   const has = (file: string) => fileOf(it as unknown as Manifest, file)?.name === (isSealed ? sealedName(file) : file)
   return has('database.dump') && has('globals.sql') && (!isSealed || !objects || (has('objects.jsonl') && Object.hasOwn(files, LIST)))
 }
@@ -121,8 +121,9 @@ export const listSets = (folder: string) => {
   }
 }
 
-/** The one that is meant by a name or the beginning of it; undefined when there is none. Throws a Failure (64) when it could be several. */
-export const setNamed = <It extends { name: string }>(sets: It[], word: string): It | undefined => {
+/** Of sets, newest first, the one that is meant by a name or the beginning of it, without a word the newest; undefined when there is none. Throws a Failure (64) when it could be several. */
+export const setNamed = <It extends { name: string }>(sets: It[], word: string | undefined): It | undefined => {
+  if (word === undefined) return sets[0]
   const exact = sets.find(({ name }) => name === word)
   const [first, ...others] = sets.filter(({ name }) => word !== '' && name.startsWith(word))
   if (exact || others.length === 0) return exact ?? first

@@ -27,9 +27,10 @@ export interface Filling {
   options: RoleOptions
 }
 
-// Nothing is lost by a crash that loses the last commits of a database which is not in its place yet; the swap's own commit waits for the disk.
 // Where each core has a job, workers of a job would only sort on the disk what fits into memory.
 const WORKERS = availableParallelism() - JOBS
+
+// Nothing is lost by a crash that loses the last commits of a database which is not in its place yet; the swap's own commit waits for the disk.
 const SESSION = `PGOPTIONS=-c synchronous_commit=off -c default_transaction_read_only=off -c maintenance_work_mem=256MB -c max_parallel_maintenance_workers=${WORKERS}`
 
 // The log of building indexes is whole pages: a tenth of the time of a restore is won by writing less of it. Not every server was built with lz4.

@@ -1,9 +1,9 @@
 // Which dump a person means: a path, a dump in db/dumps, or a backup set.
-import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { DUMP } from '../backup/backup_database.ts'
 import { EXIT, Failure, usage } from '../errors.ts'
-import { readIfThere } from '../files.ts'
+import { namesInFolder, readIfThere } from '../files.ts'
 import { digest } from '../large_files.ts'
 import { DUMPS } from '../backup/publish.ts'
 import { fileOf, listSets, manifestOf, sealedName, setNamed, type BackupSet, type Manifest } from '../backup/sets.ts'
@@ -30,32 +30,33 @@ const inSet = (folder: string): Source => {
   throw new Failure(`${folder} is no backup set that can be used: its manifest is missing or damaged`, { exitCode: EXIT.data, hint: 'nothing was touched; take another one (scripts/backup.ts --list)' })
 }
 
-const atPath = (path: string, sets: BackupSet[]): Source => {
+// The sets are looked at only where a digest is noted: their disk may be the one that is lost.
+const atPath = (path: string, sets: () => BackupSet[]): Source => {
   const real = realpathSync(path)
   if (isFolder(real) && existsSync(join(real, 'manifest.json'))) return inSet(real)
   if (isFolder(real) && !existsSync(join(real, 'toc.dat'))) throw usage(`${path} is neither a backup set nor a dump in directory format`)
   if (basename(real) === sealedName(DUMP)) return inSet(dirname(real))
   const noted = isFolder(real) ? undefined : readIfThere(`${path}.sha256`)
   const sha256 = noted === undefined ? undefined : (/^[0-9a-f]{64}\b/.exec(noted)?.[0] ?? 'unreadable')
-  return { path: real, manifest: undefined, known: sets.find(set => fileOf(set, DUMP)?.sha256 === sha256), sha256 }
+  return { path: real, manifest: undefined, known: sha256 === undefined ? undefined : sets().find(set => fileOf(set, DUMP)?.sha256 === sha256), sha256 }
 }
 
-const dumpNames = () => (existsSync(DUMPS) ? readdirSync(DUMPS) : []).filter(file => /^[^.].*\.dump$/.test(file)).map(file => basename(file, '.dump'))
+const dumpNames = () => namesInFolder(DUMPS).filter(file => /^[^.].*\.dump$/.test(file)).map(file => basename(file, '.dump'))
 
 const choices = (names: string[]) => (names.length === 0 ? 'there is none' : `there are: ${names.slice(0, 20).join(', ')}${names.length > 20 ? ', …' : ''}`)
 
 /** The dump that is meant; without a word db/dumps/latest.dump. Throws a Failure (64) with what there is when that is none, or more than one. */
 export const findDump = (word = 'latest', folder: string): Source => {
-  const { sets } = listSets(folder)
   if (word.includes('/')) {
-    if (existsSync(word)) return atPath(resolve(word), sets)
+    if (existsSync(word)) return atPath(resolve(word), () => listSets(folder).sets)
     throw usage(`there is no ${word}`)
   }
+  const { sets } = listSets(folder)
   const all = [...dumpNames(), ...sets.map(({ name }) => name)]
   const hint = `${choices(all)} (in ${DUMPS} and ${folder}); a file elsewhere is named by its path: ./${word}`
   if (!NAME.test(word)) throw usage(`${JSON.stringify(word)} cannot be the name of a dump`, hint)
   const file = join(DUMPS, `${basename(word, '.dump')}.dump`)
-  if (existsSync(file)) return atPath(file, sets)
+  if (existsSync(file)) return atPath(file, () => sets)
   const set = setNamed(sets, word)
   if (set) return inSet(set.folder)
   throw usage(`there is no dump or backup set ${word}`, hint)

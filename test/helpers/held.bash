@@ -1,12 +1,12 @@
 # A backup that waits in its step "dump" for a table that a session in the database has locked.
 
-# Any statement on the stack's postgres.
-in_postgres() { docker exec -i "$STACK-postgres-1" psql -qAtX -v ON_ERROR_STOP=1 -U avril -d avril 3>&-; }
+# psql [DATABASE]: on the stack's postgres
+psql() { docker exec -i "$STACK-postgres-1" psql -qAtX -v ON_ERROR_STOP=1 -U avril -d "${1:-avril}" 3>&-; }
 
 # backup_held: starts a backup as BACKUP that waits until release_table
 backup_held() {
   mkfifo "$BATS_TEST_TMPDIR/lock"
-  in_postgres <"$BATS_TEST_TMPDIR/lock" >"$BATS_TEST_TMPDIR/locked" &
+  psql avril <"$BATS_TEST_TMPDIR/lock" >"$BATS_TEST_TMPDIR/locked" &
   LOCK_PID=$!
   exec {LOCK_FD}>"$BATS_TEST_TMPDIR/lock"
   printf "begin; lock table visitors; select 'locked';\n" >&"$LOCK_FD"
@@ -18,7 +18,7 @@ backup_held() {
   await_line "$BATS_TEST_TMPDIR/err" '^→ dump'
   # The step is announced before pg_dump starts.
   local end=$((SECONDS + 30))
-  until [ "$(in_postgres <<<'select count(*) from pg_locks where not granted')" != 0 ]; do [ "$SECONDS" -lt "$end" ]; done
+  until [ "$(psql avril <<<'select count(*) from pg_locks where not granted')" != 0 ]; do [ "$SECONDS" -lt "$end" ]; done
 }
 
 release_table() {
