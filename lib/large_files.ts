@@ -1,6 +1,7 @@
 // Files that may be larger than memory: they never pass through this process as a whole.
 import { createHash } from 'node:crypto'
-import { closeSync, createReadStream, createWriteStream, fstatSync, fsyncSync, openSync, statSync } from 'node:fs'
+import { closeSync, createReadStream, createWriteStream, fstatSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { explainDecryption, type Key, type Sealer } from './backup/encryption.ts'
 import { EXIT, Failure } from './errors.ts'
@@ -11,18 +12,31 @@ import { checkInterruption, interruption } from './signals.ts'
 interface WriteOptions extends RunOptions {
   /** how large the file will be, as far as anybody knows: in bytes */
   estimate?: number | undefined
+  /** the command opens the file, instead of writing to its standard output */
+  byItself?: boolean
 }
 
-/** Runs a command that writes its output to a new file (0600), shows how far it is, and has the file on the disk for good. Throws a Failure when it fails. */
-export const writeOutput = async (command: string[], file: string, { estimate, ...options }: WriteOptions) => {
+/** Runs a command that writes a new file (0600), shows how far it is, and has the file on the disk for good. Throws a Failure when it fails. */
+export const writeOutput = async (command: string[], file: string, { estimate, byItself = false, ...options }: WriteOptions) => {
   const to = openSync(file, 'wx', 0o600)
   const progress = transfer(() => fstatSync(to).size, estimate)
   try {
-    await capture(command, { ...options, to })
+    await capture(command, byItself ? options : { ...options, to })
     fsyncSync(to)
   } finally {
     progress.end()
     closeSync(to)
+  }
+}
+
+/** Gives a file another name, on another disk too; there it is a new one (0600), on the disk for good. Throws a Failure when it does not fit. */
+export const moveFile = async (file: string, target: string) => {
+  try {
+    renameSync(file, target)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error
+    await writeOutput(['cat', '--', file], target, { what: `copying it to ${dirname(target)}`, estimate: statSync(file).size })
+    rmSync(file)
   }
 }
 

@@ -77,6 +77,8 @@ break_pg_dump() {
 assert_nothing_left() {
   run -0 find "$SETS" -mindepth 1 -maxdepth 1 -name '*.partial'
   assert_output ''
+  run -0 find "$SITE/db/dumps" -name '.*-*z'
+  assert_output ''
   assert [ ! -e "$SITE/.state/data.json" ]
   run -0 flock --nonblock "$SITE/.state/data.lock" true
 }
@@ -163,7 +165,7 @@ in_minio() {
   run --separate-stderr -65 backup
   assert_regex "$stderr" 'public.visitors: no rows in the dump, 5000 in the database'
   assert_equal "$output" ''
-  break_pg_dump '"$real" "$@" | head -c 20000'
+  break_pg_dump '"$real" "$@" && for word; do case $word in --file=*) truncate -s 20000 "${word#*=}" ;; esac; done'
   run --separate-stderr -65 backup
   assert_regex "$stderr" 'ends too early'
   break_pg_dump 'exit 0'
@@ -192,9 +194,10 @@ in_minio() {
   release_table
   run -0 find "$SETS" -mindepth 1 -maxdepth 1 -name '*.partial'
   assert_output --regexp '\.partial$'
-  assert_equal "$(everything | grep -v partial)" "$before"
+  assert_equal "$(everything | grep -v -e partial -e dumping)" "$before"
   run -0 backup
   assert_output --regexp 'removed avril-test-backup-.*\.partial, which an interrupted backup left'
+  assert_output --regexp 'removed \.dumping-.*, which an interrupted run left'
   assert_nothing_left
 }
 
@@ -315,6 +318,32 @@ aged() {
     fs.writeFileSync(file, JSON.stringify({ ...JSON.parse(fs.readFileSync(file)), name, made }))' \
     "$BATS_TEST_TMPDIR/$name/manifest.json" "$name" "$(date -u -d "$1 days ago" +%Y-%m-%dT%H:%M:%SZ)"
   mv "$BATS_TEST_TMPDIR/$name" "$SETS/"
+}
+
+@test "pg_dump has a file of its own in db/dumps, for its owner alone, and the set is on another disk; where the server sees another folder it is streamed" {
+  TMPFS=$BATS_TEST_TMPDIR/disk
+  mkdir -p "$TMPFS" "$SETS"
+  mount -t tmpfs -o size=200m tmpfs "$TMPFS"
+  set_env "BACKUP_DIR='$TMPFS'"
+  backup_held
+  run -0 docker top "$(postgres)" -o pid,args
+  assert_output --regexp 'pg_dump .*--file=/pg-dump/\.dumping-'
+  run -0 find "$SITE/db/dumps" -path '*/.dumping-*' -printf '%M %P\n'
+  assert_output --regexp '^drwx------ \.dumping-[^/]+'$'\n''-rw------- \.dumping-.*/database\.dump$'
+  release_table
+  await_exit "$BACKUP" 0
+  cmp "$TMPFS"/*/database.dump "$SITE/db/dumps/latest.dump"
+  run -0 find "$TMPFS" -name database.dump -perm 0600
+  assert_output --partial database.dump
+  assert_nothing_left
+  # The container has the folder below.
+  mount -t tmpfs -o size=4g tmpfs "$SITE/db/dumps"
+  run --separate-stderr backup
+  local ended=$status
+  run cmp "$(find "$TMPFS" -name database.dump | sort | tail -n 1)" "$SITE/db/dumps/latest.dump"
+  umount "$SITE/db/dumps"
+  assert_equal "$ended" 0
+  assert_success
 }
 
 @test "retention: old sets go after a good run only, the last three and foreign files never" {

@@ -62,7 +62,7 @@ assert_no_clear_file() {
 }
 
 assert_nothing_left() {
-  run -0 find "$SETS" "$DUMPS" -name '*.partial' -o -name '.restoring-*' -o -name '.backing-up-*' -o -name '.reading-*'
+  run -0 find "$SETS" "$DUMPS" -name '*.partial' -o -name '.restoring-*' -o -name '.backing-up-*' -o -name '.reading-*' -o -name '.dumping-*'
   assert_output ''
 }
 
@@ -194,13 +194,13 @@ assert_nothing_left() {
 @test "kill -9 while it dumps: nothing clear is on the disk of the sets, and the next run removes what lies beside latest.dump" {
   backup_held
   assert_no_clear_file
-  run -0 find "$DUMPS" -path '*/.backing-up-*/database.dump' -perm 0600
+  run -0 find "$DUMPS" -path '*/.dumping-*/database.dump' -perm 0600
   assert_output --partial database.dump
   kill -9 "$BACKUP"
   await_exit "$BACKUP" 137
   release_table
   run --separate-stderr -0 backup
-  assert_regex "$stderr" 'removed .backing-up-.*, which an interrupted run left'
+  assert_regex "$stderr" 'removed .dumping-.*, which an interrupted run left'
   assert_no_clear_file
   assert_nothing_left
 }

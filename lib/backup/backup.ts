@@ -8,6 +8,7 @@ import { checkClearRoom, formerContents, keepIndex, sealFiles } from './backup_e
 import type { Settings } from '../config.ts'
 import type { DataWork } from './data_lock.ts'
 import { readDump } from './dump.ts'
+import { clearFolder, removeFolder } from './dumps_folder.ts'
 import type { Sealer } from './encryption.ts'
 import { Failure, messageOf } from '../errors.ts'
 import { replaceFile, sync } from '../files.ts'
@@ -21,7 +22,6 @@ import { say, size, transfer } from '../say.ts'
 import { readFacts, type Facts } from './snapshot.ts'
 import { fileOf, listSets, partialOf, setName, stampOf, type BackupSet, type Manifest } from './sets.ts'
 import type { Stack } from '../stack.ts'
-import { clearFolder } from '../restore/stage.ts'
 
 export interface BackupRequest {
   stack: Stack
@@ -90,7 +90,7 @@ export const makeSet = async (request: BackupRequest, publish: (set: BackupSet, 
     if (sealer && set.objects) keepIndex(clear)
     return set
   } finally {
-    if (sealer) rmSync(clear, { recursive: true, force: true })
+    if (sealer) removeFolder(clear)
   }
 }
 

@@ -1,12 +1,18 @@
 // The database's part of a backup set.
 import { randomUUID } from 'node:crypto'
+import { accessSync, constants } from 'node:fs'
+import { join } from 'node:path'
 import { hangUpLater } from '../console/session.ts'
+import { freeSpace } from './backup_folder.ts'
 import { compareRows } from './compare_rows.ts'
 import type { Dump } from './dump.ts'
+import { clearFolder, DUMPS, removeFolder, seenInside } from './dumps_folder.ts'
 import { EXIT, Failure } from '../errors.ts'
-import { writeOutput } from '../large_files.ts'
+import { moveFile, writeOutput } from '../large_files.ts'
 import { inServer, type Server } from '../postgres.ts'
 import { countRows, openSnapshot, type Facts } from './snapshot.ts'
+import { attempt } from '../run.ts'
+import { stampOf } from './sets.ts'
 
 export const DUMP = 'database.dump'
 export const GLOBALS = 'globals.sql'
@@ -14,13 +20,45 @@ export const GLOBALS = 'globals.sql'
 // zstd is quicker and smaller than gzip; pg_dump has it since 16.
 const compression = ({ number }: Facts) => (number >= 160_000 ? 'zstd:3' : '6')
 
+// A dump is hardly ever larger than its database.
+const hasRoom = ({ bytes }: Facts) => {
+  try {
+    accessSync(DUMPS, constants.W_OK)
+    return freeSpace(DUMPS) > bytes
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Calls back with a folder in db/dumps that the server can write to, and removes it afterwards; with undefined when there is none: it has no room, or the server sees
+ * another folder there.
+ */
+const withStage = async (server: Server, facts: Facts, work: (folder: string | undefined) => Promise<void>) => {
+  if (!hasRoom(facts)) return work(undefined)
+  const folder = clearFolder('dumping', stampOf(new Date()))
+  try {
+    const { code } = await attempt(inServer(server, 'test', '-w', seenInside(folder)))
+    await work(code === 0 ? folder : undefined)
+  } finally {
+    removeFolder(folder)
+  }
+}
+
 const dump = async (server: Server, snapshot: string, facts: Facts, file: string, estimate: number | undefined, mark: string, signal: AbortSignal) => {
   const words = ['--format=custom', `--compress=${compression(facts)}`, '--create', '--no-password', '--lock-wait-timeout=60s', `--snapshot=${snapshot}`]
   // By itself the server notices only when a query ends, or a lock is had, that pg_dump has gone.
   const environment = [mark, 'PGOPTIONS=-c client_connection_check_interval=2s']
   const command = inServer(server, 'env', ...environment, 'pg_dump', ...words, `--username=${server.user}`, `--dbname=${server.database}`)
   const hint = 'no set was made; the lines above are of pg_dump. A deploy that migrates at this moment holds its tables: run it again later'
-  await writeOutput(command, file, { what: 'pg_dump', hint, estimate, signal })
+  const options = { what: 'pg_dump', hint, estimate, signal }
+  // pg_dump goes back in a file of its own and notes where each table begins: a restore is quicker then. And what passes through Docker takes a third longer.
+  await withStage(server, facts, async folder => {
+    if (folder === undefined) return writeOutput(command, file, options)
+    const staged = join(folder, DUMP)
+    await writeOutput([...command, `--file=${join(seenInside(folder), DUMP)}`], staged, { ...options, byItself: true })
+    await moveFile(staged, file)
+  })
 }
 
 /** Writes a dump, and gives the rows of each table in the very snapshot that it is made of. Throws a Failure; 65 for a database without a table. */

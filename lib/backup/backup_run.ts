@@ -2,6 +2,7 @@
 import { makeSet } from './backup.ts'
 import type { Settings } from '../config.ts'
 import { takeDataLock, type DataWork } from './data_lock.ts'
+import { sweepFolders } from './dumps_folder.ts'
 import { openSealer } from './encryption.ts'
 import { Failure, messageOf } from '../errors.ts'
 import { appendLine, readLines, stateFile } from '../files.ts'
@@ -18,7 +19,6 @@ import { rulesOf, type Rules } from './retention.ts'
 import { say } from '../say.ts'
 import { listSets, type BackupSet } from './sets.ts'
 import { openStack } from '../stack.ts'
-import { sweepStages } from '../restore/stage.ts'
 import { sweepRestores } from '../restore/sweep_restores.ts'
 
 export interface BackupOptions {
@@ -94,7 +94,7 @@ export const backUp = async ({ settings, prefix, names, withFiles, wait }: Backu
   let isMade = false
   try {
     const [sealer, offsite] = [await openSealer(settings), isOffsite(settings)]
-    for (const name of sweepStages()) say.detail(`removed ${name}, which an interrupted run left`)
+    for (const name of sweepFolders()) say.detail(`removed ${name}, which an interrupted run left`)
     const stack = await openStack()
     const server = await findServer(stack.project, settings)
     const set = await makeSet({ stack, server, settings, folder, prefix, withFiles, sealer, work }, async (made, clear) => {

@@ -2,12 +2,10 @@
 import { chmodSync, constants, copyFileSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DUMP, GLOBALS } from './backup_database.ts'
-import { root } from '../config.ts'
+import { DUMPS } from './dumps_folder.ts'
 import { readIfThere, replaceFile, sync } from '../files.ts'
 import { retain, type Kept, type Rules } from './retention.ts'
 import { fileOf, listSets, partialOf, prefixOf, type BackupSet, type Manifest } from './sets.ts'
-
-export const DUMPS = join(root, 'db', 'dumps')
 
 const dumpFile = (name: string) => join(DUMPS, `${name}.dump`)
 const digestFile = (name: string) => `${dumpFile(name)}.sha256`

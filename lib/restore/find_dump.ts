@@ -5,7 +5,7 @@ import { DUMP } from '../backup/backup_database.ts'
 import { EXIT, Failure, usage } from '../errors.ts'
 import { namesInFolder, readIfThere } from '../files.ts'
 import { digest } from '../large_files.ts'
-import { DUMPS } from '../backup/publish.ts'
+import { DUMPS } from '../backup/dumps_folder.ts'
 import { fileOf, listSets, manifestOf, sealedName, setNamed, type BackupSet, type Manifest } from '../backup/sets.ts'
 
 /** A dump on this machine, as a file or (directory format) as a folder. */

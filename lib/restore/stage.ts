@@ -1,13 +1,12 @@
 // A dump is restored by several processes at once, and these need it as a file in the server's container: it is put into db/dumps, which is /pg-dump there.
 // What is encrypted in a set lies in the clear there too, while it is needed: on the server's own disk, beside the data that it came from.
-import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { readdirSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { freeSpace } from '../backup/backup_folder.ts'
+import { clearFolder, DUMPS, removeFolder, seenInside } from '../backup/dumps_folder.ts'
 import type { Key } from '../backup/encryption.ts'
 import { EXIT, Failure } from '../errors.ts'
-import { namesInFolder } from '../files.ts'
 import { decryptFile } from '../large_files.ts'
-import { DUMPS } from '../backup/publish.ts'
 import { attempt, capture } from '../run.ts'
 import { size } from '../say.ts'
 
@@ -19,24 +18,15 @@ export interface Staged {
   inside: string
 }
 
-const FORM = /^\.(restoring|backing-up|reading)-\d{8}t\d{6}z$/
-
 const bytesOf = (path: string): number =>
   statSync(path).isDirectory() ? readdirSync(path).reduce((sum, name) => sum + bytesOf(join(path, name)), 0) : statSync(path).size
 
-export const unstage = ({ folder }: Pick<Staged, 'folder'>) => rmSync(folder, { recursive: true, force: true })
-
-/** A folder of its own in db/dumps, for its owner alone. */
-export const clearFolder = (what: 'restoring' | 'backing-up' | 'reading', stamp: string) => {
-  const folder = join(DUMPS, `.${what}-${stamp.toLowerCase()}`)
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
-  return folder
-}
+export const unstage = ({ folder }: Staged) => removeFolder(folder)
 
 /** Puts a dump where the server sees it: as a hard link, or as a copy when it lies on another disk; decrypted with a key. Throws a Failure (74) when it does not fit. */
 export const stage = async (source: string, stamp: string, key?: Key): Promise<Staged> => {
   const folder = clearFolder('restoring', stamp)
-  const staged = { folder, path: join(folder, 'dump'), inside: `/pg-dump/${basename(folder)}/dump` }
+  const staged = { folder, path: join(folder, 'dump'), inside: join(seenInside(folder), 'dump') }
   try {
     if (key) {
       checkRoom(source, 'decrypted there')
@@ -62,11 +52,4 @@ const copy = async (source: string, target: string) => {
   rmSync(target, { recursive: true, force: true })
   checkRoom(source, 'on another disk, and is copied there for the server')
   await capture(['cp', '--recursive', '--reflink=auto', '--', source, target], { what: `copying the dump to ${DUMPS}`, hint: 'nothing was touched' })
-}
-
-/** Removes what a restore that was killed left there. Only under the lock. */
-export const sweepStages = () => {
-  const left = namesInFolder(DUMPS).filter(name => FORM.test(name))
-  for (const name of left) unstage({ folder: join(DUMPS, name) })
-  return left
 }

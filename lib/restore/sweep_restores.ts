@@ -1,12 +1,12 @@
 // What restores that were killed left behind.
+import { sweepFolders } from '../backup/dumps_folder.ts'
 import { dropDatabase, listDatabases } from './databases.ts'
 import type { Server } from '../postgres.ts'
 import { say } from '../say.ts'
-import { sweepStages } from './stage.ts'
 
 /** Removes the databases and the files of interrupted restores. Only under the data lock: no restore is under way then. */
 export const sweepRestores = async (server: Server) => {
   const left = await listDatabases(server, 'restoring')
   for (const { name } of left) await dropDatabase(server, name)
-  for (const name of [...left.map(({ name }) => `the database ${name}`), ...sweepStages()]) say.detail(`removed ${name}, which an interrupted restore left`)
+  for (const name of [...left.map(({ name }) => `the database ${name}`), ...sweepFolders()]) say.detail(`removed ${name}, which an interrupted restore left`)
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { EXIT } from '../errors.ts'
 import { bad, good, type Finding } from './findings.ts'
 import { checkDigest, findDump } from '../restore/find_dump.ts'
-import { DUMPS } from '../backup/publish.ts'
+import { DUMPS } from '../backup/dumps_folder.ts'
 import { size } from '../say.ts'
 
 /** What a file begins with. */
