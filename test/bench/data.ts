@@ -1,29 +1,22 @@
 // Backup and restore of a database of more than 1 GB, against the commands of the old scripts, in turn on the same data.
-import { mkdirSync, statSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { docker } from '../../lib/compose.ts'
+import { loadAge } from '../../lib/packages.ts'
 import { attempt, capture } from '../../lib/run.ts'
 import { say, size } from '../../lib/say.ts'
 import { figuresOf, median, medianOf, type Outcome } from './figures.ts'
+import { TSX } from './deploy.ts'
 import type { Part } from './parts.ts'
 import { run, type Ran } from './script.ts'
 import type { Site } from './site.ts'
 
 const TIMES = 3
 
-// Rows like those of an application: numbers, words that repeat, words that do not, times.
-const FILL = `
-create table if not exists visits as
-  select n as id, md5(n::text) as token, repeat(md5((n % 1000)::text), 4) as agent, now() - n * interval '1 s' as made from generate_series(1, 3600000) n;
-create table if not exists answers as
-  select n as id, md5((n * 3)::text) as token, repeat(md5((n % 10)::text), 8) as answer from generate_series(1, 1800000) n;
-alter table visits add primary key (id);
-alter table answers add primary key (id);
-create index on answers (token);
--- It would begin when it likes, with what the run before has filled.
-alter system set autovacuum = off;
-select pg_reload_conf();
-`
+const FILL = readFileSync(join(import.meta.dirname, 'application.sql'), 'utf8')
+
+// It would begin when it likes, with what the run before has filled.
+const QUIET = 'alter system set autovacuum = off; select pg_reload_conf();'
 
 interface Backup {
   folder: string
@@ -86,16 +79,34 @@ const restores = async (site: Site) => {
   return { old, ours }
 }
 
+const UPLOADS = 100
+
+/** The memory of a backup to a public key with 200 MB of uploaded files that no set has yet, and of bringing back all of it. */
+const encrypted = async (site: Site) => {
+  say.step('an encrypted backup and its restore, with uploaded files')
+  const { generateX25519Identity, identityToRecipient } = await loadAge()
+  const identity = await generateX25519Identity()
+  const key = join(site.folder, 'key.txt')
+  writeFileSync(key, `${identity}\n`, { mode: 0o600 })
+  appendFileSync(join(site.folder, '.env'), `BACKUP_RECIPIENTS=${await identityToRecipient(identity)}\n`)
+  const uploads = Array.from({ length: UPLOADS }, (_, index) => JSON.stringify({ key: `cv-${index}`, bytes: 2_000_000 }))
+  await capture([process.execPath, TSX, join(site.folder, 'test', 'helpers', 'objects.ts'), 'put'], { cwd: site.folder, input: uploads.join('\n') })
+  const saved = await run<{ name: string }>(site, 'backup')
+  await capture([process.execPath, TSX, join(site.folder, 'test', 'helpers', 'objects.ts'), 'empty'], { cwd: site.folder })
+  return [saved, await run(site, 'backup_restore', '--yes', '--files', '--key', key, saved.result.name)].map(({ peak }) => peak)
+}
+
 export const data: Part = async (site): Promise<Outcome> => {
   const figures = figuresOf('data')
   const sets = join(site.folder, '..', 'sets')
   mkdirSync(sets)
   site.set({ BACKUP_DIR: `'${sets}'` })
   say.step('filling the database')
-  await capture(inPostgres(site, 'psql', '-qX', '-v', 'ON_ERROR_STOP=1', ...login), { input: FILL })
+  await capture(inPostgres(site, 'psql', '-qX', '-v', 'ON_ERROR_STOP=1', ...login), { input: FILL + QUIET })
   const bytes = Number(await capture(inPostgres(site, 'psql', '-XqAt', ...login), { input: `select pg_database_size('avril')` }))
   const saved = await backups(site)
   const restored = await restores(site)
+  const sealed = await encrypted(site)
   const [old, ours] = [median(restored.old), medianOf(restored.ours, ({ wall }) => wall)]
   const [before, with_, without] = [median(saved.old), medianOf(saved.ours, ({ wall }) => wall), medianOf(saved.ours, ({ wall, result }) => wall - (result.seconds.verify ?? 0))]
   const peak = Math.max(...[...restored.ours, ...saved.ours].map(it => it.peak))
@@ -113,7 +124,8 @@ export const data: Part = async (site): Promise<Outcome> => {
       figures.most('  time without service: the swap', medianOf(restored.ours, ({ result }) => result.swap), 2, 's'),
       figures.plain("  the same with the app's restart", `${medianOf(restored.ours, ({ result }) => result.interruption).toFixed(1)} s`),
       figures.most('peak memory of the scripts', peak, 150, 'MB', 0),
+      figures.most('  encrypting and decrypting, with 200 MB of uploaded files', Math.max(...sealed), 150, 'MB', 0),
     ],
-    details: { ...saved, restored },
+    details: { ...saved, restored, sealed },
   }
 }
