@@ -42,7 +42,7 @@ teardown() {
   if [ -n "${HTTP_PID:-}" ]; then kill "$HTTP_PID" 2>/dev/null || true; fi
   if [ -n "${LOCK_PID:-}" ]; then kill "$LOCK_PID" 2>/dev/null || true; fi
   if [ -n "${REAL:-}" ]; then docker exec "$(postgres)" mv -f "$REAL.real" "$REAL"; fi
-  if [ -n "${TMPFS:-}" ]; then umount "$TMPFS" || true; set_env "BACKUP_DIR='$SETS'"; fi
+  if [ -n "${TMPFS:-}" ]; then umount "$TMPFS" || true; fi
   set_env NOTICE_URL= PING_URL= "BACKUP_DIR='$SETS'"
 }
 
@@ -344,6 +344,31 @@ aged() {
   umount "$SITE/db/dumps"
   assert_equal "$ended" 0
   assert_success
+}
+
+@test "a disk of db/dumps that fills up while it dumps: 74, nothing is left, and the next run makes a set" {
+  local before
+  before=$(cd "$SETS" && find . -type f -exec sha256sum {} + | sort)
+  mkdir -p "$SITE/db/dumps"
+  TMPFS=$SITE/db/dumps
+  mount -t tmpfs -o size=64m tmpfs "$TMPFS"
+  # So that it has this folder.
+  compose restart --timeout 20 postgres 2>&1
+  compose up --detach --wait postgres 2>&1
+  backup_held
+  assert [ -n "$(find "$TMPFS" -path '*/.dumping-*/database.dump')" ]
+  run -1 sh -c 'exec cat /dev/zero >"$0"' "$TMPFS/others"
+  release_table
+  await_exit "$BACKUP" 74
+  assert_regex "$(cat "$BATS_TEST_TMPDIR/err")" 'error: .*db/dumps is full: pg_dump'
+  assert_nothing_left
+  assert_equal "$(cd "$SETS" && find . -type f -exec sha256sum {} + | sort)" "$before"
+  umount "$TMPFS"
+  TMPFS=
+  compose restart --timeout 20 postgres 2>&1
+  compose up --detach --wait postgres 2>&1
+  run -0 backup
+  assert_nothing_left
 }
 
 @test "retention: old sets go after a good run only, the last three and foreign files never" {

@@ -3,7 +3,7 @@ import { mkdirSync, renameSync, rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { compareTables, DUMP, dumpAndCount, dumpGlobals, GLOBALS } from './backup_database.ts'
-import { freeSpace, noSpace, prepareFolder } from './backup_folder.ts'
+import { orFull, prepareFolder } from './backup_folder.ts'
 import { checkClearRoom, formerContents, keepIndex, sealFiles } from './backup_encrypted.ts'
 import type { Settings } from '../config.ts'
 import type { DataWork } from './data_lock.ts'
@@ -79,9 +79,9 @@ export const makeSet = async (request: BackupRequest, publish: (set: BackupSet, 
       sync(folder)
       return { ...manifest, folder: target }
     } catch (error) {
-      const full = [folder, dirname(clear)].find(it => freeSpace(it) < 1_000_000)
+      const cause = orFull(error, folder, dirname(clear))
       rmSync(partial, { recursive: true, force: true })
-      throw full ? noSpace(`${full} is full: ${messageOf(error)}`) : error
+      throw cause
     }
   }
   try {

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { accessSync, constants } from 'node:fs'
 import { join } from 'node:path'
 import { hangUpLater } from '../console/session.ts'
-import { freeSpace } from './backup_folder.ts'
+import { freeSpace, orFull } from './backup_folder.ts'
 import { compareRows } from './compare_rows.ts'
 import type { Dump } from './dump.ts'
 import { clearFolder, DUMPS, removeFolder, seenInside } from './dumps_folder.ts'
@@ -40,6 +40,8 @@ const withStage = async (server: Server, facts: Facts, work: (folder: string | u
   try {
     const { code } = await attempt(inServer(server, 'test', '-w', seenInside(folder)))
     await work(code === 0 ? folder : undefined)
+  } catch (error) {
+    throw orFull(error, DUMPS)
   } finally {
     removeFolder(folder)
   }

@@ -16,6 +16,13 @@ export const noSpace = (message: string) =>
     hint: 'no set was made, and none was removed; free some space there or enlarge the disk (scripts/backup.ts --list shows the sets)',
   })
 
+/** An error; when one of the folders has no space left, that instead. To be asked before what was written there is removed. */
+export const orFull = (error: unknown, ...folders: string[]) => {
+  if (error instanceof Failure && error.exitCode === EXIT.noSpace) return error
+  const full = folders.find(it => freeSpace(it) < 1_000_000)
+  return full === undefined ? error : noSpace(`${full} is full: ${messageOf(error)}`)
+}
+
 /** Makes the folder when it is missing, and sweeps it. Throws a Failure when it cannot be written to (73) or has too little space (74). */
 export const prepareFolder = (folder: string, former: BackupSet | undefined) => {
   try {
