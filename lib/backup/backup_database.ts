@@ -6,13 +6,12 @@ import { hangUpLater } from '../console/session.ts'
 import { freeSpace, orFull } from './backup_folder.ts'
 import { compareRows } from './compare_rows.ts'
 import type { Dump } from './dump.ts'
-import { clearFolder, DUMPS, removeFolder, seenInside } from './dumps_folder.ts'
+import { DUMPS, seenInside, withFolder } from './dumps_folder.ts'
 import { EXIT, Failure } from '../errors.ts'
 import { moveFile, writeOutput } from '../large_files.ts'
 import { inServer, type Server } from '../postgres.ts'
 import { countRows, openSnapshot, type Facts } from './snapshot.ts'
 import { attempt } from '../run.ts'
-import { stampOf } from './sets.ts'
 
 export const DUMP = 'database.dump'
 export const GLOBALS = 'globals.sql'
@@ -30,21 +29,17 @@ const hasRoom = ({ bytes }: Facts) => {
   }
 }
 
-/**
- * Calls back with a folder in db/dumps that the server can write to, and removes it afterwards; with undefined when there is none: it has no room, or the server sees
- * another folder there.
- */
+/** Calls back with a folder in db/dumps that the server can write to; with undefined when there is none: it has no room, or the server sees another folder there. */
 const withStage = async (server: Server, facts: Facts, work: (folder: string | undefined) => Promise<void>) => {
   if (!hasRoom(facts)) return work(undefined)
-  const folder = clearFolder('dumping', stampOf(new Date()))
-  try {
-    const { code } = await attempt(inServer(server, 'test', '-w', seenInside(folder)))
-    await work(code === 0 ? folder : undefined)
-  } catch (error) {
-    throw orFull(error, DUMPS)
-  } finally {
-    removeFolder(folder)
-  }
+  await withFolder('dumping', async folder => {
+    try {
+      const { code } = await attempt(inServer(server, 'test', '-w', seenInside(folder)))
+      await work(code === 0 ? folder : undefined)
+    } catch (error) {
+      throw orFull(error, DUMPS)
+    }
+  })
 }
 
 const dump = async (server: Server, snapshot: string, facts: Facts, file: string, estimate: number | undefined, mark: string, signal: AbortSignal) => {

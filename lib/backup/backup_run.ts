@@ -94,7 +94,7 @@ export const backUp = async ({ settings, prefix, names, withFiles, wait }: Backu
   let isMade = false
   try {
     const [sealer, offsite] = [await openSealer(settings), isOffsite(settings)]
-    for (const name of sweepFolders()) say.detail(`removed ${name}, which an interrupted run left`)
+    sweepFolders('run')
     const stack = await openStack()
     const server = await findServer(stack.project, settings)
     const set = await makeSet({ stack, server, settings, folder, prefix, withFiles, sealer, work }, async (made, clear) => {

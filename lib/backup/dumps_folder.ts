@@ -3,15 +3,18 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { root } from '../config.ts'
 import { namesInFolder } from '../files.ts'
+import { say } from '../say.ts'
+import { stampOf } from './sets.ts'
 
 export const DUMPS = join(root, 'db', 'dumps')
 
 const KINDS = ['restoring', 'backing-up', 'dumping', 'reading'] as const
+type Kind = (typeof KINDS)[number]
 
 const FORM = new RegExp(String.raw`^\.(${KINDS.join('|')})-\d{8}t\d{6}z$`)
 
 /** A folder of its own in db/dumps, for its owner alone. */
-export const clearFolder = (what: (typeof KINDS)[number], stamp: string) => {
+export const clearFolder = (what: Kind, stamp: string) => {
   const folder = join(DUMPS, `.${what}-${stamp.toLowerCase()}`)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   return folder
@@ -22,9 +25,20 @@ export const seenInside = (folder: string) => `/pg-dump/${basename(folder)}`
 
 export const removeFolder = (folder: string) => rmSync(folder, { recursive: true, force: true })
 
-/** Removes what a run that was killed left there, and gives the names. Only under the lock. */
-export const sweepFolders = () => {
-  const left = namesInFolder(DUMPS).filter(name => FORM.test(name))
-  for (const name of left) removeFolder(join(DUMPS, name))
-  return left
+/** Calls back with such a folder, and removes it afterwards. */
+export const withFolder = async <T>(what: Kind, work: (folder: string) => Promise<T>): Promise<T> => {
+  const folder = clearFolder(what, stampOf(new Date()))
+  try {
+    return await work(folder)
+  } finally {
+    removeFolder(folder)
+  }
+}
+
+/** Removes what was left there by one that was killed, and says so. Only under the lock. */
+export const sweepFolders = (by: 'run' | 'restore') => {
+  for (const name of namesInFolder(DUMPS).filter(it => FORM.test(it))) {
+    removeFolder(join(DUMPS, name))
+    say.detail(`removed ${name}, which an interrupted ${by} left`)
+  }
 }

@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { audit } from '../audit.ts'
 import { DUMP, GLOBALS } from './backup_database.ts'
 import { freeSpace, noSpace } from './backup_folder.ts'
-import { clearFolder, DUMPS, removeFolder, sweepFolders } from './dumps_folder.ts'
+import { DUMPS, sweepFolders, withFolder } from './dumps_folder.ts'
 import { checkFits, readKey, type Key } from './encryption.ts'
 import { EXIT, Failure, usage } from '../errors.ts'
 import { decryptFile, digest } from '../large_files.ts'
 import { clearContents, INDEX, type Contents } from './objects_index.ts'
 import { say, size } from '../say.ts'
-import { fileOf, sealedName, stampOf, type BackupSet, type Manifest } from './sets.ts'
+import { fileOf, sealedName, type BackupSet, type Manifest } from './sets.ts'
 
 /** Reads the key to a set from a file, and notes who does; undefined when the set is not encrypted. Throws a Failure: 64 without a file, 65 when it is not the key to this set. */
 export const keyTo = async ({ name, recipients }: Pick<Manifest, 'name' | 'recipients'>, file: string | undefined): Promise<Key | undefined> => {
@@ -74,12 +74,9 @@ const linkLatest = async (set: BackupSet, folder: string) => {
  */
 export const inTheClear = async <T>(set: BackupSet, key: Key | undefined, work: (folder: string) => Promise<T>): Promise<T> => {
   if (!set.recipients) return work(set.folder)
-  for (const name of sweepFolders()) say.detail(`removed ${name}, which an interrupted run left`)
-  const folder = clearFolder('reading', stampOf(new Date()))
-  try {
+  sweepFolders('run')
+  return withFolder('reading', async folder => {
     await (key ? decryptAll(set, key, folder) : linkLatest(set, folder))
-    return await work(folder)
-  } finally {
-    removeFolder(folder)
-  }
+    return work(folder)
+  })
 }

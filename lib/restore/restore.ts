@@ -4,6 +4,7 @@ import { confirm } from '../ask.ts'
 import { audit } from '../audit.ts'
 import type { Settings } from '../config.ts'
 import { takeDataLock, type DataWork } from '../backup/data_lock.ts'
+import { removeFolder } from '../backup/dumps_folder.ts'
 import { admin, databaseExists, nameOf, stampOf } from './databases.ts'
 import { EXIT, Failure, messageOf, usage } from '../errors.ts'
 import { fillBeside } from './fill_beside.ts'
@@ -21,7 +22,7 @@ import { planText } from './restore_report.ts'
 import { age, print, say } from '../say.ts'
 import { shielded } from '../signals.ts'
 import type { Stack } from '../stack.ts'
-import { stage, unstage, type Staged } from './stage.ts'
+import { stage, type Staged } from './stage.ts'
 import { sweepRestores } from './sweep_restores.ts'
 
 export interface Manner {
@@ -102,7 +103,7 @@ export const restore = async (stack: Stack, settings: Settings, request: Request
       if (result && contents) await restoreFiles(work, settings, contents)
       return result
     } finally {
-      unstage(staged)
+      removeFolder(staged.folder)
     }
   })
 }

@@ -21,8 +21,6 @@ export interface Staged {
 const bytesOf = (path: string): number =>
   statSync(path).isDirectory() ? readdirSync(path).reduce((sum, name) => sum + bytesOf(join(path, name)), 0) : statSync(path).size
 
-export const unstage = ({ folder }: Staged) => removeFolder(folder)
-
 /** Puts a dump where the server sees it: as a hard link, or as a copy when it lies on another disk; decrypted with a key. Throws a Failure (74) when it does not fit. */
 export const stage = async (source: string, stamp: string, key?: Key): Promise<Staged> => {
   const folder = clearFolder('restoring', stamp)
@@ -37,7 +35,7 @@ export const stage = async (source: string, stamp: string, key?: Key): Promise<S
     if (linked.code !== 0) await copy(source, staged.path)
     return staged
   } catch (error) {
-    unstage(staged)
+    removeFolder(folder)
     throw error
   }
 }

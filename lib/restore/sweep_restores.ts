@@ -7,6 +7,9 @@ import { say } from '../say.ts'
 /** Removes the databases and the files of interrupted restores. Only under the data lock: no restore is under way then. */
 export const sweepRestores = async (server: Server) => {
   const left = await listDatabases(server, 'restoring')
-  for (const { name } of left) await dropDatabase(server, name)
-  for (const name of [...left.map(({ name }) => `the database ${name}`), ...sweepFolders()]) say.detail(`removed ${name}, which an interrupted restore left`)
+  for (const { name } of left) {
+    await dropDatabase(server, name)
+    say.detail(`removed the database ${name}, which an interrupted restore left`)
+  }
+  sweepFolders('restore')
 }

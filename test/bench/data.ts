@@ -90,9 +90,10 @@ const encrypted = async (site: Site) => {
   writeFileSync(key, `${identity}\n`, { mode: 0o600 })
   appendFileSync(join(site.folder, '.env'), `BACKUP_RECIPIENTS=${await identityToRecipient(identity)}\n`)
   const uploads = Array.from({ length: UPLOADS }, (_, index) => JSON.stringify({ key: `cv-${index}`, bytes: 2_000_000 }))
-  await capture([process.execPath, TSX, join(site.folder, 'test', 'helpers', 'objects.ts'), 'put'], { cwd: site.folder, input: uploads.join('\n') })
+  const objects = (action: string, input = '') => capture([process.execPath, TSX, join(site.folder, 'test', 'helpers', 'objects.ts'), action], { cwd: site.folder, input })
+  await objects('put', uploads.join('\n'))
   const saved = await run<{ name: string }>(site, 'backup')
-  await capture([process.execPath, TSX, join(site.folder, 'test', 'helpers', 'objects.ts'), 'empty'], { cwd: site.folder })
+  await objects('empty')
   return [saved, await run(site, 'backup_restore', '--yes', '--files', '--key', key, saved.result.name)].map(({ peak }) => peak)
 }
 
