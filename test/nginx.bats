@@ -91,6 +91,26 @@ ROUTES
   assert_regex "$(field headers.x-request-id <<<"$output")" '^[0-9a-f]{32}$'
 }
 
+@test "on the inner ports the apps are trusted: what they forward is kept, and where they say nothing it is the site" {
+  local from name port arguments expected
+  # from which container, through which proxy and port, with which headers; what the app hears: host, scheme, addresses (- is that of who asks)
+  while IFS='|' read -r from name port arguments expected; do
+    local words=()
+    eval "words=($arguments)"
+    run -0 docker exec "$project-$from" curl -fsS -m 5 "${words[@]}" "http://$port/"
+    assert_equal "$arguments: $(field headers.host <<<"$output") $(field headers.x-forwarded-proto <<<"$output") $(field headers.x-forwarded-for <<<"$output")" \
+      "$arguments: $expected"
+  done <<TRUSTED
+plain|plain|127.0.0.1:8081||localhost http 127.0.0.1
+tls|tls|127.0.0.1:8081||avril.test https 127.0.0.1
+tls|tls|127.0.0.1:8080|-H 'Host: nginx:8080'|avril.test https 127.0.0.1
+tls|tls|127.0.0.1:8080|-H 'Host: nginx:8080' -H 'X-Forwarded-Proto: http'|avril.test http 127.0.0.1
+tls|tls|127.0.0.1:8080|-H 'Host: avril.test' -H 'X-Forwarded-Proto: https' -H 'X-Forwarded-For: 203.0.113.7, 10.0.0.1'|avril.test https 203.0.113.7, 10.0.0.1
+tls|tls|127.0.0.1:8080|-H 'X-Forwarded-For: 2001:db8::1' -H 'X-Forwarded-Proto: https, http'|avril.test https 2001:db8::1
+plain|plain|127.0.0.1:8080|-H 'Host: localhost:18080' -H 'X-Forwarded-Proto: gopher' -H 'X-Forwarded-For: evil'|localhost:18080 http 127.0.0.1
+TRUSTED
+}
+
 @test "neither the version of nginx nor what the app is made with is told, and text is compressed" {
   run -0 curl -fsS -m 5 -D - -o /dev/null -H 'Accept-Encoding: gzip' "$plain/"
   assert_line --regexp '^Server: nginx.$'
@@ -100,7 +120,11 @@ ROUTES
 }
 
 @test "the health of an app is not for the public, in any spelling" {
-  for path in /healthcheck /healthcheck/ /healthcheck/x //healthcheck /%68ealthcheck /x/../healthcheck; do
+  local path
+  for path in /healthcheck //healthcheck /%68ealthcheck /x/../healthcheck /files/../healthcheck '/healthcheck?a=b'; do
+    assert_equal "$path $(curl -sS -m 5 --path-as-is -w '%{http_code}' "$plain$path")" "$path ok"$'\n'200
+  done
+  for path in /healthcheck/ /healthcheck/x //healthcheck/x; do
     assert_equal "$path $(status_of --path-as-is "$plain$path")" "$path 404"
   done
   run -0 inside plain curl -fsS http://127.0.0.1:8081/healthcheck
@@ -174,7 +198,7 @@ ROUTES
 @test "nothing lists the bucket, leaves it, or tells why an object is not to be had" {
   local path
   for path in / '/?list-type=2' '/?prefix=a' '?list-type=2' // /. /./ /%2e /%2F /a/.. /a/ '/a/?list-type=2' /x/../../files/ \
-    /a%0Ab /a%0d%0aX-Evil:%20b /%0d%0aHost:%20evil/ /a%00b /missing.pdf /forbidden.pdf /../healthcheck /%2e%2e/healthcheck; do
+    /a%0Ab /a%0d%0aX-Evil:%20b /%0d%0aHost:%20evil/ /a%00b /missing.pdf /forbidden.pdf; do
     run -0 curl -sS -m 5 --path-as-is -w '\n%{http_code}' "$plain/files$path"
     assert_regex "$path ${lines[-1]}" ' (404|400|301)$'
     refute_output --regexp 'ListBucketResult|secret|"name"'

@@ -89,12 +89,14 @@ umask 022
 mkdir -p "$run"
 chosen=$(choose_mode)
 mode=${chosen%% *}
+if [ "$mode" = plain ]; then scheme=http; else scheme=https; fi
 
 printf 'worker_shutdown_timeout %ss;\n' "$DRAIN_SECONDS" >"$run/main.conf"
 # The burst is five seconds' worth, or a high rate could not be used: a hundred requests may come within one millisecond.
 cat >"$run/http.conf" <<EOF
 map "" \$bucket { default "$BUCKET_NAME"; }
 map "" \$site { default "$WHOST"; }
+map "" \$site_scheme { default $scheme; }
 map "" \$mode { default $mode; }
 limit_req_zone \$post_client zone=post:10m rate=${POST_RATE}r/s;
 limit_req zone=post burst=$((POST_RATE * 5)) nodelay;
