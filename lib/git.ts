@@ -91,6 +91,18 @@ export const readCommit = async (folder: string, sha: string): Promise<Commit> =
   return { sha, date, subject }
 }
 
+/** The text of a file at a commit; undefined when it has no such file, or the commit is not known here. */
+export const readFileAt = async (folder: string, sha: string, path: string) => {
+  const outcome = await attempt(['git', '-C', folder, 'show', `${sha}:${path}`], { env })
+  return outcome.code === 0 ? outcome.stdout : undefined
+}
+
+/** The lines that match an extended regular expression in the files of a commit with these names; none when the commit is not known here. */
+export const searchAt = async (folder: string, sha: string, pattern: string, names: string[]) => {
+  const outcome = await attempt(['git', '-C', folder, 'grep', '-hIE', '-e', pattern, sha, '--', ...names], { env })
+  return outcome.code === 0 ? outcome.stdout.split('\n').filter(Boolean) : []
+}
+
 /** Writes the files of exactly this commit into a new folder, with an index of its own: neither the working tree nor its index is looked at. */
 export const exportCommit = async (folder: string, sha: string, target: string) => {
   mkdirSync(target, { recursive: true })

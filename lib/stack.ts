@@ -5,6 +5,8 @@ import { loadSettings } from './config.ts'
 import { checkCompose, checkEngine } from './engine.ts'
 import { badConfig, usage } from './errors.ts'
 import { attempt, failureOf, type Outcome } from './run.ts'
+import { buildSettingsOf, isSecretName } from './deploy/build_settings.ts'
+import { smokeTestsOf, type SmokeTest } from './deploy/smoke.ts'
 
 /** How Compose was told to build an app. */
 export interface Build {
@@ -12,6 +14,7 @@ export interface Build {
   dockerfile?: string
   dockerfile_inline?: string
   args?: Record<string, string>
+  secrets?: { source: string }[]
 }
 
 /** A service that can be rolled. */
@@ -24,6 +27,8 @@ export interface App {
   port: string
   /** an address at which nginx hands a request to it */
   path: string
+  /** what an instance must answer before it gets requests; the first is about its path, or the label lists that one too */
+  smoke: SmokeTest[]
   /** the words of the command to run once in each new release */
   migrate: string[]
   /** the words of the command that opens a console in an instance; none when it has none */
@@ -39,6 +44,10 @@ export interface App {
 
 export interface Stack {
   project: string
+  /** the host name of the site */
+  site: string
+  /** what build.secrets of the apps name, as Compose reads it */
+  secrets: Record<string, unknown>
   apps: App[]
   /** service → why it cannot be rolled, and what to do instead */
   refusals: Map<string, string>
@@ -50,6 +59,7 @@ export interface ServiceConfig {
   image?: string
   labels?: Record<string, string>
   build?: Build
+  environment?: Record<string, string | null>
   healthcheck?: { test?: string[]; disable?: boolean; interval?: string }
   deploy?: { replicas?: number | string }
   networks?: Record<string, unknown>
@@ -63,6 +73,7 @@ export interface ServiceConfig {
 
 export interface StackConfig {
   name: string
+  secrets?: Record<string, unknown>
   services: Record<string, ServiceConfig>
 }
 
@@ -71,10 +82,12 @@ export const APP_LABEL = 'avril.repository'
 /** Why a service that is labelled as an app cannot be rolled, in words that follow its name; empty when nothing is wrong. */
 export const appTroubles = ({ labels, build, healthcheck, container_name, ports }: ServiceConfig) => {
   const { [APP_LABEL]: repository = '', 'avril.port': port = '' } = labels ?? {}
+  const secret = Object.keys(build?.args ?? {}).concat(buildSettingsOf(build?.args)).find(isSecretName)
   const troubles = [
     !/^[a-z0-9][a-z0-9._-]*$/.test(repository) && `has no proper label avril.repository (${JSON.stringify(repository)})`,
     !/^\d{2,5}$/.test(port) && `has no proper label avril.port (${JSON.stringify(port)})`,
     !build?.context && 'has no build section',
+    secret !== undefined && `hands the secret ${secret} to its build, whose image and pages would hold it (build.args; take it out, or make it a build secret: build.secrets)`,
     (!healthcheck?.test || healthcheck.disable) && 'has no health check, so nothing tells when it may get requests',
     container_name && 'has a container_name, so two instances cannot run',
     ports?.length && 'publishes a port, so two instances cannot run',
@@ -85,7 +98,7 @@ export const appTroubles = ({ labels, build, healthcheck, container_name, ports 
 const wordsOf = (text: string) => text.split(/\s+/).filter(Boolean)
 
 const appOf = (service: string, config: ServiceConfig): App => {
-  const { [APP_LABEL]: repository = '', 'avril.port': port = '', 'avril.path': path = '/', 'avril.migrate': migrate = '', 'avril.console': shell = '' } = config.labels ?? {}
+  const { [APP_LABEL]: repository = '', 'avril.port': port = '', 'avril.path': path = '/', 'avril.migrate': migrate = '', 'avril.console': shell = '', 'avril.smoke': smoke = '' } = config.labels ?? {}
   const [trouble] = appTroubles(config)
   if (trouble !== undefined || !config.build) throw badConfig(`docker-compose.yml: ${service} ${trouble}`, 'it is labelled as an app that can be rolled (avril.repository)')
   return {
@@ -94,6 +107,7 @@ const appOf = (service: string, config: ServiceConfig): App => {
     folder: config.build.context,
     port,
     path,
+    smoke: smokeTestsOf(service, path, smoke),
     migrate: wordsOf(migrate),
     console: wordsOf(shell),
     replicas: Number(config.deploy?.replicas ?? 1),
@@ -109,6 +123,8 @@ export const stackOf = (config: StackConfig): Stack => {
   const services = Object.entries(config.services)
   return {
     project: config.name,
+    site: config.services.nginx?.environment?.WHOST ?? 'localhost',
+    secrets: config.secrets ?? {},
     apps: services.filter(([, { labels }]) => labels?.[APP_LABEL]).map(([service, it]) => appOf(service, it)),
     refusals: new Map(services.map(([service, { labels }]) => [service, labels?.['avril.refusal'] ?? 'it is not labelled as an app'])),
     services: services.map(([service]) => service),

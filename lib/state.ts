@@ -2,6 +2,7 @@
 import { readHistory, type Entry } from './history.ts'
 import { listInstances, type Instance } from './instances.ts'
 import { readJournal, type Journal } from './deploy/journal.ts'
+import { pageTrouble } from './deploy/nginx.ts'
 import { readPins } from './deploy/pins.ts'
 import { describe } from './deploy/plan.ts'
 import { isAlive } from './processes.ts'
@@ -36,10 +37,18 @@ const troubleOf = (instances: Instance[], replicas: number) => {
   return running.length < replicas ? `has ${running.length} of ${replicas} instances` : ''
 }
 
-const stateOf = async (service: string, app: App | undefined, instances: Instance[]): Promise<ServiceState> => {
+// One whose health check is good may still have no page to show.
+const troubleOfPage = async (stack: Stack, app: App | undefined, nginx: Instance | undefined) => {
+  if (!app || !nginx) return ''
+  const trouble = await pageTrouble(nginx, stack, app)
+  return trouble === undefined ? '' : `is healthy, but ${trouble}`
+}
+
+const stateOf = async (stack: Stack, service: string, instances: Instance[], nginx: Instance | undefined): Promise<ServiceState> => {
+  const app = stack.apps.find(it => it.service === service)
   const state: ServiceState = {
     service,
-    trouble: troubleOf(instances, app?.replicas ?? 1),
+    trouble: troubleOf(instances, app?.replicas ?? 1) || (await troubleOfPage(stack, app, nginx)),
     instances: instances.map(it => ({ name: it.name, health: healthOf(it), since: it.started, image: it.image, standIn: it.standIn })),
   }
   const live = instances.find(({ rollout }) => rollout === readPins()[service]?.rollout)
@@ -55,8 +64,8 @@ const stateOf = async (service: string, app: App | undefined, instances: Instanc
 /** Asks the engine about every service of the stack. */
 export const readState = async (stack: Stack, deploys: number): Promise<StackState> => {
   const all = (await listInstances(stack.project)).filter(({ oneOff }) => !oneOff)
-  const find = (service: string) => stack.apps.find(app => app.service === service)
-  const services = await Promise.all(stack.services.map(name => stateOf(name, find(name), all.filter(({ service }) => service === name))))
+  const nginx = all.find(({ service, running }) => service === 'nginx' && running)
+  const services = await Promise.all(stack.services.map(name => stateOf(stack, name, all.filter(({ service }) => service === name), nginx)))
   return {
     project: stack.project,
     healthy: services.every(({ trouble }) => trouble === ''),

@@ -40,6 +40,45 @@ deploy_greeting() {
   assert_in_order nuxt_booklet
 }
 
+@test "a changed setting of its build makes another release, and --dry-run says so; one of its surroundings does not" {
+  deploy_greeting baked
+  local before
+  before=$(last_deploy to)
+  cp "$SITE/.env" "$BATS_TEST_TMPDIR/env"
+  echo "BACKUP_NOTE='nothing of the build'" >>"$SITE/.env"
+  run --separate-stderr -0 deploy --if-change --probation 0 avril-profil
+  assert_regex "$stderr" 'nothing to do'
+  echo "TAG_COMMANDER='/a b\$c'" >>"$SITE/.env"
+  run -0 deploy --dry-run avril-profil
+  assert_output --partial 'this is another release'
+  assert_output --partial 'with NUXT_PROFILE_PATH'
+  run --separate-stderr -0 deploy --if-change --probation 0 avril-profil
+  assert_regex "$stderr" 'this is another release'
+  assert_equal "$(last_deploy 'to.slice(0, -6)')" "${before%??????}"
+  assert_not_equal "$(last_deploy to)" "$before"
+  cp "$BATS_TEST_TMPDIR/env" "$SITE/.env"
+  run -0 deploy --if-change --probation 0 avril-profil
+  assert_equal "$(last_deploy to)" "$before"
+}
+
+@test "a secret is never given to a build: 78, and nothing is touched" {
+  # shellcheck disable=SC2016 # for Compose
+  sed -i 's|^          HOTJAR_ID=.*|&\n          SECRET_KEY_BASE=${SECRET_KEY_BASE}|' "$SITE/docker-compose.yml"
+  run --separate-stderr -78 deploy avril-profil
+  assert_regex "$stderr" 'hands the secret SECRET_KEY_BASE to its build'
+  sed -i '/^          SECRET_KEY_BASE=/d' "$SITE/docker-compose.yml"
+}
+
+@test "a base image whose Elixir the app does not allow is refused in plan (78), with both versions and the setting" {
+  cp "$SITE/.env" "$BATS_TEST_TMPDIR/env"
+  set_env PHOENIX_BASE_IMAGE=elixir:1.8.2
+  run --separate-stderr -78 deploy avril
+  assert_regex "$stderr" 'mix.exs demands Elixir ~> 1.14, and phoenix is built on elixir:1.8.2, which has 1.8.2'
+  assert_regex "$stderr" 'PHOENIX_BASE_IMAGE'
+  cp "$BATS_TEST_TMPDIR/env" "$SITE/.env"
+  assert_in_order phoenix
+}
+
 @test "--json gives one document, with the seconds of each phase" {
   commit avril-profil GREETING=json >/dev/null
   run --separate-stderr -0 deploy --json --probation 0 avril-profil
@@ -287,7 +326,7 @@ everything() {
     const [, , file] = process.argv
     const text = fs.readFileSync(file, 'utf8')
     const service = /^  nuxt_profile:\n(?:    .*\n|\n)+/m.exec(text)[0]
-    fs.writeFileSync(file, text.replace(service, service + service.replaceAll('nuxt_profile', 'nuxt_aide').replaceAll('avril-profil', 'avril-aide')))
+    fs.writeFileSync(file, text.replace(service, () => service + service.replaceAll('nuxt_profile', 'nuxt_aide').replaceAll('avril-profil', 'avril-aide')))
 JS
   # shellcheck disable=SC2016 # nginx's own variables
   printf 'location /aide/ {\n  set $app nuxt_aide;\n  set $port 3000;\n  rewrite ^/aide/(.*) /mon-espace/$1 break;\n  include /etc/nginx/avril/proxy.conf;\n}\n' >>"$SITE/nginx/routes.conf"

@@ -54,6 +54,30 @@ assert_fails() {
   assert_fails healthy '.*was not healthy after 6 s.*no-database-in-sight.*its health check said: .*HEALTH in fixture.env'
 }
 
+@test "a release whose health check is good and whose page is an error never gets a request" {
+  commit avril-profil PAGE=fail >/dev/null
+  assert_fails healthy '.*is healthy, but /mon-espace/ is answered with 500, not with a page.*the last lines of its log'
+}
+
+@test "nor does one whose page leads only to itself; one that leads to another page is good" {
+  commit avril-profil PAGE=redirect >/dev/null
+  assert_fails healthy '.*is healthy, but /mon-espace/ is answered with 301 .to https://site.test/mon-espace/., not with a page'
+  commit avril-profil PAGE=login >/dev/null
+  run -0 deploy --probation 0 avril-profil
+  commit avril-profil >/dev/null
+  run -0 deploy --probation 0 avril-profil
+}
+
+@test "what the label avril.smoke lists is asked too: the path, its status and the words in the body" {
+  commit avril-profil GREETING=smoke >/dev/null
+  sed -i 's|^      avril.path: /mon-espace/$|&\n      avril.smoke: \|\n        /mon-espace/ 200 smoke\n        /mon-espace/nothing 404|' "$SITE/docker-compose.yml"
+  run -0 deploy --probation 0 avril-profil
+  commit avril-profil GREETING=other >/dev/null
+  assert_fails healthy '.*is healthy, but /mon-espace/ is answered without "smoke"'
+  sed -i '/^      avril.smoke:/,/nothing 404/d' "$SITE/docker-compose.yml"
+  commit avril-profil >/dev/null
+}
+
 @test "an instance that exits before it is healthy fails the deploy at once" {
   commit avril-profil READY_AFTER=30 EXIT_AFTER=1 >/dev/null
   local start=$SECONDS

@@ -20,11 +20,11 @@ import type { App } from '../stack.ts'
 export const coming = (app: App, pin: Pin, reload: boolean): Target => {
   const pins = { ...readPins(), [app.service]: pin }
   replaceFile(NEXT_PINS_FILE(), renderPins(pins))
-  return { pin, files: [NEXT_PINS_FILE()], commit: () => publishPins(pins), reload }
+  return { pin, files: [NEXT_PINS_FILE()], commit: () => publishPins(pins), reload, prove: true }
 }
 
 /** The release that Compose knows as live. */
-const present = (app: App, reload: boolean): Target => ({ pin: readPins()[app.service], files: pinFiles(), commit: () => {}, reload })
+const present = (app: App, reload: boolean): Target => ({ pin: readPins()[app.service], files: pinFiles(), commit: () => {}, reload, prove: false })
 
 /**
  * Carries out a plan. Until the first switch a failure or a signal leaves the site as it was; after it a signal lets the rollout end, and a
@@ -34,7 +34,7 @@ export const carryOut = async (rollout: Rollout, plan: Plan, keep: number) => {
   const { app, progress } = rollout
   try {
     progress.phase('build', plan.image)
-    if (plan.commit && !plan.built) await buildRelease(app, plan.image, plan.commit)
+    if (plan.commit && !plan.built) await buildRelease(rollout.stack, app, plan.image, plan.commit)
     const pin = { image: plan.image, rollout: rolloutId(app), network: app.network, fingerprint: app.fingerprint }
     progress.note({ next: pin })
     const target = coming(app, pin, false)

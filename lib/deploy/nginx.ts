@@ -8,7 +8,8 @@ import { EXIT, Failure } from '../errors.ts'
 import { readIfThere, replaceFile } from '../files.ts'
 import type { Instance } from '../instances.ts'
 import { attempt } from '../run.ts'
-import type { App } from '../stack.ts'
+import { troubleIn, type SmokeTest } from './smoke.ts'
+import type { App, Stack } from '../stack.ts'
 
 const FOLDER = '/etc/nginx/avril'
 const HEX = '0123456789abcdef'
@@ -62,17 +63,55 @@ export const switchLive = async (nginx: Instance, service: string, text: string 
   throw outcome.code === EXIT.config ? refused(outcome.stderr) : new Failure(`nginx could not be reloaded: ${outcome.stderr.trim()}`)
 }
 
-/** Throws unless requests through nginx are answered by one of `wanted` and by none of `unwanted`. */
-export const proveSwitch = async (nginx: Instance, app: App, wanted: string[], unwanted: string[], patience = 10_000) => {
+/** What an instance answers itself, asked from nginx's container with the headers that nginx would send for a visitor. */
+const ask = async (nginx: Instance, site: string, origin: string, { path }: SmokeTest) => {
+  const headers = [`Host: ${site}`, 'X-Forwarded-Proto: https', 'X-Forwarded-For: 127.0.0.1', 'X-Real-IP: 127.0.0.1'].flatMap(header => ['--header', header])
+  const outcome = await attempt(exec(nginx.id, 'curl', '--silent', '--show-error', '--globoff', '--path-as-is', '--max-time', '10', ...headers, '--write-out', '\n%{http_code} %header{location}', `${origin}${path}`))
+  const end = outcome.stdout.lastIndexOf('\n')
+  const [status = '', location = ''] = outcome.stdout.slice(end + 1).split(' ')
+  return { status: Number(status), location, body: outcome.stdout.slice(0, Math.max(end, 0)), error: outcome.stderr.trim() }
+}
+
+/**
+ * Asks a new instance, before any visitor reaches it, for what a visitor would see (App.smoke). Throws a Failure when an answer is not the expected one within
+ * some seconds: its health check may be good before all that its pages need has started.
+ */
+export const proveInstance = async (nginx: Instance, { site }: Stack, { port, smoke }: App, { name, address }: Instance, patience = 15_000) => {
+  const end = Date.now() + patience
+  for (const test of smoke) {
+    for (;;) {
+      const answer = await ask(nginx, site, `http://${address}:${port}`, test)
+      const trouble = answer.error ? `${test.path} is not answered: ${answer.error}` : troubleIn(test, answer)
+      if (trouble === undefined) break
+      if (Date.now() > end) throw new Failure(`${name} is healthy, but ${trouble}`)
+      await pause(250)
+    }
+  }
+}
+
+/** Why a visitor would not get an app's page through nginx, in words; undefined when he would. It is asked once. */
+export const pageTrouble = async (nginx: Instance, { site }: Stack, { path, smoke }: App) => {
+  const test = smoke.find(it => it.path === path)
+  if (!test) return undefined
+  const answer = await ask(nginx, site, 'http://127.0.0.1:8081', test)
+  return answer.error ? `${path} is not answered: ${answer.error}` : troubleIn(test, answer)
+}
+
+/** Throws unless requests through nginx are answered by one of `wanted` and by none of `unwanted`, and (if `judge`) with what is expected of the app's path. */
+export const proveSwitch = async (nginx: Instance, app: App, judge: boolean, wanted: string[], unwanted: string[], patience = 10_000) => {
   const url = `http://127.0.0.1:8081${app.path}`
+  const test = app.smoke.find(({ path }) => path === app.path)
   const tries = wanted.length > 1 ? wanted.length * 8 : 2
   const requests = Array.from({ length: tries }, () => ['--output', '/dev/null', url]).flat()
-  const command = exec(nginx.id, 'curl', '--silent', '--max-time', '10', '--write-out', '%{http_code} %header{x-upstream}\n', ...requests)
+  const command = exec(nginx.id, 'curl', '--silent', '--max-time', '10', '--write-out', '%{http_code} %header{x-upstream} %header{location}\n', ...requests)
   const end = Date.now() + patience
   let seen: string[] = []
   do {
-    const answers = (await attempt(command)).stdout.trim().split('\n').map(line => line.split(/[ :]/))
-    seen = answers.map(([status = '', address = '']) => (Number(status) < 500 ? address : `status ${status}`))
+    const answers = (await attempt(command)).stdout.trim().split('\n').map(line => line.split(' '))
+    seen = answers.map(([status = '', upstream = '', location = '']) => {
+      const good = judge && test ? troubleIn(test, { status: Number(status), location }) === undefined : Number(status) < 500
+      return good ? (upstream.split(':')[0] ?? '') : `status ${status}`
+    })
     if (seen.some(address => wanted.includes(address)) && !seen.some(address => unwanted.includes(address))) return
     await pause(50)
   } while (Date.now() < end)

@@ -1,6 +1,8 @@
 // What a deploy is going to do, found out before anything is changed.
+import { checkElixir, buildSettingsOf, isSecretName, readAtBuild } from './build_settings.ts'
+import { loadSettings } from '../config.ts'
 import { Failure } from '../errors.ts'
-import { branchHead, checkRepository, defaultBranch, fetchRepository, namedCommit, readCommit, remoteHead, type Commit } from '../git.ts'
+import { branchHead, checkRepository, defaultBranch, fetchRepository, namedCommit, readCommit, readFileAt, remoteHead, searchAt, type Commit } from '../git.ts'
 import { readHistory, trail } from '../history.ts'
 import { isHealthy, listInstances } from '../instances.ts'
 import { readPins } from './pins.ts'
@@ -20,10 +22,14 @@ export interface Plan {
   commit: Commit | undefined
   rollback: boolean
   built: boolean
+  /** the live release is of the same commit, and was built in another way: by another recipe, base image or setting of its build */
+  rebuilt: boolean
+  /** settings that .env sets, that the code reads while it is built, and that its build does not get */
+  unknownToBuild: string[]
   /** what is live now; undefined when nothing is */
   from: string | undefined
   fromRevision: string | undefined
-  /** the live instances run exactly this commit, and are healthy */
+  /** the live instances run exactly this release, and are healthy */
   current: boolean
   /** .env or docker-compose.yml was changed since the live instances were started */
   changed: boolean
@@ -35,16 +41,29 @@ export const makePlan = async (stack: Stack, app: App, request: Request): Promis
   const { image, commit } = request.rollback ? rollbackOf(app) : await wantedOf(stack, app, request)
   const built = await imageExists(image)
   if (!built && !commit) throw new Failure(`the release before, ${image}, is not on this machine any more`, { hint: 'deploy its commit: deploy_local.ts <repo> --to <commit>' })
+  const from = readPins()[app.service]?.image ?? live[0]?.image
+  const known = commit ? await checkBuild(app, commit) : []
   return {
     image,
     commit,
     rollback: request.rollback,
     built,
-    from: readPins()[app.service]?.image ?? live[0]?.image,
+    rebuilt: commit !== undefined && from !== image && live.some(({ revision }) => revision === commit.sha),
+    unknownToBuild: known,
+    from,
     fromRevision: live[0]?.revision,
-    current: commit !== undefined && live.length >= app.replicas && live.every(it => it.revision === commit.sha && isHealthy(it)),
+    current: commit !== undefined && live.length >= app.replicas && live.every(it => it.revision === commit.sha && it.image === image && isHealthy(it)),
     changed: live.some(({ fingerprint }) => fingerprint !== undefined && fingerprint !== app.fingerprint),
   }
+}
+
+/** Throws (78) when the base image is too old or too new for the commit. Gives the settings that it reads while it is built, that .env sets, and that its build does not get. */
+const checkBuild = async ({ service, folder, build }: App, { sha }: Commit) => {
+  checkElixir(service, build.args?.BASE ?? '', (await readFileAt(folder, sha, 'mix.exs')) ?? '')
+  const settings = loadSettings()
+  const given = new Set(buildSettingsOf(build.args))
+  const lines = await searchAt(folder, sha, 'System[.](get_env|fetch_env)|process[.]env[.]', ['*.ex', 'nuxt.config.*'])
+  return readAtBuild(lines).filter(name => (settings[name] ?? '') !== '' && !given.has(name) && !isSecretName(name))
 }
 
 const wantedOf = async (stack: Stack, app: App, request: Request) => {

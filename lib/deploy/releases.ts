@@ -23,13 +23,13 @@ export const releaseName = (stack: Stack, app: App, sha: string) => `${repositor
 export const imageExists = async (image: string) => (await attempt(inspectImages([image]))).code === 0
 
 /** Builds the release of a commit from the files of exactly that commit. Throws a Failure when the build fails; nothing is left then. */
-export const buildRelease = async (app: App, image: string, commit: Commit) => {
+export const buildRelease = async ({ secrets }: Stack, app: App, image: string, commit: Commit) => {
   const context = stateFile('build')
   const plan = stateFile('build.json')
   clear(context, plan)
   try {
     await exportCommit(app.folder, commit.sha, context)
-    writeFileSync(plan, JSON.stringify({ services: { [app.service]: { image, build: { ...app.build, context, labels: labelsOf(app, commit) } } } }))
+    writeFileSync(plan, JSON.stringify({ secrets, services: { [app.service]: { image, build: { ...app.build, context, labels: labelsOf(app, commit) } } } }))
     await show(compose([plan], '--progress', 'plain', 'build', app.service), { what: 'the build', hint: 'correct it and push, then run this again' })
   } finally {
     clear(context, plan)

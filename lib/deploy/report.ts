@@ -1,6 +1,7 @@
 // Words about a deploy, before it and after it.
 import type { Result } from './deploy.ts'
 import { describe, type Plan } from './plan.ts'
+import { buildSettingsOf } from './build_settings.ts'
 import { age, say, seconds } from '../say.ts'
 import type { App } from '../stack.ts'
 
@@ -10,13 +11,20 @@ const tagOf = (image: string | null | undefined) => image?.split(':').at(-1) ?? 
 
 /** Says what a plan will do, and why when that is not plain. */
 export const explain = (app: App, plan: Plan) => {
-  const { commit, changed, current, rollback, built } = plan
+  const { commit, changed, current, rollback, built, rebuilt, unknownToBuild } = plan
   const what = commit ? `${short(commit.sha)}${commit.subject ? ` "${commit.subject}"` : ''}` : tagOf(plan.image)
   say.step(`${app.repository}: ${rollback ? 'back to' : 'deploying'} ${what}, in place of ${tagOf(plan.from)}`)
   if (current && changed) say.step('the same commit is live; .env or docker-compose.yml has changed since, and that is taken up')
   else if (current) say.step('the same commit is live and healthy: its instances are replaced by new ones')
+  else if (rebuilt) say.step(REBUILT)
   else if (built && !rollback) say.step('this release was built before: no build is needed')
+  if (unknownToBuild.length > 0) say.warn(unknownText(app, unknownToBuild))
 }
+
+const REBUILT = 'the same commit is live, but its recipe, its base image or a setting of its build has changed since: this is another release'
+
+const unknownText = ({ service }: App, names: string[]) =>
+  `${names.join(', ')} in .env: the code reads ${names.length === 1 ? 'it' : 'them'} while it is built, and the build does not get ${names.length === 1 ? 'it' : 'them'} (build.args.SETTINGS of ${service} in docker-compose.yml)`
 
 /** The plan in words, for --dry-run. */
 export const planText = (app: App, plan: Plan) => {
@@ -25,9 +33,12 @@ export const planText = (app: App, plan: Plan) => {
   return [
     `${app.repository} (${service}): ${tagOf(plan.from)} → ${tagOf(plan.image)}`,
     plan.built ? `build    nothing: ${plan.image} is here` : `build    ${plan.image} from commit ${plan.commit?.sha}`,
+    ...(plan.commit && !plan.built && buildSettingsOf(app.build.args).length > 0 ? [`         with ${buildSettingsOf(app.build.args).join(', ')} of .env`] : []),
+    ...(plan.rebuilt ? [`(${REBUILT})`] : []),
+    ...plan.unknownToBuild.slice(0, 1).map(() => `(warning: ${unknownText(app, plan.unknownToBuild)})`),
     ...(migrate ? [`migrate  ${app.migrate.join(' ')}, once, in the new release`] : []),
     `start    ${replicas === 1 ? 'one instance' : `${replicas} instances, one after another`}, beside the live one${replicas === 1 ? '' : 's'}`,
-    'healthy  wait for the health check',
+    `healthy  wait for the health check, then ask it for ${app.smoke.map(({ path }) => path).join(', ')}`,
     'switch   nginx to the new instance, and prove it',
     'drain    let the requests in flight end',
     'stop     stop and remove the old instance',

@@ -2,7 +2,7 @@
 import { COMPOSE_FILE, composeAdd, healthLog, logs, remove, start, stop } from '../compose.ts'
 import { Failure, messageOf } from '../errors.ts'
 import { isHealthy, listIds, listInstances, readInstance, type Instance } from '../instances.ts'
-import { awaitDrained, liveMap, proveSwitch, readLive, switchLive } from './nginx.ts'
+import { awaitDrained, liveMap, proveInstance, proveSwitch, readLive, switchLive } from './nginx.ts'
 import type { Pin } from './pins.ts'
 import type { Progress } from './progress.ts'
 import { attempt, capture, follow } from '../run.ts'
@@ -30,6 +30,8 @@ export interface Target {
   commit: () => void
   /** also when nginx's file is right already: it may not have been read */
   reload: boolean
+  /** what it answers must be what is expected of it; going back, that somebody answers is enough */
+  prove: boolean
 }
 
 const listOwn = async ({ stack, app }: Rollout) => (await listInstances(stack.project, app.service)).filter(({ oneOff }) => !oneOff)
@@ -71,7 +73,7 @@ export const converge = async (rollout: Rollout, target: Target) => {
   }
 }
 
-const startOne = async (rollout: Rollout, { files }: Target, own: Instance[], watch: Watch) => {
+const startOne = async (rollout: Rollout, { files, prove }: Target, own: Instance[], watch: Watch) => {
   const { app, progress, timeout, probation } = rollout
   progress.phase('start', `one more instance of ${app.service}`)
   const dead = own.filter(({ running }) => !running)
@@ -88,6 +90,7 @@ const startOne = async (rollout: Rollout, { files }: Target, own: Instance[], wa
   void showLog(log.lines)
   try {
     await watch.untilHealthy(instance.id, instance.name, timeout)
+    if (prove) await watch.guard([instance], proveInstance(rollout.nginx, rollout.stack, app, instance))
     const rest = Date.parse(instance.started) + probation * 1000 - Date.now()
     if (rest > 0) {
       say.detail(`healthy; it gets requests when it has run for ${probation} s (--probation)`)
@@ -132,7 +135,7 @@ const handOver = async (rollout: Rollout, target: Target, { fresh, staying, leav
     progress.phase('switch', `nginx sends requests to ${names.join(', ')}`)
     if (readLive(app.service) === text && !target.reload) return
     await switchLive(nginx, app.service, text)
-    const proof = proveSwitch(nginx, app, fresh.map(({ address }) => address), leaving.map(({ address }) => address).filter(Boolean))
+    const proof = proveSwitch(nginx, app, target.prove, fresh.map(({ address }) => address), leaving.map(({ address }) => address).filter(Boolean))
     if (!leaving.some(({ running }) => running)) return proof
     progress.phase('drain', `waiting until nobody is served by ${leaving.map(({ name }) => name).join(', ')}`)
     await Promise.all([proof, awaitDrained(nginx, alarm.signal)])

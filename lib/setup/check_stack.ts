@@ -37,6 +37,7 @@ export const healthFindings = (config: StackConfig) =>
     const hint = 'a probe has to ask anew each time, and every few seconds'
     const troubles = [
       writes && 'writes a file: if it remembers a success, a failure goes unseen and a bad release gets requests',
+      isApp(it) && /\bcurl\b/.test(test) && !/http_code|response_code|\s(-L|--location)\b/.test(test) && 'takes a redirect for a good answer (curl without %{http_code}): it may be good before the app has started all that its pages need',
       secondsIn(interval) > 60 && `asks only every ${interval}: a failure goes unseen for so long`,
       /(\|\||;)\s*(true|:|exit 0)\s*$/.test(test) && `cannot fail: it ends with ${JSON.stringify(test.slice(-12).trim())}`,
     ]

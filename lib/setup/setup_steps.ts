@@ -9,8 +9,9 @@ import { loadSettings, type Settings } from '../config.ts'
 import { readDataWork } from '../backup/data_lock.ts'
 import { EXIT } from '../errors.ts'
 import { bad, good, unless, unknown, warning, type Finding } from './findings.ts'
-import { listInstances } from '../instances.ts'
+import { listInstances, type Instance } from '../instances.ts'
 import { readJournal } from '../deploy/journal.ts'
+import { pageTrouble } from '../deploy/nginx.ts'
 import { ENV_FILE, hasSettings, makeSettings } from './make_settings.ts'
 import { pinFiles, readPins } from '../deploy/pins.ts'
 import { cloneFor, repositoriesOf, repositoryFindings } from './repositories.ts'
@@ -18,7 +19,7 @@ import { attempt } from '../run.ts'
 import { age } from '../say.ts'
 import { serverSteps } from './server_steps.ts'
 import type { Step } from './setup.ts'
-import { readConfig, type StackConfig } from '../stack.ts'
+import { readConfig, stackOf, type StackConfig } from '../stack.ts'
 import { startStack, troublesOf } from './start_stack.ts'
 import { isAlive } from '../processes.ts'
 
@@ -70,10 +71,20 @@ const lookAtReleases = (): Finding[] => {
   return unless(pins.length === 0 ? 'no deploy yet' : `brought by a deploy: ${pins.join(', ')}`, [...interruptedDeploy(), ...interruptedDataWork()])
 }
 
+// A health check that is good says little of the pages: those of the apps of Avril are constant words.
+const pageFindings = async (config: StackConfig, instances: Instance[]) => {
+  const nginx = instances.find(({ service, running }) => service === 'nginx' && running)
+  if (!nginx) return []
+  const stack = stackOf(config)
+  const found = await Promise.all(stack.apps.map(async app => ({ app, trouble: await pageTrouble(nginx, stack, app) })))
+  return found.flatMap(({ app: { service }, trouble }) => (trouble === undefined ? [] : [bad(`${service} is healthy, but ${trouble}`, `its log tells more: tsx scripts/logs.ts ${service}; a deploy or a rollback replaces it`)]))
+}
+
 const lookAtServices = async ({ config }: Known): Promise<Finding[]> => {
   const services = Object.keys(config.services)
-  const troubles = troublesOf(services, await listInstances(config.name))
-  if (troubles.length === 0) return [good(`all ${services.length} are healthy: ${services.join(', ')}`)]
+  const instances = await listInstances(config.name)
+  const troubles = troublesOf(services, instances)
+  if (troubles.length === 0) return [...(await pageFindings(config, instances)), good(`all ${services.length} are healthy: ${services.join(', ')}`)]
   return [bad(troubles.join(', '), 'tsx scripts/status.ts, tsx scripts/logs.ts <service>', { mend: 'starting what is not healthy, once what it needs is fetched and built' })]
 }
 
