@@ -43,7 +43,7 @@ tap() {
 
 prepare() {
   local missing=() tool
-  for tool in shellcheck openssl curl git inotifywait:inotify-tools tmux cron age ssh:openssh-client sshd:openssh-server ip:iproute2 pkill:procps; do
+  for tool in shellcheck openssl curl git inotifywait:inotify-tools tmux cron age chromium ssh:openssh-client sshd:openssh-server ip:iproute2 pkill:procps; do
     command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
   done
   [ "${#missing[@]}" -eq 0 ] && return

@@ -17,6 +17,7 @@ Sends requests at a constant rate and counts each one that gets no right answer.
 
   --url URL             where to: http://127.0.0.1:8080
   --base PATH           the app's base path: /mon-espace
+  --path PATH           what is asked for there (/version)
   --rate N              requests a second (250)
   --seconds N           for how long (30)
   --until-stdin-closes  until standard input ends instead; each line that is read there becomes a mark
@@ -32,6 +33,7 @@ Sends requests at a constant rate and counts each one that gets no right answer.
 const OPTIONS = {
   url: { type: 'string' },
   base: { type: 'string', default: '' },
+  path: { type: 'string' },
   rate: { type: 'string', default: '250' },
   seconds: { type: 'string', default: '30' },
   'until-stdin-closes': { type: 'boolean', default: false },
@@ -91,9 +93,11 @@ const ratesFrom = (values: Partial<Record<keyof Rates, string>>) => {
 }
 
 const generate = async (values: ReturnType<typeof parse>) => {
-  const { url, base, rate, seconds, timeout, drain = Infinity, json } = values
+  const { url, base, path, rate, seconds, timeout, drain = Infinity, json } = values
   if (url === undefined) throw new TypeError('--url is missing')
-  const load = startLoad({ url, base, rate: Number(rate), timeout: Number(timeout), drain: Number(drain), rates: ratesFrom(values) })
+  const paths = path === undefined ? {} : { get: path }
+  const times = { timeout: Number(timeout), drain: Number(drain) }
+  const load = startLoad({ url, base, paths, rate: Number(rate), rates: ratesFrom(values), ...times })
   const live = setInterval(() => liveLine(load), 1000)
   await (values['until-stdin-closes'] ? untilStdinCloses(load) : wait(Number(seconds) * 1000))
   clearInterval(live)
