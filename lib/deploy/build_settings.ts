@@ -23,7 +23,7 @@ export const readAtBuild = (lines: string[]) => {
 export const elixirOf = (image: string) => /(?:^|\/)elixir:(\d+\.\d+(?:\.\d+)?)/.exec(image)?.[1]
 
 /** What mix.exs demands: "~> 1.8.2"; undefined when nothing. */
-export const elixirWanted = (mix: string) => /^\s*elixir:\s*"([^"]+)"/m.exec(mix)?.[1]
+export const elixirWanted = (mix: string) => /^[^#\n]*\belixir:\s*"([^"]+)"/m.exec(mix)?.[1]
 
 const numbers = (version: string) => version.split('.').map(Number)
 const compare = (a: number[], b: number[]) => (a[0] ?? 0) - (b[0] ?? 0) || (a[1] ?? 0) - (b[1] ?? 0) || (a[2] ?? 0) - (b[2] ?? 0)

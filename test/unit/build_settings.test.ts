@@ -22,6 +22,7 @@ void test('a base image whose Elixir does not fit is refused with 78, both versi
   const mix = 'def project do\n  [\n    app: :vae,\n    elixir: "~> 1.8.2",\n'
   assert.equal(elixirWanted(mix), '~> 1.8.2')
   assert.throws(() => checkElixir('phoenix', 'elixir:1.20.2-slim', mix), (error: unknown) => error instanceof Failure && error.exitCode === 78 && /~> 1\.8\.2.*1\.20\.2/.test(error.message) && /PHOENIX_BASE_IMAGE/.test(error.hint ?? ''))
+  assert.equal(elixirWanted('# elixir: "~> 9"\n[app: :a, elixir: "~> 1.14", x: 1]'), '~> 1.14')
   checkElixir('phoenix', 'elixir:1.8.2', mix)
   checkElixir('phoenix', 'own-image:3', mix)
   checkElixir('phoenix', 'elixir:1.20.2', 'no requirement')
