@@ -320,6 +320,9 @@ everything() {
 @test "a fourth app needs a service, a location and no code" {
   git clone --quiet --bare "$PLAY/origin/avril-profil.git" "$PLAY/origin/avril-aide.git"
   git clone --quiet "$PLAY/origin/avril-aide.git" "$PLAY/avril-aide"
+  sed -i 's|"base": "/mon-espace"|"base": "/aide"|' "$PLAY/avril-aide/package.json"
+  # shellcheck source=/dev/null
+  (source "$HERE/fixtures/git.bash" && git -C "$PLAY/avril-aide" commit --quiet --all --message 'feat: at /aide' && git -C "$PLAY/avril-aide" push --quiet origin HEAD)
   cp "$SITE/docker-compose.yml" "$BATS_TEST_TMPDIR/"
   node - "$SITE/docker-compose.yml" <<'JS'
     const fs = require('node:fs')
@@ -329,7 +332,7 @@ everything() {
     fs.writeFileSync(file, text.replace(service, () => service + service.replaceAll('nuxt_profile', 'nuxt_aide').replaceAll('avril-profil', 'avril-aide')))
 JS
   # shellcheck disable=SC2016 # nginx's own variables
-  printf 'location /aide/ {\n  set $app nuxt_aide;\n  set $port 3000;\n  rewrite ^/aide/(.*) /mon-espace/$1 break;\n  include /etc/nginx/avril/proxy.conf;\n}\n' >>"$SITE/nginx/routes.conf"
+  printf 'location /aide/ {\n  set $app nuxt_aide;\n  set $port 3000;\n  include /etc/nginx/avril/proxy.conf;\n}\n' >>"$SITE/nginx/routes.conf"
   sed -i '/nuxt_aide/,/^  [a-z]/ s|avril.path: /mon-espace/|avril.path: /aide/version|' "$SITE/docker-compose.yml"
   run -0 deploy --probation 0 avril-aide
   run -0 curl -fsS "$URL/aide/version"
