@@ -17,6 +17,12 @@ export interface Build {
   secrets?: { source: string }[]
 }
 
+/** Where a build secret comes from: a setting of .env, or a file. */
+export interface BuildSecret {
+  environment?: string
+  file?: string
+}
+
 /** A service that can be rolled. */
 export interface App {
   service: string
@@ -33,6 +39,8 @@ export interface App {
   migrate: string[]
   /** the words of the command that opens a console in an instance; none when it has none */
   console: string[]
+  /** the words of the commands that print what an instance keeps in its memory, and that read it in another one; none when it keeps nothing */
+  state: { save: string[]; load: string[] } | undefined
   replicas: number
   /** the services that it cannot do without (depends_on) */
   needs: string[]
@@ -47,7 +55,7 @@ export interface Stack {
   /** the host name of the site */
   site: string
   /** what build.secrets of the apps name, as Compose reads it */
-  secrets: Record<string, unknown>
+  secrets: Record<string, BuildSecret>
   apps: App[]
   /** service → why it cannot be rolled, and what to do instead */
   refusals: Map<string, string>
@@ -73,7 +81,7 @@ export interface ServiceConfig {
 
 export interface StackConfig {
   name: string
-  secrets?: Record<string, unknown>
+  secrets?: Record<string, BuildSecret>
   services: Record<string, ServiceConfig>
 }
 
@@ -98,7 +106,7 @@ export const appTroubles = ({ labels, build, healthcheck, container_name, ports 
 const wordsOf = (text: string) => text.split(/\s+/).filter(Boolean)
 
 const appOf = (service: string, config: ServiceConfig): App => {
-  const { [APP_LABEL]: repository = '', 'avril.port': port = '', 'avril.path': path = '/', 'avril.migrate': migrate = '', 'avril.console': shell = '', 'avril.smoke': smoke = '' } = config.labels ?? {}
+  const { [APP_LABEL]: repository = '', 'avril.port': port = '', 'avril.path': path = '/', 'avril.migrate': migrate = '', 'avril.console': shell = '', 'avril.smoke': smoke = '', 'avril.state.save': save = '', 'avril.state.load': load = '' } = config.labels ?? {}
   const [trouble] = appTroubles(config)
   if (trouble !== undefined || !config.build) throw badConfig(`docker-compose.yml: ${service} ${trouble}`, 'it is labelled as an app that can be rolled (avril.repository)')
   return {
@@ -110,6 +118,7 @@ const appOf = (service: string, config: ServiceConfig): App => {
     smoke: smokeTestsOf(service, path, smoke),
     migrate: wordsOf(migrate),
     console: wordsOf(shell),
+    state: save && load ? { save: wordsOf(save), load: wordsOf(load) } : undefined,
     replicas: Number(config.deploy?.replicas ?? 1),
     needs: Object.keys(config.depends_on ?? {}),
     build: config.build,

@@ -317,6 +317,22 @@ everything() {
   assert_output --partial '"project":"avril-test-deploy"'
 }
 
+@test "what an instance keeps in its memory is carried to the one that takes its place; when it cannot be, that is a warning" {
+  local labels='      avril.state.save: cat /tmp/state\n      avril.state.load: tee /tmp/state'
+  sed -i "s|^      avril.path: /mon-espace/\$|&\\n$labels|" "$SITE/docker-compose.yml"
+  deploy_greeting before-state
+  docker exec "$(docker ps --quiet --filter "label=com.docker.compose.project=$STACK" --filter label=com.docker.compose.service=nuxt_profile)" sh -c 'echo remembered >/tmp/state'
+  deploy_greeting with-state
+  run -0 docker exec "$(docker ps --quiet --filter "label=com.docker.compose.project=$STACK" --filter label=com.docker.compose.service=nuxt_profile)" cat /tmp/state
+  assert_output remembered
+  docker exec "$(docker ps --quiet --filter "label=com.docker.compose.project=$STACK" --filter label=com.docker.compose.service=nuxt_profile)" rm /tmp/state
+  commit avril-profil GREETING=without-state >/dev/null
+  run --separate-stderr -0 deploy --probation 0 avril-profil
+  assert_regex "$stderr" 'keeps in its memory cannot be saved .*visitors may have to log in again'
+  sed -i '/^      avril.state.save: cat/d; /^      avril.state.load: tee/d' "$SITE/docker-compose.yml"
+  deploy_greeting without-state
+}
+
 @test "a fourth app needs a service, a location and no code" {
   git clone --quiet --bare "$PLAY/origin/avril-profil.git" "$PLAY/origin/avril-aide.git"
   git clone --quiet "$PLAY/origin/avril-aide.git" "$PLAY/avril-aide"

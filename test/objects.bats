@@ -232,3 +232,11 @@ assert_contents_whole() {
   assert_regex "$(cat "$SETS/ps")" 'helpers/objects.ts'
   run -1 grep -rl "$SECRET" "$SETS/ps" "$SETS/one"
 }
+
+@test "what is signed for any region is taken: phoenix calls its own \"local\"" {
+  REGION=local put_text signed locally
+  REGION=local run -0 objects list
+  assert_output --partial '"key":"signed"'
+  run -0 compose config --format json phoenix
+  assert_equal "$(node -p 'const { MINIO_ACCESS_KEY, MINIO_SECRET_KEY } = JSON.parse(require("fs").readFileSync(0)).services.phoenix.environment; [MINIO_ACCESS_KEY, MINIO_SECRET_KEY].join()' <<<"$output")" "avril,$SECRET"
+}

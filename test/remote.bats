@@ -263,9 +263,28 @@ consoles() { docker exec "$STACK-phoenix-1" sh -c 'grep -lzs ^CONSOLE_SESSION= /
   assert_output --partial 'avril-profil has no console'
 }
 
-@test "--remote-shell attaches to the node that runs, when it has a name" {
-  run -1 remote console_local --on server --remote-shell
-  assert_output --partial 'the running node has no name'
+# What the instance runs: each file of its code with its time and its content.
+code_of() { docker exec "$1" sh -c 'find _build -name "*.beam" -exec stat -c "%n %y" {} + -exec sha256sum {} + | sort' 3>&-; }
+
+@test "neither the start nor a console nor a migration compiles the code of the live instance, even when it looks stale" {
+  local before
+  run docker logs "$STACK-phoenix-1"
+  refute_output --partial Compiling
+  before=$(code_of "$STACK-phoenix-1")
+  docker exec "$STACK-phoenix-1" sh -c 'echo "# stale" >>lib/avril/router.ex' 3>&-
+  run -0 bash -c 'exec node --import "$0" "$@" <<<"IO.puts(6 * 7)"' "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/console_local.ts"
+  assert_line --regexp '^(iex.*)?42$'
+  refute_output --partial Compiling
+  assert_equal "$(code_of "$STACK-phoenix-1")" "$before"
+  run -0 compose run --rm --no-deps phoenix mix ecto.migrate --no-compile
+  refute_output --partial Compiling
+  assert_equal "$(code_of "$STACK-phoenix-1")" "$before"
+}
+
+@test "--remote-shell attaches to the node that runs, by the name that it was given" {
+  open_screen "$SITE" console_local --remote-shell
+  await_screen '^iex\(avril@127\.0\.0\.1\)1> *$'
+  close_screen
   set_env "ELIXIR_ERL_OPTIONS='-sname avril'"
   printf "ELIXIR_ERL_OPTIONS='-sname avril'\n" >>"$SITE/.env"
   run -0 deploy --probation 0 avril

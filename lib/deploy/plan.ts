@@ -61,7 +61,7 @@ export const makePlan = async (stack: Stack, app: App, request: Request): Promis
 const checkBuild = async ({ service, folder, build }: App, { sha }: Commit) => {
   checkElixir(service, build.args?.BASE ?? '', (await readFileAt(folder, sha, 'mix.exs')) ?? '')
   const settings = loadSettings()
-  const given = new Set(buildSettingsOf(build.args))
+  const given = new Set([...buildSettingsOf(build.args), ...(build.secrets ?? []).map(({ source }) => source)])
   const lines = await searchAt(folder, sha, 'System[.](get_env|fetch_env)|process[.]env[.]', ['*.ex', 'nuxt.config.*'])
   return readAtBuild(lines).filter(name => (settings[name] ?? '') !== '' && !given.has(name) && !isSecretName(name))
 }

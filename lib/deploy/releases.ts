@@ -1,35 +1,56 @@
 // A release is an immutable image of an app at a commit.
-import { createHash } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
 import { compose, images, inspectImages, removeImage } from '../compose.ts'
 import { exportCommit, type Commit } from '../git.ts'
-import { stateFile } from '../files.ts'
+import { loadSettings } from '../config.ts'
+import { readIfThere, stateFile } from '../files.ts'
 import { attempt, capture, show } from '../run.ts'
 import type { App, Build, Stack } from '../stack.ts'
 
 const TAG = /^[0-9a-f]{12}-[0-9a-f]{6}$/
 
 // The same commit built in another way (another base image, another Dockerfile) is another release.
-const recipeOf = ({ dockerfile, dockerfile_inline, args }: Build) => {
+// BuildKit takes a layer from its cache however its secrets have changed.
+const digestOfSecrets = ({ secrets }: Stack, build: Build) => {
+  const settings = loadSettings()
+  const values = (build.secrets ?? []).map(({ source }) => {
+    const { environment, file } = secrets[source] ?? {}
+    return [source, environment === undefined ? readIfThere(file ?? '') : settings[environment]] as const
+  })
+  const set = values.filter(([, value]) => value !== undefined && value !== '')
+  // With a key that nobody has who has the image, or a short secret could be guessed by it.
+  return set.length === 0 ? undefined : createHmac('sha256', settings.SECRET_KEY_BASE ?? '').update(JSON.stringify(set)).digest('hex').slice(0, 12)
+}
+
+/** The arguments of a build, with one that changes when its secrets do. */
+const argumentsOf = (stack: Stack, { build }: App) => {
+  const digest = digestOfSecrets(stack, build)
+  return { ...build.args, ...(digest === undefined ? {} : { SECRETS: digest }) }
+}
+
+const recipeOf = (stack: Stack, app: App) => {
+  const { dockerfile, dockerfile_inline } = app.build
+  const args = argumentsOf(stack, app)
   const own = dockerfile && isAbsolute(dockerfile) ? readFileSync(dockerfile, 'utf8') : (dockerfile_inline ?? dockerfile ?? '')
   return createHash('sha256').update(JSON.stringify([own, args])).digest('hex').slice(0, 6)
 }
 
 const repositoryOf = ({ project }: Stack, { service }: App) => `${project}-${service}`
 
-export const releaseName = (stack: Stack, app: App, sha: string) => `${repositoryOf(stack, app)}:${sha.slice(0, 12)}-${recipeOf(app.build)}`
+export const releaseName = (stack: Stack, app: App, sha: string) => `${repositoryOf(stack, app)}:${sha.slice(0, 12)}-${recipeOf(stack, app)}`
 
 export const imageExists = async (image: string) => (await attempt(inspectImages([image]))).code === 0
 
 /** Builds the release of a commit from the files of exactly that commit. Throws a Failure when the build fails; nothing is left then. */
-export const buildRelease = async ({ secrets }: Stack, app: App, image: string, commit: Commit) => {
+export const buildRelease = async (stack: Stack, app: App, image: string, commit: Commit) => {
   const context = stateFile('build')
   const plan = stateFile('build.json')
   clear(context, plan)
   try {
     await exportCommit(app.folder, commit.sha, context)
-    writeFileSync(plan, JSON.stringify({ secrets, services: { [app.service]: { image, build: { ...app.build, context, labels: labelsOf(app, commit) } } } }))
+    writeFileSync(plan, JSON.stringify({ secrets: stack.secrets, services: { [app.service]: { image, build: { ...app.build, args: argumentsOf(stack, app), context, labels: labelsOf(app, commit) } } } }))
     await show(compose([plan], '--progress', 'plain', 'build', app.service), { what: 'the build', hint: 'correct it and push, then run this again' })
   } finally {
     clear(context, plan)

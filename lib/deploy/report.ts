@@ -18,6 +18,7 @@ export const explain = (app: App, plan: Plan) => {
   else if (current) say.step('the same commit is live and healthy: its instances are replaced by new ones')
   else if (rebuilt) say.step(REBUILT)
   else if (built && !rollback) say.step('this release was built before: no build is needed')
+  if (app.state && app.replicas > 1) say.warn(`${app.service} keeps its visitors' sessions in each instance (avril.state.save): with ${app.replicas} of them logins fail at random; set its replicas to 1`)
   if (unknownToBuild.length > 0) say.warn(unknownText(app, unknownToBuild))
 }
 

@@ -2,6 +2,7 @@
 import { COMPOSE_FILE, composeAdd, healthLog, logs, remove, start, stop } from '../compose.ts'
 import { Failure, messageOf } from '../errors.ts'
 import { isHealthy, listIds, listInstances, readInstance, type Instance } from '../instances.ts'
+import { handOverState } from './handover.ts'
 import { awaitDrained, liveMap, proveInstance, proveSwitch, readLive, switchLive } from './nginx.ts'
 import type { Pin } from './pins.ts'
 import type { Progress } from './progress.ts'
@@ -134,11 +135,16 @@ const handOver = async (rollout: Rollout, target: Target, { fresh, staying, leav
   const guarded = async () => {
     progress.phase('switch', `nginx sends requests to ${names.join(', ')}`)
     if (readLive(app.service) === text && !target.reload) return
+    const source = leaving.findLast(isHealthy)
+    const carry = async () => (source ? handOverState(app, source, fresh) : false)
+    const carried = await carry()
     await switchLive(nginx, app.service, text)
     const proof = proveSwitch(nginx, app, target.prove, fresh.map(({ address }) => address), leaving.map(({ address }) => address).filter(Boolean))
     if (!leaving.some(({ running }) => running)) return proof
     progress.phase('drain', `waiting until nobody is served by ${leaving.map(({ name }) => name).join(', ')}`)
     await Promise.all([proof, awaitDrained(nginx, alarm.signal)])
+    // What has come to the old one until its last request.
+    if (carried) await carry()
   }
   try {
     await watch.guard(fresh, guarded())

@@ -46,6 +46,14 @@ export const healthFindings = (config: StackConfig) =>
 
 const isLocal = (address: string | undefined) => address !== undefined && (address.startsWith('127.') || address === '::1')
 
+/** Apps whose instances each remember what the others do not. */
+export const replicaFindings = (config: StackConfig) =>
+  each(config, (service, { labels, deploy }) => {
+    const replicas = Number(deploy?.replicas ?? 1)
+    if (labels?.['avril.state.save'] === undefined || replicas < 2) return []
+    return [warning(`${service} keeps sessions in each of its ${replicas} instances: logins fail at random`, 'one replica, until the app keeps its sessions where all instances find them (a database)')]
+  })
+
 /** Ports that anybody can reach, but for those of the proxy. */
 export const portFindings = (config: StackConfig) =>
   each(config, (service, { ports = [], ...it }) => {
@@ -95,7 +103,7 @@ const withBuilds = (config: StackConfig, merged: StackConfig): StackConfig => {
 /** All of this together: `config` is docker-compose.yml alone, `merged` with the override, `isFile` tells whether a path on this machine is a file. */
 export const stackFindings = (config: StackConfig, merged: StackConfig, isFile: (path: string) => boolean) => {
   const stack = withBuilds(config, merged)
-  const checks = [appFindings, healthFindings, portFindings, imageFindings, upkeepFindings]
+  const checks = [appFindings, healthFindings, replicaFindings, portFindings, imageFindings, upkeepFindings]
   return unless(`apps that can be rolled: ${Object.values(stack.services).filter(isApp).length}; nothing unwise`, [
     ...checks.flatMap(check => check(stack)),
     ...mountFindings(stack, isFile),

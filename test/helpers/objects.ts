@@ -3,6 +3,7 @@
 //   objects.ts put                    stores what stdin lists: {key, type, content or bytes, headers} a line
 //   objects.ts list                   prints what the server has, with the sha256 of each content
 //   objects.ts delete KEY … | empty   deletes these, or all
+// REGION is the one that what goes straight to the server is signed for.
 // DURING is a shell command that is run when the first file was saved or restored, while nothing else goes on here.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -70,6 +71,8 @@ await main(command, async (_, [action = '', folder = '', ...rest]) => {
   if (action === 'restore') return print(JSON.stringify(await restoreObjects({ stack, settings, contents, onProgress: once })))
   const { connectMinio } = await import('../../lib/backup/s3.ts')
   const connection = await connectMinio(stack.project, settings)
+  const { REGION } = process.env
+  if (REGION) connection.client.config.region = async () => REGION
   if (action === 'put') await put(connection)
   if (action === 'list') await list(connection)
   if (action === 'delete') await remove(connection, [folder, ...rest])

@@ -44,6 +44,7 @@ for (const [what, phoenix, postgres, expected] of [
   ['one that writes by >', { healthcheck: { test: ['CMD-SHELL', 'curl -L x 2>/dev/null && date > /tmp/ok'] } }, {}, /^warning: the health check of phoenix writes a file/],
   ['one that asks every 5 minutes', { healthcheck: { ...app.healthcheck, interval: '5m0s' } }, {}, /^warning: the health check of phoenix asks only every 5m0s/],
   ['one that cannot fail', { healthcheck: { test: ['CMD-SHELL', 'curl -L x || true'] } }, {}, /^warning: the health check of phoenix cannot fail/],
+  ['replicas of an app that keeps state', { labels: { ...app.labels, 'avril.state.save': 'x' }, deploy: { replicas: 2 } }, {}, /^warning: phoenix keeps sessions in each of its 2 instances/],
   ['a database for the world', {}, { ports: [{ published: '5432', target: 5432 }] }, /^bad: postgres is published to the world, on port 5432/],
   ['a database on 0.0.0.0', {}, { ports: [{ host_ip: '0.0.0.0', published: '5432' }] }, /^bad: postgres is published/],
   ['a single file that is mounted', {}, { volumes: [{ type: 'bind', source: '/x/my.conf', target: '/etc/my.conf' }] }, /^warning: postgres mounts the single file \/x\/my\.conf/],
