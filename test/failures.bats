@@ -76,6 +76,7 @@ assert_fails() {
   assert_fails healthy '.*is healthy, but /mon-espace/ is answered without "smoke"'
   sed -i '/^      avril.smoke:/,/nothing 404/d' "$SITE/docker-compose.yml"
   commit avril-profil >/dev/null
+  run -0 deploy --probation 0 avril-profil
 }
 
 @test "an instance that exits before it is healthy fails the deploy at once" {
