@@ -16,7 +16,7 @@ setup_file() {
   upstream two nuxt_profile
   upstream three nuxt_booklet
   proxy plain localhost 100000 30
-  proxy brief localhost 1 2
+  proxy brief localhost 1 2 --env NGINX_PORT=8000
   proxy tls avril.test 1 30
   certificate avril.test "$BATS_FILE_TMPDIR/a copy/tls/ssl"
   docker start "$project-plain" "$project-brief" "$project-tls" >/dev/null
@@ -82,13 +82,59 @@ ROUTES
 
 @test "the app is told who asks, whatever the client claims" {
   run -0 curl -fsS -m 5 -H 'X-Forwarded-For: 6.6.6.6' -H 'X-Real-IP: 6.6.6.6' -H 'X-Forwarded-Proto: https' -H 'Proxy: evil' \
-    "$plain/"
+    -H 'X-Forwarded-Host: evil' -H 'X-Forwarded-Port: 666' -H 'Forwarded: for=6.6.6.6;host=evil' "$plain/"
   refute_output --partial 6.6.6.6
   refute_output --partial evil
+  refute_output --partial '"666"'
   assert_equal "$(field headers.host <<<"$output")" "${plain#http://}"
   assert_equal "$(field headers.x-forwarded-proto <<<"$output")" http
   assert_equal "$(field headers.x-forwarded-for <<<"$output")" "$(field headers.x-real-ip <<<"$output")"
   assert_regex "$(field headers.x-request-id <<<"$output")" '^[0-9a-f]{32}$'
+}
+
+# told ANSWER: what an app was told of who asks.
+told() {
+  node -p 'const { headers } = JSON.parse(process.argv[1]);
+    ["host", "x-forwarded-proto", "x-forwarded-for", "x-real-ip"].map(name => headers[name]).join(" ")' "$1"
+}
+
+@test "an app that renders a page asks phoenix in its visitor's name, or in its own: the site's host and scheme, and the visitor's address" {
+  local visitor own
+  run -0 https https://avril.test/
+  visitor=$(field headers.x-real-ip <<<"$output")
+  own=$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$project-two")
+  run -0 https "https://avril.test/mon-espace/?through=$project-tls&spread"
+  assert_equal "$(field url <<<"$output") $(told "$output")" "/api/v2 avril.test https $visitor $visitor"
+  run -0 https "https://avril.test/mon-espace/?through=$project-tls"
+  assert_equal "$(told "$output")" "avril.test https $own $own"
+  # Visitors of a site on localhost use its port, and those of one that cannot know it, none.
+  run -0 curl -fsS -m 5 "$brief/mon-espace/?through=$project-brief&spread"
+  assert_equal "$(told "$output")" "localhost:8000 http $visitor $visitor"
+  run -0 curl -fsS -m 5 "$plain/mon-espace/?through=$project-plain"
+  assert_equal "$(told "$output")" "localhost http $own $own"
+}
+
+@test "on the inner ports what is forwarded is kept when it is well-formed, and nothing else" {
+  local scheme for real expected self=127.0.0.1 ask=(inside tls curl -fsS -m 5 http://127.0.0.1:8081/)
+  while IFS='|' read -r scheme for real expected; do
+    run -0 "${ask[@]}" -H "X-Forwarded-Proto: $scheme" -H "X-Forwarded-For: $for" -H "X-Real-IP: $real" -H 'Host: evil.test' \
+      -H 'X-Forwarded-Host: evil.test' -H 'X-Forwarded-Port: 666' -H 'Forwarded: host=evil.test'
+    assert_equal "$scheme|$for|$real|$(told "$output")" "$scheme|$for|$real|avril.test $expected"
+    refute_output --regexp 'evil|666'
+  done <<FORWARDED
+|||https $self $self
+http|203.0.113.7|203.0.113.7|http 203.0.113.7 203.0.113.7
+https|203.0.113.7, 172.18.0.3,::ffff:172.18.0.4|203.0.113.7|https 203.0.113.7, 172.18.0.3,::ffff:172.18.0.4 203.0.113.7
+https||2001:db8::7|https 2001:db8::7 2001:db8::7
+https,http|2001:DB8::7|x|https 2001:DB8::7 2001:DB8::7
+ftp|203.0.113.256|203.0.113.7|https $self $self
+http x|203.0.113.7 evil|x|https $self $self
+xhttp|203.0.113.7,|x|https $self $self
+javascript:|unknown|evil"|https $self $self
+FORWARDED
+  # As in public, so that a proof of the deploy is answered as a visitor is.
+  run -0 inside brief curl -fsS -m 5 http://127.0.0.1:8081/
+  assert_equal "$(told "$output")" "localhost:8000 http $self $self"
 }
 
 @test "neither the version of nginx nor what the app is made with is told, and text is compressed" {

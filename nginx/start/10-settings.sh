@@ -3,7 +3,7 @@
 # The image's entry point runs it; run by hand and followed by nginx/reload.sh it takes up a certificate that came later.
 set -eu
 
-: "${WHOST:=localhost}" "${BUCKET_NAME:=avril}" "${DRAIN_SECONDS:=30}" "${POST_RATE:=1}"
+: "${WHOST:=localhost}" "${NGINX_PORT:=80}" "${BUCKET_NAME:=avril}" "${DRAIN_SECONDS:=30}" "${POST_RATE:=1}"
 certificates=/ssl
 config=/etc/nginx/avril
 run=/run/avril
@@ -22,6 +22,7 @@ check() { # name, value, pattern of the whole value
 }
 
 check WHOST "$WHOST" '[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?'
+check NGINX_PORT "$NGINX_PORT" '[0-9]{1,5}'
 check BUCKET_NAME "$BUCKET_NAME" '[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]'
 check DRAIN_SECONDS "$DRAIN_SECONDS" '[1-9][0-9]{0,3}'
 check POST_RATE "$POST_RATE" '[1-9][0-9]{0,5}'
@@ -90,11 +91,21 @@ mkdir -p "$run"
 chosen=$(choose_mode)
 mode=${chosen%% *}
 
+# How visitors reach the site. A public one has the standard ports, here or on a balancer before it; port 0 is any free one, which only the engine knows.
+scheme=https host=$WHOST
+[ "$mode" != plain ] || scheme=http
+case $WHOST:$NGINX_PORT in
+  localhost:80 | localhost:0) ;;
+  localhost:*) host=$WHOST:$NGINX_PORT ;;
+esac
+
 printf 'worker_shutdown_timeout %ss;\n' "$DRAIN_SECONDS" >"$run/main.conf"
 # The burst is five seconds' worth, or a high rate could not be used: a hundred requests may come within one millisecond.
 cat >"$run/http.conf" <<EOF
 map "" \$bucket { default "$BUCKET_NAME"; }
 map "" \$site { default "$WHOST"; }
+map "" \$site_host { default "$host"; }
+map "" \$site_scheme { default $scheme; }
 map "" \$mode { default $mode; }
 limit_req_zone \$post_client zone=post:10m rate=${POST_RATE}r/s;
 limit_req zone=post burst=$((POST_RATE * 5)) nodelay;
