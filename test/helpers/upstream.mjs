@@ -22,12 +22,15 @@ const app = async (request, response) => {
   }
   await wait(Number(searchParams.get('ms')))
   const status = Number(searchParams.get('status') ?? 200)
-  response.writeHead(status, { 'content-type': 'application/json', 'x-powered-by': 'a secret' })
+  const own = searchParams.has('policies') ? { 'content-security-policy': "default-src 'own'", 'referrer-policy': 'no-referrer', 'x-frame-options': 'DENY' } : {}
+  response.writeHead(status, { 'content-type': 'application/json', 'x-powered-by': 'a secret', ...own })
   response.end(JSON.stringify({ name, method, url, body: body.length, headers, filler: '.'.repeat(1200) }))
 }
 
 const answer = (response, status, body, type = 'application/xml') => {
-  response.writeHead(status, { 'content-type': type, 'x-amz-request-id': 'a secret', 'x-minio-deployment-id': 'a secret' })
+  const secrets = { 'x-amz-request-id': 'a secret', 'x-minio-deployment-id': 'a secret' }
+  const policies = { 'content-security-policy': 'block-all-mixed-content', 'referrer-policy': 'unsafe-url', 'x-frame-options': 'ALLOWALL' }
+  response.writeHead(status, { 'content-type': type, ...secrets, ...policies })
   response.end(body)
 }
 
