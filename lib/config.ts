@@ -22,6 +22,8 @@ const REPLICAS = INTEGER(1, 16)
 const URL_OR_NONE = OPTIONAL(LIKE(/^https?:\/\/\S+$/, 'an address that begins with http:// or https://'))
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
 const BUCKET_FORM = 'a bucket name (3 to 63 small letters, digits, . and -)'
+const HOST = '[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?'
+const REFERRER = /^(no-referrer|no-referrer-when-downgrade|origin|origin-when-cross-origin|same-origin|strict-origin|strict-origin-when-cross-origin|unsafe-url)$/
 const NAME = LIKE(/^[a-z_][a-z0-9_]{0,62}$/, 'a name of small letters, digits and _')
 
 const FORMS: Record<string, { fits: (value: string) => boolean; form: string }> = {
@@ -30,11 +32,16 @@ const FORMS: Record<string, { fits: (value: string) => boolean; form: string }> 
   PHOENIX_REPLICAS: REPLICAS,
   PROFILE_REPLICAS: REPLICAS,
   BOOKLET_REPLICAS: REPLICAS,
-  WHOST: LIKE(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'a host name'),
+  WHOST: LIKE(new RegExp(`^${HOST}$`), 'a host name'),
+  WHOST_ALIASES: OPTIONAL(LIKE(new RegExp(`^${HOST}(,${HOST})*$`), 'host names, with commas between them')),
   NGINX_BIND: LIKE(/^(\d{1,3}\.){3}\d{1,3}$/, 'an IPv4 address'),
   NGINX_PORT: PORT,
   NGINX_TLS_PORT: PORT,
   POST_RATE: INTEGER(1, 10_000),
+  CONTENT_SECURITY_POLICY: OPTIONAL(LIKE(/^[A-Za-z0-9 ;:/.*'=?&%+_~@!()#,-]+$/, "a policy of letters, digits, spaces and ;:/.*'=?&%+_~@!()#,-")),
+  REFERRER_POLICY: OPTIONAL(LIKE(REFERRER, 'one of the policies of that header (strict-origin-when-cross-origin, same-origin, no-referrer …)')),
+  FRAME_OPTIONS: OPTIONAL(LIKE(/^(SAMEORIGIN|DENY)$/, 'SAMEORIGIN or DENY')),
+  NGINX_LOG_DIR: OPTIONAL(LIKE(/^\/[^\0:]*[^/:]$/, 'an absolute path')),
   DRAIN_SECONDS: INTEGER(10, 3600),
   POSTGRES_DB: NAME,
   POSTGRES_USER: NAME,
@@ -62,7 +69,7 @@ const FORMS: Record<string, { fits: (value: string) => boolean; form: string }> 
 /** Those that must be this server's own. */
 export const SECRETS = ['POSTGRES_PASSWORD', 'AWS_SECRET_ACCESS_KEY', 'SECRET_KEY_BASE']
 
-const LINE = /^(?:\s*|\s*#.*|(?<name>[A-Za-z_][A-Za-z0-9_]*)=(?<value>[A-Za-z0-9%+,\-./:=@_~]*|'[^'\n]*'))$/
+const LINE = /^(?:\s*|\s*#.*|(?<name>[A-Za-z_][A-Za-z0-9_]*)=(?<value>[A-Za-z0-9%+,\-./:=@_~]*|'[^'\n]*'|"[^"$`\\\n]*"))$/
 
 export type Settings = Readonly<Record<string, string>>
 
@@ -76,7 +83,7 @@ export const linesOf = (text: string, file: string) => {
       const shown = /^\s*([A-Za-z_]\w*)\s*=/.exec(line)?.[1]
       throw badConfig(
         `${file} line ${index + 1}${shown ? ` (${shown})` : ''} is not a setting that all readers of the file understand alike`,
-        "write NAME=value, or NAME='value' when it has other characters than letters, digits and %+,-./:=@_~",
+        `write NAME=value, or NAME='value' when it has other characters than letters, digits and %+,-./:=@_~; NAME="value" (without $ \` \\ in it) for one with a '`,
       )
     }
     if (!name) continue
@@ -96,6 +103,8 @@ export const readSettings = (text: string, example: string): Settings => {
   for (const [name, { fits, form }] of Object.entries(FORMS)) {
     if (!fits(values[name] ?? '')) throw badConfig(`.env line ${lines.get(name)}: ${name} is not ${form}`)
   }
+  const twice = (values.WHOST_ALIASES ?? '').split(',').find(alias => alias === values.WHOST || alias === 'localhost')
+  if (twice) throw badConfig(`.env line ${lines.get('WHOST_ALIASES')}: WHOST_ALIASES has ${twice}, which is no other name of the site`, 'take it out')
   for (const name of SECRETS) {
     const open = (values[name] ?? '').startsWith('change-me') || values[name] === ''
     if (open && values.WHOST !== 'localhost')

@@ -4,7 +4,8 @@
 bats_require_minimum_version 1.5.0
 
 setup_file() {
-  export checkout project node_image nginx_image plain brief tls_http tls
+  export checkout project node_image nginx_image plain brief tls_http tls open policy
+  policy="default-src 'self'; img-src 'self' data: https://*.example.org; report-uri /csp?a=b&c"
   checkout=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
   load helpers/nginx.bash
   "$checkout/test/images.sh"
@@ -16,19 +17,23 @@ setup_file() {
   upstream two nuxt_profile
   upstream three nuxt_booklet
   proxy plain localhost 100000 30
-  proxy brief localhost 1 2
-  proxy tls avril.test 1 30
+  proxy brief localhost 1 2 --env NGINX_PORT=8000
+  proxy tls avril.test 1 30 --env WHOST_ALIASES=www.avril.test,avril.example --env "CONTENT_SECURITY_POLICY=$policy" \
+    --env NGINX_LOG_DIR=/logs --volume "$BATS_FILE_TMPDIR/logs:/var/log/avril"
+  proxy open www.example.org 100 10 --env WHOST_ALIASES=example.org --env REFERRER_POLICY= --env FRAME_OPTIONS=
   certificate avril.test "$BATS_FILE_TMPDIR/a copy/tls/ssl"
-  docker start "$project-plain" "$project-brief" "$project-tls" >/dev/null
+  docker start "$project-plain" "$project-brief" "$project-tls" "$project-open" >/dev/null
   await plain /
   await plain /mon-espace/
   await plain /ma-candidature-vae/
   await brief /
   await tls /
+  await open /
   plain=http://127.0.0.1:$(port_of plain 80)
   brief=http://127.0.0.1:$(port_of brief 80)
   tls_http=$(port_of tls 80)
   tls=$(port_of tls 443)
+  open=$(port_of open 80)
 }
 
 teardown_file() {
@@ -82,33 +87,59 @@ ROUTES
 
 @test "the app is told who asks, whatever the client claims" {
   run -0 curl -fsS -m 5 -H 'X-Forwarded-For: 6.6.6.6' -H 'X-Real-IP: 6.6.6.6' -H 'X-Forwarded-Proto: https' -H 'Proxy: evil' \
-    "$plain/"
+    -H 'X-Forwarded-Host: evil' -H 'X-Forwarded-Port: 666' -H 'Forwarded: for=6.6.6.6;host=evil' "$plain/"
   refute_output --partial 6.6.6.6
   refute_output --partial evil
+  refute_output --partial '"666"'
   assert_equal "$(field headers.host <<<"$output")" "${plain#http://}"
   assert_equal "$(field headers.x-forwarded-proto <<<"$output")" http
   assert_equal "$(field headers.x-forwarded-for <<<"$output")" "$(field headers.x-real-ip <<<"$output")"
   assert_regex "$(field headers.x-request-id <<<"$output")" '^[0-9a-f]{32}$'
 }
 
-@test "on the inner ports the apps are trusted: what they forward is kept, and where they say nothing it is the site" {
-  local from name port arguments expected
-  # from which container, through which proxy and port, with which headers; what the app hears: host, scheme, addresses (- is that of who asks)
-  while IFS='|' read -r from name port arguments expected; do
-    local words=()
-    eval "words=($arguments)"
-    run -0 docker exec "$project-$from" curl -fsS -m 5 "${words[@]}" "http://$port/"
-    assert_equal "$arguments: $(field headers.host <<<"$output") $(field headers.x-forwarded-proto <<<"$output") $(field headers.x-forwarded-for <<<"$output")" \
-      "$arguments: $expected"
-  done <<TRUSTED
-plain|plain|127.0.0.1:8081||localhost http 127.0.0.1
-tls|tls|127.0.0.1:8081||avril.test https 127.0.0.1
-tls|tls|127.0.0.1:8080|-H 'Host: nginx:8080'|avril.test https 127.0.0.1
-tls|tls|127.0.0.1:8080|-H 'Host: nginx:8080' -H 'X-Forwarded-Proto: http'|avril.test http 127.0.0.1
-tls|tls|127.0.0.1:8080|-H 'Host: avril.test' -H 'X-Forwarded-Proto: https' -H 'X-Forwarded-For: 203.0.113.7, 10.0.0.1'|avril.test https 203.0.113.7, 10.0.0.1
-tls|tls|127.0.0.1:8080|-H 'X-Forwarded-For: 2001:db8::1' -H 'X-Forwarded-Proto: https, http'|avril.test https 2001:db8::1
-plain|plain|127.0.0.1:8080|-H 'Host: localhost:18080' -H 'X-Forwarded-Proto: gopher' -H 'X-Forwarded-For: evil'|localhost:18080 http 127.0.0.1
-TRUSTED
+# told ANSWER: what an app was told of who asks.
+told() {
+  node -p 'const { headers } = JSON.parse(process.argv[1]);
+    ["host", "x-forwarded-proto", "x-forwarded-for", "x-real-ip"].map(name => headers[name]).join(" ")' "$1"
+}
+
+@test "an app that renders a page asks phoenix in its visitor's name, or in its own: the site's host and scheme, and the visitor's address" {
+  local visitor own
+  run -0 https https://avril.test/
+  visitor=$(field headers.x-real-ip <<<"$output")
+  own=$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$project-two")
+  run -0 https "https://avril.test/mon-espace/?through=$project-tls&spread"
+  assert_equal "$(field url <<<"$output") $(told "$output")" "/api/v2 avril.test https $visitor $visitor"
+  run -0 https "https://avril.test/mon-espace/?through=$project-tls"
+  assert_equal "$(told "$output")" "avril.test https $own $own"
+  # Visitors of a site on localhost use its port, and those of one that cannot know it, none.
+  run -0 curl -fsS -m 5 "$brief/mon-espace/?through=$project-brief&spread"
+  assert_equal "$(told "$output")" "localhost:8000 http $visitor $visitor"
+  run -0 curl -fsS -m 5 "$plain/mon-espace/?through=$project-plain"
+  assert_equal "$(told "$output")" "localhost http $own $own"
+}
+
+@test "on the inner ports what is forwarded is kept when it is well-formed, and nothing else" {
+  local scheme for real expected self=127.0.0.1 ask=(inside tls curl -fsS -m 5 http://127.0.0.1:8081/)
+  while IFS='|' read -r scheme for real expected; do
+    run -0 "${ask[@]}" -H "X-Forwarded-Proto: $scheme" -H "X-Forwarded-For: $for" -H "X-Real-IP: $real" -H 'Host: evil.test' \
+      -H 'X-Forwarded-Host: evil.test' -H 'X-Forwarded-Port: 666' -H 'Forwarded: host=evil.test'
+    assert_equal "$scheme|$for|$real|$(told "$output")" "$scheme|$for|$real|avril.test $expected"
+    refute_output --regexp 'evil|666'
+  done <<FORWARDED
+|||https $self $self
+http|203.0.113.7|203.0.113.7|http 203.0.113.7 203.0.113.7
+https|203.0.113.7, 172.18.0.3,::ffff:172.18.0.4|203.0.113.7|https 203.0.113.7, 172.18.0.3,::ffff:172.18.0.4 203.0.113.7
+https||2001:db8::7|https 2001:db8::7 2001:db8::7
+https,http|2001:DB8::7|x|https 2001:DB8::7 2001:DB8::7
+ftp|203.0.113.256|203.0.113.7|https $self $self
+http x|203.0.113.7 evil|x|https $self $self
+xhttp|203.0.113.7,|x|https $self $self
+javascript:|unknown|evil"|https $self $self
+FORWARDED
+  # As in public, so that a proof of the deploy is answered as a visitor is.
+  run -0 inside brief curl -fsS -m 5 http://127.0.0.1:8081/
+  assert_equal "$(told "$output")" "localhost:8000 http $self $self"
 }
 
 @test "neither the version of nginx nor what the app is made with is told, and text is compressed" {
@@ -120,14 +151,23 @@ TRUSTED
 }
 
 @test "the health of an app is not for the public, in any spelling" {
-  local path
-  for path in /healthcheck //healthcheck /%68ealthcheck /x/../healthcheck /files/../healthcheck '/healthcheck?a=b'; do
-    assert_equal "$path $(curl -sS -m 5 --path-as-is -w '%{http_code}' "$plain$path")" "$path ok"$'\n'200
-  done
-  for path in /healthcheck/ /healthcheck/x //healthcheck/x; do
+  for path in /healthcheck/ /healthcheck/x //healthcheck/ /%68ealthcheck/x /x/../healthcheck/ /static/healthcheck /static/healthcheck/x.y/..; do
     assert_equal "$path $(status_of --path-as-is "$plain$path")" "$path 404"
   done
   run -0 inside plain curl -fsS http://127.0.0.1:8081/healthcheck
+  assert_equal "$(field url <<<"$output")" /healthcheck
+}
+
+@test "the monitors of others get one word, which no app says" {
+  for path in /healthcheck //healthcheck /%68ealthcheck /x/../healthcheck '/healthcheck?x=y'; do
+    run -0 curl -fsS -m 5 --path-as-is "$plain$path"
+    assert_output ok
+  done
+  run -0 curl -fsS -m 5 -I "$plain/healthcheck"
+  assert_line --regexp '^Content-Type: text/plain'
+  assert_line --regexp '^Cache-Control: no-store.$'
+  run -0 https https://avril.test/healthcheck
+  assert_output ok
 }
 
 @test "an app that is gone gives a page in French that says when to come back" {
@@ -198,7 +238,7 @@ TRUSTED
 @test "nothing lists the bucket, leaves it, or tells why an object is not to be had" {
   local path
   for path in / '/?list-type=2' '/?prefix=a' '?list-type=2' // /. /./ /%2e /%2F /a/.. /a/ '/a/?list-type=2' /x/../../files/ \
-    /a%0Ab /a%0d%0aX-Evil:%20b /%0d%0aHost:%20evil/ /a%00b /missing.pdf /forbidden.pdf; do
+    /a%0Ab /a%0d%0aX-Evil:%20b /%0d%0aHost:%20evil/ /a%00b /missing.pdf /forbidden.pdf /../healthcheck/ /%2e%2e/healthcheck/; do
     run -0 curl -sS -m 5 --path-as-is -w '\n%{http_code}' "$plain/files$path"
     assert_regex "$path ${lines[-1]}" ' (404|400|301)$'
     refute_output --regexp 'ListBucketResult|secret|"name"'
@@ -236,6 +276,112 @@ TRUSTED
   assert_output --partial '<title>Cette page '
   run -0 curl -fsS -m 5 "$plain/.well-known/acme-challenge/token"
   assert_output token
+}
+
+@test "a static file that is not in the folder is the app's own, and nothing else of the app is below /static/" {
+  while read -r path expected; do
+    run -0 curl -fsS -m 5 --path-as-is "$plain$path"
+    assert_equal "$(field name <<<"$output") $(field url <<<"$output")" "one $expected"
+  done <<'FILES'
+/static/css/site-0a1b.css?vsn=d /css/site-0a1b.css?vsn=d
+/static/robots.txt /robots.txt
+/static/images/a%20b%3Fc%23.svg /images/a%20b%3Fc%23.svg
+FILES
+  echo 'in the folder' >"$BATS_FILE_TMPDIR/a copy/plain/nginx/static/robots.txt"
+  run -0 curl -fsS -m 5 "$plain/static/robots.txt"
+  assert_output 'in the folder'
+  for path in /static /static/mon-compte /static/a.b/ /static/.env /static/a/.git/config.txt /static/x. /static/healthcheck /static/a.b/healthcheck \
+    /static/../healthcheck/ /static/%2e%2e/healthcheck/; do
+    run -0 curl -sS -m 5 --path-as-is -w '\n%{http_code}' "$plain$path"
+    # Without a slash it is a path of the app, as any other.
+    if [ "$path" = /static ]; then assert_line 200; else assert_equal "$path ${lines[-1]}" "$path 404"; fi
+  done
+  assert_equal "$(status_of -X POST "$plain/static/css/site.css") $(status_of -X POST "$plain/static/robots.txt")" '405 405'
+}
+
+# headers_of ARGUMENTS…: the three policies of an answer, one a line, sorted.
+headers_of() {
+  https -o /dev/null -D - "$@" | tr -d '\r' | grep -iE '^(Content-Security-Policy|Referrer-Policy|X-Frame-Options):' | sort
+}
+
+@test "the policies are on what the apps and nginx answer, an app's own win, and files keep theirs" {
+  local ours="Content-Security-Policy: $policy
+Referrer-Policy: strict-origin-when-cross-origin
+X-Frame-Options: SAMEORIGIN"
+  local path
+  # A page of an app, its errors, a file, nginx's own pages (one made after the store has answered), a redirect.
+  echo x >"$BATS_FILE_TMPDIR/a copy/tls/nginx/static/file.txt"
+  for path in / /mon-espace/ '/?status=404' '/?status=500' /static/file.txt /static/none /healthcheck/x /healthcheck /files/missing.pdf /files/ /mon-espace; do
+    assert_equal "$path: $(headers_of "https://avril.test$path")" "$path: $ours"
+  done
+  assert_equal "$(headers_of "http://avril.test/" --connect-to "::127.0.0.1:$tls_http")" "$ours"
+  assert_equal "$(headers_of 'https://avril.test/?policies')" "content-security-policy: default-src 'own'
+referrer-policy: no-referrer
+x-frame-options: DENY"
+  assert_equal "$(headers_of https://avril.test/files/a.html)" "Content-Security-Policy: default-src 'none'; sandbox
+Referrer-Policy: strict-origin-when-cross-origin
+X-Frame-Options: SAMEORIGIN"
+  assert_equal "$(headers_of https://avril.test/files/a.pdf)" "Referrer-Policy: strict-origin-when-cross-origin
+X-Frame-Options: SAMEORIGIN"
+  run -0 curl -sS -m 5 -o /dev/null -D - "$plain/"
+  refute_output --partial Content-Security-Policy
+  assert_line --regexp '^Referrer-Policy: strict-origin-when-cross-origin.$'
+  run -0 curl -sS -m 5 -o /dev/null -D - "http://127.0.0.1:$open/"
+  refute_output --regexp 'Content-Security-Policy|Referrer-Policy|X-Frame-Options'
+}
+
+@test "another name of the site redirects to it, by http and https, and answers a renewal" {
+  local name
+  for name in www.avril.test avril.example WWW.avril.test; do
+    run -0 https -k -o /dev/null -D - "https://$name/a%20b/c?d=e&f=%2F"
+    assert_line --regexp '^HTTP/1.1 301'
+    assert_line --regexp '^Location: https://avril.test/a%20b/c\?d=e&f=%2F.$'
+    refute_output --partial Strict-Transport-Security
+    run -0 curl -sS -m 5 -o /dev/null -w '%{http_code} %{redirect_url}' -H "Host: $name" "http://127.0.0.1:$tls_http/a?b=c"
+    assert_output '301 https://avril.test/a?b=c'
+  done
+  run -0 curl -sS -m 5 -o /dev/null -w '%{http_code} %{redirect_url}' -H 'Host: example.org' "http://127.0.0.1:$open/a?b=c"
+  assert_output '301 http://www.example.org/a?b=c'
+  for name in www.example.org 127.0.0.1 other.example.org; do
+    assert_equal "$name $(status_of -H "Host: $name" "http://127.0.0.1:$open/")" "$name 200"
+  done
+  mkdir -p "$BATS_FILE_TMPDIR/a copy/"{open,tls}/nginx/static/.well-known/acme-challenge
+  echo token | tee "$BATS_FILE_TMPDIR/a copy/"{open,tls}/nginx/static/.well-known/acme-challenge/alias
+  run -0 curl -fsS -m 5 -H 'Host: example.org' "http://127.0.0.1:$open/.well-known/acme-challenge/alias"
+  assert_output token
+  run -0 https -k https://www.avril.test/.well-known/acme-challenge/alias
+  assert_output token
+}
+
+@test "log files: without query strings, reopened after a rotation, and none where none are wanted" {
+  local logs=$BATS_FILE_TMPDIR/logs
+  https -fo /dev/null -e 'http://x/?jeton=s3cret' 'https://avril.test/before?jeton=s3cret'
+  # An error that nginx has words for.
+  https -o /dev/null -H 'Content-Length: 99999999' 'https://avril.test/large?jeton=s3cret' || true
+  run -0 cat "$logs/access.log"
+  assert_output --partial 'GET avril.test /before HTTP/1.1 200'
+  assert_output --partial ' /large HTTP/1.1 413'
+  run -0 grep -c . "$logs/error.log"
+  run -1 grep -r s3cret "$logs"
+  run -0 stat -c %a "$logs/access.log"
+  assert_output 640
+  # As logrotate does it. Not by docker kill: the engine would take nginx for stopped by hand, and not start it again after a reboot.
+  for file in access error; do
+    mv "$logs/$file.log" "$logs/$file.log.1"
+    install -m 0640 /dev/null "$logs/$file.log"
+  done
+  run -0 inside tls nginx -c /etc/nginx/avril/nginx.conf -s reopen
+  # The workers reopen after their master.
+  run -0 timeout 5 bash -c "until curl -sko /dev/null --connect-to ::127.0.0.1:$tls https://avril.test/after && grep -q /after '$logs/access.log'; do sleep 0.1; done"
+  inside tls /etc/nginx/avril/reload.sh
+  run -0 grep -c reconfiguring "$logs/error.log"
+  run -0 docker logs "$project-tls"
+  assert_output --partial ' /after HTTP/1.1 200'
+  # A restart may be needed when the disk is gone.
+  run -0 docker exec --env NGINX_LOG_DIR=/gone "$project-plain" /docker-entrypoint.d/10-settings.sh
+  assert_output --partial 'avril: NGINX_LOG_DIR (/gone) cannot be written to'
+  run -0 inside plain /docker-entrypoint.d/10-settings.sh
+  run -1 inside plain grep -r /var/log/avril /run/avril
 }
 
 @test "a websocket may be silent for longer than a page may take" {
@@ -390,9 +536,15 @@ TRUSTED
 }
 
 @test "a setting that could break out of the configuration is refused by its name" {
-  for setting in 'WHOST=a;b' 'BUCKET_NAME=a"b' 'DRAIN_SECONDS=30s' 'POST_RATE=0' 'WHOST=a
-b'; do
+  # shellcheck disable=SC2016,SC1003 # as they are
+  for setting in 'WHOST=a;b' 'BUCKET_NAME=a"b' 'DRAIN_SECONDS=30s' 'POST_RATE=0' $'WHOST=a\nb' $'WHOST=a\n' NGINX_PORT=80x \
+    'WHOST_ALIASES=a;b' 'WHOST_ALIASES=a b' 'WHOST_ALIASES=a,' 'WHOST_ALIASES=~^.*' 'WHOST_ALIASES=*.a' $'WHOST_ALIASES=a\nb' \
+    'CONTENT_SECURITY_POLICY=a"; evil' 'CONTENT_SECURITY_POLICY=$host' 'CONTENT_SECURITY_POLICY=a\' $'CONTENT_SECURITY_POLICY=a\nSet-Cookie: b=c' \
+    $'CONTENT_SECURITY_POLICY=a\r' $'CONTENT_SECURITY_POLICY=a\n' 'CONTENT_SECURITY_POLICY={' CONTENT_SECURITY_POLICY=é \
+    'REFERRER_POLICY=a b' 'REFERRER_POLICY=$a' FRAME_OPTIONS=ALLOWALL $'FRAME_OPTIONS=DENY\n' WHOST_ALIASES=a,localhost WHOST_ALIASES=LOCALHOST; do
     run -78 docker exec --env "$setting" "$project-plain" /docker-entrypoint.d/10-settings.sh
     assert_output --partial "avril: ${setting%%=*} is "
   done
+  run -78 docker exec --env WHOST_ALIASES=a.b,AVRIL.test "$project-tls" /docker-entrypoint.d/10-settings.sh
+  assert_output --partial 'names the site itself'
 }

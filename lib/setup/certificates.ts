@@ -60,7 +60,7 @@ const dateFindings = (name: string, { validFrom, validTo }: X509Certificate, now
 }
 
 /** What is to be said of a certificate and its key. */
-export const pairFindings = (site: string, { names: [name, keyName], certificate, key, open }: Pair, now: Date): Finding[] => {
+export const pairFindings = (site: string, { names: [name, keyName], certificate, key, open }: Pair, now: Date, aliases: string[] = []): Finding[] => {
   const leaf = parse(() => new X509Certificate(certificate))
   if (!leaf.value) return [wrong(`${name} is no certificate: ${leaf.error}`, 'put the certificate there, in PEM form')]
   const own = parse(() => createPrivateKey(key))
@@ -68,24 +68,26 @@ export const pairFindings = (site: string, { names: [name, keyName], certificate
   if (!leaf.value.checkPrivateKey(own.value)) return [wrong(`${keyName} is not the key of ${name}`, 'put the two together that belong together')]
   const { subject, issuer, subjectAltName = subject } = leaf.value
   const fits = leaf.value.checkHost(site) !== undefined
+  const foreign = aliases.filter(alias => leaf.value?.checkHost(alias) === undefined)
   const alone = subject !== issuer && (certificate.match(/-----BEGIN CERTIFICATE-----/g) ?? []).length < 2
   return [
     ...dateFindings(name, leaf.value, now),
     ...(fits ? [] : [bad(`${name} is not for ${site}, but for ${subjectAltName}`, 'browsers refuse it; is WHOST right?', { exitCode: EXIT.config })]),
+    ...foreign.map(alias => warning(`${name} is not for ${alias} (WHOST_ALIASES): browsers refuse https://${alias}/`, 'have its name put into the certificate; http redirects all the same')),
     ...(alone ? [warning(`${name} has no intermediate certificate: some browsers refuse it`, 'the file must hold the whole chain')] : []),
     ...(open ? [warning(`${keyName} can be read by every user of this machine`, `chmod o= ${keyName}`)] : []),
   ]
 }
 
 /** What is to be said of the certificates of this site. */
-export const certificateFindings = ({ WHOST: site = '', SSL_DIR = '' }: Settings): Finding[] => {
+export const certificateFindings = ({ WHOST: site = '', WHOST_ALIASES = '', SSL_DIR = '' }: Settings): Finding[] => {
   if (site === 'localhost') return [good('none is needed for localhost')]
   const folder = join(resolve(root, SSL_DIR), site)
   try {
     if (!existsSync(folder) || readdirSync(folder).length === 0)
       return [warning(`there is none in ${folder}: the site is served by http, in the clear`, 'put fullchain.pem and privkey.pem there (files, not links)')]
     const pair = readPair(folder, site)
-    if (pair) return pairFindings(site, pair, new Date())
+    if (pair) return pairFindings(site, pair, new Date(), WHOST_ALIASES.split(',').filter(Boolean))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error
     return [unknown(`only another user may read ${folder}`)]

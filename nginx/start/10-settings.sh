@@ -3,10 +3,14 @@
 # The image's entry point runs it; run by hand and followed by nginx/reload.sh it takes up a certificate that came later.
 set -eu
 
-: "${WHOST:=localhost}" "${BUCKET_NAME:=avril}" "${DRAIN_SECONDS:=30}" "${POST_RATE:=1}"
+: "${WHOST:=localhost}" "${WHOST_ALIASES:=}" "${NGINX_PORT:=80}" "${BUCKET_NAME:=avril}" "${DRAIN_SECONDS:=30}" "${POST_RATE:=1}"
+# Empty means: none is sent.
+: "${CONTENT_SECURITY_POLICY=}" "${REFERRER_POLICY=strict-origin-when-cross-origin}" "${FRAME_OPTIONS=SAMEORIGIN}"
+: "${NGINX_LOG_DIR:=}"
 certificates=/ssl
 config=/etc/nginx/avril
 run=/run/avril
+logs=/var/log/avril
 
 say() {
   printf 'avril: %s\n' "$*" >&2
@@ -14,17 +18,29 @@ say() {
 
 # Each value becomes a word of nginx's configuration, so nothing may pass that could end that word.
 check() { # name, value, pattern of the whole value
-  # grep would judge each line of it alone.
-  if ! printf '%s' "$2" | tr '\n' ' ' | grep -Eqx "$3"; then
+  # grep would judge each line of it alone, and an empty one not at all.
+  if ! printf '%s\n' "$(printf '%s.' "$2" | tr '\n' '\001')" | grep -Eqx "($3)\."; then
     say "$1 is '$2', which is not of the form $3"
     exit 78
   fi
 }
 
-check WHOST "$WHOST" '[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?'
+name='[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?'
+check WHOST "$WHOST" "$name"
+check WHOST_ALIASES "$WHOST_ALIASES" "($name(,$name)*)?"
+case ,$(printf '%s' "$WHOST_ALIASES" | tr '[:upper:]' '[:lower:]'), in
+  *,localhost,* | *,"$(printf '%s' "$WHOST" | tr '[:upper:]' '[:lower:]')",*)
+    say "WHOST_ALIASES is '$WHOST_ALIASES', which names the site itself or localhost"
+    exit 78
+    ;;
+esac
+check NGINX_PORT "$NGINX_PORT" '[0-9]{1,5}'
 check BUCKET_NAME "$BUCKET_NAME" '[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]'
 check DRAIN_SECONDS "$DRAIN_SECONDS" '[1-9][0-9]{0,3}'
 check POST_RATE "$POST_RATE" '[1-9][0-9]{0,5}'
+check CONTENT_SECURITY_POLICY "$CONTENT_SECURITY_POLICY" "[A-Za-z0-9 ;:/.*'=?&%+_~@!()#,-]*"
+check REFERRER_POLICY "$REFERRER_POLICY" '[a-z-]*'
+check FRAME_OPTIONS "$FRAME_OPTIONS" '(SAMEORIGIN|DENY)?'
 
 # certbot's names, the plain ones, and those of the former configuration.
 pairs() {
@@ -45,7 +61,6 @@ find_pair() {
 # its own, because only its answer counts and the image need not have openssl.
 render_certificate() { # certificate, key
   cat >"$run/certificate.conf" <<EOF
-server_name $WHOST;
 ssl_certificate $1;
 ssl_certificate_key $2;
 EOF
@@ -89,19 +104,57 @@ umask 022
 mkdir -p "$run"
 chosen=$(choose_mode)
 mode=${chosen%% *}
-if [ "$mode" = plain ]; then scheme=http; else scheme=https; fi
+
+# How visitors reach the site. A public one has the standard ports, here or on a balancer before it; port 0 is any free one, which only the engine knows.
+scheme=https host=$WHOST
+[ "$mode" != plain ] || scheme=http
+case $WHOST:$NGINX_PORT in
+  localhost:80 | localhost:0) ;;
+  localhost:*) host=$WHOST:$NGINX_PORT ;;
+esac
 
 printf 'worker_shutdown_timeout %ss;\n' "$DRAIN_SECONDS" >"$run/main.conf"
 # The burst is five seconds' worth, or a high rate could not be used: a hundred requests may come within one millisecond.
 cat >"$run/http.conf" <<EOF
 map "" \$bucket { default "$BUCKET_NAME"; }
 map "" \$site { default "$WHOST"; }
+map "" \$site_host { default "$host"; }
 map "" \$site_scheme { default $scheme; }
+map "" \$own_content_policy { default "$CONTENT_SECURITY_POLICY"; }
+map "" \$own_referrer_policy { default "$REFERRER_POLICY"; }
+map "" \$own_frame_options { default "$FRAME_OPTIONS"; }
 map "" \$mode { default $mode; }
 limit_req_zone \$post_client zone=post:10m rate=${POST_RATE}r/s;
 limit_req zone=post burst=$((POST_RATE * 5)) nodelay;
 include $config/modes/$mode.conf;
 EOF
+printf 'server_name %s;\n' "$WHOST" >"$run/name.conf"
+
+# The other names of the site, which redirect to it; other names still get no handshake. On localhost there is nothing to redirect to.
+listen='80' certificate=
+[ "$mode" != tls ] || listen='443 ssl' certificate="include $run/certificate.conf;"
+if [ -z "$WHOST_ALIASES" ] || [ "$WHOST" = localhost ] || [ "$mode" = closed ]; then
+  : >"$run/aliases.conf"
+else
+  cat >"$run/aliases.conf" <<EOF
+server {
+  listen $listen;
+  server_name $(printf '%s' "$WHOST_ALIASES" | tr ',' ' ');
+  $certificate
+  include $config/redirect.conf;
+}
+EOF
+fi
+
+# A disk that cannot be written to must not keep the site from starting. They have the addresses of visitors: not for everybody to read.
+if [ -n "$NGINX_LOG_DIR" ]; then
+  if (umask 027 && true >>"$logs/access.log" && true >>"$logs/error.log") 2>/dev/null; then
+    printf 'error_log %s/error.log notice;\n' "$logs" >>"$run/main.conf"
+    printf 'access_log %s/access.log avril;\n' "$logs" >>"$run/http.conf"
+  else
+    say "NGINX_LOG_DIR ($NGINX_LOG_DIR) cannot be written to: there are no log files, only docker compose logs nginx"
+  fi
+fi
 
 case $mode in
   closed) say "TLS is broken, so every visitor gets a page that says to come back later: ${chosen#* }" ;;

@@ -30,7 +30,7 @@ upstream() {
     --entrypoint node "$node_image" /upstream.mjs >/dev/null
 }
 
-# proxy NAME WHOST POST_RATE DRAIN_SECONDS: an nginx run as docker-compose.yml runs it, with a copy of nginx/ in
+# proxy NAME WHOST POST_RATE DRAIN_SECONDS [OPTION OF docker …]: an nginx run as docker-compose.yml runs it, with a copy of nginx/ in
 # $BATS_FILE_TMPDIR/a copy/NAME.
 proxy() {
   local name=$1 folder="$BATS_FILE_TMPDIR/a copy/$1"
@@ -41,7 +41,7 @@ proxy() {
     --publish 127.0.0.1::80 --publish 127.0.0.1::443 \
     --env "WHOST=$2" --env BUCKET_NAME=test-bucket --env "POST_RATE=$3" --env "DRAIN_SECONDS=$4" \
     --volume "$folder/nginx:/etc/nginx/avril:ro" --volume "$folder/nginx/start:/docker-entrypoint.d:ro" \
-    --volume "$folder/nginx/static:/static:ro" --volume "$folder/ssl:/ssl:ro" \
+    --volume "$folder/nginx/static:/static:ro" --volume "$folder/ssl:/ssl:ro" "${@:5}" \
     "$nginx_image" nginx -c /etc/nginx/avril/nginx.conf -g 'daemon off;' >/dev/null
 }
 

@@ -1,7 +1,7 @@
 // What stands behind nginx in its test: an app on 3000 and 4000 that tells what reached it, and on 9000 a store that gives
 // away a listing whenever it is asked for more than one object by its name. JavaScript: Debian's node strips no types.
 import { createHash } from 'node:crypto'
-import { createServer } from 'node:http'
+import { createServer, get } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 
 const name = process.env.NAME ?? 'nobody'
@@ -14,14 +14,23 @@ const app = async (request, response) => {
   const { searchParams } = new URL(url, 'http://app')
   const body = await bodyOf(request)
   if (url === '/echo') return response.end(body)
+  // An app that asks phoenix as it renders a page, with the visitor's headers spread into its own request or with none.
+  const through = searchParams.get('through')
+  if (through) {
+    get({ host: through, port: 8080, path: '/api/v2', headers: searchParams.has('spread') ? headers : {} }, answer => answer.pipe(response))
+    return
+  }
   await wait(Number(searchParams.get('ms')))
   const status = Number(searchParams.get('status') ?? 200)
-  response.writeHead(status, { 'content-type': 'application/json', 'x-powered-by': 'a secret' })
+  const own = searchParams.has('policies') ? { 'content-security-policy': "default-src 'own'", 'referrer-policy': 'no-referrer', 'x-frame-options': 'DENY' } : {}
+  response.writeHead(status, { 'content-type': 'application/json', 'x-powered-by': 'a secret', ...own })
   response.end(JSON.stringify({ name, method, url, body: body.length, headers, filler: '.'.repeat(1200) }))
 }
 
 const answer = (response, status, body, type = 'application/xml') => {
-  response.writeHead(status, { 'content-type': type, 'x-amz-request-id': 'a secret', 'x-minio-deployment-id': 'a secret' })
+  const secrets = { 'x-amz-request-id': 'a secret', 'x-minio-deployment-id': 'a secret' }
+  const policies = { 'content-security-policy': 'block-all-mixed-content', 'referrer-policy': 'unsafe-url', 'x-frame-options': 'ALLOWALL' }
+  response.writeHead(status, { 'content-type': type, ...secrets, ...policies })
   response.end(body)
 }
 

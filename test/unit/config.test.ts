@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { linesOf, readSettings, root } from '../../lib/config.ts'
@@ -36,7 +38,12 @@ for (const [name, line, message] of [
   ['POSTGRES_PASSWORD', 'POSTGRES_PASSWORD=pa$word', /line \d+ \(POSTGRES_PASSWORD\) is not a setting/],
   ['POSTGRES_PASSWORD', 'POSTGRES_PASSWORD=pass#word', /POSTGRES_PASSWORD/],
   ['POSTGRES_PASSWORD', 'POSTGRES_PASSWORD=`id`', /POSTGRES_PASSWORD/],
-  ['POSTGRES_PASSWORD', 'POSTGRES_PASSWORD="x"', /POSTGRES_PASSWORD/],
+  ['POSTGRES_PASSWORD', 'POSTGRES_PASSWORD="pa$word"', /line \d+ \(POSTGRES_PASSWORD\)/],
+  ['POSTGRES_PASSWORD', 'POSTGRES_PASSWORD="a\\tb"', /POSTGRES_PASSWORD/],
+  ['POSTGRES_PASSWORD', 'POSTGRES_PASSWORD="`id`"', /POSTGRES_PASSWORD/],
+  ['POSTGRES_PASSWORD', 'POSTGRES_PASSWORD="a"b"', /POSTGRES_PASSWORD/],
+  ['POSTGRES_PASSWORD', 'POSTGRES_PASSWORD="a" # b', /POSTGRES_PASSWORD/],
+  ['POSTGRES_PASSWORD', 'POSTGRES_PASSWORD="a', /POSTGRES_PASSWORD/],
   ['POSTGRES_PASSWORD', 'POSTGRES_PASSWORD = x', /POSTGRES_PASSWORD/],
   ['POSTGRES_PASSWORD', 'export POSTGRES_PASSWORD=x', /line \d+/],
   ['BUCKET_NAME', 'BUCKET_NAME=avril\nBUCKET_NAME=other', /sets BUCKET_NAME again/],
@@ -57,6 +64,51 @@ void test('an optional setting may be missing or empty, and is checked when it i
 void test('single quotes keep what is special, as Compose reads it too', () => {
   assert.equal(readSettings(withLine('POSTGRES_PASSWORD', "POSTGRES_PASSWORD='p a$s#\"w`'"), example).POSTGRES_PASSWORD, 'p a$s#"w`')
 })
+
+for (const value of ["default-src 'self'; img-src 'self' data: https://*.example.org; report-uri /csp?a=b#c", "it's", ' {a} # b\té! ', '']) {
+  void test(`double quotes keep ${JSON.stringify(value)}, as Compose reads it too`, () => {
+    assert.equal(readSettings(withLine('POSTGRES_PASSWORD', `POSTGRES_PASSWORD="${value}"`), example).POSTGRES_PASSWORD, value)
+    const folder = mkdtempSync(join(tmpdir(), 'compose-'))
+    writeFileSync(join(folder, '.env'), `VALUE="${value}"\n`)
+    writeFileSync(join(folder, 'compose.yml'), 'services: { a: { image: a, environment: { READ: "${VALUE}" }, env_file: .env } }')
+    const printed = execFileSync('docker', ['compose', '--project-directory', folder, '--file', join(folder, 'compose.yml'), 'config', '--format', 'json'], { encoding: 'utf8' })
+    rmSync(folder, { recursive: true })
+    const { services } = JSON.parse(printed) as { services: { a: { environment: Record<string, string> } } }
+    assert.deepEqual(services.a.environment, { READ: value, VALUE: value })
+  })
+}
+
+const OPTIONS = ['WHOST_ALIASES', 'CONTENT_SECURITY_POLICY', 'REFERRER_POLICY', 'FRAME_OPTIONS', 'NGINX_LOG_DIR']
+for (const line of [
+  'WHOST_ALIASES=www.example.org,example.org',
+  `CONTENT_SECURITY_POLICY="default-src 'self'; img-src 'self' data: https://*.example.org"`,
+  'REFERRER_POLICY=no-referrer',
+  'FRAME_OPTIONS=DENY',
+  'NGINX_LOG_DIR=/var/log/nginx',
+  ...OPTIONS.map(name => `${name}=`),
+]) {
+  void test(`accepts ${line}`, () => void readSettings(`${example}${line}\n`, example))
+}
+for (const [line, words = /is not empty or/] of [
+  ['WHOST_ALIASES=a,'],
+  ["WHOST_ALIASES='a b'"],
+  ["WHOST_ALIASES='a;b'"],
+  ['WHOST_ALIASES=WWW.example.org'],
+  ['WHOST_ALIASES=www.example.org,localhost', /has localhost, which is no other name of the site/],
+  ["CONTENT_SECURITY_POLICY='a\"; evil'"],
+  ["CONTENT_SECURITY_POLICY='$host'"],
+  ["CONTENT_SECURITY_POLICY='a\\'"],
+  ["CONTENT_SECURITY_POLICY='a\rb'"],
+  ['CONTENT_SECURITY_POLICY="{}"'],
+  ['REFERRER_POLICY=referrer'],
+  ["REFERRER_POLICY='origin origin'"],
+  ['FRAME_OPTIONS=ALLOWALL'],
+  ['NGINX_LOG_DIR=logs'],
+  ['NGINX_LOG_DIR=/a:/b'],
+  ['NGINX_LOG_DIR=/'],
+] as [string, RegExp?][]) {
+  void test(`refuses ${JSON.stringify(line)}`, () => assert.match(refusal(`${example}${line}\n`), words))
+}
 
 void test('lines are counted from 1, comments and empty lines included', () => {
   assert.deepEqual([...linesOf('# a\n\nB=1\r\nC=\n', 'f')], [['B', 3], ['C', 4]])

@@ -99,6 +99,12 @@ for (const [what, site, change, now, expected] of [
   void test(`a certificate: ${what}`, () => assert.match(words(pairFindings(site, { ...pair, ...change }, now)).join('\n'), expected))
 }
 
+void test('a certificate is judged for the other names of the site too', () => {
+  const said = (aliases: string[]) => words(pairFindings('avril.example', pair, inDays(1), aliases)).slice(1)
+  assert.deepEqual(said(['avril.example']), [])
+  assert.deepEqual(said(['www.avril.example']), ['warning: fullchain.pem is not for www.avril.example (WHOST_ALIASES): browsers refuse https://www.avril.example/'])
+})
+
 // --- the machine
 
 for (const [what, findings, expected] of [
