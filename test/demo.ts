@@ -98,7 +98,7 @@ const deployUnderLoad = async (site: demo.Site) => {
   const commit = [join(site.copy, 'test', 'fixtures', 'commit.sh'), '..', 'avril', 'GREETING=a new release', 'READY_AFTER=3']
   await step({ name: 'commit', what: 'an app that takes 3 s to get ready', command: commit, cwd: site.copy, read: readScript })
   say.step(`load: ${site.rate} requests a second, on kept-alive and new connections, POSTs, slow ones, a websocket`)
-  const load = startLoad({ url: site.url, rate: site.rate })
+  const load = startLoad({ url: site.url, rate: site.rate, drain: Number(SETTINGS.DRAIN_SECONDS) })
   try {
     await watchLoad(load, 'before', wait(BEFORE))
     load.mark('during')
