@@ -34,7 +34,7 @@ export const namesInstance = (map: string, { name, rollout }: Pick<Instance, 'na
 
 const refused = (words: string) =>
   new Failure(`nginx's configuration does not pass its check (nginx -t):\n  ${words.trim().replaceAll('\n', '\n  ')}`, {
-    hint: 'nginx goes on with the configuration it has; correct the file in nginx/ and run this again',
+    hint: 'nginx goes on with the configuration it has; after an update of these scripts: docker compose up -d nginx; else correct the file in nginx/, and run this again',
   })
 
 /** Throws a Failure with nginx's own words when its configuration does not pass its check. */
