@@ -42,6 +42,8 @@ export interface App {
   /** the words of the commands that print what an instance keeps in its memory, and that read it in another one; none when it keeps nothing */
   state: { save: string[]; load: string[] } | undefined
   replicas: number
+  /** what may go wrong although it can be rolled, in whole sentences */
+  doubts: string[]
   /** the services that it cannot do without (depends_on) */
   needs: string[]
   build: Build
@@ -103,6 +105,25 @@ export const appTroubles = ({ labels, build, healthcheck, container_name, ports 
   return troubles.filter(trouble => typeof trouble === 'string' && trouble !== '') as string[]
 }
 
+/** What may go wrong with an app although it can be rolled, and what to do about it: [sentence, hint]. */
+export const appDoubts = (service: string, { labels, healthcheck, deploy }: ServiceConfig) => {
+  const test = [healthcheck?.test ?? []].flat().join(' ')
+  const replicas = Number(deploy?.replicas ?? 1)
+  const doubts: (readonly [string, string] | false)[] = [
+    /\bcurl\b/.test(test) &&
+      !/http_code|response_code|\s(-L|--location)\b/.test(test) && [
+        `the health check of ${service} takes a redirect for a good answer (curl without %{http_code}): it may be good before the app has started all that its pages need`,
+        'let it demand a 2xx, as those of docker-compose.yml do',
+      ],
+    labels?.['avril.state.save'] !== undefined &&
+      replicas > 1 && [
+        `${service} keeps sessions in each of its ${replicas} instances (avril.state.save): logins fail at random`,
+        'one replica, until the app keeps its sessions where all instances find them (a database)',
+      ],
+  ]
+  return doubts.filter(doubt => doubt !== false)
+}
+
 const wordsOf = (text: string) => text.split(/\s+/).filter(Boolean)
 
 const appOf = (service: string, config: ServiceConfig): App => {
@@ -120,6 +141,7 @@ const appOf = (service: string, config: ServiceConfig): App => {
     console: wordsOf(shell),
     state: save && load ? { save: wordsOf(save), load: wordsOf(load) } : undefined,
     replicas: Number(config.deploy?.replicas ?? 1),
+    doubts: appDoubts(service, config).map(([sentence, hint]) => `${sentence}; ${hint}`),
     needs: Object.keys(config.depends_on ?? {}),
     build: config.build,
     network: Object.keys(config.networks ?? {})[0] ?? 'default',

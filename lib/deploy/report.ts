@@ -18,9 +18,10 @@ export const explain = (app: App, plan: Plan) => {
   else if (current) say.step('the same commit is live and healthy: its instances are replaced by new ones')
   else if (rebuilt) say.step(REBUILT)
   else if (built && !rollback) say.step('this release was built before: no build is needed')
-  if (app.state && app.replicas > 1) say.warn(`${app.service} keeps its visitors' sessions in each instance (avril.state.save): with ${app.replicas} of them logins fail at random; set its replicas to 1`)
-  if (unknownToBuild.length > 0) say.warn(unknownText(app, unknownToBuild))
+  for (const doubt of doubtsOf(app, unknownToBuild)) say.warn(doubt)
 }
+
+const doubtsOf = (app: App, unknownToBuild: string[]) => [...app.doubts, ...(unknownToBuild.length > 0 ? [unknownText(app, unknownToBuild)] : [])]
 
 const REBUILT = 'the same commit is live, but its recipe, its base image or a setting of its build has changed since: this is another release'
 
@@ -36,7 +37,6 @@ export const planText = (app: App, plan: Plan) => {
     plan.built ? `build    nothing: ${plan.image} is here` : `build    ${plan.image} from commit ${plan.commit?.sha}`,
     ...(plan.commit && !plan.built && buildSettingsOf(app.build.args).length > 0 ? [`         with ${buildSettingsOf(app.build.args).join(', ')} of .env`] : []),
     ...(plan.rebuilt ? [`(${REBUILT})`] : []),
-    ...plan.unknownToBuild.slice(0, 1).map(() => `(warning: ${unknownText(app, plan.unknownToBuild)})`),
     ...(migrate ? [`migrate  ${app.migrate.join(' ')}, once, in the new release`] : []),
     `start    ${replicas === 1 ? 'one instance' : `${replicas} instances, one after another`}, beside the live one${replicas === 1 ? '' : 's'}`,
     `healthy  wait for the health check, then ask it for ${app.smoke.map(({ path }) => path).join(', ')}`,
@@ -46,6 +46,7 @@ export const planText = (app: App, plan: Plan) => {
     'tidy     remove old releases',
     ...(plan.current && !plan.changed ? ['(the live instances run this commit already, and are healthy)'] : []),
     ...(plan.changed ? ['(.env or docker-compose.yml has changed since the live instances were started; that is taken up)'] : []),
+    ...doubtsOf(app, plan.unknownToBuild).map(doubt => `(warning: ${doubt})`),
   ].join('\n')
 }
 

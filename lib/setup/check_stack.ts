@@ -1,6 +1,6 @@
 // What is unwise in the stack as Compose reads it. Each check is told what Compose prints, and asks nobody else.
 import { bad, unless, warning, type Finding } from './findings.ts'
-import { APP_LABEL, appTroubles, type ServiceConfig, type StackConfig } from '../stack.ts'
+import { APP_LABEL, appDoubts, appTroubles, type ServiceConfig, type StackConfig } from '../stack.ts'
 
 const PROXY = 'nginx'
 
@@ -37,7 +37,6 @@ export const healthFindings = (config: StackConfig) =>
     const hint = 'a probe has to ask anew each time, and every few seconds'
     const troubles = [
       writes && 'writes a file: if it remembers a success, a failure goes unseen and a bad release gets requests',
-      isApp(it) && /\bcurl\b/.test(test) && !/http_code|response_code|\s(-L|--location)\b/.test(test) && 'takes a redirect for a good answer (curl without %{http_code}): it may be good before the app has started all that its pages need',
       secondsIn(interval) > 60 && `asks only every ${interval}: a failure goes unseen for so long`,
       /(\|\||;)\s*(true|:|exit 0)\s*$/.test(test) && `cannot fail: it ends with ${JSON.stringify(test.slice(-12).trim())}`,
     ]
@@ -46,13 +45,9 @@ export const healthFindings = (config: StackConfig) =>
 
 const isLocal = (address: string | undefined) => address !== undefined && (address.startsWith('127.') || address === '::1')
 
-/** Apps whose instances each remember what the others do not. */
-export const replicaFindings = (config: StackConfig) =>
-  each(config, (service, { labels, deploy }) => {
-    const replicas = Number(deploy?.replicas ?? 1)
-    if (labels?.['avril.state.save'] === undefined || replicas < 2) return []
-    return [warning(`${service} keeps sessions in each of its ${replicas} instances: logins fail at random`, 'one replica, until the app keeps its sessions where all instances find them (a database)')]
-  })
+/** What may go wrong with an app although it can be rolled. */
+export const doubtFindings = (config: StackConfig) =>
+  each(config, (service, it) => (isApp(it) ? appDoubts(service, it).map(([sentence, hint]) => warning(sentence, hint)) : []))
 
 /** Ports that anybody can reach, but for those of the proxy. */
 export const portFindings = (config: StackConfig) =>
@@ -103,7 +98,7 @@ const withBuilds = (config: StackConfig, merged: StackConfig): StackConfig => {
 /** All of this together: `config` is docker-compose.yml alone, `merged` with the override, `isFile` tells whether a path on this machine is a file. */
 export const stackFindings = (config: StackConfig, merged: StackConfig, isFile: (path: string) => boolean) => {
   const stack = withBuilds(config, merged)
-  const checks = [appFindings, healthFindings, replicaFindings, portFindings, imageFindings, upkeepFindings]
+  const checks = [appFindings, healthFindings, doubtFindings, portFindings, imageFindings, upkeepFindings]
   return unless(`apps that can be rolled: ${Object.values(stack.services).filter(isApp).length}; nothing unwise`, [
     ...checks.flatMap(check => check(stack)),
     ...mountFindings(stack, isFile),

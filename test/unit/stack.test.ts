@@ -31,6 +31,14 @@ for (const [what, change, message] of [
   void test(`an app with ${what} is refused`, () => assert.throws(() => stackWith(change), (error: unknown) => error instanceof Failure && error.exitCode === 78 && message.test(error.message)))
 }
 
+for (const [what, change, doubt] of [
+  ['replicas and state', { labels: { ...phoenix.labels, 'avril.state.save': 'x' }, deploy: { replicas: 2 } }, /^phoenix keeps sessions in each of its 2 instances/],
+  ['a health check that takes redirects', { healthcheck: { test: ['CMD-SHELL', 'curl -fsS http://127.0.0.1:4000/'] } }, /^the health check of phoenix takes a redirect/],
+  ['none of these', {}, /^$/],
+] as const) {
+  void test(`a deploy warns of an app with ${what}`, () => assert.match(stackWith(change).apps[0]?.doubts.join() ?? '', doubt))
+}
+
 for (const [word, message] of [
   ['nginx', /cannot be rolled: it is the proxy/],
   ['phoenix', /phoenix is a service; name its repository: avril/],
