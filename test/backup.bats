@@ -605,7 +605,7 @@ SQL
   # The same set, made 27 hours ago.
   sed -i "s/\"made\": .*/\"made\": \"$(date -u -d '27 hours ago' +%Y-%m-%dT%H:%M:%SZ)\",/" "$(newest)/manifest.json"
   find "$SETS" -mindepth 1 -maxdepth 1 -type d ! -path "$(newest)" -exec rm -r {} +
-  compose up --detach --wait 2>&1
+  compose up --detach --wait --build 2>&1
   run -1 script status
   assert_output --partial "✗ last backup  $set, verified, 27 hours old, "
   assert_output --partial 'the newest backup is 27 hours old'
