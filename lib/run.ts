@@ -25,6 +25,8 @@ export interface RunOptions {
   hide?: RegExp
   /** ends it early */
   signal?: AbortSignal
+  /** bytes of output that it may give; one that gives more is ended, as by a signal */
+  most?: number
   /** it may ask the person at the terminal (ssh for a passphrase), so it stays within reach of that */
   asks?: boolean
 }
@@ -48,7 +50,10 @@ const start = (command: string[], { cwd, env, input, from, to, asks = false }: R
     ...(env === undefined ? {} : { env: { ...process.env, ...env } }),
     ...(input === undefined ? { stdio: [from ?? 'ignore', to ?? 'pipe', 'pipe'] as const } : { input }),
   } as object)
-  return joined ? shell`${command} 2>&1` : shell`${command}`
+  const child = joined ? shell`${command} 2>&1` : shell`${command}`
+  // It may end before it has read all of its input: its exit code tells.
+  if (input !== undefined) child.stdin.on('error', () => {})
+  return child
 }
 
 const signalGroup = (pid: number | undefined, signal: NodeJS.Signals) => {
@@ -69,13 +74,21 @@ export const outcomeOf = ({ exitCode, signal, stdout, stderr }: ProcessOutput): 
 export const attempt = async (command: string[], options: RunOptions = {}): Promise<Outcome> => {
   checkInterruption()
   const child = start(command, options)
-  const end = () => signalGroup(child.pid, 'SIGTERM')
+  let ended = false
+  const end = () => {
+    ended = true
+    signalGroup(child.pid, 'SIGTERM')
+  }
   const forget = onInterruption(end)
   options.signal?.addEventListener('abort', end)
+  let rest = options.most ?? Infinity
+  const count = (chunk: Buffer) => void ((rest -= chunk.length) < 0 && !ended && end())
+  if (rest < Infinity) for (const stream of [child.stdout, child.stderr]) stream.on('data', count)
   try {
     const outcome = outcomeOf(await child)
     checkInterruption()
-    return outcome
+    // `docker exec` that is ended so says 0.
+    return ended && outcome.code === 0 ? { ...outcome, code: 128 + constants.signals.SIGTERM } : outcome
   } finally {
     forget()
     options.signal?.removeEventListener('abort', end)

@@ -13,11 +13,15 @@ export const paint = new Chalk({ level: colour ? 1 : 0 })
 process.stderr.on('error', () => {})
 process.stdout.on('error', () => {})
 
+/** A text that a terminal shows and does not obey, since logs, answers and commits are written by others: no control character but line ends, tabs and the colours above. */
+export const harmless = (text: string) =>
+  text.replace(/(\p{Cc})(\[(?:[0-2]|22|3\d)m)?/gu, (all, control: string, colour = '') => (/[\n\t]/.test(control) || (control === '\u001B' && colour) ? all : colour))
+
 let spoken = performance.now()
 
 const line = (text: string) => {
   spoken = performance.now()
-  process.stderr.write(`${text}\n`)
+  process.stderr.write(`${harmless(text)}\n`)
 }
 
 /** For how many milliseconds nothing was said. */
@@ -33,7 +37,7 @@ export const say = {
 }
 
 /** The result of a command, on stdout. */
-export const print = (text: string) => void process.stdout.write(`${text}\n`)
+export const print = (text: string) => void process.stdout.write(`${harmless(text)}\n`)
 
 /** "0.4 s", "75 s" */
 export const seconds = (milliseconds: number) =>

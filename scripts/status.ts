@@ -31,8 +31,8 @@ await main(command, async options => {
     const backups = readBackups(settings)
     const state = await readState(stack, 5)
     const good = state.healthy && backups.trouble === ''
-    const clear = options.watch && process.stdout.isTTY ? '\u001b[2J\u001b[H' : ''
-    print(clear + (options.json ? JSON.stringify({ ...state, backups }) : `${stateText(state)}\n\n${backupText(backups)}`))
+    if (options.watch && process.stdout.isTTY) process.stdout.write('\u001b[2J\u001b[H')
+    print(options.json ? JSON.stringify({ ...state, backups }) : `${stateText(state)}\n\n${backupText(backups)}`)
     if (!options.watch) return good ? 0 : 1
     await pause(2000, undefined, { signal: interruption }).catch(() => {})
     if (interruption.aborted) return 130

@@ -1,14 +1,17 @@
 // What an instance keeps in its memory alone (the sessions of visitors), carried to those that take its place.
 import { docker, exec } from '../compose.ts'
 import type { Instance } from '../instances.ts'
-import { attempt } from '../run.ts'
-import { say } from '../say.ts'
+import { attempt, type Outcome } from '../run.ts'
+import { say, size } from '../say.ts'
 import type { App } from '../stack.ts'
 
 /** Seconds that each of the two commands has. */
 const PATIENCE = 30
+/** Bytes that the first may print: this process holds them in its memory. */
+const MOST = 64e6
 
-const lastLine = (text: string) => text.trim().split('\n').at(-1) ?? ''
+const whyOf = ({ code, stdout, stderr }: Outcome) =>
+  code === 143 ? `it did not end within ${PATIENCE} s, or is more than ${size(MOST)}` : (stderr || stdout).trim().split('\n').at(-1)?.slice(0, 300)
 
 /**
  * Carries the state of one instance to others, by the commands of its labels avril.state.save and avril.state.load. It may be called again with what has come since.
@@ -17,14 +20,14 @@ const lastLine = (text: string) => text.trim().split('\n').at(-1) ?? ''
 export const handOverState = async ({ state }: App, from: Instance, to: Instance[]) => {
   if (!state) return true
   const limit = () => ({ signal: AbortSignal.timeout(PATIENCE * 1000) })
-  const saved = await attempt(exec(from.id, ...state.save), limit())
+  const saved = await attempt(exec(from.id, ...state.save), { ...limit(), most: MOST })
   if (saved.code !== 0) {
-    say.warn(`what ${from.name} keeps in its memory cannot be saved (${lastLine(saved.stderr || saved.stdout)}): visitors may have to log in again`)
+    say.warn(`what ${from.name} keeps in its memory cannot be saved (${whyOf(saved)}): visitors may have to log in again`)
     return false
   }
   if (saved.stdout.trim() === '') return true
-  const loaded = await Promise.all(to.map(({ id }) => attempt(docker('exec', '--interactive', id, ...state.load), { ...limit(), input: saved.stdout })))
+  const loaded = await Promise.all(to.map(({ id }) => attempt(docker('exec', '--interactive', id, ...state.load), { ...limit(), most: MOST, input: saved.stdout })))
   const failed = loaded.find(({ code }) => code !== 0)
-  if (failed) say.warn(`what ${from.name} keeps in its memory cannot be taken over (${lastLine(failed.stderr || failed.stdout)}): visitors may have to log in again`)
+  if (failed) say.warn(`what ${from.name} keeps in its memory cannot be taken over (${whyOf(failed)}): visitors may have to log in again`)
   return failed === undefined
 }

@@ -66,7 +66,7 @@ export const switchLive = async (nginx: Instance, service: string, text: string 
 /** What an instance answers itself, asked from nginx's container with the headers that nginx would send for a visitor. */
 const ask = async (nginx: Instance, site: string, origin: string, { path }: SmokeTest) => {
   const headers = [`Host: ${site}`, 'X-Forwarded-Proto: https', 'X-Forwarded-For: 127.0.0.1', 'X-Real-IP: 127.0.0.1'].flatMap(header => ['--header', header])
-  const outcome = await attempt(exec(nginx.id, 'curl', '--silent', '--show-error', '--globoff', '--path-as-is', '--max-time', '10', ...headers, '--write-out', '\n%{http_code} %header{location}', `${origin}${path}`))
+  const outcome = await attempt(exec(nginx.id, 'curl', '--silent', '--show-error', '--globoff', '--path-as-is', '--max-time', '10', '--max-filesize', '16M', ...headers, '--write-out', '\n%{http_code} %header{location}', `${origin}${path}`))
   const end = outcome.stdout.lastIndexOf('\n')
   const [status = '', location = ''] = outcome.stdout.slice(end + 1).split(' ')
   return { status: Number(status), location, body: outcome.stdout.slice(0, Math.max(end, 0)), error: outcome.stderr.trim() }
