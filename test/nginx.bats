@@ -85,12 +85,19 @@ ROUTES
   done
 }
 
+# Headers that some framework or middleware takes for the truth; one a word.
+CLAIMS='X-Forwarded-For X-Real-IP X-Forwarded-Proto X-Forwarded-Host X-Forwarded-Port X-Forwarded-Server X-Forwarded-Prefix X-Forwarded-SSL
+  X-Forwarded-Scheme X-Forwarded-Protocol X-Forwarded-URI X-Forwarded-Method X-Forwarded-User X_Forwarded_For Forwarded Proxy
+  X-Original-URL X-Original-Host X-Rewrite-URL X-HTTP-Method-Override X-HTTP-Method X-Method-Override X-Host X-URL-Scheme Front-End-Https
+  True-Client-IP CF-Connecting-IP CF-Connecting-IPv6 Client-IP X-Client-IP X-Cluster-Client-IP Fastly-Client-IP Fly-Client-IP DO-Connecting-IP
+  X-Azure-ClientIP X-Remote-IP X-Remote-Addr X-Originating-IP WL-Proxy-Client-IP X-AppEngine-User-IP CloudFront-Viewer-Address Remote-User'
+
 @test "the app is told who asks, whatever the client claims" {
-  run -0 curl -fsS -m 5 -H 'X-Forwarded-For: 6.6.6.6' -H 'X-Real-IP: 6.6.6.6' -H 'X-Forwarded-Proto: https' -H 'Proxy: evil' \
-    -H 'X-Forwarded-Host: evil' -H 'X-Forwarded-Port: 666' -H 'Forwarded: for=6.6.6.6;host=evil' "$plain/"
-  refute_output --partial 6.6.6.6
-  refute_output --partial evil
-  refute_output --partial '"666"'
+  local claims=()
+  for name in $CLAIMS; do claims+=(-H "$name: claimed"); done
+  run -0 curl -fsS -m 5 "${claims[@]}" "$plain/"
+  refute_output --partial claimed
+  assert_equal "$(field headers.x-forwarded-host <<<"$output") $(field headers.x-forwarded-port <<<"$output")" "${plain#http://} ${plain##*:}"
   assert_equal "$(field headers.host <<<"$output")" "${plain#http://}"
   assert_equal "$(field headers.x-forwarded-proto <<<"$output")" http
   assert_equal "$(field headers.x-forwarded-for <<<"$output")" "$(field headers.x-real-ip <<<"$output")"
@@ -217,18 +224,81 @@ FORWARDED
   run -0 inside tls curl -fsS -o /dev/null -X POST 'http://127.0.0.1:8081/[1-12]'
 }
 
+@test "what changes something is limited as a POST is, whatever the method is called" {
+  for method in PUT PATCH DELETE BREW; do
+    run -0 curl -sS -m 10 --no-progress-meter -o /dev/null -w '%{http_code}\n' -X "$method" "$brief/mon-espace/[1-12]"
+    assert_line 429
+  done
+}
+
+# drip PORT COUNT: so many POSTs whose bodies come a byte at a time, until it is killed; a line for each that is begun, and for each that is answered its status.
+drip() {
+  exec node -e '
+    const { connect } = require("node:net")
+    const [port, count] = process.argv.slice(1).map(Number)
+    for (const it of Array.from({ length: count }, () => connect(port, "127.0.0.1"))) {
+      it.on("error", () => {}).on("data", chunk => console.log(String(chunk).split(" ")[1]))
+      it.on("connect", () => it.write("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nx", () => console.log("begun")))
+      setInterval(() => it.writable && it.write("x"), 500)
+    }' "$@" 3>&-
+}
+
+@test "a client that drips its bodies holds twenty requests and no more, and leaves others and a slow honest line alone" {
+  drip "${plain##*:}" 100 >"$BATS_TEST_TMPDIR/drip" &
+  local dripping=$!
+  run timeout 20 bash -c "until [ \$(grep -c 429 '$BATS_TEST_TMPDIR/drip') -ge 80 ]; do sleep 0.1; done"
+  local meanwhile
+  meanwhile=$(status_of "$plain/")
+  kill "$dripping"
+  assert_success
+  assert_equal "$meanwhile" 200
+  assert_equal "$(grep -c 429 "$BATS_TEST_TMPDIR/drip") $(grep -c 200 "$BATS_TEST_TMPDIR/drip")" '80 0'
+  # Nineteen of its own, and half a megabyte by a line of 100 kB a second.
+  drip "${plain##*:}" 19 >"$BATS_TEST_TMPDIR/few" &
+  dripping=$!
+  run timeout 20 bash -c "until [ \$(grep -c begun '$BATS_TEST_TMPDIR/few') -eq 19 ]; do sleep 0.1; done"
+  head -c 500000 /dev/zero >"$BATS_TEST_TMPDIR/body"
+  run curl -fsS -m 30 --limit-rate 100k --data-binary @"$BATS_TEST_TMPDIR/body" "$plain/"
+  kill "$dripping"
+  assert_success
+  assert_equal "$(field body <<<"$output")" 500000
+}
+
+@test "cookies that are too large, an address that is too long, what is no request: a page in French that says what to do" {
+  local long code words request
+  # shellcheck disable=SC2034 # for the lines below
+  long=$(printf '%020000d' 0)
+  while IFS='|' read -r code words request; do
+    eval "set -- $request"
+    run -0 curl -sS -m 5 -w '\n%{http_code}' "$@"
+    assert_line "$code"
+    assert_output --partial "$words"
+  done <<'REQUESTS'
+400|Effacez les cookies de ce site|-H "Cookie: a=$long" "$plain/"
+400|Effacez les cookies de ce site|-H "Cookie: a=$long" "http://127.0.0.1:$tls_http/"
+414|Cette adresse est trop longue|"$plain/?$long"
+400|n’a pas été comprise|-H 'Host: a/b' "$plain/"
+REQUESTS
+}
+
 @test "an object is served by its full name, with none of the store's headers and none of the client's" {
   run -0 curl -sS -m 5 -i -H 'Authorization: AWS x' -H 'Cookie: a=b' -H 'Host: other-bucket.minio' -H 'x-amz-acl: y' \
     "$plain/files/a/b%20c%3Fd%23.pdf?versionId=1&response-content-type=text/html"
   assert_line --regexp '^HTTP/1.1 200'
   refute_output --regexp 'secret|versionId|AWS x|a=b|other-bucket|x-amz-acl'
   refute_output --partial Content-Security-Policy
+  assert_equal "$(grep -ic '^Cache-Control' <<<"$output")" 1
+  assert_line --regexp '^Cache-Control: private.$'
   local body=${lines[-1]}
   assert_equal "$(field name <<<"$body") $(field url <<<"$body")" 'one /test-bucket/a/b%20c%3Fd%23.pdf'
   assert_equal "$(field headers.host <<<"$body")" minio:9000
   run -0 curl -sS -m 5 -I "$plain/files/a/b.html"
   assert_line --regexp "^Content-Security-Policy: default-src 'none'; sandbox"
   assert_line --regexp '^X-Content-Type-Options: nosniff'
+  for type in application/pdfx application/pdf+xml text/html; do
+    run -0 curl -sS -m 5 -I "$plain/files/typed/${type/\//_}"
+    assert_line --regexp "^Content-Security-Policy: default-src 'none'; sandbox"
+  done
   assert_equal "$(status_of -r 0-3 "$plain/files/a.pdf")" 206
   run -0 curl -sS -m 5 -w '\n%{http_code}' -r 99- "$plain/files/a.pdf"
   assert_line 416
@@ -238,9 +308,9 @@ FORWARDED
 @test "nothing lists the bucket, leaves it, or tells why an object is not to be had" {
   local path
   for path in / '/?list-type=2' '/?prefix=a' '?list-type=2' // /. /./ /%2e /%2F /a/.. /a/ '/a/?list-type=2' /x/../../files/ \
-    /a%0Ab /a%0d%0aX-Evil:%20b /%0d%0aHost:%20evil/ /a%00b /missing.pdf /forbidden.pdf /../healthcheck/ /%2e%2e/healthcheck/; do
+    /a%0Ab /a%0d%0aX-Evil:%20b /%0d%0aHost:%20evil/ /a%00b /missing.pdf /forbidden.pdf /answer-{400,405,409,410,412,414,429}.pdf /../healthcheck/ /%2e%2e/healthcheck/; do
     run -0 curl -sS -m 5 --path-as-is -w '\n%{http_code}' "$plain/files$path"
-    assert_regex "$path ${lines[-1]}" ' (404|400|301)$'
+    assert_regex "$path ${lines[-1]}" ' (404|400|405|301)$'
     refute_output --regexp 'ListBucketResult|secret|"name"'
   done
   # Not above the bucket: what is left of such a path belongs to the site.
@@ -358,6 +428,8 @@ X-Frame-Options: SAMEORIGIN"
   https -fo /dev/null -e 'http://x/?jeton=s3cret' 'https://avril.test/before?jeton=s3cret'
   # An error that nginx has words for.
   https -o /dev/null -H 'Content-Length: 99999999' 'https://avril.test/large?jeton=s3cret' || true
+  # A request is logged when it has ended, which may be after its answer.
+  run -0 timeout 10 bash -c "until grep -q /large '$logs/access.log'; do sleep 0.1; done"
   run -0 cat "$logs/access.log"
   assert_output --partial 'GET avril.test /before HTTP/1.1 200'
   assert_output --partial ' /large HTTP/1.1 413'

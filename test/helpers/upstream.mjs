@@ -28,7 +28,7 @@ const app = async (request, response) => {
 }
 
 const answer = (response, status, body, type = 'application/xml') => {
-  const secrets = { 'x-amz-request-id': 'a secret', 'x-minio-deployment-id': 'a secret' }
+  const secrets = { 'cache-control': 'public, max-age=9', 'set-cookie': 'a=secret', 'x-amz-request-id': 'a secret', 'x-minio-deployment-id': 'a secret' }
   const policies = { 'content-security-policy': 'block-all-mixed-content', 'referrer-policy': 'unsafe-url', 'x-frame-options': 'ALLOWALL' }
   response.writeHead(status, { 'content-type': type, ...secrets, ...policies })
   response.end(body)
@@ -39,6 +39,8 @@ const store = ({ url = '/', headers }, response) => {
   if (key === undefined) answer(response, 200, '<ListBucketResult>secret listing</ListBucketResult>')
   else if (key.includes('missing')) answer(response, 404, '<Error>secret NoSuchKey</Error>')
   else if (key.includes('forbidden')) answer(response, 403, '<Error>secret AccessDenied</Error>')
+  else if (/answer-\d+/.test(key)) answer(response, Number(/answer-(\d+)/.exec(key)[1]), '<Error>secret</Error>')
+  else if (key.startsWith('typed/')) answer(response, 200, '<script></script>', key.slice(6).replace('_', '/'))
   else if (headers.range === 'bytes=99-') answer(response, 416, '<Error>secret InvalidRange</Error>')
   else if (key.endsWith('.html')) answer(response, 200, '<script></script>', 'text/html')
   else answer(response, headers.range === undefined ? 200 : 206, JSON.stringify({ name, url, headers }), 'application/pdf')
