@@ -11,8 +11,13 @@ const PATIENCE = 30
 /** Bytes that the first may print: this process holds them in its memory. */
 const MOST = 64e6
 
-const whyOf = ({ code, stdout, stderr }: Outcome) =>
-  code === 143 ? `it did not end within ${PATIENCE} s, or is more than ${size(MOST)}` : (stderr || stdout).trim().split('\n').at(-1)?.slice(0, 300)
+/** In a few words: the line of its output that speaks of an error, which a trace may follow; otherwise the last one. */
+export const whyOf = ({ code, stdout, stderr }: Outcome) => {
+  if (code === 143) return `it did not end within ${PATIENCE} s, or is more than ${size(MOST)}`
+  const lines = (stderr || stdout).trim().split('\n')
+  const said = lines.find(line => /error|exception/i.test(line)) ?? lines.at(-1)
+  return said?.trim().slice(0, 300) || `it ended with ${code}`
+}
 
 /**
  * Carries the state of one instance to others, by the commands of its labels avril.state.save and avril.state.load. It may be called again with what has come since.

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
-import { keepHandingOver } from '../../lib/deploy/handover.ts'
+import { keepHandingOver, whyOf } from '../../lib/deploy/handover.ts'
 
 void test('what comes during a long drain is handed over at once, again and again, and when it has ended', async () => {
   const calls: number[] = []
@@ -26,4 +26,12 @@ void test('a failure ends it, and a drain that fails neither hangs it nor is its
   const failed = Promise.reject<void>(new Error('nginx did not let go'))
   await keepHandingOver(() => Promise.resolve(true), failed)
   await assert.rejects(failed)
+})
+
+void test('why it failed is a line that says something, whatever the command printed', () => {
+  const why = (code: number, stderr: string, stdout = '') => whyOf({ code, stdout, stderr })
+  assert.equal(why(1, ''), 'it ended with 1')
+  assert.equal(why(1, '', 'first\nno such file\n'), 'no such file')
+  assert.equal(why(127, 'escript: exception error: bad argument\n  in function  binary_to_term/1\n  in call from init:start_em/1\n'), 'escript: exception error: bad argument')
+  assert.match(why(143, 'half a line'), /^it did not end within 30 s/)
 })
