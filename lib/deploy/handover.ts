@@ -3,6 +3,7 @@ import { docker, exec } from '../compose.ts'
 import type { Instance } from '../instances.ts'
 import { attempt, type Outcome } from '../run.ts'
 import { say, size } from '../say.ts'
+import { sleep } from '../signals.ts'
 import type { App } from '../stack.ts'
 
 /** Seconds that each of the two commands has. */
@@ -10,8 +11,13 @@ const PATIENCE = 30
 /** Bytes that the first may print: this process holds them in its memory. */
 const MOST = 64e6
 
-const whyOf = ({ code, stdout, stderr }: Outcome) =>
-  code === 143 ? `it did not end within ${PATIENCE} s, or is more than ${size(MOST)}` : (stderr || stdout).trim().split('\n').at(-1)?.slice(0, 300)
+/** In a few words: the line of its output that speaks of an error, which a trace may follow; otherwise the last one. */
+export const whyOf = ({ code, stdout, stderr }: Outcome) => {
+  if (code === 143) return `it did not end within ${PATIENCE} s, or is more than ${size(MOST)}`
+  const lines = (stderr || stdout).trim().split('\n')
+  const said = lines.find(line => /error|exception/i.test(line)) ?? lines.at(-1)
+  return said?.trim().slice(0, 300) || `it ended with ${code}`
+}
 
 /**
  * Carries the state of one instance to others, by the commands of its labels avril.state.save and avril.state.load. It may be called again with what has come since.
@@ -30,4 +36,19 @@ export const handOverState = async ({ state }: App, from: Instance, to: Instance
   const failed = loaded.find(({ code }) => code !== 0)
   if (failed) say.warn(`what ${from.name} keeps in its memory cannot be taken over (${whyOf(failed)}): visitors may have to log in again`)
   return failed === undefined
+}
+
+/**
+ * Hands over again and again what comes to an old instance while it drains: at once, every few seconds, and when it has no request left. A visitor whose session was
+ * renewed in the moment of the switch must not wait for the slowest request of the others. Ends early when that fails.
+ */
+export const keepHandingOver = async (handOver: () => Promise<boolean>, drained: Promise<void>, pause = 3000) => {
+  const over = new AbortController()
+  const end = () => over.abort()
+  drained.then(end, end)
+  for (;;) {
+    const last = over.signal.aborted
+    if (!(await handOver()) || last) return
+    if (!over.signal.aborted) await sleep(pause, over.signal)
+  }
 }

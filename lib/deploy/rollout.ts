@@ -2,7 +2,7 @@
 import { COMPOSE_FILE, composeAdd, healthLog, logs, remove, start, stop } from '../compose.ts'
 import { Failure, messageOf } from '../errors.ts'
 import { isHealthy, listIds, listInstances, readInstance, type Instance } from '../instances.ts'
-import { handOverState } from './handover.ts'
+import { handOverState, keepHandingOver } from './handover.ts'
 import { awaitDrained, liveMap, proveInstance, proveSwitch, readLive, switchLive } from './nginx.ts'
 import type { Pin } from './pins.ts'
 import type { Progress } from './progress.ts'
@@ -142,9 +142,8 @@ const handOver = async (rollout: Rollout, target: Target, { fresh, staying, leav
     const proof = proveSwitch(nginx, app, target.prove, fresh.map(({ address }) => address), leaving.map(({ address }) => address).filter(Boolean))
     if (!leaving.some(({ running }) => running)) return proof
     progress.phase('drain', `waiting until nobody is served by ${leaving.map(({ name }) => name).join(', ')}`)
-    await Promise.all([proof, awaitDrained(nginx, alarm.signal)])
-    // What has come to the old one until its last request.
-    if (carried) await carry()
+    const drained = awaitDrained(nginx, alarm.signal)
+    await Promise.all([proof, drained, carried && keepHandingOver(carry, drained)])
   }
   try {
     await watch.guard(fresh, guarded())
