@@ -2,9 +2,10 @@
 // that --help answers at once.
 import { basename } from 'node:path'
 import { Failure } from './errors.ts'
+import { forgetInherited } from './inherited.ts'
 import { helpOf, parse, takeOn, type Command, type Input, type Option, type Values } from './options.ts'
 import { paint, print, say } from './say.ts'
-import { listenForSignals } from './signals.ts'
+import { interruption, listenForSignals } from './signals.ts'
 import { listenToCaller } from './remote/steering.ts'
 
 /** Prints an error for people; gives the exit code that tells its cause. */
@@ -27,6 +28,7 @@ export const main = async <Options extends Record<string, Option>>(
   run: (values: Values<Options>, words: string[]) => Promise<number | void>,
   argv = process.argv.slice(2),
 ) => {
+  forgetInherited()
   try {
     const { on, rest } = command.local ? { on: undefined, rest: argv } : takeOn(argv)
     const { values, words } = parse(command, rest)
@@ -37,6 +39,8 @@ export const main = async <Options extends Record<string, Option>>(
   } catch (error) {
     process.exitCode = report(error)
   }
+  // All that was begun has ended by now; whatever lives on all the same must not keep this process.
+  if (interruption.aborted) process.exit()
 }
 
 const runElsewhere = async (on: string, argv: string[], input: Input | undefined) => {

@@ -50,18 +50,33 @@ const start = (command: string[], { cwd, env, input, from, to, asks = false }: R
     ...(env === undefined ? {} : { env: { ...process.env, ...env } }),
     ...(input === undefined ? { stdio: [from ?? 'ignore', to ?? 'pipe', 'pipe'] as const } : { input }),
   } as object)
+  if (asks) return shell`exec ${command}`
   const child = joined ? shell`${command} 2>&1` : shell`${command}`
   // It may end before it has read all of its input: its exit code tells.
   if (input !== undefined) child.stdin.on('error', () => {})
   return child
 }
 
-const signalGroup = (pid: number | undefined, signal: NodeJS.Signals) => {
-  try {
-    if (pid !== undefined) process.kill(-pid, signal)
-  } catch {
-    // it has ended already
-  }
+/** In milliseconds: what has not ended so long after SIGTERM is killed, so that it cannot keep this program from ending. */
+const GRACE = 4000
+
+const signal = (pid: number, name: NodeJS.Signals) => {
+  // What asks has no group of its own.
+  for (const target of [-pid, pid])
+    try {
+      process.kill(target, name)
+      return
+    } catch {
+      // it has ended already
+    }
+}
+
+/** Ends a running program, and whatever it has started in its group; await the program itself to know that it has. */
+const end = ({ child, pid, stage }: ReturnType<typeof start>, patience = 0) => {
+  if (!child || pid === undefined || stage !== 'running') return
+  const timers = [setTimeout(() => signal(pid, 'SIGTERM'), patience), setTimeout(() => signal(pid, 'SIGKILL'), patience + GRACE)]
+  // Not at the end of the first of the group: the others may live on.
+  child.once('close', () => timers.forEach(clearTimeout))
 }
 
 export const outcomeOf = ({ exitCode, signal, stdout, stderr }: ProcessOutput): Outcome => ({
@@ -74,24 +89,25 @@ export const outcomeOf = ({ exitCode, signal, stdout, stderr }: ProcessOutput): 
 export const attempt = async (command: string[], options: RunOptions = {}): Promise<Outcome> => {
   checkInterruption()
   const child = start(command, options)
-  let ended = false
-  const end = () => {
-    ended = true
-    signalGroup(child.pid, 'SIGTERM')
+  let stopped = false
+  const stop = () => {
+    if (!stopped) end(child)
+    stopped = true
   }
-  const forget = onInterruption(end)
-  options.signal?.addEventListener('abort', end)
+  const forget = onInterruption(stop)
+  options.signal?.addEventListener('abort', stop)
+  if (options.signal?.aborted) stop()
   let rest = options.most ?? Infinity
-  const count = (chunk: Buffer) => void ((rest -= chunk.length) < 0 && !ended && end())
+  const count = (chunk: Buffer) => void ((rest -= chunk.length) < 0 && stop())
   if (rest < Infinity) for (const stream of [child.stdout, child.stderr]) stream.on('data', count)
   try {
     const outcome = outcomeOf(await child)
     checkInterruption()
     // `docker exec` that is ended so says 0.
-    return ended && outcome.code === 0 ? { ...outcome, code: 128 + constants.signals.SIGTERM } : outcome
+    return stopped && outcome.code === 0 ? { ...outcome, code: 128 + constants.signals.SIGTERM } : outcome
   } finally {
     forget()
-    options.signal?.removeEventListener('abort', end)
+    options.signal?.removeEventListener('abort', stop)
   }
 }
 
@@ -121,7 +137,7 @@ export interface Stream {
 /** Starts a command that goes on until it is stopped (events, logs); stderr lines come too. */
 export const follow = (command: string[], options: RunOptions = {}): Stream => {
   const child = start(command, options, true)
-  const stop = () => signalGroup(child.pid, 'SIGTERM')
+  const stop = () => end(child)
   const forget = onInterruption(stop)
   const read = async function* () {
     try {
@@ -138,7 +154,7 @@ export const follow = (command: string[], options: RunOptions = {}): Stream => {
 export const show = async (command: string[], options: RunOptions = {}) => {
   checkInterruption()
   const child = start(command, options, true)
-  const forget = onInterruption(() => signalGroup(child.pid, 'SIGTERM'))
+  const forget = onInterruption(() => end(child))
   try {
     for await (const line of child) if (line.trim() !== '' && !options.hide?.test(line)) say.detail(line)
     const outcome = outcomeOf(await child)
@@ -149,28 +165,45 @@ export const show = async (command: string[], options: RunOptions = {}) => {
   }
 }
 
+/** What a held command has: an end of its standard input, then so many milliseconds until it is told to end. */
+const RELEASE = 120_000
+
 /**
  * Starts a command that prints a line (given as stdout) when it is ready and then lives until its standard input is closed: when `release` is called,
- * or when this process ends in any way. Without `release` it ended before it was ready.
+ * or when this process ends in any way. Without `release` it ended before it was ready. A signal that comes before closes its standard input, and
+ * `patience` milliseconds later tells it to end; it has ended when that is thrown.
  */
-export const hold = async (command: string[]): Promise<Outcome & { release?: () => Promise<void> }> => {
+export const hold = async (command: string[], { patience = 0 } = {}): Promise<Outcome & { release?: () => Promise<void> }> => {
   checkInterruption()
   const child = $({ detached: true, nothrow: true, quiet: true, stdio: ['pipe', 'pipe', 'pipe'] } as object)`${command}`
-  const forget = onInterruption(() => signalGroup(child.pid, 'SIGTERM'))
+  const letGo = (time: number) => {
+    child.stdin.end()
+    end(child, time)
+  }
+  // It may end while its standard input is being closed.
+  child.stdin.on('error', () => {})
+  const forget = onInterruption(() => letGo(patience))
   const ready = new Promise<string | undefined>(resolve => {
     child.stdout.once('data', chunk => resolve(String(chunk)))
     child.then(() => resolve(undefined), () => resolve(undefined))
   })
   const line = await ready
   forget()
-  checkInterruption()
+  try {
+    checkInterruption()
+  } catch (error) {
+    // It may have got ready all the same, and would live on.
+    letGo(patience)
+    await child
+    throw error
+  }
   if (line === undefined) return outcomeOf(await child)
   // Not a reason to stay alive: whatever forgets to release it ends it by ending.
   const parts = [child.child, child.stdin, child.stdout, child.stderr] as unknown as { ref: () => void; unref: () => void }[]
   for (const part of parts) part.unref()
   const release = async () => {
     for (const part of parts) part.ref()
-    child.stdin.end()
+    letGo(RELEASE)
     await child
   }
   return { code: 0, stdout: line.trim(), stderr: '', release }

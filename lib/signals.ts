@@ -26,6 +26,8 @@ export const onInterruption = (callback: () => void) => {
 /** Waits so many milliseconds, or until `over` is aborted; when a signal comes that nothing shields it throws. */
 export const sleep = (milliseconds: number, over?: AbortSignal) =>
   new Promise<void>((resolve, reject) => {
+    checkInterruption()
+    if (over?.aborted) return resolve()
     const end = () => {
       clearTimeout(timer)
       forget()

@@ -15,14 +15,21 @@ chmod -R a+rX "$own"
 # ALTER SYSTEM's settings are read all the same: those that can keep a server from starting, or us from reaching it, are overruled.
 settings=(config_file="$own/empty.conf" hba_file="$own/hba.conf" listen_addresses= port=5432 shared_preload_libraries= shared_buffers=128MB huge_pages=try ssl=off
   logging_collector=off)
+# As process 1 of its container it gets no signal that it does not ask for. Until the entrypoint has become the server SIGINT means nothing to it.
+finish() { { kill -TERM "$server" && kill -INT "$server" && wait "$server"; } 2>/dev/null || true; }
+trap finish EXIT
+trap 'exit 143' TERM
+trap 'exit 130' INT
+trap 'exit 129' HUP
 # Whoever waits for the first line of the standard output waits for "ready".
 docker-entrypoint.sh postgres "${settings[@]/#/--}" >&2 &
 server=$!
+cat <&0 >/dev/null &
+input=$!
 until psql -qAt -U "$POSTGRES_USER" -d template1 -c '' >/dev/null 2>&1; do
   kill -0 "$server" 2>/dev/null || { wait "$server"; exit; }
+  kill -0 "$input" 2>/dev/null || exit 0
   sleep 0.1
 done
 echo ready
-cat >/dev/null || true
-kill -INT "$server"
-wait "$server"
+wait "$input"

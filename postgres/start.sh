@@ -3,6 +3,8 @@
 # connect. It works in a folder beside, which gets its name when all is complete and verified: what was interrupted is begun anew, and data that
 # has its place already is never touched.
 set -euo pipefail
+# Process 1 of a container gets no signal that it does not ask for.
+trap 'exit 143' TERM INT
 
 # A restore may have a server of its own on the same data, in another container, where the two do not see each other; both hold this lock while they live.
 serve_alone() {
@@ -79,9 +81,7 @@ exec {lock}<"$place"
 flock --nonblock "$lock" || fail 'another container is making the first start with the same volume' 'wait for it'
 
 # In the background, so that a signal ends this process, and all in the container with it, at once.
-trap 'exit 130' INT TERM
 first_start &
 wait $!
-trap - INT TERM
 exec {lock}<&-
 serve_alone "$@"

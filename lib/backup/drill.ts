@@ -50,7 +50,8 @@ const startServer = async (project: string, image: string, folder: string): Prom
   const words = ['--detach', '--rm', ...bare, '--label', `${LABEL}=${project}`, '--mount', mount, ...settings, image]
   // The password stands in the environment alone; nobody ever uses it.
   const env = { POSTGRES_USER: USER, POSTGRES_DB: 'postgres', POSTGRES_PASSWORD: randomBytes(24).toString('hex') }
-  const id = await capture(docker('run', ...words), { env, what: 'starting a throw-away server' })
+  // A client that is told to end while it makes the container may leave it behind.
+  const id = await shielded(() => capture(docker('run', ...words), { env, what: 'starting a throw-away server' }))
   const server = { id, name: 'a throw-away server', image, user: USER, database: DATABASE }
   // While it is being set up a server answers on the socket alone.
   const ready = 'for n in $(seq 600); do psql -h 127.0.0.1 -U "$POSTGRES_USER" -d postgres -w -qAtc "select 1" >/dev/null 2>&1 && exit 0; sleep 0.1; done; exit 1'

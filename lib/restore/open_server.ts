@@ -1,7 +1,7 @@
 // The server that a restore works with: the stack's own, or, when that does not run, one in a container of its own on the same data.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { COMPOSE_FILE, compose, containerIds, docker, logs, start, stop } from '../compose.ts'
+import { COMPOSE_FILE, compose, containerIds, docker, logs, remove, restart, start, stop } from '../compose.ts'
 import { root, type Settings } from '../config.ts'
 import { admin } from './databases.ts'
 import { EXIT, Failure } from '../errors.ts'
@@ -41,16 +41,23 @@ const becomesHealthy = async ({ project }: Stack, { id, name }: Instance) => {
   }
 }
 
-/** Waits for what a restore that was killed left: its server ends by itself when its standard input is closed. */
-const awaitFormer = async ({ project }: Stack) => {
+/**
+ * Ends what a restore that was killed or stopped has left, in so many seconds: its server ends by itself when its standard input is closed, unless it was
+ * only just being made then.
+ */
+const endFormer = async ({ project }: Stack, patience: number) => {
   const ids = (await capture(containerIds(`${LABEL}=${project}`))).split('\n').filter(Boolean)
-  if (ids.length > 0) await attempt(docker('wait', ...ids))
+  if (ids.length === 0) return
+  await attempt(docker('stop', '--time', String(patience), ...ids))
+  await attempt(remove(ids))
 }
 
 const serveAlone = async ({ project }: Stack) => {
   const words = ['run', '--rm', '--no-deps', '--no-TTY', '--quiet-pull', '--label', `${LABEL}=${project}`, '--entrypoint', 'bash']
   // Neither an override of a person's nor a pin: what they change may be what keeps the server from starting.
-  const { release, stderr } = await hold(compose([COMPOSE_FILE], ...words, SERVICE, '-c', readFileSync(join(root, 'postgres', 'alone.sh'), 'utf8')))
+  const command = compose([COMPOSE_FILE], ...words, SERVICE, '-c', readFileSync(join(root, 'postgres', 'alone.sh'), 'utf8'))
+  // A client that is told to end while it makes the container leaves it behind; the end of its standard input reaches the container whenever it begins.
+  const { release, stderr } = await hold(command, { patience: 3000 })
   const id = release && (await attempt(containerIds(`${LABEL}=${project}`))).stdout.trim()
   if (release && id) return { id, release }
   await release?.()
@@ -69,7 +76,7 @@ const handOver = async () => {
 /** Opens the server of the stack. Throws a Failure (69) when neither it nor a container of its own serves the data. */
 export const openServer = async (stack: Stack, settings: Settings): Promise<OpenServer> => {
   const { POSTGRES_USER: user = '', POSTGRES_DB: database = '' } = settings
-  await awaitFormer(stack)
+  await endFormer(stack, PATIENCE)
   const own = (await listInstances(stack.project, SERVICE)).find(({ running, oneOff }) => running && !oneOff)
   if (own) {
     const server = { id: own.id, name: own.name, image: own.image, user, database }
@@ -88,6 +95,12 @@ const openAlone = async (stack: Stack, own: Instance | undefined, login: Pick<Se
     await release()
     if (own) await attempt(start(own.id))
   })
+  // A signal ends the client that gave the order to stop, not the engine's work on it: an order to start would find it running still.
+  const callOff = () => shielded(async () => {
+    await release()
+    await endFormer(stack, 5)
+    if (own) await attempt(restart(own.id))
+  })
   try {
     if (own) await capture(stop(own.id))
     say.step('postgres does not run: a container of its own serves its data meanwhile')
@@ -101,7 +114,7 @@ const openAlone = async (stack: Stack, own: Instance | undefined, login: Pick<Se
     }
     return { server, alone: true, close, handOver: goOn }
   } catch (error) {
-    await close()
+    await callOff()
     throw error
   }
 }
