@@ -369,6 +369,20 @@ FILES
   assert_equal "$(status_of -X POST "$plain/static/css/site.css") $(status_of -X POST "$plain/static/robots.txt")" '405 405'
 }
 
+@test "a file named after its content outlives the release that had it, for every browser; what is not for everybody and for ever does not" {
+  local forever='public,%20max-age=31536000' file
+  for file in /mon-espace/_nuxt/0a1b2c3.js /css/app-0123456789abcdef0123456789abcdef.css; do
+    run -0 curl -fsS -m 5 --compressed "$plain$file?cache=$forever"
+    assert_equal "$(field headers.accept-encoding <<<"$output")" undefined
+    run -0 curl -fsS -m 5 "$plain$file?status=404"
+    assert_equal "$(field url <<<"$output")" "$file?cache=$forever"
+    assert_equal "$(status_of -X POST "$plain$file?status=404") $(status_of "$plain/ma-candidature-vae$file?status=404")" '404 404'
+  done
+  for file in /mon-espace/profil?cache=$forever /mon-espace/_nuxt/1.js?cache=private /mon-espace/_nuxt/2.js?cache=public,%20max-age=60 /mon-espace/_nuxt/3.js; do
+    assert_equal "$(status_of "$plain$file") $(status_of "$plain${file%\?*}?status=404")" '200 404'
+  done
+}
+
 # headers_of ARGUMENTS…: the three policies of an answer, one a line, sorted.
 headers_of() {
   https -o /dev/null -D - "$@" | tr -d '\r' | grep -iE '^(Content-Security-Policy|Referrer-Policy|X-Frame-Options):' | sort

@@ -23,7 +23,8 @@ const app = async (request, response) => {
   await wait(Number(searchParams.get('ms')))
   const status = Number(searchParams.get('status') ?? 200)
   const own = searchParams.has('policies') ? { 'content-security-policy': "default-src 'own'", 'referrer-policy': 'no-referrer', 'x-frame-options': 'DENY' } : {}
-  response.writeHead(status, { 'content-type': 'application/json', 'x-powered-by': 'a secret', ...own })
+  const kept = searchParams.has('cache') ? { 'cache-control': searchParams.get('cache') } : {}
+  response.writeHead(status, { 'content-type': 'application/json', 'x-powered-by': 'a secret', ...own, ...kept })
   response.end(JSON.stringify({ name, method, url, body: body.length, headers, filler: '.'.repeat(1200) }))
 }
 
