@@ -378,7 +378,7 @@ FILES
     assert_equal "$(field url <<<"$output")" "$file?cache=$forever"
     assert_equal "$(status_of -X POST "$plain$file?status=404") $(status_of "$plain/ma-candidature-vae$file?status=404")" '404 404'
   done
-  for file in /mon-espace/profil?cache=$forever /mon-espace/_nuxt/1.js?cache=private /mon-espace/_nuxt/2.js?cache=public,%20max-age=60 /mon-espace/_nuxt/3.js; do
+  for file in "/mon-espace/profil?cache=$forever" /mon-espace/_nuxt/1.js?cache=private /mon-espace/_nuxt/2.js?cache=public,%20max-age=60 /mon-espace/_nuxt/3.js; do
     assert_equal "$(status_of "$plain$file") $(status_of "$plain${file%\?*}?status=404")" '200 404'
   done
 }
@@ -526,10 +526,16 @@ X-Frame-Options: SAMEORIGIN"
   # 01 is ESTABLISHED, 0FA0 is 4000: both have reached the app.
   node --import tsx "$checkout/test/helpers/websocket_client.ts" "${brief/http/ws}/live/websocket" 60000 3>&- &
   local client=$!
+  # shellcheck disable=SC2016 # for the shell in the container
+  inside brief timeout 40 sh -c 'for count in 1 2; do
+    until [ "$(grep -c ":0FA0 01" /proc/net/tcp)" -ge "$count" ]; do sleep 0.05; done
+    echo "$count"
+  done' >"$BATS_TEST_TMPDIR/reached" 3>&- &
+  local reached=$!
+  run -0 timeout 30 bash -c "until grep -q 1 '$BATS_TEST_TMPDIR/reached'; do sleep 0.05; done"
   curl -fsS -o /dev/null "$brief/?ms=1500" 3>&- &
   local slow=$!
-  # shellcheck disable=SC2016 # for the shell in the container
-  run -0 inside brief timeout 5 sh -c 'until [ "$(grep -c ":0FA0 01" /proc/net/tcp)" -ge 2 ]; do :; done'
+  wait "$reached"
   live brief "\"~^phoenix \" $project-two:4000;"
   inside brief /etc/nginx/avril/reload.sh
   run -0 curl -fsS -m 5 "$brief/"
