@@ -69,7 +69,7 @@ const FORMS: Record<string, { fits: (value: string) => boolean; form: string }> 
 /** Those that must be this server's own. */
 export const SECRETS = ['POSTGRES_PASSWORD', 'AWS_SECRET_ACCESS_KEY', 'SECRET_KEY_BASE']
 
-const LINE = /^(?:\s*|\s*#.*|(?<name>[A-Za-z_][A-Za-z0-9_]*)=(?<value>[A-Za-z0-9%+,\-./:=@_~]*|'[^'\n]*'|"[^"$`\\\n]*"))$/
+const LINE = /^(?:\s*|\s*#.*|(?<name>[A-Za-z_][A-Za-z0-9_]*)=(?<value>[A-Za-z0-9%+,\-./:=@_~]*|'(?:[^'\r\n]*[^'\\\r\n])?'|"[^"$`\\\r\n]*"))$/
 
 export type Settings = Readonly<Record<string, string>>
 
