@@ -71,10 +71,17 @@ void test('nothing is installed for a package without packages, nor removed from
   assert.equal(run(context, 'INSTALL', { 'package.json': packages, 'yarn.lock': 'a@1:\n' }, '', 'production').said, '')
 })
 
-void test('what runs has no devDependencies', context => {
-  const { said } = run(context, 'INSTALL', { 'package.json': { devDependencies: { jest: '1' } }, 'yarn.lock': 'a@1:\n' }, '', 'production')
-  assert.match(said, /^yarn install .*--production=true --ignore-scripts$/m)
-})
+// A prepare script of the repository calls what is not there any more (husky and its like).
+for (const [lock, text, said] of [
+  ['yarn.lock', 'a@1:\n', /^yarn install .*--production=true --ignore-scripts$/m],
+  ['package-lock.json', '{}', /^npm prune --omit=dev --ignore-scripts$/m],
+  ['pnpm-lock.yaml', "lockfileVersion: '9.0'\n", /^pnpm install .*--prod --ignore-scripts$/m],
+] as const) {
+  void test(`what runs has no devDependencies, and their removal runs no script: ${lock}`, context => {
+    const { said: words } = run(context, 'INSTALL', { 'package.json': { devDependencies: { jest: '1' } }, [lock]: text }, '', 'production')
+    assert.match(words.replaceAll(/^> .*\n/gm, ''), said)
+  })
+}
 
 void test('an install sees manifests and packages of the repository, theirs too, and no page', context => {
   const { kept } = run(context, 'MANIFESTS', {
