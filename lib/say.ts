@@ -13,9 +13,13 @@ export const paint = new Chalk({ level: colour ? 1 : 0 })
 process.stderr.on('error', () => {})
 process.stdout.on('error', () => {})
 
-/** A text that a terminal shows and does not obey, since logs, answers and commits are written by others: no control character but line ends, tabs and the colours above. */
+// oxlint-disable-next-line no-control-regex -- they are what it is about
+const COLOUR = /^\u001B\[(?:(?:[0-2]|22|[39][0-79]);?)*m$/
+
+/** A text that a terminal shows and does not obey, since logs, answers and commits are written by others: no control character but line ends, tabs and colours, and none that turns the direction of writing. */
 export const harmless = (text: string) =>
-  text.replace(/(\p{Cc})(\[(?:[0-2]|22|3\d)m)?/gu, (all, control: string, colour = '') => (/[\n\t]/.test(control) || (control === '\u001B' && colour) ? all : colour))
+  // oxlint-disable-next-line no-control-regex -- the same
+  text.replace(/(?:\u001B\[|\u009B)[0-?]*[ -/]*[@-~]|[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, control => (/^[\n\t]$/.test(control) || COLOUR.test(control) ? control : ''))
 
 let spoken = performance.now()
 

@@ -1,5 +1,7 @@
-import { usage } from '../lib/errors.ts'
+import { usage, type Failure } from '../lib/errors.ts'
 import { main } from '../lib/main.ts'
+import { print } from '../lib/say.ts'
+import { interruption } from '../lib/signals.ts'
 
 const command = {
   usage: 'logs.ts [options] [service]',
@@ -18,12 +20,16 @@ const command = {
 await main(command, async (options, [service]) => {
   const { COMPOSE_FILE, compose } = await import('../lib/compose.ts')
   const { pinFiles } = await import('../lib/deploy/pins.ts')
-  const { interactive } = await import('../lib/terminal.ts')
+  const { follow } = await import('../lib/run.ts')
   const { openStack } = await import('../lib/stack.ts')
   const { services } = await openStack()
   if (service !== undefined && !services.includes(service))
     throw usage(`there is no service ${JSON.stringify(service)}`, `one of: ${services.join(', ')}`)
 
   const flags = ['--tail', options.tail ?? '100', ...(options['no-follow'] ? [] : ['--follow'])]
-  return interactive(compose([COMPOSE_FILE, ...pinFiles()], '--ansi', process.stdout.isTTY ? 'auto' : 'never', 'logs', ...flags, ...(service === undefined ? [] : [service])))
+  const { lines, stop } = follow(compose([COMPOSE_FILE, ...pinFiles()], '--ansi', process.stdout.isTTY ? 'always' : 'never', 'logs', ...flags, ...(service === undefined ? [] : [service])))
+  // Nobody reads it any more: logs.ts | head
+  process.stdout.once('error', stop)
+  for await (const line of lines) print(line)
+  return interruption.aborted ? (interruption.reason as Failure).exitCode : 0
 })
