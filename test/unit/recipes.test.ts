@@ -128,3 +128,18 @@ for (const [what, files, start] of [
     assert.equal(JSON.parse(run(context, 'BUILD', files).at('app/package.json')).scripts.start, start)
   })
 }
+
+void test('phoenix: settings and secrets reach the compiler as they are, and no command line', context => {
+  const folder = mkdtempSync(join(tmpdir(), 'recipe-'))
+  context.after(() => rmSync(folder, { recursive: true }))
+  const [script = ''] = /names=;.*?mix compile/s.exec(readFileSync(join(root, 'recipes/phoenix.yml'), 'utf8').replaceAll('$$', '$').replaceAll('\\\n', '')) ?? []
+  write(folder, { 'run/KEY': '-----BEGIN-----\nit\'s "$(x)" `y`\n', 'run/EMPTY': '', mix: '#!/bin/sh\n[ "$1" = compile ] && env -0 >"$0.environment"\n' })
+  chmodSync(join(folder, 'mix'), 0o755)
+  const here = script.replaceAll('/run/secrets/', `${folder}/run/`).replaceAll('/tmp/settings', `${folder}/settings`)
+  const settings = `A=a b; $(id) \`id\` # "'\nNONE=\nlower=x\nB=\\n=c\n`
+  const { status, stdout, stderr } = spawnSync('sh', ['-c', here], { env: { PATH: `${folder}:${process.env.PATH}`, SETTINGS: settings }, encoding: 'utf8' })
+  assert.deepEqual([status, stdout, stderr], [0, 'settings at compile time: A B KEY\n', ''])
+  const got = readFileSync(join(folder, 'mix.environment'), 'utf8').split('\0').filter(line => /^(A|B|KEY|NONE|EMPTY|SETTINGS|lower)=/.test(line))
+  assert.deepEqual(got.toSorted(), ['A=a b; $(id) `id` # "\'', 'B=\\n=c', 'KEY=-----BEGIN-----\nit\'s "$(x)" `y`'])
+  assert.doesNotMatch(script, /env .*"\$@"/)
+})
