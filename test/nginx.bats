@@ -346,6 +346,10 @@ REQUESTS
   assert_output --partial '<title>Cette page '
   run -0 curl -fsS -m 5 "$plain/.well-known/acme-challenge/token"
   assert_output token
+  # A name that is decoded has line ends, and would write lines of its own into the log.
+  assert_equal "$(status_of "$plain/.well-known/acme-challenge/%0aforged%20line")" 404
+  run -0 docker logs "$project-plain"
+  refute_output --partial 'forged line'
 }
 
 @test "a static file that is not in the folder is the app's own, and nothing else of the app is below /static/" {
