@@ -20,7 +20,7 @@ setup_file() {
   proxy brief localhost 1 2 --env NGINX_PORT=8000
   proxy tls avril.test 1 30 --env WHOST_ALIASES=www.avril.test,avril.example --env "CONTENT_SECURITY_POLICY=$policy" \
     --env NGINX_LOG_DIR=/logs --volume "$BATS_FILE_TMPDIR/logs:/var/log/avril"
-  proxy open www.example.org 100 10 --env WHOST_ALIASES=example.org --env REFERRER_POLICY= --env FRAME_OPTIONS=
+  proxy open www.example.org 20 10 --env WHOST_ALIASES=example.org --env REFERRER_POLICY= --env FRAME_OPTIONS=
   certificate avril.test "$BATS_FILE_TMPDIR/a copy/tls/ssl"
   docker start "$project-plain" "$project-brief" "$project-tls" "$project-open" >/dev/null
   await plain /
@@ -244,21 +244,21 @@ drip() {
 }
 
 @test "a client that drips its bodies holds twenty requests and no more, and leaves others and a slow honest line alone" {
-  drip "${plain##*:}" 100 >"$BATS_TEST_TMPDIR/drip" &
+  drip "$open" 100 >"$BATS_TEST_TMPDIR/drip" &
   local dripping=$!
   run timeout 20 bash -c "until [ \$(grep -c 429 '$BATS_TEST_TMPDIR/drip') -ge 80 ]; do sleep 0.1; done"
   local meanwhile
-  meanwhile=$(status_of "$plain/")
+  meanwhile=$(status_of "http://127.0.0.1:$open/")
   kill "$dripping"
   assert_success
   assert_equal "$meanwhile" 200
   assert_equal "$(grep -c 429 "$BATS_TEST_TMPDIR/drip") $(grep -c 200 "$BATS_TEST_TMPDIR/drip")" '80 0'
   # Nineteen of its own, and half a megabyte by a line of 100 kB a second.
-  drip "${plain##*:}" 19 >"$BATS_TEST_TMPDIR/few" &
+  drip "$open" 19 >"$BATS_TEST_TMPDIR/few" &
   dripping=$!
   run timeout 20 bash -c "until [ \$(grep -c begun '$BATS_TEST_TMPDIR/few') -eq 19 ]; do sleep 0.1; done"
   head -c 500000 /dev/zero >"$BATS_TEST_TMPDIR/body"
-  run curl -fsS -m 30 --limit-rate 100k --data-binary @"$BATS_TEST_TMPDIR/body" "$plain/"
+  run curl -fsS -m 30 --limit-rate 100k --data-binary @"$BATS_TEST_TMPDIR/body" "http://127.0.0.1:$open/"
   kill "$dripping"
   assert_success
   assert_equal "$(field body <<<"$output")" 500000

@@ -114,6 +114,8 @@ case $WHOST:$NGINX_PORT in
 esac
 
 printf 'worker_shutdown_timeout %ss;\n' "$DRAIN_SECONDS" >"$run/main.conf"
+# Twenty are enough for an office behind one address. Whoever may send more has as many on the way as begin within a second.
+bodies=$((POST_RATE < 20 ? 20 : POST_RATE > 1000 ? 1000 : POST_RATE))
 # The burst is five seconds' worth, or a high rate could not be used: a hundred requests may come within one millisecond.
 cat >"$run/http.conf" <<EOF
 map "" \$bucket { default "$BUCKET_NAME"; }
@@ -126,6 +128,7 @@ map "" \$own_frame_options { default "$FRAME_OPTIONS"; }
 map "" \$mode { default $mode; }
 limit_req_zone \$post_client zone=post:10m rate=${POST_RATE}r/s;
 limit_req zone=post burst=$((POST_RATE * 5)) nodelay;
+limit_conn bodies $bodies;
 include $config/modes/$mode.conf;
 EOF
 printf 'server_name %s;\n' "$WHOST" >"$run/name.conf"
