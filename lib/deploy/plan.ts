@@ -1,8 +1,8 @@
 // What a deploy is going to do, found out before anything is changed.
 import { checkElixir, buildSettingsOf, isSecretName, readAtBuild } from './build_settings.ts'
 import { loadSettings } from '../config.ts'
-import { Failure } from '../errors.ts'
-import { branchHead, checkRepository, defaultBranch, fetchRepository, namedCommit, readCommit, readFileAt, remoteHead, searchAt, type Commit } from '../git.ts'
+import { badConfig, Failure } from '../errors.ts'
+import { branchHead, checkRepository, defaultBranch, fetchRepository, missingFrom, namedCommit, readCommit, readFileAt, remoteHead, searchAt, type Commit } from '../git.ts'
 import { readHistory, trail } from '../history.ts'
 import { isHealthy, listInstances } from '../instances.ts'
 import { readPins } from './pins.ts'
@@ -42,6 +42,7 @@ export const makePlan = async (stack: Stack, app: App, request: Request): Promis
   const built = await imageExists(image)
   if (!built && !commit) throw new Failure(`the release before, ${image}, is not on this machine any more`, { hint: 'deploy its commit: deploy_local.ts <repo> --to <commit>' })
   const from = readPins()[app.service]?.image ?? live[0]?.image
+  if (commit) await checkWhole(app, commit)
   const known = commit ? await checkBuild(app, commit) : []
   return {
     image,
@@ -55,6 +56,22 @@ export const makePlan = async (stack: Stack, app: App, request: Request): Promis
     current: commit !== undefined && live.length >= app.replicas && live.every(it => it.revision === commit.sha && it.image === image && isHealthy(it)),
     changed: live.some(({ fingerprint }) => fingerprint !== undefined && fingerprint !== app.fingerprint),
   }
+}
+
+/** Throws (78) when a deploy of the commit would bring less than its author has. */
+const checkWhole = async ({ repository, folder }: App, { sha }: Commit) => {
+  const missing = await missingFrom(folder, sha)
+  if (missing.length === 0) return
+  const shown = missing.length > 6 ? [...missing.slice(0, 5), `${missing.length - 5} more`] : missing
+  throw badConfig(`${repository} at ${sha.slice(0, 12)} has what is not in its repository, and would be missing in the release: ${shown.join(', ')}`, 'commit the files themselves, or make them a package that the lock file pins; nothing was touched')
+}
+
+/** The head of the remote's default branch, as a first start builds it. Throws the Failures of a plan. */
+export const firstCommit = async (app: App) => {
+  const commit = await commitOf(app.folder, { branch: undefined, to: undefined, rollback: false, dryRun: false })
+  await checkWhole(app, commit)
+  await checkBuild(app, commit)
+  return commit
 }
 
 /** Throws (78) when the base image is too old or too new for the commit. Gives the settings that it reads while it is built, that .env sets, and that its build does not get. */

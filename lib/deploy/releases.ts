@@ -6,7 +6,7 @@ import { compose, images, inspectImages, removeImage } from '../compose.ts'
 import { exportCommit, type Commit } from '../git.ts'
 import { loadSettings } from '../config.ts'
 import { readIfThere, stateFile } from '../files.ts'
-import { attempt, capture, show } from '../run.ts'
+import { attempt, capture, show, type RunOptions } from '../run.ts'
 import type { App, Build, Stack } from '../stack.ts'
 
 const TAG = /^[0-9a-f]{12}-[0-9a-f]{6}$/
@@ -44,21 +44,21 @@ export const releaseName = (stack: Stack, app: App, sha: string) => `${repositor
 export const imageExists = async (image: string) => (await attempt(inspectImages([image]))).code === 0
 
 /** Builds the release of a commit from the files of exactly that commit. Throws a Failure when the build fails; nothing is left then. */
-export const buildRelease = async (stack: Stack, app: App, image: string, commit: Commit) => {
+export const buildRelease = async (stack: Stack, app: App, image: string, commit: Commit, told: Pick<RunOptions, 'hint' | 'hide'> = {}) => {
   const context = stateFile('build')
   const plan = stateFile('build.json')
   clear(context, plan)
   try {
     await exportCommit(app.folder, commit.sha, context)
     writeFileSync(plan, JSON.stringify({ secrets: stack.secrets, services: { [app.service]: { image, build: { ...app.build, args: argumentsOf(stack, app), context, labels: labelsOf(app, commit) } } } }))
-    await show(compose([plan], '--progress', 'plain', 'build', app.service), { what: 'the build', hint: 'correct it and push, then run this again' })
+    await show(compose([plan], '--progress', 'plain', 'build', app.service), { what: 'the build', hint: 'correct it and push, then run this again', ...told })
   } finally {
     clear(context, plan)
   }
 }
 
 const clear = (context: string, plan: string) => {
-  for (const path of [context, `${context}.index`, plan]) rmSync(path, { recursive: true, force: true })
+  for (const path of [context, `${context}.git`, plan]) rmSync(path, { recursive: true, force: true })
 }
 
 const labelsOf = (app: App, { sha, date }: Commit) => ({

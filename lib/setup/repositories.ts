@@ -2,8 +2,10 @@
 import { existsSync, readdirSync } from 'node:fs'
 import type { Settings } from '../config.ts'
 import { badConfig, EXIT } from '../errors.ts'
-import { bad, findingOf, good, type Finding } from './findings.ts'
-import { checkRepository, cloneRepository, sweepClones } from '../git.ts'
+import { bad, findingOf, good, warning, type Finding } from './findings.ts'
+import { checkRepository, cloneRepository, forgetLogin, sweepClones } from '../git.ts'
+import { addressWithLogin, hasLogin } from '../git_login.ts'
+import { withoutLogin } from '../git_words.ts'
 import { APP_LABEL, type StackConfig } from '../stack.ts'
 
 const HOME = 'https://github.com/StartupsPoleEmploi'
@@ -28,25 +30,32 @@ export const urlOf = (settings: Settings, name: string) => {
 
 const isEmpty = (folder: string) => readdirSync(folder).length === 0
 
+// Whoever gets the folder (a backup, an image) has the token.
+const loginFinding = (name: string, folder: string, address: string, settings: Settings) => {
+  const text = `the address that ${folder} has of its remote holds a login`
+  if (addressWithLogin(address, settings)) return warning(text, undefined, { about: name, mend: `taking the login out of ${folder}/.git/config, as .env has it` })
+  return warning(text, `set ${urlSetting(name)} in .env to what git -C ${folder} config remote.origin.url prints; then tsx scripts/setup.ts takes it out there`)
+}
+
 /** Whether each repository is there. */
 export const repositoryFindings = (repositories: Repository[], settings: Settings): Promise<Finding[]> =>
   Promise.all(
     repositories.map(async ({ name, folder }) => {
       try {
-        const mend = `cloning ${urlOf(settings, name).replace(/\/\/[^@/]*@/, '//…@')} to ${folder}`
+        const mend = `cloning ${withoutLogin(urlOf(settings, name))} to ${folder}`
         if (!existsSync(folder) || isEmpty(folder)) return bad(`${name} is not there`, undefined, { about: name, mend, exitCode: EXIT.unreachable })
-        await checkRepository(folder)
-        return good(folder)
+        const address = await checkRepository(folder)
+        return hasLogin(address) ? loginFinding(name, folder, address, settings) : good(folder)
       } catch (error) {
         return findingOf(error)
       }
     }),
   )
 
-/** Clones the repository that a finding is about. */
+/** Clones the repository that a finding is about, or takes the login out of its remote's address. */
 export const cloneFor = async ({ about }: Finding, repositories: Repository[], settings: Settings) => {
   for (const { name, folder } of repositories.filter(({ name }) => name === about)) {
     sweepClones(folder)
-    await cloneRepository(urlOf(settings, name), folder)
+    await (existsSync(folder) && !isEmpty(folder) ? forgetLogin(folder) : cloneRepository(urlOf(settings, name), folder))
   }
 }

@@ -5,11 +5,12 @@ import { stateFile } from '../files.ts'
 import { listInstances, type Instance } from '../instances.ts'
 import { takeDeployLock } from '../deploy/journal.ts'
 import { pinFiles } from '../deploy/pins.ts'
-import { imageExists } from '../deploy/releases.ts'
+import { firstCommit } from '../deploy/plan.ts'
+import { buildRelease, imageExists } from '../deploy/releases.ts'
 import { attempt, show } from '../run.ts'
 import { say } from '../say.ts'
 import { accompany } from './setup.ts'
-import { readConfig, type StackConfig } from '../stack.ts'
+import { readConfig, stackOf, type StackConfig } from '../stack.ts'
 
 /** What apt and each layer print while an image is built: hundreds of lines that tell nothing. */
 const CHATTER = /^#\d+ (sha256:|extracting |resolve |[\d.]+ +(Get:|Selecting |Preparing |Unpacking |Setting up |\(Reading|update-alternatives|debconf:|Processing triggers))/
@@ -49,7 +50,12 @@ const fetchImages = async (config: StackConfig, missing: string[]) => {
   if (built.length === 0) return
   say.step(`start: building ${built.join(', ')}`)
   const hint = 'the lines above say why; correct it (is the network there?), then run this again'
-  await show(compose([COMPOSE_FILE], '--progress', 'plain', 'build', ...built), { what: 'the build', hint, hide: CHATTER })
+  // As a deploy does, by a commit: a clone has local changes, and what git keeps of it.
+  const stack = stackOf(config)
+  const apps = stack.apps.filter(({ service }) => built.includes(service))
+  for (const app of apps) await buildRelease(stack, app, config.services[app.service]?.image ?? '', await firstCommit(app), { hint, hide: CHATTER })
+  const others = built.filter(service => !apps.some(app => app.service === service))
+  if (others.length > 0) await show(compose([COMPOSE_FILE], '--progress', 'plain', 'build', ...others), { what: 'the build', hint, hide: CHATTER })
 }
 
 const lastLines = async ({ id }: Instance, count: number) => {
