@@ -76,7 +76,7 @@ export interface ServiceConfig {
   depends_on?: Record<string, unknown>
   container_name?: string
   ports?: { host_ip?: string; published?: string; target?: number }[]
-  volumes?: { type: string; source?: string; target: string }[]
+  volumes?: { type: string; source?: string; target: string; read_only?: boolean }[]
   logging?: { driver?: string; options?: Record<string, string> }
   restart?: string
 }

@@ -107,6 +107,47 @@ deploy_greeting() {
   assert [ -e "$PLAY/avril-profil/untracked" ]
 }
 
+# closed_in IMAGE: what its own user cannot read there
+closed_in() { docker run --rm --network none --entrypoint find "$1" /app \! -readable; }
+
+@test "whoever calls decides nothing by a umask, a language or a variable: a deploy is as always" {
+  commit avril-profil GREETING=strict >/dev/null
+  (umask 077 && GIT_DIR=/nowhere COMPOSE_FILE=/nowhere NGINX_PORT=1 COMPOSE_PROJECT_NAME=other LC_ALL=fr_FR.UTF-8 LANGUAGE=fr deploy --probation 0 avril-profil)
+  assert_equal "$(greeting avril-profil)" strict
+  run -0 closed_in "$(last_deploy to)"
+  assert_output ''
+  run -0 find "$SITE/.state" "$SITE/nginx/live" -newer "$SITE/nginx/live/nuxt_profile.map" -name '*.map' \! -perm -o=r
+  assert_output ''
+}
+
+@test "a commit with what a deploy cannot bring is refused in plan (78), with its path" {
+  local work=$BATS_TEST_TMPDIR/work before
+  before=$(last_deploy to)
+  git clone --quiet "$PLAY/origin/avril-profil.git" "$work"
+  git -C "$work" -c protocol.file.allow=always submodule --quiet add "file://$PLAY/origin/avril.git" assets/shared
+  git -C "$work" -c user.name=x -c user.email=x@example.org commit --quiet --message submodule
+  git -C "$work" push --quiet origin HEAD:submodule
+  run --separate-stderr -78 deploy avril-profil submodule
+  assert_regex "$stderr" 'would be missing in the release: assets/shared \(a submodule\)'
+  assert_equal "$(docker inspect --format '{{.Config.Image}}' "$(docker ps --quiet --filter "label=com.docker.compose.project=$STACK" --filter label=com.docker.compose.service=nuxt_profile)")" "$before"
+}
+
+@test "images that are built by hand, of clones made under a strict umask, have neither a token nor files that their user cannot read" {
+  local repository
+  for repository in avril avril-profil; do
+    rm -rf "${PLAY:?}/$repository"
+    (umask 077 && git clone --quiet "$PLAY/origin/$repository.git" "$PLAY/$repository")
+    git -C "$PLAY/$repository" config http.extraHeader 'Authorization: Basic dDBrZW4='
+    sed -i '/^\.git$/d' "$PLAY/$repository/.dockerignore"
+  done
+  compose build phoenix nuxt_profile 2>&1
+  for image in "$STACK-phoenix:compose" "$STACK-nuxt_profile:compose"; do
+    run -0 closed_in "$image"
+    assert_output ''
+    run -1 docker run --rm --network none --user root --entrypoint grep "$image" --recursive --files-with-matches dDBrZW4= /app
+  done
+}
+
 @test "--rollback goes back twice, without a build; then there is nothing before" {
   deploy_greeting one
   deploy_greeting two

@@ -64,6 +64,18 @@ status_of() {
   done
 }
 
+@test "the health check reads a page of an error as visitors do" {
+  local errors="$BATS_FILE_TMPDIR/a copy/plain/nginx/errors"
+  mapfile -t probe < <(docker compose --project-directory "$checkout" -f "$checkout/docker-compose.yml" config --format json | node -e '
+    console.log(JSON.parse(require("node:fs").readFileSync(0, "utf8")).services.nginx.healthcheck.test.slice(1).join("\n"))')
+  run -0 inside plain "${probe[@]}"
+  assert_output plain
+  chmod 700 "$errors"
+  run -22 inside plain "${probe[@]}"
+  assert_output --partial 403
+  chmod 755 "$errors"
+}
+
 @test "each route reaches its app with the path and the query untouched" {
   while read -r path name; do
     run -0 curl -fsS -m 5 "$plain$path"

@@ -81,6 +81,8 @@ check() {
   assert_output --partial '"app":"avril-profil"'
   run -0 ask /ma-candidature-vae/version
   assert_output --partial '"app":"avril-livret1"'
+  # The first images are of a commit, too.
+  assert_equal "$(on docker image inspect --format '{{index .Config.Labels "org.opencontainers.image.revision"}}' avril-phoenix:compose)" "$(on git -C ../avril rev-parse HEAD)"
   run -0 on docker exec avril-postgres-1 psql --username=avril --tuples-only --no-align --command='select count(*) from people'
   assert_output 50000
   run -0 on sh -c 'stat -c "%a %U" .env; diff .env .env.example | sed -n "s/^< \([A-Z_]*\)=.*/\1/p" | sort | xargs'

@@ -14,6 +14,7 @@ import { readJournal } from '../deploy/journal.ts'
 import { pageTrouble } from '../deploy/nginx.ts'
 import { ENV_FILE, hasSettings, makeSettings } from './make_settings.ts'
 import { pinFiles, readPins } from '../deploy/pins.ts'
+import { openFolder, readableFindings, readFolders } from './readable.ts'
 import { cloneFor, repositoriesOf, repositoryFindings } from './repositories.ts'
 import { attempt } from '../run.ts'
 import { age } from '../say.ts'
@@ -113,7 +114,7 @@ const startedSteps = (known: Known): Step[] => [
   {
     name: 'services',
     needs: ['compose'],
-    mendAfter: ['disk', 'stack', 'repositories', 'certificate', 'dump', 'releases'],
+    mendAfter: ['disk', 'stack', 'repositories', 'readable', 'certificate', 'dump', 'releases'],
     look: () => lookAtServices(known),
     mend: startStack,
   },
@@ -135,6 +136,7 @@ export const setupSteps = ({ host, start }: { host: string | undefined; start: b
     { name: 'compose', needs: ['programs', 'settings'], look: () => lookAtCompose(known) },
     { name: 'stack', needs: ['compose'], look: () => stackFindings(known.config, known.merged, isFile) },
     repositoryStep(known),
+    { name: 'readable', needs: ['compose'], look: () => readableFindings(readFolders(known.config)), mend: openFolder },
     { name: 'certificate', needs: ['settings'], look: () => certificateFindings(known.settings) },
     { name: 'dump', needs: [], look: dumpFindings },
     secrecy,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -8,7 +8,9 @@ import { backupFindings, type BackupFacts } from '../../lib/backup/backup_cron.t
 import { pairFindings } from '../../lib/setup/certificates.ts'
 import { bootFindings, clockFindings, diskFindings, modeFindings, nodeFindings, ownLogFindings, rebootFindings } from '../../lib/setup/check_server.ts'
 import { stackFindings } from '../../lib/setup/check_stack.ts'
-import type { Finding } from '../../lib/setup/findings.ts'
+import { root } from '../../lib/config.ts'
+import { good, type Finding } from '../../lib/setup/findings.ts'
+import { openFolder, readableFindings, readFolders } from '../../lib/setup/readable.ts'
 import type { StackConfig } from '../../lib/stack.ts'
 
 const words = (findings: Finding[]) => findings.map(({ level, text }) => `${level}: ${text}`)
@@ -153,4 +155,27 @@ for (const [what, change, expected] of [
 
 void test('an entry that is renewed keeps its time', () => {
   assert.equal(backupFindings({ ...facts, entry: '5 4 * * * root y\n' })[0]?.mend, 'having cron make one each night at 04:05')
+})
+
+// --- what containers read
+
+void test('what containers cannot read of a clone made under a strict umask is found, and mended as far as its owner may', async t => {
+  const folder = mkdtempSync(join(tmpdir(), 'readable '))
+  t.after(() => rmSync(folder, { recursive: true }))
+  assert.equal(readableFindings([folder])[0]?.level, 'bad')
+  mkdirSync(join(folder, 'errors'), { mode: 0o700 })
+  writeFileSync(join(folder, 'errors', '50x.html'), '', { mode: 0o600 })
+  writeFileSync(join(folder, 'reload.sh'), '', { mode: 0o700 })
+  symlinkSync('/nowhere', join(folder, 'link'))
+  const [finding] = readableFindings([folder])
+  assert.match(finding?.text ?? '', /and 3 more cannot be read/)
+  await openFolder(finding ?? good(''))
+  assert.deepEqual(['', 'errors', 'errors/50x.html', 'reload.sh'].map(path => (statSync(join(folder, path)).mode & 0o777).toString(8)), ['755', '755', '644', '755'])
+  assert.deepEqual(readableFindings([folder]).map(({ level }) => level), ['good'])
+})
+
+void test('what containers read is what is mounted read-only of this checkout, and the static files; not the certificates', () => {
+  const volume = (source: string, target: string, read_only = true) => ({ type: 'bind', source, target, read_only })
+  const volumes = [volume(join(root, 'nginx'), '/etc/nginx/avril'), volume(join(root, 'nginx/start'), '/start'), volume(join(root, 'db/dumps'), '/pg-dump'), volume('/root/ssl/x', '/ssl'), volume('/etc', '/static')]
+  assert.deepEqual(readFolders({ name: '', services: { nginx: { volumes } } }), [join(root, 'nginx'), '/etc'])
 })
