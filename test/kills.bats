@@ -102,7 +102,8 @@ stopped_after() {
   kill -9 "$DEPLOY"
   # What an engine does at boot: everything is started again, in any order, with new addresses.
   docker ps --quiet --filter "label=com.docker.compose.project=$STACK" | xargs docker restart --time 1 >/dev/null
-  until curl -fsS -o /dev/null "$URL/mon-espace/version"; do inotifywait -qq -t 1 "$BATS_TEST_TMPDIR" || true; done
+  local end=$((SECONDS + 120))
+  until curl -fsS -o /dev/null "$URL/mon-espace/version"; do [ "$SECONDS" -lt "$end" ]; inotifywait -qq -t 1 "$BATS_TEST_TMPDIR" || true; done
   local _
   for _ in $(seq 10); do assert_equal "$(greeting avril-profil)" "$before"; done
   run -0 deploy --probation 0 avril-profil

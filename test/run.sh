@@ -4,6 +4,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
+# In seconds: a test that waits for what never comes fails, and the others run.
+export BATS_TEST_TIMEOUT=1800
 passed=0 failed=0 log=$(mktemp) started=$SECONDS
 trap 'rm -f "$log"' EXIT
 wanted=("$@")

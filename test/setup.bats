@@ -68,7 +68,7 @@ check() {
   : >"$BATS_TEST_TMPDIR/second"
   exec_setup --host "$HOST" >>"$BATS_TEST_TMPDIR/second" 2>&1 &
   setup=$!
-  tail --pid="$setup" --lines=+1 --follow "$BATS_TEST_TMPDIR/second" | grep --quiet 'start: building'
+  timeout 600 tail --pid="$setup" --lines=+1 --follow "$BATS_TEST_TMPDIR/second" | grep --quiet 'start: building'
   signal_setup INT
   await_exit "$setup" 130
 

@@ -130,9 +130,10 @@ assert_no_request_lost() {
   assert_equal "$status" 0
 }
 
-# await_exit PID EXPECTED: waits for a background process of this shell (`run wait` would look for it in a subshell)
+# await_exit PID EXPECTED: waits for a background process of this shell (`run wait` would look for it in a subshell); 15 minutes at most, in which a server is set up.
 await_exit() {
   local status=0
+  timeout 900 tail --pid="$1" --follow /dev/null || { kill -9 "$1"; echo "process $1 did not end"; return 1; }
   wait "$1" || status=$?
   assert_equal "$status" "$2"
 }
