@@ -394,9 +394,19 @@ FILES
     assert_equal "$(field url <<<"$output")" "$file?cache=$forever"
     assert_equal "$(status_of -X POST "$plain$file?status=404") $(status_of "$plain/ma-candidature-vae$file?status=404")" '404 404'
   done
-  for file in "/mon-espace/profil?cache=$forever" /mon-espace/_nuxt/1.js?cache=private /mon-espace/_nuxt/2.js?cache=public,%20max-age=60 /mon-espace/_nuxt/3.js; do
-    assert_equal "$(status_of "$plain$file") $(status_of "$plain${file%\?*}?status=404")" '200 404'
+  for file in "profil?cache=$forever" _nuxt/1.js?cache=private _nuxt/2.js?cache=public,%20max-age=60 _nuxt/3.js; do
+    assert_equal "$(status_of "$plain/mon-espace/$file") $(status_of "$plain/mon-espace/${file%\?*}?status=404")" '200 404'
   done
+}
+
+@test "a file named after its content is asked of each instance while they are of two releases" {
+  live plain "\"~^phoenix \" $project-two:4000;"
+  inside plain /etc/nginx/avril/reload.sh
+  run -0 curl -fsS -m 5 "$plain/css/app-abcdefabcdefabcdefabcdefabcdefab.css?only=one"
+  assert_equal "$(field name <<<"$output")" one
+  assert_equal "$(status_of "$plain/css/app.css?only=one") $(status_of "$plain/css/app-00000000000000000000000000000000.css?only=nobody")" '404 404'
+  live plain "\"~^phoenix \" $project-one:4000;"
+  inside plain /etc/nginx/avril/reload.sh
 }
 
 # headers_of ARGUMENTS…: the three policies of an answer, one a line, sorted.

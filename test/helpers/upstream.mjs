@@ -21,7 +21,8 @@ const app = async (request, response) => {
     return
   }
   await wait(Number(searchParams.get('ms')))
-  const status = Number(searchParams.get('status') ?? 200)
+  const has = [null, name].includes(searchParams.get('only'))
+  const status = Number(searchParams.get('status') ?? (has ? 200 : 404))
   const own = searchParams.has('policies') ? { 'content-security-policy': "default-src 'own'", 'referrer-policy': 'no-referrer', 'x-frame-options': 'DENY' } : {}
   const kept = searchParams.has('cache') ? { 'cache-control': searchParams.get('cache') } : {}
   response.writeHead(status, { 'content-type': 'application/json', 'x-powered-by': 'a secret', ...own, ...kept })
