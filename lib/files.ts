@@ -1,7 +1,8 @@
-import { appendFileSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { appendFileSync, closeSync, constants, fstatSync, fsyncSync, lstatSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { root } from './config.ts'
-import { Failure, messageOf } from './errors.ts'
+import { EXIT, Failure, messageOf } from './errors.ts'
 
 /** Where the scripts keep what they know: lock, history, the rollout that is under way. */
 const STATE = join(root, '.state')
@@ -14,11 +15,14 @@ export const stateFile = (name: string) => {
   return statePath(name)
 }
 
+/** A name beside a file for what is to take its place: nobody can have put a link there before. */
+export const partialBeside = (file: string) => join(dirname(file), `.${basename(file)}.${randomUUID()}.partial`)
+
 /** Replaces a file at once and for good: who reads it sees the old text or the new one, also after a power cut. Throws a Failure when it cannot. */
 export const replaceFile = (file: string, text: string, mode = 0o644) => {
-  const partial = join(dirname(file), `.${basename(file)}.partial`)
+  const partial = partialBeside(file)
   try {
-    const descriptor = openSync(partial, 'w', mode)
+    const descriptor = openSync(partial, 'wx', mode)
     try {
       writeSync(descriptor, text)
       fsyncSync(descriptor)
@@ -39,6 +43,44 @@ export const readIfThere = (file: string) => {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
+  }
+}
+
+/** The size of a plain file; undefined when there is none, or something else: a link, a folder, a pipe. */
+export const plainSize = (file: string) => {
+  const found = lstatSync(file, { throwIfNoEntry: false })
+  return found?.isFile() ? found.size : undefined
+}
+
+/**
+ * Opens a file that others could have put there, for reading: a link is not followed, and a pipe, which would be waited for without an end, is not read. Gives its descriptor.
+ * Throws a Failure for what is no plain file, and what Node throws when there is none.
+ */
+export const openPlain = (file: string) => {
+  const descriptor = openUnfollowed(file)
+  if (fstatSync(descriptor).isFile()) return descriptor
+  closeSync(descriptor)
+  throw notPlain(file)
+}
+
+const notPlain = (file: string) => new Failure(`${file} is no plain file, but a link, a folder or a pipe`, { exitCode: EXIT.data, hint: 'it is not read; look who put it there (ls -l)' })
+
+const openUnfollowed = (file: string) => {
+  try {
+    return openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  } catch (error) {
+    throw ['ELOOP', 'EMLINK', 'ENXIO'].includes((error as NodeJS.ErrnoException).code ?? '') ? notPlain(file) : error
+  }
+}
+
+/** The text of such a file, or undefined when there is none. */
+export const readPlainIfThere = (file: string) => {
+  if (lstatSync(file, { throwIfNoEntry: false }) === undefined) return undefined
+  const descriptor = openPlain(file)
+  try {
+    return readFileSync(descriptor, 'utf8')
+  } finally {
+    closeSync(descriptor)
   }
 }
 

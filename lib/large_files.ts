@@ -1,11 +1,12 @@
 // Files that may be larger than memory: they never pass through this process as a whole.
 import { createHash } from 'node:crypto'
-import { closeSync, createReadStream, createWriteStream, fstatSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
+import { closeSync, createReadStream, createWriteStream, fstatSync, fsyncSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { setFlagsFromString } from 'node:v8'
 import { explainDecryption, type Key, type Sealer } from './backup/encryption.ts'
 import { EXIT, Failure } from './errors.ts'
+import { openPlain, plainSize } from './files.ts'
 import { capture, type RunOptions } from './run.ts'
 import { transfer } from './say.ts'
 import { checkInterruption, interruption } from './signals.ts'
@@ -17,16 +18,14 @@ setFlagsFromString('--optimize-for-size')
 interface WriteOptions extends RunOptions {
   /** how large the file will be, as far as anybody knows: in bytes */
   estimate?: number | undefined
-  /** the command opens the file, instead of writing to its standard output */
-  byItself?: boolean
 }
 
 /** Runs a command that writes a new file (0600), shows how far it is, and has the file on the disk for good. Throws a Failure when it fails. */
-export const writeOutput = async (command: string[], file: string, { estimate, byItself = false, ...options }: WriteOptions) => {
+export const writeOutput = async (command: string[], file: string, { estimate, ...options }: WriteOptions) => {
   const to = openSync(file, 'wx', 0o600)
   const progress = transfer(() => fstatSync(to).size, estimate)
   try {
-    await capture(command, byItself ? options : { ...options, to })
+    await capture(command, { ...options, to })
     fsyncSync(to)
   } finally {
     progress.end()
@@ -34,14 +33,23 @@ export const writeOutput = async (command: string[], file: string, { estimate, b
   }
 }
 
-/** Gives a file another name, on another disk too; there it is a new one (0600), on the disk for good. Throws a Failure when it does not fit. */
-export const moveFile = async (file: string, target: string) => {
+/** Runs a command that writes a file by itself, and shows how far it is. Throws a Failure when it fails. */
+export const showGrowth = async (command: string[], file: string, { estimate, ...options }: WriteOptions) => {
+  const progress = transfer(() => plainSize(file) ?? 0, estimate)
   try {
-    renameSync(file, target)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error
-    await writeOutput(['cat', '--', file], target, { what: `copying it to ${dirname(target)}`, estimate: statSync(file).size })
-    rmSync(file)
+    await capture(command, options)
+  } finally {
+    progress.end()
+  }
+}
+
+/** Copies a file that others can write to into a new one (0600) that they cannot, on the disk for good. Throws a Failure when it is no plain file, or does not fit. */
+export const copyPlain = async (file: string, target: string) => {
+  const from = openPlain(file)
+  try {
+    await writeOutput(['cat'], target, { from, what: `copying it to ${dirname(target)}`, estimate: fstatSync(from).size })
+  } finally {
+    closeSync(from)
   }
 }
 

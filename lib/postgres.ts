@@ -19,8 +19,11 @@ export interface Server {
 /** How many processes restore or analyze at once. */
 export const JOBS = Math.min(4, availableParallelism())
 
+/** Whom programs in the server's container run as: never root, so that what a container's own user has put there gets no more rights than he has. */
+export const ACCOUNT = 'postgres'
+
 /** A command in the server's container; its standard input is handed on. The container trusts who connects from inside: no password is needed. */
-export const inServer = ({ id }: Pick<Server, 'id'>, ...command: string[]) => docker('exec', '--interactive', id, ...command)
+export const inServer = ({ id }: Pick<Server, 'id'>, ...command: string[]) => docker('exec', '--interactive', '--user', ACCOUNT, id, ...command)
 
 /** The stack's running server. Throws a Failure (69) when there is none. */
 export const findServer = async (project: string, settings: Settings): Promise<Server> => {

@@ -111,13 +111,21 @@ export const attempt = async (command: string[], options: RunOptions = {}): Prom
   }
 }
 
+/** A line in which the server says why. pg_restore and psql write the whole command after it, however long that is. */
+export const SERVER_ERROR = /\b(?:ERROR|FATAL): /
+
+const lastWords = (lines: string[]) => {
+  const [last, error] = [lines.slice(-8), lines.find(line => SERVER_ERROR.test(line))]
+  return error === undefined || last.includes(error) ? last : [error, '…', ...last.slice(-6)]
+}
+
 /** The Failure for a command that did not end with 0: what failed, and the last lines that it wrote. */
 export const failureOf = (command: string[], outcome: Outcome, { what, hint, exitCode = EXIT.failed }: RunOptions = {}) => {
   if (outcome.code === 127 && outcome.stderr.includes('command not found'))
     return new Failure(`${command[0]} is not installed here`, { hint, exitCode: EXIT.unreachable })
   const said = (outcome.stderr.trim() || outcome.stdout.trim()).split('\n').filter(line => line.trim() !== '')
   const name = what ?? command.filter(word => !word.startsWith('-')).slice(0, 3).join(' ')
-  return new Failure([`${name} failed (exit code ${outcome.code})`, ...said.slice(-8)].join('\n  '), { hint, exitCode })
+  return new Failure([`${name} failed (exit code ${outcome.code})`, ...lastWords(said)].join('\n  '), { hint, exitCode })
 }
 
 /** Runs a command and gives its stdout without the last newline. Throws a Failure when it does not end with 0. */

@@ -5,7 +5,7 @@ set -euo pipefail
 
 [ -s "$PGDATA/PG_VERSION" ] || { echo "there is no data in $PGDATA" >&2; exit 66; }
 # Two servers on the same data would destroy it, and from one container to another PostgreSQL cannot see that.
-exec 9>>/var/lib/postgresql/.serving
+exec 9</var/lib/postgresql
 flock --nonblock 9 || { echo 'another server is using this data' >&2; exit 75; }
 
 own=$(mktemp -d)

@@ -1,8 +1,10 @@
 # shellcheck shell=bash
-# The two steps of restoring /pg-dump/latest.dump (db/dumps/latest.dump on the host) on a server that is not in use yet: prove it, then bring it back.
-dump=/pg-dump/latest.dump
-globals=/pg-dump/latest-globals.sql
-work=/tmp/first-start
+# The steps of restoring /pg-dump/latest.dump (db/dumps/latest.dump on the host) on a server that is not in use yet: copy it, prove it, then bring it back.
+# Of what is in it, and in the roles beside it, nothing is ever read by psql as a script: there "\!" would run a program.
+# On the volume, where there is room.
+work=$PGDATA.first-start
+dump=$work/dump
+roles=$work/$AVRIL_ROLES
 
 say() { printf 'first start: %s\n' "$*" >&2; }
 
@@ -39,9 +41,18 @@ explain() {
 
 heading() { sed -n "s/^; *$1: *//p" "$work/list" | head -n 1; }
 
+# What start.sh opened, as files of postgres's own: several processes read them at once.
+copy_dump() {
+  case $AVRIL_DUMP in
+    odd) refuse 'it is a link that leads out of db/dumps, or no file' ;;
+    folder) mkdir "$dump" && tar --extract --directory="$dump" <&3 ;;
+    file) cat <&3 >"$dump" ;;
+  esac || fail 'db/dumps/latest.dump cannot be copied' 'the lines above say why; this is tried again by itself'
+  if [ -n "$AVRIL_ROLES" ]; then cat <&4 >"$roles"; fi
+}
+
 # Reads all of the dump: a list of contents alone does not see that it was cut short.
 check_dump() {
-  [ -e "$dump" ] || refuse 'it is a link that leads out of db/dumps'
   [ -s "$dump" ] || refuse 'it is empty'
   pg_restore --list --create "$dump" >"$work/list" 2>"$work/errors" || refuse "$(explain)"
   archive=$(heading dbname)
@@ -54,32 +65,47 @@ check_dump() {
 
 query() { psql --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --set=archive="$archive" --set=db="$POSTGRES_DB" --set=user="$POSTGRES_USER" "$@"; }
 
-# The roles that the backup wrote down beside the dump. POSTGRES_USER is there already, and its password is that of .env.
-create_roles() {
-  [ -e "$globals" ] || return 0
-  local user
-  user=$(query <<<"select quote_ident(:'user')")
-  grep -E '^(CREATE ROLE|ALTER ROLE|GRANT) ' "$globals" | grep -vF -e "CREATE ROLE $user;" -e "ALTER ROLE $user WITH " |
-    sed 's/ GRANTED BY [^;]*;$/;/' >"$work/roles" || true
-  query --file="$work/roles" >/dev/null || fail 'the roles in db/dumps/latest-globals.sql could not be made' 'correct or remove that file; this is tried again by itself'
+# given FILE SCRIPT: SQL that works on the text of a file. In base64 that can be nothing but data.
+given() {
+  printf "create temp table given as select convert_from(decode('%s', 'base64'), 'UTF8') as text;\n" "$(base64 --wrap=0 "$1")"
+  cat "$2"
 }
 
-# How the dump makes its database: owner, encoding, language, settings, rights, comment.
+# The roles that the backup wrote down beside the dump. POSTGRES_USER is there already, and its password is that of .env. A role that cannot be made holds up no data.
+create_roles() {
+  local scripts
+  scripts=$(dirname "${BASH_SOURCE[0]}")
+  case $AVRIL_ROLES in
+    '') return ;;
+    *.json) given "$roles" "$scripts/make_roles.sql" ;;
+    *.sql) given "$roles" "$scripts/make_old_roles.sql" ;;
+  esac | query 2>"$work/errors" >/dev/null || say 'the roles beside db/dumps/latest.dump cannot be read'
+  if [ -s "$work/errors" ]; then say "not all roles of latest-$AVRIL_ROLES could be made: $(cat "$work/errors")"; fi
+}
+
+# How the dump makes its database: owner, encoding, language, settings, rights, comment. pg_restore puts it behind \restrict, where psql has no commands of its own.
 describe_database() {
+  local PGOPTIONS="$PGOPTIONS -c log_min_messages=fatal"
   grep -E '^[0-9]+; [0-9]+ [0-9]+ (ACL|COMMENT|SECURITY LABEL) - DATABASE ' "$work/list" >"$work/of-database" || true
   pg_restore --create --no-tablespaces --use-list="$work/of-database" --file="$work/database.sql" "$dump"
-  query <<<'drop database :"db"; drop database if exists :"archive"'
-  if ! grep '^CREATE DATABASE ' "$work/database.sql" | query 2>"$work/errors"; then
-    say "the database cannot be made with the language that it had, so it gets that of this server ($(tail -n 1 "$work/errors"))"
-    sed -i "s/^\(CREATE DATABASE .* ENCODING = '[^']*'\) .*;$/\1;/" "$work/database.sql"
+  grep -q '^\\restrict ' "$work/database.sql" || fail 'this PostgreSQL has no \restrict' 'take the newest minor release of its image'
+  query <<<'drop database :"db"'
+  language=
+  if ! make_database --set=ON_ERROR_STOP=0 2>"$work/errors"; then
+    language=own
+    say "the database cannot be made with the language that it had, so it gets that of this server ($(head -n 1 "$work/errors"))"
   fi
-  query <<<'drop database if exists :"archive"'
 }
 
 # make_database [psql options]: makes it empty, under the name that it has here
 make_database() {
   query <<<'drop database if exists :"db"; drop database if exists :"archive"'
-  query --file="$work/database.sql" "$@" >/dev/null
+  # Then the dump's own command finds it there, and all that follows it does as with a database of its own.
+  if [ -n "$language" ]; then
+    query <<<'create database :"archive" template template0'
+    set -- "$@" --set=ON_ERROR_STOP=0
+  fi
+  query "$@" --file="$work/database.sql" >/dev/null || return
   if [ "$archive" != "$POSTGRES_DB" ]; then query <<<'alter database :"archive" rename to :"db"'; fi
 }
 
@@ -91,7 +117,7 @@ create_missing_roles() {
   sed -n 's/.*ERROR:  role "\(.*\)" does not exist$/\1/p' "$work/errors" | sort -u >"$work/missing"
   while IFS= read -r role; do
     query --set=role="$role" <<<'create role :"role"'
-    say "the dump names the role $role, which is neither here nor in db/dumps/latest-globals.sql: it keeps what it owns and its rights," \
+    say "the dump names the role $role, which is neither here nor among the roles beside it: it keeps what it owns and its rights," \
       'but cannot log in until it gets a password (alter role … login password …)'
   done <"$work/missing"
 }

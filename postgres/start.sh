@@ -6,9 +6,47 @@ set -euo pipefail
 # Process 1 of a container gets no signal that it does not ask for.
 trap 'exit 143' TERM INT
 
+is_server() { [[ ${1:-} =~ ^(postgres$|-) ]]; }
+if ! is_server "$@"; then exec docker-entrypoint.sh "$@"; fi
+place=$(dirname "$PGDATA")
+
+# Opens what the first start restores: postgres may not read it. Root itself writes nothing where a dump that is being restored could have put a link.
+open_dump() {
+  local dump=/pg-dump/latest.dump roles
+  AVRIL_DUMP='none' AVRIL_ROLES=''
+  if [ -d "$dump" ]; then
+    AVRIL_DUMP='folder'
+    exec 3< <(exec tar --create --directory="$dump" .)
+  elif [ -f "$dump" ]; then
+    AVRIL_DUMP='file'
+    exec 3<"$dump"
+  elif [ -e "$dump" ] || [ -L "$dump" ]; then
+    AVRIL_DUMP='odd'
+  fi
+  for roles in roles.json globals.sql; do
+    if [ -f "/pg-dump/latest-$roles" ]; then
+      AVRIL_ROLES=$roles
+      exec 4<"/pg-dump/latest-$roles"
+      break
+    fi
+  done
+  export AVRIL_DUMP AVRIL_ROLES
+}
+
+# All else is done by postgres, so that nothing of a dump ever has more rights than the server that it is restored into.
+if [ "$(id -u)" = 0 ]; then
+  if [ -d /pg-work ]; then chown postgres: /pg-work && chmod 700 /pg-work; fi
+  if [ ! -s "$PGDATA/PG_VERSION" ]; then
+    if [ -d "$place" ]; then chown --no-dereference postgres: "$place"; fi
+    open_dump
+  fi
+  export HOME=/var/lib/postgresql
+  exec setpriv --reuid=postgres --regid=postgres --init-groups "$BASH" "$0" "$@"
+fi
+
 # A restore may have a server of its own on the same data, in another container, where the two do not see each other; both hold this lock while they live.
 serve_alone() {
-  exec 9>>/var/lib/postgresql/.serving
+  exec 9</var/lib/postgresql
   flock --nonblock 9 || {
     echo 'error: another container serves the same data (a restore?); this one tries again by itself' >&2
     exit 75
@@ -16,13 +54,10 @@ serve_alone() {
   exec docker-entrypoint.sh "$@"
 }
 
-is_server() { [[ ${1:-} =~ ^(postgres$|-) ]]; }
-if ! is_server "$@"; then exec docker-entrypoint.sh "$@"; fi
 if [ -s "$PGDATA/PG_VERSION" ]; then serve_alone "$@"; fi
 
 # shellcheck source=postgres/restore.sh
 . "$(dirname "$0")/restore.sh"
-place=$(dirname "$PGDATA")
 unfinished=$PGDATA.unfinished
 server=
 
@@ -55,7 +90,12 @@ first_start() {
   check_place
   rm -rf "$unfinished" "$work"
   mkdir --mode=700 "$unfinished" "$work"
-  if [ -e "$dump" ] || [ -L "$dump" ]; then
+  if [ "$AVRIL_DUMP" = none ]; then
+    say 'there is no db/dumps/latest.dump: the database will be empty'
+    serve
+    stop
+  else
+    copy_dump
     check_dump
     serve
     stop
@@ -64,14 +104,10 @@ first_start() {
     restore_dump
     stop
     initdb --sync-only --pgdata="$unfinished" >/dev/null
-  else
-    say 'there is no db/dumps/latest.dump: the database will be empty'
-    serve
-    stop
   fi
+  rm -r "$work"
   mv --no-target-directory "$unfinished" "$PGDATA"
   sync "$place" "${place%/*}"
-  rm -r "$work"
   say "ready in $SECONDS s"
 }
 
@@ -83,5 +119,5 @@ flock --nonblock "$lock" || fail 'another container is making the first start wi
 # In the background, so that a signal ends this process, and all in the container with it, at once.
 first_start &
 wait $!
-exec {lock}<&-
+exec {lock}<&- 3<&- 4<&-
 serve_alone "$@"

@@ -28,7 +28,7 @@ await main(
   async (options, words) => {
     const { audit } = await import('../lib/audit.ts')
     const { loadSettings } = await import('../lib/config.ts')
-    const { findServer } = await import('../lib/postgres.ts')
+    const { ACCOUNT, findServer } = await import('../lib/postgres.ts')
     const { openPsql } = await import('../lib/console/psql.ts')
     const { hangUpLater } = await import('../lib/console/session.ts')
     const { interactive } = await import('../lib/terminal.ts')
@@ -39,7 +39,7 @@ await main(
     const session = { mark: `PSQL_SESSION=${randomUUID()}`, terminal: isatty(0) && isatty(1) }
 
     audit('psql', { database: server.database, readOnly })
-    const hangUp = await hangUpLater(server, session.mark)
+    const hangUp = await hangUpLater({ ...server, account: ACCOUNT }, session.mark)
     try {
       return await interactive(openPsql(server, session, readOnly, words))
     } finally {

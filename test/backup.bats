@@ -77,7 +77,7 @@ break_pg_dump() {
 assert_nothing_left() {
   run -0 find "$SETS" -mindepth 1 -maxdepth 1 -name '*.partial'
   assert_output ''
-  run -0 find "$SITE/db/dumps" -name '.*-*z'
+  run -0 find "$SITE/db" -mindepth 1 '(' -path '*/work/*' -o -name '.*' ')'
   assert_output ''
   assert [ ! -e "$SITE/.state/data.json" ]
   run -0 flock --nonblock "$SITE/.state/data.lock" true
@@ -98,8 +98,8 @@ assert_nothing_left() {
   assert_equal "$(field "$(newest)" 'files["database.dump"].sha256')" "$(sha256sum <"$(newest)/database.dump" | cut -d' ' -f1)"
   cmp "$(newest)/database.dump" "$SITE/db/dumps/latest.dump"
   (cd "$SITE/db/dumps" && sha256sum --quiet --check latest.dump.sha256)
-  run -0 cat "$(newest)/globals.sql"
-  assert_output --partial 'CREATE ROLE avril'
+  assert_equal "$(node -p 'JSON.parse(fs.readFileSync(process.argv[1])).roles.map(({ name }) => name).join()' "$(newest)/roles.json")" avril
+  cmp "$(newest)/roles.json" "$SITE/db/dumps/latest-roles.json"
   assert_nothing_left
 }
 
@@ -320,16 +320,18 @@ aged() {
   mv "$BATS_TEST_TMPDIR/$name" "$SETS/"
 }
 
-@test "pg_dump has a file of its own in db/dumps, for its owner alone, and the set is on another disk; where the server sees another folder it is streamed" {
+@test "pg_dump has a file of its own in db/work, for its owner alone, and the set is on another disk; where the server sees another folder it is streamed" {
   TMPFS=$BATS_TEST_TMPDIR/disk
   mkdir -p "$TMPFS" "$SETS"
   mount -t tmpfs -o size=200m tmpfs "$TMPFS"
   set_env "BACKUP_DIR='$TMPFS'"
   backup_held
-  run -0 docker top "$(postgres)" -o pid,args
-  assert_output --regexp 'pg_dump .*--file=/pg-dump/\.dumping-'
-  run -0 find "$SITE/db/dumps" -path '*/.dumping-*' -printf '%M %P\n'
-  assert_output --regexp '^drwx------ \.dumping-[^/]+'$'\n''-rw------- \.dumping-.*/database\.dump$'
+  run -0 docker top "$(postgres)" -o uid,args
+  assert_line --regexp '^ *999 .*pg_dump .*--file=/pg-work/'
+  refute_line --regexp '^ *0 '
+  run -0 find "$SITE/db/work" -printf '%U %m %y\n'
+  assert_line --index 0 '999 700 d'
+  assert_line --index 1 '999 644 f'
   release_table
   await_exit "$BACKUP" 0
   cmp "$TMPFS"/*/database.dump "$SITE/db/dumps/latest.dump"
@@ -337,30 +339,29 @@ aged() {
   assert_output --partial database.dump
   assert_nothing_left
   # The container has the folder below.
-  mount -t tmpfs -o size=4g tmpfs "$SITE/db/dumps"
+  mount -t tmpfs -o size=4g tmpfs "$SITE/db/work"
   run --separate-stderr backup
   local ended=$status
   run cmp "$(find "$TMPFS" -name database.dump | sort | tail -n 1)" "$SITE/db/dumps/latest.dump"
-  umount "$SITE/db/dumps"
+  umount "$SITE/db/work"
   assert_equal "$ended" 0
   assert_success
 }
 
-@test "a disk of db/dumps that fills up while it dumps: 74, nothing is left, and the next run makes a set" {
+@test "a disk of db/work that fills up while it dumps: 74, nothing is left, and the next run makes a set" {
   local before
   before=$(cd "$SETS" && find . -type f -exec sha256sum {} + | sort)
-  mkdir -p "$SITE/db/dumps"
-  TMPFS=$SITE/db/dumps
+  TMPFS=$SITE/db/work
   mount -t tmpfs -o size=64m tmpfs "$TMPFS"
   # So that it has this folder.
   compose restart --timeout 20 postgres 2>&1
   compose up --detach --wait postgres 2>&1
   backup_held
-  assert [ -n "$(find "$TMPFS" -path '*/.dumping-*/database.dump')" ]
+  assert [ -n "$(find "$TMPFS" -name '*.dump')" ]
   run -1 sh -c 'exec cat /dev/zero >"$0"' "$TMPFS/others"
   release_table
   await_exit "$BACKUP" 74
-  assert_regex "$(cat "$BATS_TEST_TMPDIR/err")" 'error: .*db/dumps is full: pg_dump'
+  assert_regex "$(cat "$BATS_TEST_TMPDIR/err")" 'error: .*db/work is full: pg_dump'
   assert_nothing_left
   assert_equal "$(cd "$SETS" && find . -type f -exec sha256sum {} + | sort)" "$before"
   umount "$TMPFS"
@@ -413,6 +414,36 @@ aged() {
   assert_output --partial "removed $(basename "$old").partial, which an interrupted backup left"
   assert [ ! -e "$old.partial" ]
   assert_equal "$(script backup --list 2>/dev/null | grep -c incomplete)" 0
+}
+
+@test "links that a container has put where a backup writes lead nowhere, and its files are its own" {
+  local outside=$BATS_TEST_TMPDIR/authorized_keys name
+  echo mine >"$outside"
+  for name in .latest.dump.partial .latest-roles.json.partial .latest.dump.sha256.partial latest.dump latest-roles.json latest.dump.sha256; do
+    ln -sf "$outside" "$SITE/db/dumps/$name"
+  done
+  docker exec "$(postgres)" ln -s /pg-dump /pg-work/x
+  run --separate-stderr -0 backup
+  assert_equal "$(cat "$outside")" mine
+  cmp "$(newest)/database.dump" "$SITE/db/dumps/latest.dump"
+  run -0 find "$SITE/db/dumps" -type l
+  assert_output ''
+  assert_nothing_left
+}
+
+@test "a drill brings back roles whose memberships the site's superuser granted, and tells in the server's words why it fails" {
+  local bad=$SETS/avril-20260103T000000Z
+  psql <<<'create role keeper; create role reader login; grant keeper to reader; create table kept (id int); alter table kept owner to keeper'
+  run --separate-stderr -0 backup
+  run --separate-stderr -0 backup --drill
+  refute_regex "$stderr" 'ERROR'
+  cp -a "$(newest)" "$bad"
+  sed -i 's/"keeper"/"kaeper"/' "$bad/roles.json"
+  run --separate-stderr -1 backup --drill avril-20260103T000000Z
+  rm -r "$bad"
+  psql <<<'drop table kept; drop role keeper; drop role reader'
+  run script status
+  assert_output --regexp 'last drill .*FAILED: pg_restore failed \(exit code 1\): .*ERROR:  role "keeper" does not exist'
 }
 
 @test "--drill restores a set into a throw-away server, and finds one that does not hold what it should" {

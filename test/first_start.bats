@@ -13,7 +13,10 @@ setup_file() {
   compose up --detach --wait postgres
   query <"$HERE/fixtures/database.sql"
   run_in pg_dump --username=avril --format=custom avril >"$DUMPS/good"
+  # A role can set this for itself, and it takes effect only when something is made of it by lines.
+  query --dbname=postgres --set=text=$'x\nALTER ROLE reader SUPERUSER;\n\\! touch /tmp/pwned\n' <<<"set role reader; alter role reader set application_name = :'text'"
   run_in pg_dumpall --username=avril --globals-only >"$DUMPS/globals"
+  query <"$HERE/../postgres/save_roles.sql" >"$DUMPS/roles"
   query_as_text >"$DUMPS/contents"
   run_in pg_dump --username=avril --format=custom --schema-only avril >"$DUMPS/schema-only"
   query <<<'create materialized view slow as select pg_sleep(3)::text'
@@ -37,6 +40,18 @@ query_as_text() { run_in pg_dump --username=avril --create "${DATABASE:-avril}" 
 
 # give NAME: the dump that the next first start finds; as the backup writes it, readable for root alone
 give() { install -m 600 "$DUMPS/$1" "$SITE/db/dumps/latest.dump"; }
+
+assert_roles() {
+  run -0 diff <(run_in pg_dumpall --username=avril --globals-only | grep -v -e '^ALTER ROLE avril ' -e restrict) <(grep -v -e '^ALTER ROLE avril ' -e restrict "$DUMPS/globals")
+  assert_harmless
+}
+
+# Nothing that was read became a program.
+assert_harmless() {
+  run -0 run_in find /tmp /var/lib/postgresql -name pwned
+  assert_output ''
+  assert_equal "$(query <<<"select string_agg(rolname, ' ') from pg_roles where rolsuper")" avril
+}
 
 assert_restored() { diff <(query_as_text) "$DUMPS/contents"; }
 
@@ -72,12 +87,14 @@ killed_at() {
 
 @test "a dump is restored before anybody can connect: rows, roles, rights, settings; then Compose has nothing to do" {
   give good
-  cp "$DUMPS/globals" "$SITE/db/dumps/latest-globals.sql"
+  cp "$DUMPS/roles" "$SITE/db/dumps/latest-roles.json"
   run -0 compose up --detach --wait postgres
   run -0 log
   assert_output --regexp 'first start: found db/dumps/latest.dump .*database avril.*first start: it is whole: .* rows.*restoring.*verified.*ready in'
   assert_restored
-  run -0 diff <(run_in pg_dumpall --username=avril --globals-only | grep ROLE | grep -v 'ROLE avril ') <(grep ROLE "$DUMPS/globals" | grep -v 'ROLE avril ')
+  assert_roles
+  run -0 docker top "$STACK-postgres-1" -o uid,args
+  refute_line --regexp '^ *0 '
   run -0 docker run --rm --network "${STACK}_default" --entrypoint psql -e PGPASSWORD=change-me postgis/postgis:18-3.6 -h postgres -U avril -Atc 'select count(*) from people'
   assert_output 50000
   run -0 docker run --rm --network "${STACK}_default" --entrypoint psql -e PGPASSWORD=of-reader postgis/postgis:18-3.6 -h postgres -U reader -d avril -Atc 'select count(*) from people'
@@ -121,6 +138,19 @@ SQL
   assert_equal "$(query <<<'select count(*) from people')" 50000
 }
 
+@test "what stands in a dump, in its header and in the roles beside it, is never a program" {
+  # Its text has a length of its own in the file, which must stay.
+  LC_ALL=C sed 's|WITH TEMPLATE = template0 ENCODING|\\! touch /tmp/pwned \\! touch /tmp/pwned|' "$DUMPS/good" | head -c "$(stat -c %s "$DUMPS/good")" >"$DUMPS/hostile"
+  assert_equal "$(LC_ALL=C grep -c 'CREATE DATABASE avril .! touch' "$DUMPS/hostile")" 1
+  give hostile
+  printf '%s\n' 'CREATE ROLE reader;' 'GRANT pg_monitor TO reader \! touch /tmp/pwned' ';' >"$SITE/db/dumps/latest-globals.sql"
+  run -0 compose up --detach --wait postgres
+  run -0 log
+  assert_output --partial 'not all roles of latest-globals.sql could be made'
+  assert_equal "$(query <<<'select count(*) from people')" 50000
+  assert_harmless
+}
+
 @test "a dump that is empty, cut short, damaged, text, without data or a link to nowhere is refused, each time" {
   : >"$DUMPS/empty"
   head -c "$(($(stat -c %s "$DUMPS/good") * 6 / 10))" "$DUMPS/good" >"$DUMPS/short"
@@ -161,6 +191,10 @@ SQL
   run -0 compose up --detach --wait postgres
   query <<<'drop materialized view slow'
   assert_restored
+  # Here they came from an older set.
+  assert_roles
+  run -0 run_in find /var/lib/postgresql -name '*.first-start'
+  assert_output ''
 }
 
 @test "while it restores there is nothing to connect to, by network or by socket, and the container is not healthy" {

@@ -26,6 +26,7 @@ teardown() { load_abandon; }
 
 db() { docker exec --interactive "$STACK-postgres-1" psql -XqAt -v ON_ERROR_STOP=1 -U avril -d avril "$@" 3>&-; }
 dump() { docker exec "$STACK-postgres-1" pg_dump -U avril -d avril "$@" 3>&-; }
+in_server() { docker exec "$STACK-postgres-1" "$@" 3>&-; }
 restore() { script backup_restore "$@" </dev/null; }
 describe() { db -d "${1:-avril}" <"$HERE/restore/describe.sql" | LC_ALL=C sort; }
 databases() { db -c "select datname from pg_database where datname !~ '^template|^postgres' order by 1" | paste -sd' '; }
@@ -36,6 +37,8 @@ go_on() { db -c 'delete from app.people where id < 2000'; }
 assert_same() { run -0 diff "$KEPT/$1" <(describe "${2:-avril}"); }
 assert_nothing_left() {
   run -0 find "$DUMPS" -name '.restoring-*'
+  assert_output ''
+  run -0 in_server find /var/lib/postgresql -name '.restoring*'
   assert_output ''
   refute_regex "$(databases)" restoring
   assert_equal "$(docker ps --all --quiet --filter "label=avril.restore=$STACK")" ''
@@ -196,12 +199,44 @@ make_set() {
 }
 
 @test "a disk that is full for the copy of the dump: 74, and nothing is touched" {
-  cp "$DUMPS/latest.dump" "$BATS_TEST_TMPDIR/far.dump"
-  mount -t tmpfs -o size=256k restore-test "$DUMPS"
-  run restore --yes "$BATS_TEST_TMPDIR/far.dump"
-  umount "$DUMPS"
+  local df
+  df=$(in_server sh -c 'command -v df')
+  in_server sh -c 'mv "$0" "$0.real" && printf "#!/bin/sh\\necho Avail; echo 1000\\n" >"$0" && chmod 755 "$0"' "$df"
+  run restore --yes
+  in_server mv -f "$df.real" "$df"
   assert_equal "$status" 74
-  assert_output --partial 'left, and the dump is'
+  assert_output --partial 'left, and the dump, which is copied there, is'
+  assert_untouched
+}
+
+@test "a link or a pipe that a container has put into db/dumps is neither followed nor waited for" {
+  local secret=$BATS_TEST_TMPDIR/secret.dump word
+  install -m 600 "$DUMPS/latest.dump" "$secret"
+  ln -s "$secret" "$DUMPS/leak.dump"
+  ln -s "$BATS_TEST_TMPDIR" "$DUMPS/folder.dump"
+  mkfifo "$DUMPS/pipe.dump"
+  for word in leak "$DUMPS/leak.dump" folder; do
+    run -64 restore --yes "$word"
+    assert_output --partial 'is a link that leads out of db/dumps'
+  done
+  for word in pipe "$DUMPS/pipe.dump"; do
+    run -64 timeout 60 node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/backup_restore.ts" --yes "$word" </dev/null
+    assert_output --partial 'is neither a file nor a folder'
+  done
+  assert_equal "$(stat -c %h "$secret")" 1
+  rm "$DUMPS"/{leak,folder,pipe}.dump
+  assert_untouched
+}
+
+@test "the server's container cannot write to db/dumps, and what runs in it for a restore does not run as root" {
+  run -1 in_server touch /pg-dump/latest.dump
+  assert_output --partial 'Read-only file system'
+  until_step restore
+  run -0 docker top "$STACK-postgres-1" -o uid,args
+  assert_line --regexp '^ *999 .*pg_restore'
+  refute_line --regexp '^ *0 '
+  await_exit "$RESTORE" 0
+  run -0 restore --undo --yes
   assert_untouched
 }
 

@@ -2,7 +2,7 @@
 import { mkdirSync, renameSync, rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
-import { compareTables, DUMP, dumpAndCount, dumpGlobals, GLOBALS } from './backup_database.ts'
+import { compareTables, DUMP, dumpAndCount } from './backup_database.ts'
 import { orFull, prepareFolder } from './backup_folder.ts'
 import { checkClearRoom, formerContents, keepIndex, sealFiles } from './backup_encrypted.ts'
 import type { Settings } from '../config.ts'
@@ -15,12 +15,13 @@ import { replaceFile, sync } from '../files.ts'
 import { digest } from '../large_files.ts'
 import { who } from '../history.ts'
 import { listInstances } from '../instances.ts'
+import { saveRoles } from './roles.ts'
 import { saveObjects } from './objects.ts'
 import { INDEX } from './objects_index.ts'
 import type { Server } from '../postgres.ts'
 import { say, size, transfer } from '../say.ts'
 import { readFacts, type Facts } from './snapshot.ts'
-import { fileOf, listSets, partialOf, setName, stampOf, type BackupSet, type Manifest } from './sets.ts'
+import { fileOf, listSets, partialOf, ROLES, setName, type BackupSet, type Manifest } from './sets.ts'
 import type { Stack } from '../stack.ts'
 
 export interface BackupRequest {
@@ -70,7 +71,7 @@ export const makeSet = async (request: BackupRequest, publish: (set: BackupSet, 
   const target = join(folder, setName(prefix, started))
   const partial = partialOf(target)
   mkdirSync(partial, { mode: 0o700 })
-  const clear = sealer ? clearFolder('backing-up', stampOf(started)) : partial
+  const clear = sealer ? clearFolder('backing-up') : partial
   const name = async () => {
     try {
       const manifest = await fill(request, { partial, clear }, facts, sets, started)
@@ -114,7 +115,7 @@ const saveFiles = async ({ stack, settings, withFiles, sealer, work }: BackupReq
   }
 }
 
-const digests = async (folder: string) => ({ [DUMP]: await digest(join(folder, DUMP)), [GLOBALS]: await digest(join(folder, GLOBALS)) })
+const digests = async (folder: string) => ({ [DUMP]: await digest(join(folder, DUMP)), [ROLES]: await digest(join(folder, ROLES)) })
 
 /** Reads all of the dump back, and gives the size of its data and the files of the set: encrypted, with a sealer. */
 const verify = async ({ server, sealer, work }: BackupRequest, { partial, clear }: Folders, tables: Record<string, number>, withObjects: boolean) => {
@@ -133,7 +134,7 @@ const fill = async (request: BackupRequest, folders: Folders, facts: Facts, sets
   if (sealer) checkClearRoom(former)
   work.step('dump', `${server.database} (${size(facts.bytes)} in the database)`)
   const tables = await dumpAndCount(server, facts, join(clear, DUMP), former && fileOf(former, DUMP)?.bytes)
-  await dumpGlobals(server, join(clear, GLOBALS))
+  await saveRoles(server, join(clear, ROLES))
   const objects = await saveFiles(request, folders, sets)
   const { bytes, files } = await verify(request, folders, tables, objects !== null)
   const manifest: Manifest = {

@@ -2,19 +2,23 @@
 import { randomUUID } from 'node:crypto'
 import { accessSync, constants } from 'node:fs'
 import { join } from 'node:path'
+import { root } from '../config.ts'
 import { hangUpLater } from '../console/session.ts'
 import { freeSpace, orFull } from './backup_folder.ts'
 import { compareRows } from './compare_rows.ts'
 import type { Dump } from './dump.ts'
-import { DUMPS, seenInside, withFolder } from './dumps_folder.ts'
 import { EXIT, Failure } from '../errors.ts'
-import { moveFile, writeOutput } from '../large_files.ts'
-import { inServer, type Server } from '../postgres.ts'
+import { plainSize } from '../files.ts'
+import { copyPlain, showGrowth, writeOutput } from '../large_files.ts'
+import { ACCOUNT, inServer, type Server } from '../postgres.ts'
 import { countRows, openSnapshot, type Facts } from './snapshot.ts'
 import { attempt } from '../run.ts'
+import { shielded } from '../signals.ts'
 
 export const DUMP = 'database.dump'
-export const GLOBALS = 'globals.sql'
+
+/** The one folder of the host that the server's container can write to, and where it is there. */
+const [WORK, WORK_INSIDE] = [join(root, 'db', 'work'), '/pg-work']
 
 // zstd is quicker and smaller than gzip; pg_dump has it since 16.
 const compression = ({ number }: Facts) => (number >= 160_000 ? 'zstd:3' : '6')
@@ -22,24 +26,30 @@ const compression = ({ number }: Facts) => (number >= 160_000 ? 'zstd:3' : '6')
 // A dump is hardly ever larger than its database.
 const hasRoom = ({ bytes }: Facts) => {
   try {
-    accessSync(DUMPS, constants.W_OK)
-    return freeSpace(DUMPS) > bytes
+    accessSync(WORK, constants.R_OK | constants.X_OK)
+    return freeSpace(WORK) > bytes
   } catch {
     return false
   }
 }
 
-/** Calls back with a folder in db/dumps that the server can write to; with undefined when there is none: it has no room, or the server sees another folder there. */
-const withStage = async (server: Server, facts: Facts, work: (folder: string | undefined) => Promise<void>) => {
+/**
+ * Calls back with the name of a file that the server may write where it can be read from here, too; with undefined when there is no such place: it has no room, or the server
+ * sees another folder there. Only the server ever writes, or removes anything, in there: whoever does it from outside could be led elsewhere.
+ */
+const withStage = async (server: Server, facts: Facts, work: (name: string | undefined) => Promise<void>) => {
   if (!hasRoom(facts)) return work(undefined)
-  await withFolder('dumping', async folder => {
-    try {
-      const { code } = await attempt(inServer(server, 'test', '-w', seenInside(folder)))
-      await work(code === 0 ? folder : undefined)
-    } catch (error) {
-      throw orFull(error, DUMPS)
-    }
-  })
+  const name = `${randomUUID()}.dump`
+  const sweep = () => attempt(inServer(server, 'find', WORK_INSIDE, '-mindepth', '1', '-delete'))
+  await sweep()
+  try {
+    const { code } = await attempt(inServer(server, 'touch', join(WORK_INSIDE, name)))
+    await work(code === 0 && plainSize(join(WORK, name)) === 0 ? name : undefined)
+  } catch (error) {
+    throw orFull(error, WORK)
+  } finally {
+    await shielded(sweep)
+  }
 }
 
 const dump = async (server: Server, snapshot: string, facts: Facts, file: string, estimate: number | undefined, mark: string, signal: AbortSignal) => {
@@ -50,11 +60,10 @@ const dump = async (server: Server, snapshot: string, facts: Facts, file: string
   const hint = 'no set was made; the lines above are of pg_dump. A deploy that migrates at this moment holds its tables: run it again later'
   const options = { what: 'pg_dump', hint, estimate, signal }
   // pg_dump goes back in a file of its own and notes where each table begins: a restore is quicker then. And what passes through Docker takes a third longer.
-  await withStage(server, facts, async folder => {
-    if (folder === undefined) return writeOutput(command, file, options)
-    const staged = join(folder, DUMP)
-    await writeOutput([...command, `--file=${join(seenInside(folder), DUMP)}`], staged, { ...options, byItself: true })
-    await moveFile(staged, file)
+  await withStage(server, facts, async name => {
+    if (name === undefined) return writeOutput(command, file, options)
+    await showGrowth([...command, `--file=${join(WORK_INSIDE, name)}`], join(WORK, name), options)
+    await copyPlain(join(WORK, name), file)
   })
 }
 
@@ -64,7 +73,7 @@ export const dumpAndCount = async (server: Server, facts: Facts, file: string, e
   const stopping = new AbortController()
   const snapshot = await openSnapshot(server)
   // A pg_dump whose client has ended would go on, and hold its locks.
-  const hangUp = await hangUpLater(server, mark)
+  const hangUp = await hangUpLater({ ...server, account: ACCOUNT }, mark)
   const count = async () => {
     try {
       return await countRows(server, server.database, snapshot.id)
@@ -85,10 +94,6 @@ export const dumpAndCount = async (server: Server, facts: Facts, file: string, e
     await snapshot.release()
   }
 }
-
-/** Saves roles and their rights. Throws a Failure. */
-export const dumpGlobals = (server: Server, file: string) =>
-  writeOutput(inServer(server, 'pg_dumpall', '--globals-only', '--no-password', `--username=${server.user}`), file, { what: 'pg_dumpall --globals-only' })
 
 /** Compares what was read from a dump with what the database had. Throws a Failure (65) with the tables that differ. */
 export const compareTables = (had: Record<string, number>, { tables }: Dump) => {

@@ -2,7 +2,7 @@
 // database lies in the clear anyway: nothing clear ever comes to the disk of the backups. The contents of the uploaded files are encrypted as they come from minio.
 import { chmodSync, copyFileSync, existsSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
-import { DUMP, GLOBALS } from './backup_database.ts'
+import { DUMP } from './backup_database.ts'
 import { freeSpace, noSpace } from './backup_folder.ts'
 import { DUMPS } from './dumps_folder.ts'
 import { isSameRecipients, type Sealer } from './encryption.ts'
@@ -10,7 +10,7 @@ import { stateFile, sync } from '../files.ts'
 import { digest, encryptFile, writeStream } from '../large_files.ts'
 import { clearContents, contentFile, INDEX, lying, readIndex, type Contents } from './objects_index.ts'
 import { say, size } from '../say.ts'
-import { fileOf, LIST, sealedName, type BackupSet, type FileOfSet } from './sets.ts'
+import { fileOf, LIST, ROLES, sealedName, type BackupSet, type FileOfSet } from './sets.ts'
 import { interruption } from '../signals.ts'
 
 /** Throws a Failure (74) when the server's own disk has no room for the clear dump, and for db/dumps/latest.dump beside it. */
@@ -59,7 +59,7 @@ const listOf = async function* (contents: Contents) {
 /** Encrypts what was verified in the clear into a set's folder. Gives the set's files. */
 export const sealFiles = async (sealer: Sealer, clear: string, folder: string, withObjects: boolean) => {
   const files: Record<string, FileOfSet> = {}
-  for (const name of [DUMP, GLOBALS, ...(withObjects ? [INDEX] : [])]) files[sealedName(name)] = await encryptFile(sealer, join(clear, name), join(folder, sealedName(name)))
+  for (const name of [DUMP, ROLES, ...(withObjects ? [INDEX] : [])]) files[sealedName(name)] = await encryptFile(sealer, join(clear, name), join(folder, sealedName(name)))
   if (withObjects) files[LIST] = await writeStream(listOf({ folder, index: join(clear, INDEX) }), join(folder, LIST), undefined, interruption)
   return files
 }

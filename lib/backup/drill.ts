@@ -1,17 +1,19 @@
 // A drill: a set is restored into a throw-away server, as it would be after the loss of this one, and what comes out is compared with what was saved.
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { DUMP, GLOBALS } from './backup_database.ts'
+import { DUMP } from './backup_database.ts'
 import { compareRows } from './compare_rows.ts'
 import { docker, remove } from '../compose.ts'
 import type { DataWork } from './data_lock.ts'
+import { handIn } from './hand_in.ts'
 import { messageOf } from '../errors.ts'
 import { appendLine, readLines } from '../files.ts'
-import { inServer, JOBS, psql, sql, type Server } from '../postgres.ts'
-import { capture } from '../run.ts'
+import { inServer, JOBS, sql, type Server } from '../postgres.ts'
+import { capture, SERVER_ERROR } from '../run.ts'
+import { say } from '../say.ts'
 import { shielded } from '../signals.ts'
-import type { BackupSet } from './sets.ts'
+import { makeRoles } from './roles.ts'
+import { rolesFile, type BackupSet } from './sets.ts'
 import { countRows } from './snapshot.ts'
 
 const LABEL = 'avril.drill'
@@ -29,6 +31,12 @@ export interface Drill {
   error?: string
 }
 
+// What failed, and the server's own word on why.
+const reasonOf = (message: string) => {
+  const [what = '', ...lines] = message.split('\n')
+  return [what, lines.find(line => SERVER_ERROR.test(line))?.trim()].filter(Boolean).join(': ').slice(0, 300)
+}
+
 const FILE = 'drills.jsonl'
 
 const note = (drill: Omit<Drill, 'time'>) => appendLine(FILE, { time: new Date().toISOString(), ...drill })
@@ -41,13 +49,12 @@ const sweep = async (project: string) => {
   if (ids.length > 0) await capture(remove(ids))
 }
 
-/** Starts a server of an image with nothing in it, without a network, that sees a folder at /set. */
-const startServer = async (project: string, image: string, folder: string): Promise<Server> => {
+/** Starts a server of an image with nothing in it, without a network. */
+const startServer = async (project: string, image: string): Promise<Server> => {
   const settings = ['POSTGRES_USER', 'POSTGRES_DB', 'POSTGRES_PASSWORD'].flatMap(name => ['--env', name])
-  const mount = `type=bind,source=${folder},target=/set,readonly`
   // What an image does at its first start (it makes PostGIS's extensions) is not wanted: the dump brings them.
   const bare = ['--network', 'none', '--shm-size', '256m', '--tmpfs', '/docker-entrypoint-initdb.d']
-  const words = ['--detach', '--rm', ...bare, '--label', `${LABEL}=${project}`, '--mount', mount, ...settings, image]
+  const words = ['--detach', '--rm', ...bare, '--label', `${LABEL}=${project}`, ...settings, image]
   // The password stands in the environment alone; nobody ever uses it.
   const env = { POSTGRES_USER: USER, POSTGRES_DB: 'postgres', POSTGRES_PASSWORD: randomBytes(24).toString('hex') }
   // A client that is told to end while it makes the container may leave it behind.
@@ -59,10 +66,11 @@ const startServer = async (project: string, image: string, folder: string): Prom
   return server
 }
 
-const restore = async (server: Server, folder: string) => {
-  await capture(psql(server, 'postgres'), { input: readFileSync(join(folder, GLOBALS), 'utf8'), what: `${GLOBALS} of the set` })
+const restore = async (server: Server, set: BackupSet, folder: string) => {
+  for (const refused of await makeRoles(server, join(folder, rolesFile(set)))) say.warn(refused)
   await sql(server, 'postgres', `create database :"name" template template0`, { name: DATABASE })
-  await capture(inServer(server, 'pg_restore', '--exit-on-error', `--jobs=${JOBS}`, `--username=${USER}`, `--dbname=${DATABASE}`, `/set/${DUMP}`), { what: 'pg_restore' })
+  const { inside } = await handIn(server, join(folder, DUMP))
+  await capture(inServer(server, 'pg_restore', '--exit-on-error', '--no-tablespaces', `--jobs=${JOBS}`, `--username=${USER}`, `--dbname=${DATABASE}`, inside), { what: 'pg_restore' })
   await sql(server, DATABASE, 'analyze')
 }
 
@@ -76,16 +84,16 @@ export const drill = async (project: string, image: string, set: BackupSet, fold
   const elapsed = () => Number(((performance.now() - started) / 1000).toFixed(1))
   try {
     work.step('server', `a throw-away server of ${image}`)
-    const server = await startServer(project, image, folder)
+    const server = await startServer(project, image)
     work.step('restore', set.name)
-    await restore(server, folder)
+    await restore(server, set, folder)
     const seconds = elapsed()
     work.step('compare', 'the rows of each table with those of the manifest')
     await compare(server, set)
     note({ set: set.name, result: 'restored', seconds })
     return seconds
   } catch (error) {
-    note({ set: set.name, result: 'failed', error: messageOf(error).split('\n')[0]?.slice(0, 300) ?? '' })
+    note({ set: set.name, result: 'failed', error: reasonOf(messageOf(error)) })
     throw error
   } finally {
     await shielded(() => sweep(project))

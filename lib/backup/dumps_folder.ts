@@ -1,33 +1,29 @@
-// db/dumps, which the server's container sees as /pg-dump: the published dumps lie there, and what is only passing through, in folders of its own.
-import { mkdirSync, rmSync } from 'node:fs'
-import { basename, join } from 'node:path'
+// db/dumps, which the server's container can read as /pg-dump: the published dumps lie there, and what is only passing through, in folders of its own.
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { root } from '../config.ts'
 import { namesInFolder } from '../files.ts'
 import { say } from '../say.ts'
-import { stampOf } from './sets.ts'
 
 export const DUMPS = join(root, 'db', 'dumps')
 
 const KINDS = ['restoring', 'backing-up', 'dumping', 'reading'] as const
 type Kind = (typeof KINDS)[number]
 
-const FORM = new RegExp(String.raw`^\.(${KINDS.join('|')})-\d{8}t\d{6}z$`)
+// Of a time, they are of former scripts.
+const FORM = new RegExp(String.raw`^\.((${KINDS.join('|')})-(\d{8}t\d{6}z|\w{6})|.+\.partial)$`)
 
 /** A folder of its own in db/dumps, for its owner alone. */
-export const clearFolder = (what: Kind, stamp: string) => {
-  const folder = join(DUMPS, `.${what}-${stamp.toLowerCase()}`)
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
-  return folder
+export const clearFolder = (what: Kind) => {
+  mkdirSync(DUMPS, { recursive: true, mode: 0o700 })
+  return mkdtempSync(join(DUMPS, `.${what}-`))
 }
-
-/** Where the server sees such a folder. */
-export const seenInside = (folder: string) => `/pg-dump/${basename(folder)}`
 
 export const removeFolder = (folder: string) => rmSync(folder, { recursive: true, force: true })
 
 /** Calls back with such a folder, and removes it afterwards. */
 export const withFolder = async <T>(what: Kind, work: (folder: string) => Promise<T>): Promise<T> => {
-  const folder = clearFolder(what, stampOf(new Date()))
+  const folder = clearFolder(what)
   try {
     return await work(folder)
   } finally {

@@ -1,16 +1,16 @@
 // An encrypted set, read again for a short time: by whoever brings the key, or without it by the dump that was kept in the clear.
-import { linkSync } from 'node:fs'
 import { join } from 'node:path'
 import { audit } from '../audit.ts'
-import { DUMP, GLOBALS } from './backup_database.ts'
+import { DUMP } from './backup_database.ts'
 import { freeSpace, noSpace } from './backup_folder.ts'
 import { DUMPS, sweepFolders, withFolder } from './dumps_folder.ts'
 import { checkFits, readKey, type Key } from './encryption.ts'
 import { EXIT, Failure, usage } from '../errors.ts'
-import { decryptFile, digest } from '../large_files.ts'
+import { copyPlain, decryptFile, digest } from '../large_files.ts'
 import { clearContents, INDEX, type Contents } from './objects_index.ts'
 import { say, size } from '../say.ts'
-import { fileOf, sealedName, type BackupSet, type Manifest } from './sets.ts'
+import { checkInterruption } from '../signals.ts'
+import { fileOf, rolesFile, sealedName, type BackupSet, type Manifest } from './sets.ts'
 
 /** Reads the key to a set from a file, and notes who does; undefined when the set is not encrypted. Throws a Failure: 64 without a file, 65 when it is not the key to this set. */
 export const keyTo = async ({ name, recipients }: Pick<Manifest, 'name' | 'recipients'>, file: string | undefined): Promise<Key | undefined> => {
@@ -47,17 +47,19 @@ export const contentsOf = async (set: BackupSet, folder: string, key: Key | unde
 const decryptAll = async (set: BackupSet, key: Key, folder: string) => {
   const [free, wanted] = [freeSpace(DUMPS), fileOf(set, DUMP)?.bytes ?? 0]
   if (free < wanted) throw noSpace(`${DUMPS} has ${size(free)} left, and the dump is ${size(wanted)}`)
-  for (const name of [DUMP, GLOBALS]) await decryptInto(set, key, name, folder)
+  for (const name of [DUMP, rolesFile(set)]) await decryptInto(set, key, name, folder)
 }
 
 // The very dump, still there in the clear: postgres's first start would take it. The set's own files were compared with it when they were made; that they are still the
 // same, no key is needed to find out.
-const linkLatest = async (set: BackupSet, folder: string) => {
-  for (const [name, published] of [[DUMP, 'latest.dump'], [GLOBALS, 'latest-globals.sql']] as const) {
+const copyLatest = async (set: BackupSet, folder: string) => {
+  for (const [name, published] of [[DUMP, 'latest.dump'], [rolesFile(set), `latest-${rolesFile(set)}`]] as const) {
     const file = join(folder, name)
     try {
-      linkSync(join(DUMPS, published), file)
-    } catch {
+      await copyPlain(join(DUMPS, published), file)
+    } catch (error) {
+      checkInterruption()
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
       throw usage(`the set ${set.name} is encrypted, and there is no db/dumps/${published}`, 'name the file with the private key: --key FILE')
     }
     const sealed = sealedName(name)
@@ -76,7 +78,7 @@ export const inTheClear = async <T>(set: BackupSet, key: Key | undefined, work: 
   if (!set.recipients) return work(set.folder)
   sweepFolders('run')
   return withFolder('reading', async folder => {
-    await (key ? decryptAll(set, key, folder) : linkLatest(set, folder))
+    await (key ? decryptAll(set, key, folder) : copyLatest(set, folder))
     return work(folder)
   })
 }

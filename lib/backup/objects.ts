@@ -1,12 +1,12 @@
 // Saves the uploaded files into a backup set. What the former set has is linked, not fetched; a content that has its name is never written to.
-import { existsSync, linkSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { open, readdir, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { download, listPages, shown, type Stored } from './bucket.ts'
 import type { Settings } from '../config.ts'
 import type { Sealer } from './encryption.ts'
 import { Failure } from '../errors.ts'
-import { sync } from '../files.ts'
+import { plainSize, sync } from '../files.ts'
 import { isSame, pairing, type Pair } from './objects_former.ts'
 import { contentFile, lying, type Contents } from './objects_index.ts'
 import { connectMinio, type Connection } from './s3.ts'
@@ -43,7 +43,7 @@ const link = ({ contents, former }: Save, content: Written) => {
   const from = contentFile(former.folder, content)
   const to = contentFile(contents.folder, content)
   if (existsSync(to)) return true
-  if (statSync(from, { throwIfNoEntry: false })?.size !== lying(content).bytes) return false
+  if (plainSize(from) !== lying(content).bytes) return false
   mkdirSync(dirname(to), { recursive: true, mode: 0o700 })
   try {
     linkSync(from, to)

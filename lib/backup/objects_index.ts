@@ -1,9 +1,10 @@
 // The uploaded files as they lie in a backup set: an index, and each content once, by its sha256, whatever the keys look like.
-import { createReadStream, existsSync, statSync } from 'node:fs'
+import { createReadStream, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { shown, type Stored } from './bucket.ts'
 import type { Key } from './encryption.ts'
 import { EXIT, Failure, messageOf } from '../errors.ts'
+import { plainSize } from '../files.ts'
 import { hashOf, type Written } from '../large_files.ts'
 import { checkInterruption } from '../signals.ts'
 
@@ -83,10 +84,10 @@ const isContent = async (file: string, { sha256 }: Stored, key: Key | undefined)
 /** What is wrong with the content of an entry; '' when nothing is. */
 export const troubleOf = async ({ folder, key }: Contents, entry: Stored, full: boolean) => {
   const file = contentFile(folder, entry)
-  const found = statSync(file, { throwIfNoEntry: false })
+  const found = plainSize(file)
   const { bytes } = lying(entry)
-  if (!found) return `${file} is missing`
-  if (found.size !== bytes) return `${file} has ${found.size} bytes instead of ${bytes}`
+  if (found === undefined) return `${file} is missing, or no plain file`
+  if (found !== bytes) return `${file} has ${found} bytes instead of ${bytes}`
   return full && !(await isContent(file, entry, key)) ? `${file} has another content than its sha256 says` : ''
 }
 

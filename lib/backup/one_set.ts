@@ -1,5 +1,5 @@
 // What is done with one set: tried out, or published.
-import { DUMP, GLOBALS } from './backup_database.ts'
+import { DUMP } from './backup_database.ts'
 import type { Settings } from '../config.ts'
 import { takeDataLock } from './data_lock.ts'
 import { drill } from './drill.ts'
@@ -8,7 +8,7 @@ import { checkClear, inTheClear, keyTo } from './in_the_clear.ts'
 import { notify } from './notice.ts'
 import { findServer } from '../postgres.ts'
 import { publishDump } from './publish.ts'
-import { listSets, setNamed } from './sets.ts'
+import { listSets, rolesFile, setNamed } from './sets.ts'
 import { openStack } from '../stack.ts'
 
 /** The set of a name or of its beginning, or the newest one. Throws a Failure (64) when there is none. */
@@ -65,7 +65,7 @@ export const publishSet = async ({ settings, name, keyFile, wait }: SetOptions) 
     const key = await keyTo(set, keyFile)
     work.step('publish', set.name)
     await inTheClear(set, key, async folder => {
-      for (const file of [DUMP, GLOBALS]) await checkClear(set, file, folder)
+      for (const file of [DUMP, rolesFile(set)]) await checkClear(set, file, folder)
       publishDump(set, folder, 'latest')
     })
     return set.name

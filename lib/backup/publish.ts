@@ -1,22 +1,31 @@
 // What becomes of a good set: db/dumps/latest.dump, where postgres and the old habits look for it; and the sets that nobody needs any more.
-import { chmodSync, constants, copyFileSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { closeSync, constants, copyFileSync, fchmodSync, fsyncSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { DUMP, GLOBALS } from './backup_database.ts'
+import { DUMP } from './backup_database.ts'
 import { DUMPS } from './dumps_folder.ts'
-import { readIfThere, replaceFile, sync } from '../files.ts'
+import { openPlain, partialBeside, readPlainIfThere, replaceFile } from '../files.ts'
 import { retain, type Kept, type Rules } from './retention.ts'
-import { fileOf, listSets, partialOf, prefixOf, type BackupSet, type Manifest } from './sets.ts'
+import { fileOf, listSets, partialOf, prefixOf, ROLES_FILES, rolesFile, type BackupSet, type Manifest } from './sets.ts'
 
 const dumpFile = (name: string) => join(DUMPS, `${name}.dump`)
 const digestFile = (name: string) => `${dumpFile(name)}.sha256`
+// Of whatever set was published before.
+const roleFiles = (name: string) => ROLES_FILES.map(file => join(DUMPS, `${name}-${file}`))
 
 // A copy and not a link: whoever writes to it, as the old scripts did, must not write to the set. No space is taken where the file system can share.
 const replaceByCopy = (source: string, file: string) => {
-  const partial = join(DUMPS, `.${file.slice(DUMPS.length + 1)}.partial`)
-  copyFileSync(source, partial, constants.COPYFILE_FICLONE)
-  chmodSync(partial, 0o600)
-  sync(partial)
-  renameSync(partial, file)
+  const partial = partialBeside(file)
+  try {
+    copyFileSync(source, partial, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL)
+    const descriptor = openPlain(partial)
+    fchmodSync(descriptor, 0o600)
+    fsyncSync(descriptor)
+    closeSync(descriptor)
+    renameSync(partial, file)
+  } catch (error) {
+    rmSync(partial, { force: true })
+    throw error
+  }
 }
 
 /**
@@ -28,15 +37,16 @@ export const publishDump = (set: Manifest, clear: string, name: string) => {
   // A dump without a digest is fine; one with that of another would look damaged.
   rmSync(digestFile(name), { force: true })
   replaceByCopy(join(clear, DUMP), dumpFile(name))
-  replaceByCopy(join(clear, GLOBALS), join(DUMPS, `${name}-globals.sql`))
+  for (const roles of roleFiles(name)) rmSync(roles, { force: true })
+  replaceByCopy(join(clear, rolesFile(set)), join(DUMPS, `${name}-${rolesFile(set)}`))
   replaceFile(digestFile(name), `${fileOf(set, DUMP)?.sha256}  ${name}.dump\n`, 0o600)
 }
 
 const unpublish = (set: BackupSet) => {
   const name = prefixOf(set.name)
-  const published = readIfThere(digestFile(name))
+  const published = readPlainIfThere(digestFile(name))
   if (name === 'latest' || !published?.startsWith(fileOf(set, DUMP)?.sha256 ?? '-')) return
-  for (const file of [dumpFile(name), digestFile(name), join(DUMPS, `${name}-globals.sql`)]) rmSync(file, { force: true })
+  for (const file of [dumpFile(name), digestFile(name), ...roleFiles(name)]) rmSync(file, { force: true })
 }
 
 // Whole, or no set any more: if this is killed the next sweep ends it.

@@ -3,16 +3,16 @@
 //   avril-20261122T030000Z/
 //     manifest.json      what is in it, and what the database had
 //     database.dump      pg_dump's custom format
-//     globals.sql        roles and their passwords' verifiers (pg_dumpall --globals-only)
+//     roles.json         roles, with their passwords' verifiers; older sets have globals.sql (pg_dumpall --globals-only) instead
 //     objects.jsonl      the uploaded files: one a line
 //     objects/ab/ab…     their contents, by their sha256; hard links to those of the set before where nothing changed
 //
-// With BACKUP_RECIPIENTS all of these but the manifest are encrypted: database.dump.age, globals.sql.age, objects.jsonl.age, the contents in objects; and there is
+// With BACKUP_RECIPIENTS all of these but the manifest are encrypted: database.dump.age, roles.json.age, objects.jsonl.age, the contents in objects; and there is
 //     objects.sha256     the contents in a form that needs no key (sha256sum --check reads it): what the set is made of, for copies and for checks
-import { rmSync, statSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { usage } from '../errors.ts'
-import { namesInFolder, readIfThere } from '../files.ts'
+import { namesInFolder, plainSize, readPlainIfThere } from '../files.ts'
 import type { Digest } from '../large_files.ts'
 
 /** A file of a set as it lies there; `plain` is its content when it is encrypted. */
@@ -56,6 +56,10 @@ export interface BackupSet extends Manifest {
 const NAME = /^(?<prefix>[A-Za-z0-9][A-Za-z0-9_-]{0,40})-(?<stamp>\d{8}T\d{6}Z)$/
 const PARTIAL = '.partial'
 
+export const ROLES = 'roles.json'
+/** The file with the roles, as it is named in sets of today and of before. */
+export const ROLES_FILES = [ROLES, 'globals.sql'] as const
+
 export const isSetName = (name: string) => NAME.test(name)
 
 /** "20261122T030000Z" */
@@ -68,7 +72,7 @@ export const partialOf = (folder: string) => folder + PARTIAL
 /** What a set's name begins with: "avril" in avril-20261122T030000Z. */
 export const prefixOf = (name: string) => NAME.exec(name)?.groups?.prefix ?? name
 
-const FILE = /^(?:(?:database\.dump|globals\.sql|objects\.jsonl)(?:\.age)?|objects\.sha256)$/
+const FILE = /^(?:(?:database\.dump|roles\.json|globals\.sql|objects\.jsonl)(?:\.age)?|objects\.sha256)$/
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z$/
 const isRecord = (it: unknown): it is Record<string, unknown> => typeof it === 'object' && it !== null && !Array.isArray(it)
 const isText = (it: unknown): it is string => typeof it === 'string'
@@ -87,7 +91,7 @@ export const isManifest = (it: unknown): it is Manifest => {
   const isSealed = Array.isArray(recipients) && recipients.length > 0 && recipients.every(isText)
   if (!hasName || !isDatabase(database) || !hasObjects || (!isSealed && recipients !== undefined) || !isRecord(files) || !Object.entries(files).every(isFile)) return false
   const has = (file: string) => fileOf(it as unknown as Manifest, file)?.name === (isSealed ? sealedName(file) : file)
-  return has('database.dump') && has('globals.sql') && (!isSealed || !objects || (has('objects.jsonl') && Object.hasOwn(files, LIST)))
+  return has('database.dump') && ROLES_FILES.some(has) && (!isSealed || !objects || (has('objects.jsonl') && Object.hasOwn(files, LIST)))
 }
 
 /** The manifest in a text; undefined when it is none. */
@@ -103,8 +107,8 @@ export const manifestOf = (text: string): Manifest | undefined => {
 // A set that lost a file, or a manifest of another form, is no set to count on.
 const readSet = (folder: string): BackupSet | undefined => {
   try {
-    const manifest = manifestOf(readIfThere(join(folder, 'manifest.json')) ?? '')
-    const whole = manifest && Object.entries(manifest.files).every(([file, { bytes }]) => statSync(join(folder, file)).size === bytes)
+    const manifest = manifestOf(readPlainIfThere(join(folder, 'manifest.json')) ?? '')
+    const whole = manifest && Object.entries(manifest.files).every(([file, { bytes }]) => plainSize(join(folder, file)) === bytes)
     return whole ? { ...manifest, name: basename(folder), folder } : undefined
   } catch {
     return undefined
@@ -151,6 +155,9 @@ export const fileOf = ({ files }: Pick<Manifest, 'files'>, name: string) => {
   const clear = files[name]
   return clear && { name, bytes: clear.bytes, sha256: clear.sha256 }
 }
+
+/** The name of the file with the roles of a set. */
+export const rolesFile = (set: Pick<Manifest, 'files'>) => ROLES_FILES.find(name => fileOf(set, name)) ?? ROLES
 
 /** The bytes of what a set has for itself; its uploaded files it may share with other sets. */
 export const bytesOf = ({ files }: Manifest) => Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0)

@@ -2,11 +2,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { account, who } from '../history.ts'
-import type { Server } from '../postgres.ts'
+import { ACCOUNT, type Server } from '../postgres.ts'
 import { openIn, type Session } from './session.ts'
 
 // On the volume, so that it outlives the container, and beside the cluster, so that no dump has it.
-const historyFile = () => `/var/lib/postgresql/.psql_history_${account().replace(/[^\w.-]/g, '_')}`
+const historyFile = () => `/var/lib/postgresql/.psql_history-${account().replace(/[^\w.-]/g, '_')}`
 
 /** psql in the server's container, with these arguments. */
 export const openPsql = (server: Server, session: Session, readOnly: boolean, words: string[]) => {
@@ -20,5 +20,5 @@ export const openPsql = (server: Server, session: Session, readOnly: boolean, wo
     `PSQL_HISTORY=${historyFile()}`,
   ]
   const program = session.terminal ? ['bash', '-c', readFileSync(join(import.meta.dirname, 'psql.sh'), 'utf8'), 'psql'] : ['psql']
-  return openIn(server, session, environment, ...program, ...words)
+  return openIn({ ...server, account: ACCOUNT }, session, environment, ...program, ...words)
 }

@@ -1,7 +1,7 @@
 // Brings the database of a backup set from a server to db/dumps here: in pieces if need be, checked against its manifest, then published.
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { DUMP, GLOBALS } from '../backup/backup_database.ts'
+import { DUMP } from '../backup/backup_database.ts'
 import { freeSpace } from '../backup/backup_folder.ts'
 import type { Key } from '../backup/encryption.ts'
 import { EXIT, Failure } from '../errors.ts'
@@ -13,7 +13,7 @@ import { DUMPS } from '../backup/dumps_folder.ts'
 import { publishDump } from '../backup/publish.ts'
 import { attempt, failureOf } from '../run.ts'
 import { say, size, transfer } from '../say.ts'
-import { fileOf, isManifest, type Manifest } from '../backup/sets.ts'
+import { fileOf, isManifest, rolesFile, type Manifest } from '../backup/sets.ts'
 import { sleep } from '../signals.ts'
 import { NO_CONNECTION } from './ssh.ts'
 
@@ -93,7 +93,7 @@ const cut = ({ name }: Host, file: string, bytes: number) =>
 
 // Beside what was brought, so that it is swept with it.
 const decrypt = async (set: Manifest, key: Key, folder: string) => {
-  for (const name of [DUMP, GLOBALS]) {
+  for (const name of [DUMP, rolesFile(set)]) {
     rmSync(join(folder, name), { force: true })
     await decryptInto({ ...set, folder }, key, name, folder)
   }
@@ -104,7 +104,7 @@ export const download = async (host: Host, set: Manifest, name: string, key: Key
   const folder = folderOf(set)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   replaceFile(join(folder, 'begun.json'), JSON.stringify({ host: host.name, set } satisfies Begun), 0o600)
-  const files = [DUMP, GLOBALS].flatMap(file => fileOf(set, file)?.name ?? [])
+  const files = [DUMP, rolesFile(set)].flatMap(file => fileOf(set, file)?.name ?? [])
   // Once as it comes, once decrypted, once where it is published.
   const copies = key ? 3 : 2
   const wanted = files.reduce((sum, name) => sum + copies * (set.files[name]?.bytes ?? 0) - sizeOf(join(folder, name)), 0)

@@ -3,7 +3,7 @@ import { existsSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { DUMP } from '../backup/backup_database.ts'
 import { EXIT, Failure, usage } from '../errors.ts'
-import { namesInFolder, readIfThere } from '../files.ts'
+import { namesInFolder, readPlainIfThere } from '../files.ts'
 import { digest } from '../large_files.ts'
 import { DUMPS } from '../backup/dumps_folder.ts'
 import { fileOf, listSets, manifestOf, sealedName, setNamed, type BackupSet, type Manifest } from '../backup/sets.ts'
@@ -24,19 +24,24 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/
 const isFolder = (path: string) => statSync(path).isDirectory()
 
 const inSet = (folder: string): Source => {
-  const manifest = manifestOf(readIfThere(join(folder, 'manifest.json')) ?? '')
+  const manifest = manifestOf(readPlainIfThere(join(folder, 'manifest.json')) ?? '')
   const dump = manifest && fileOf(manifest, DUMP)
   if (dump) return { path: join(folder, dump.name), manifest, known: manifest, sha256: dump.sha256 }
   throw new Failure(`${folder} is no backup set that can be used: its manifest is missing or damaged`, { exitCode: EXIT.data, hint: 'nothing was touched; take another one (scripts/backup.ts --list)' })
 }
 
+// What lies in db/ may have been put there by a container.
+const isOurs = (path: string) => existsSync(DUMPS) && `${realpathSync(path)}/`.startsWith(`${dirname(realpathSync(DUMPS))}/`)
+
 // The sets are looked at only where a digest is noted: their disk may be the one that is lost.
 const atPath = (path: string, sets: () => BackupSet[]): Source => {
   const real = realpathSync(path)
+  if (isOurs(dirname(path)) && !isOurs(real)) throw usage(`${path} is a link that leads out of db/dumps`, `nothing is read through it; if you trust it, name the file itself: ${real}`)
+  if (!isFolder(real) && !statSync(real).isFile()) throw usage(`${path} is neither a file nor a folder`)
   if (isFolder(real) && existsSync(join(real, 'manifest.json'))) return inSet(real)
   if (isFolder(real) && !existsSync(join(real, 'toc.dat'))) throw usage(`${path} is neither a backup set nor a dump in directory format`)
   if (basename(real) === sealedName(DUMP)) return inSet(dirname(real))
-  const noted = isFolder(real) ? undefined : readIfThere(`${path}.sha256`)
+  const noted = isFolder(real) ? undefined : readPlainIfThere(`${path}.sha256`)
   const sha256 = noted === undefined ? undefined : (/^[0-9a-f]{64}\b/.exec(noted)?.[0] ?? 'unreadable')
   return { path: real, manifest: undefined, known: sha256 === undefined ? undefined : sets().find(set => fileOf(set, DUMP)?.sha256 === sha256), sha256 }
 }

@@ -7,7 +7,7 @@ import { admin } from './databases.ts'
 import { EXIT, Failure } from '../errors.ts'
 import { listInstances, type Instance } from '../instances.ts'
 import { pinFiles } from '../deploy/pins.ts'
-import type { Server } from '../postgres.ts'
+import { ACCOUNT, inServer, type Server } from '../postgres.ts'
 import { attempt, capture, hold } from '../run.ts'
 import { say } from '../say.ts'
 import { shielded } from '../signals.ts'
@@ -29,7 +29,7 @@ export interface OpenServer {
   handOver: () => Promise<void>
 }
 
-const answers = async (server: Server) => (await attempt(docker('exec', server.id, 'pg_isready', '--quiet', `--username=${server.user}`))).code === 0
+const answers = async (server: Server) => (await attempt(inServer(server, 'pg_isready', '--quiet', `--username=${server.user}`))).code === 0
 
 const becomesHealthy = async ({ project }: Stack, { id, name }: Instance) => {
   const watch = watchService(project, SERVICE)
@@ -53,7 +53,7 @@ const endFormer = async ({ project }: Stack, patience: number) => {
 }
 
 const serveAlone = async ({ project }: Stack) => {
-  const words = ['run', '--rm', '--no-deps', '--no-TTY', '--quiet-pull', '--label', `${LABEL}=${project}`, '--entrypoint', 'bash']
+  const words = ['run', '--rm', '--no-deps', '--no-TTY', '--quiet-pull', '--user', ACCOUNT, '--label', `${LABEL}=${project}`, '--entrypoint', 'bash']
   // Neither an override of a person's nor a pin: what they change may be what keeps the server from starting.
   const command = compose([COMPOSE_FILE], ...words, SERVICE, '-c', readFileSync(join(root, 'postgres', 'alone.sh'), 'utf8'))
   // A client that is told to end while it makes the container leaves it behind; the end of its standard input reaches the container whenever it begins.

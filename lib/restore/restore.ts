@@ -96,13 +96,14 @@ export const restore = async (stack: Stack, settings: Settings, request: Request
     const source = find()
     const key = source.manifest && (await keyTo(source.manifest, request.keyFile))
     if (key) work.step('decrypt', source.path)
-    const staged = await stage(source.path, work.stamp, key)
+    const staged = await stage(work.server, source.path, key)
     try {
       const contents = request.files && source.manifest && (await contentsOf({ ...source.manifest, folder: dirname(source.path) }, staged.folder, key))
       const result = await restoreStaged(work, source, staged, request, manner)
       if (result && contents) await restoreFiles(work, settings, contents)
       return result
     } finally {
+      await staged.remove()
       removeFolder(staged.folder)
     }
   })
@@ -133,7 +134,12 @@ const restoreStaged = async (work: Work, source: Source, staged: Staged, request
   const { into } = request
   const result = { result: 'restored' as const, from: source.path }
   const filling = { server, step, scratch, inside: staged.inside, dump: plan.dump, anonymise: request.anonymise, options: request }
-  if (into === undefined) return { ...result, ...(await startAnew(work, await fillBeside(filling, () => swapIn(work, scratch, plan.former)))) }
+  // A server of its own that holds the copy ends when the other one takes over.
+  const swapAfterwards = async () => {
+    await staged.remove()
+    return swapIn(work, scratch, plan.former)
+  }
+  if (into === undefined) return { ...result, ...(await startAnew(work, await fillBeside(filling, swapAfterwards))) }
   await fillBeside(filling, () => shielded(() => admin(server, 'alter database :"scratch" rename to :"into"', { scratch, into })))
   return { ...result, database: into, former: null, swap: 0, interruption: null }
 }

@@ -45,6 +45,6 @@ export const checkRoles = async (server: Server, inside: string, options: RoleOp
   const missing = rolesIn(script.split('\n')).filter(role => !there.has(role))
   if (missing.length === 0) return
   throw new Failure(`this server has no role ${missing.join(', ')}, and the dump needs ${missing.length === 1 ? 'it' : 'them'}`, {
-    hint: "nothing was touched; create what is missing (a backup set's globals.sql has it), or restore with --no-owner --no-acl",
+    hint: "nothing was touched; create what is missing (a backup set's roles.json lists it), or restore with --no-owner --no-acl",
   })
 }

@@ -1,5 +1,6 @@
 // What restores that were killed left behind.
 import { sweepFolders } from '../backup/dumps_folder.ts'
+import { sweepHandedIn } from '../backup/hand_in.ts'
 import { dropDatabase, listDatabases } from './databases.ts'
 import type { Server } from '../postgres.ts'
 import { say } from '../say.ts'
@@ -11,5 +12,6 @@ export const sweepRestores = async (server: Server) => {
     await dropDatabase(server, name)
     say.detail(`removed the database ${name}, which an interrupted restore left`)
   }
+  await sweepHandedIn(server)
   sweepFolders('restore')
 }

@@ -1,7 +1,8 @@
 // The dump that a first start restores: what can be said of it before there is a server that reads it.
-import { closeSync, existsSync, openSync, readSync, realpathSync, statSync } from 'node:fs'
+import { closeSync, existsSync, readSync, realpathSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { EXIT } from '../errors.ts'
+import { openPlain } from '../files.ts'
 import { bad, good, type Finding } from './findings.ts'
 import { checkDigest, findDump } from '../restore/find_dump.ts'
 import { DUMPS } from '../backup/dumps_folder.ts'
@@ -10,7 +11,7 @@ import { size } from '../say.ts'
 /** What a file begins with. */
 const headOf = (file: string) => {
   const head = Buffer.alloc(7)
-  const descriptor = openSync(file, 'r')
+  const descriptor = openPlain(realpathSync(file))
   try {
     readSync(descriptor, head)
   } finally {

@@ -17,14 +17,14 @@ const clear = {
   who: 'anna',
   database: { name: 'avril', server: '18.6', extensions: {}, tables: { 'public.users': 3 } },
   releases: {},
-  files: { 'database.dump': digest, 'globals.sql': digest },
+  files: { 'database.dump': digest, 'roles.json': digest },
   objects: { count: 1, bytes: 3 },
   seconds: {},
 }
 const sealed = {
   ...clear,
   recipients: ['age1x'],
-  files: Object.fromEntries([...['database.dump.age', 'globals.sql.age', 'objects.jsonl.age'].map(name => [name, { ...digest, plain: digest }] as const), ['objects.sha256', digest]]),
+  files: Object.fromEntries([...['database.dump.age', 'roles.json.age', 'objects.jsonl.age'].map(name => [name, { ...digest, plain: digest }] as const), ['objects.sha256', digest]]),
 }
 
 const nonsense: Record<string, unknown> = {
@@ -43,14 +43,15 @@ const nonsense: Record<string, unknown> = {
   'rows that are no number': { ...clear, database: { ...clear.database, tables: { 'public.users': '3' } } },
   'no files': { ...clear, files: undefined },
   'none of the files': { ...clear, files: {} },
+  'a dump alone': { ...clear, files: { 'database.dump': digest } },
   'a file that leads out': { ...clear, files: { ...clear.files, '../../../../etc/cron.d/x': digest } },
   'a file that no set has': { ...clear, files: { ...clear.files, 'manifest.json': digest } },
-  'a file without a size': { ...clear, files: { ...clear.files, 'globals.sql': { sha256: digest.sha256 } } },
-  'a size below nothing': { ...clear, files: { ...clear.files, 'globals.sql': { ...digest, bytes: -1 } } },
-  'half a byte': { ...clear, files: { ...clear.files, 'globals.sql': { ...digest, bytes: 1.5 } } },
-  'a sha256 that leads out': { ...clear, files: { ...clear.files, 'globals.sql': { ...digest, sha256: `../${'a'.repeat(61)}` } } },
-  'a sha256 that is cut': { ...clear, files: { ...clear.files, 'globals.sql': { ...digest, sha256: 'a'.repeat(63) } } },
-  'a clear content without a sha256': { ...sealed, files: { ...sealed.files, 'globals.sql.age': { ...digest, plain: { bytes: 3 } } } },
+  'a file without a size': { ...clear, files: { ...clear.files, 'roles.json': { sha256: digest.sha256 } } },
+  'a size below nothing': { ...clear, files: { ...clear.files, 'roles.json': { ...digest, bytes: -1 } } },
+  'half a byte': { ...clear, files: { ...clear.files, 'roles.json': { ...digest, bytes: 1.5 } } },
+  'a sha256 that leads out': { ...clear, files: { ...clear.files, 'roles.json': { ...digest, sha256: `../${'a'.repeat(61)}` } } },
+  'a sha256 that is cut': { ...clear, files: { ...clear.files, 'roles.json': { ...digest, sha256: 'a'.repeat(63) } } },
+  'a clear content without a sha256': { ...sealed, files: { ...sealed.files, 'roles.json.age': { ...digest, plain: { bytes: 3 } } } },
   'encrypted files without recipients': { ...sealed, recipients: undefined },
   'recipients of clear files': { ...clear, recipients: ['age1x'] },
   'no recipient': { ...sealed, recipients: [] },
@@ -60,7 +61,8 @@ const nonsense: Record<string, unknown> = {
 }
 
 void test('a manifest is read as it was written, in the clear, encrypted, and of the database alone', () => {
-  for (const manifest of [clear, sealed, { ...clear, objects: null }]) assert.deepEqual(manifestOf(JSON.stringify(manifest, null, 2)), manifest)
+  const older = (of: typeof clear | typeof sealed) => ({ ...of, files: Object.fromEntries(Object.entries(of.files).map(([name, file]) => [name.replace('roles.json', 'globals.sql'), file])) })
+  for (const manifest of [clear, sealed, { ...clear, objects: null }, older(clear), older(sealed)]) assert.deepEqual(manifestOf(JSON.stringify(manifest, null, 2)), manifest)
 })
 
 for (const [what, manifest] of Object.entries(nonsense)) void test(`no manifest: ${what}`, () => assert.equal(manifestOf(JSON.stringify(manifest)), undefined))
