@@ -10,6 +10,8 @@ export const EXIT = {
   /** there is not enough space */
   noSpace: 74,
   locked: 75,
+  /** the data are back, but not each index, view or check */
+  incomplete: 76,
   config: 78,
 } as const
 

@@ -63,7 +63,7 @@ check_dump() {
   say "it is whole: $(LC_ALL=C awk -F '\001' '{ rows += $1 } END { printf "%d tables, %d rows", NR, rows }' "$work/rows")"
 }
 
-query() { psql --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --set=archive="$archive" --set=db="$POSTGRES_DB" --set=user="$POSTGRES_USER" "$@"; }
+query() { PGOPTIONS="$PGOPTIONS -c search_path=pg_catalog" psql --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --set=archive="$archive" --set=db="$POSTGRES_DB" --set=user="$POSTGRES_USER" "$@"; }
 
 # given FILE SCRIPT: SQL that works on the text of a file. In base64 that can be nothing but data.
 given() {
@@ -109,11 +109,15 @@ make_database() {
   if [ "$archive" != "$POSTGRES_DB" ]; then query <<<'alter database :"archive" rename to :"db"'; fi
 }
 
+# The settings of the roles and of the database that come back must not hold up their restoring.
+overrule_settings() { PGOPTIONS="$PGOPTIONS $(query --file="$(dirname "${BASH_SOURCE[0]}")/session_settings.sql")"; }
+
 # A pass without the data shows which roles the dump names that are not here. With them nothing in it loses its owner or its rights.
 create_missing_roles() {
-  local role PGOPTIONS="$PGOPTIONS -c log_min_messages=fatal"
-  make_database --set=ON_ERROR_STOP=0 2>"$work/errors"
-  pg_restore --schema-only --no-tablespaces --dbname="$POSTGRES_DB" "$dump" 2>>"$work/errors" || true
+  local role quiet='-c log_min_messages=fatal'
+  PGOPTIONS="$PGOPTIONS $quiet" make_database --set=ON_ERROR_STOP=0 2>"$work/errors"
+  overrule_settings
+  PGOPTIONS="$PGOPTIONS $quiet" pg_restore --schema-only --no-tablespaces --dbname="$POSTGRES_DB" "$dump" 2>>"$work/errors" || true
   sed -n 's/.*ERROR:  role "\(.*\)" does not exist$/\1/p' "$work/errors" | sort -u >"$work/missing"
   while IFS= read -r role; do
     query --set=role="$role" <<<'create role :"role"'
@@ -127,20 +131,36 @@ compare_rows() {
   [ ! -s "$work/differences" ] || fail "what was restored is not what db/dumps/latest.dump holds: $(head -n 4 "$work/differences")" 'nothing of it is kept; this is tried again by itself'
 }
 
+bring_back() {
+  local here path
+  here=$(dirname "${BASH_SOURCE[0]}")
+  path=$(query --dbname="$POSTGRES_DB" --file="$here/search_path.sql")
+  bash "$here/bring_back.sh" "$POSTGRES_DB" "$dump" "$(nproc)" "$path" --no-tablespaces
+}
+
+say_lost() {
+  local object why sql
+  while IFS=$'\001' read -r -d $'\002' object why sql; do
+    say "warning: not restored: $(tr -d '\n' <<<"$object"): $why"
+    say "  $sql"
+  done <"$work/lost"
+}
+
 restore_dump() {
   export LC_ALL=C PGHOST=@first-start PGUSER=$POSTGRES_USER PGDATABASE=template1
-  # The settings of the database that comes back must not hold up its restoring.
-  export PGOPTIONS='-c client_min_messages=warning -c statement_timeout=0 -c default_transaction_read_only=off'
+  export PGOPTIONS='-c role=none -c session_preload_libraries= -c local_preload_libraries= -c standard_conforming_strings=on -c client_min_messages=warning -c statement_timeout=0'
   create_roles
+  overrule_settings
   describe_database
   create_missing_roles
   say 'restoring …'
   make_database
-  pg_restore --exit-on-error --no-tablespaces --jobs="$(nproc)" --dbname="$POSTGRES_DB" "$dump" 2>"$work/errors" ||
-    fail "db/dumps/latest.dump could not be restored: $(tail -n 4 "$work/errors")" 'nothing of it is kept; this is tried again by itself'
+  bring_back >"$work/lost" 2>"$work/errors" ||
+    fail "db/dumps/latest.dump could not be restored: $(tail -n 5 "$work/errors")" 'nothing of it is kept; this is tried again by itself'
   say 'restored; comparing the rows of each table with the dump'
   compare_rows
-  vacuumdb --quiet --analyze-only --jobs="$(nproc)" --dbname="$POSTGRES_DB"
+  vacuumdb --quiet --analyze-only --jobs="$(nproc)" --dbname="$POSTGRES_DB" 2>"$work/errors" || say "warning: not all statistics could be gathered: $(tail -n 1 "$work/errors")"
   query <<<"select 'create database postgres' where not exists (select from pg_database where datname = 'postgres') \gexec"
+  say_lost
   say 'verified'
 }

@@ -1,5 +1,5 @@
 import { PREFIX } from '../lib/backup/backup_options.ts'
-import { usage } from '../lib/errors.ts'
+import { EXIT, usage } from '../lib/errors.ts'
 import { main } from '../lib/main.ts'
 import { ON } from '../lib/options.ts'
 import { print, say } from '../lib/say.ts'
@@ -40,4 +40,5 @@ await main(command, async (options, [name]) => {
   say.warn('it holds personal data: keep it no longer than you need it, and give it to nobody')
   const restored = await local?.restore(set, dump, { noOwner: options['no-owner'], noAcl: options['no-acl'], ask: !options.yes })
   print(options.json ? JSON.stringify({ set: set.name, dump, restored: restored ?? null }) : dump)
+  return restored && restored.lost.length > 0 ? EXIT.incomplete : 0
 })

@@ -53,7 +53,8 @@ await main(command, async (options, [word]) => {
 
   const result = await (options.undo ? undo(stack, settings, manner) : restore(stack, settings, request, manner))
 
-  if (!result) return
-  conclude(result)
+  if (!result) return 0
+  const code = conclude(result)
   if (options.json) print(JSON.stringify(result))
+  return code
 })

@@ -1,5 +1,7 @@
 // What backup.ts does, by what it was told.
 import { loadSettings, type Settings } from '../config.ts'
+import { sayLost } from './bring_back.ts'
+import { EXIT } from '../errors.ts'
 import { look } from './backup_look.ts'
 import type { Action, BackupValues } from './backup_options.ts'
 import { setText } from './backup_report.ts'
@@ -51,7 +53,9 @@ const ACTS: Record<Action, Act> = {
   },
   drill: async (_, ofSet) => {
     const result = await tryOut(ofSet)
-    return { done: `${result.set} was restored in ${result.seconds} s, and holds what it should`, data: result }
+    sayLost(result.lost)
+    const all = result.lost.length === 0
+    return { done: `${result.set} was restored in ${result.seconds} s, and ${all ? 'holds what it should' : 'holds all rows'}`, data: result, code: all ? 0 : EXIT.incomplete }
   },
   'install-cron': ({ at = '03:15' }, _, settings) => changeCron(settings, at),
   'remove-cron': (_, _ofSet, settings) => changeCron(settings, undefined),

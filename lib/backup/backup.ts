@@ -11,6 +11,7 @@ import { readDump } from './dump.ts'
 import { clearFolder, removeFolder } from './dumps_folder.ts'
 import type { Sealer } from './encryption.ts'
 import { Failure, messageOf } from '../errors.ts'
+import { warnOfFragile } from './fragile.ts'
 import { replaceFile, sync } from '../files.ts'
 import { digest } from '../large_files.ts'
 import { who } from '../history.ts'
@@ -118,9 +119,9 @@ const saveFiles = async ({ stack, settings, withFiles, sealer, work }: BackupReq
 const digests = async (folder: string) => ({ [DUMP]: await digest(join(folder, DUMP)), [ROLES]: await digest(join(folder, ROLES)) })
 
 /** Reads all of the dump back, and gives the size of its data and the files of the set: encrypted, with a sealer. */
-const verify = async ({ server, sealer, work }: BackupRequest, { partial, clear }: Folders, tables: Record<string, number>, withObjects: boolean) => {
+const verify = async ({ server, sealer, work }: BackupRequest, { partial, clear }: Folders, { searchPath }: Facts, tables: Record<string, number>, withObjects: boolean) => {
   work.step('verify', 'reading all of it back, and comparing the rows of each table')
-  const [read, files] = await Promise.all([readDump(server, join(clear, DUMP)), sealer ? undefined : digests(clear)])
+  const [read, files] = await Promise.all([readDump(server, join(clear, DUMP)), sealer ? undefined : digests(clear), warnOfFragile(server, searchPath)])
   compareTables(tables, read)
   if (files || !sealer) return { bytes: read.bytes, files: files ?? {} }
   work.step('encrypt', `to ${sealer.recipients.length === 1 ? 'one public key' : `${sealer.recipients.length} public keys`}, and reading that back`)
@@ -136,14 +137,14 @@ const fill = async (request: BackupRequest, folders: Folders, facts: Facts, sets
   const tables = await dumpAndCount(server, facts, join(clear, DUMP), former && fileOf(former, DUMP)?.bytes)
   await saveRoles(server, join(clear, ROLES))
   const objects = await saveFiles(request, folders, sets)
-  const { bytes, files } = await verify(request, folders, tables, objects !== null)
+  const { bytes, files } = await verify(request, folders, facts, tables, objects !== null)
   const manifest: Manifest = {
     version: 1,
     name: setName(request.prefix, started),
     made: started.toISOString(),
     host: hostname(),
     who: who(),
-    database: { name: server.database, server: facts.server, extensions: facts.extensions, tables, bytes },
+    database: { name: server.database, server: facts.server, extensions: facts.extensions, searchPath: facts.searchPath, tables, bytes },
     releases: await releasesOf(stack),
     files,
     ...(sealer ? { recipients: sealer.recipients } : {}),

@@ -10,7 +10,7 @@ import type { Dump } from './dump.ts'
 import { EXIT, Failure } from '../errors.ts'
 import { plainSize } from '../files.ts'
 import { copyPlain, showGrowth, writeOutput } from '../large_files.ts'
-import { ACCOUNT, inServer, type Server } from '../postgres.ts'
+import { ACCOUNT, inServer, inSession, login, type Server } from '../postgres.ts'
 import { countRows, openSnapshot, type Facts } from './snapshot.ts'
 import { attempt } from '../run.ts'
 import { shielded } from '../signals.ts'
@@ -53,10 +53,9 @@ const withStage = async (server: Server, facts: Facts, work: (name: string | und
 }
 
 const dump = async (server: Server, snapshot: string, facts: Facts, file: string, estimate: number | undefined, mark: string, signal: AbortSignal) => {
-  const words = ['--format=custom', `--compress=${compression(facts)}`, '--create', '--no-password', '--lock-wait-timeout=60s', `--snapshot=${snapshot}`]
+  const words = [`--encoding=${facts.encoding}`, '--format=custom', `--compress=${compression(facts)}`, '--create', '--no-password', '--lock-wait-timeout=60s', `--snapshot=${snapshot}`]
   // By itself the server notices only when a query ends, or a lock is had, that pg_dump has gone.
-  const environment = [mark, 'PGOPTIONS=-c client_connection_check_interval=2s']
-  const command = inServer(server, 'env', ...environment, 'pg_dump', ...words, `--username=${server.user}`, `--dbname=${server.database}`)
+  const command = inSession(server, ['-c client_connection_check_interval=2s'], 'env', mark, 'pg_dump', ...words, ...login(server, server.database))
   const hint = 'no set was made; the lines above are of pg_dump. A deploy that migrates at this moment holds its tables: run it again later'
   const options = { what: 'pg_dump', hint, estimate, signal }
   // pg_dump goes back in a file of its own and notes where each table begins: a restore is quicker then. And what passes through Docker takes a third longer.

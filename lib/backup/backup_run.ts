@@ -13,7 +13,7 @@ import { isOffsite, withOffsite } from './offsite.ts'
 import { copySets, pruneOffsite } from './offsite_copy.ts'
 import { noteOffsite } from './offsite_state.ts'
 import { notify } from './notice.ts'
-import { findServer } from '../postgres.ts'
+import { findServer, openSessions } from '../postgres.ts'
 import { applyRetention, publishDump } from './publish.ts'
 import { rulesOf, type Rules } from './retention.ts'
 import { say } from '../say.ts'
@@ -96,7 +96,7 @@ export const backUp = async ({ settings, prefix, names, withFiles, wait }: Backu
     const [sealer, offsite] = [await openSealer(settings), isOffsite(settings)]
     sweepFolders('run')
     const stack = await openStack()
-    const server = await findServer(stack.project, settings)
+    const server = await openSessions(await findServer(stack.project, settings))
     const set = await makeSet({ stack, server, settings, folder, prefix, withFiles, sealer, work }, async (made, clear) => {
       isMade = true
       note({ result: 'made', set: made.name })

@@ -38,6 +38,7 @@ export const readBackups = (settings: Settings): BackupState => {
     old && `the newest backup is ${age(new Date(set.made))} old`,
     copied === false && 'the newest backup is not off the site',
     drill?.result === 'failed' && 'the last drill failed',
+    drill?.lost && `the last drill brought back all rows, but not ${drill.lost.join('; ')}`,
   ]
   return {
     last: set ? { name: set.name, made: set.made, bytes: bytesOf(set) } : null,
@@ -45,7 +46,7 @@ export const readBackups = (settings: Settings): BackupState => {
     failed: attempt?.result === 'failed' ? attempt : null,
     drill,
     overdue: sets.filter(({ made }) => isOverdue(made, rulesOf(settings), new Date())).map(({ name }) => name),
-    trouble: troubles.find(trouble => trouble !== false) ?? '',
+    trouble: troubles.find(trouble => typeof trouble === 'string') ?? '',
   }
 }
 

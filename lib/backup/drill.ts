@@ -2,14 +2,15 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { DUMP } from './backup_database.ts'
+import { bringBack } from './bring_back.ts'
 import { compareRows } from './compare_rows.ts'
 import { docker, remove } from '../compose.ts'
 import type { DataWork } from './data_lock.ts'
 import { handIn } from './hand_in.ts'
 import { messageOf } from '../errors.ts'
 import { appendLine, readLines } from '../files.ts'
-import { inServer, JOBS, sql, type Server } from '../postgres.ts'
-import { capture, SERVER_ERROR } from '../run.ts'
+import { inServer, openSessions, psql, sql, type Server } from '../postgres.ts'
+import { attempt, capture, SERVER_ERROR } from '../run.ts'
 import { say } from '../say.ts'
 import { shielded } from '../signals.ts'
 import { makeRoles } from './roles.ts'
@@ -28,6 +29,8 @@ export interface Drill {
   result: 'restored' | 'failed'
   /** from an empty server to the database with its statistics, in seconds */
   seconds?: number
+  /** what could not be made again, if anything; none of it is data */
+  lost?: string[]
   error?: string
 }
 
@@ -68,16 +71,19 @@ const startServer = async (project: string, image: string): Promise<Server> => {
 
 const restore = async (server: Server, set: BackupSet, folder: string) => {
   for (const refused of await makeRoles(server, join(folder, rolesFile(set)))) say.warn(refused)
-  await sql(server, 'postgres', `create database :"name" template template0`, { name: DATABASE })
+  const opened = await openSessions(server)
+  await sql(opened, 'postgres', `create database :"name" template template0`, { name: DATABASE })
   const { inside } = await handIn(server, join(folder, DUMP))
-  await capture(inServer(server, 'pg_restore', '--exit-on-error', '--no-tablespaces', `--jobs=${JOBS}`, `--username=${USER}`, `--dbname=${DATABASE}`, inside), { what: 'pg_restore' })
-  await sql(server, DATABASE, 'analyze')
+  const lost = await bringBack(opened, DATABASE, inside, { searchPath: set.database.searchPath })
+  // What bears an expression that cannot be computed has no statistics in the live database either.
+  await attempt(psql(opened, DATABASE, '--command=analyze'))
+  return lost
 }
 
 const compare = async (server: Server, { name, database }: BackupSet) =>
   compareRows(database.tables, await countRows(server, DATABASE), { message: () => `what was restored is not what ${name} should hold`, found: 'restored', expected: 'saved' })
 
-/** Tries a set out on a server of the given image; its dump lies in the clear in `folder`. Gives the seconds to recover. Throws a Failure when the set does not bring back what it should. */
+/** Tries a set out on a server of the given image; its dump lies in the clear in `folder`. Gives the seconds to recover, and what could not be made again. Throws a Failure when the set does not bring back what it should. */
 export const drill = async (project: string, image: string, set: BackupSet, folder: string, work: DataWork) => {
   await sweep(project)
   const started = performance.now()
@@ -86,12 +92,12 @@ export const drill = async (project: string, image: string, set: BackupSet, fold
     work.step('server', `a throw-away server of ${image}`)
     const server = await startServer(project, image)
     work.step('restore', set.name)
-    await restore(server, set, folder)
+    const lost = await restore(server, set, folder)
     const seconds = elapsed()
     work.step('compare', 'the rows of each table with those of the manifest')
     await compare(server, set)
-    note({ set: set.name, result: 'restored', seconds })
-    return seconds
+    note({ set: set.name, result: 'restored', seconds, ...(lost.length > 0 ? { lost: lost.map(({ object }) => object) } : {}) })
+    return { seconds, lost }
   } catch (error) {
     note({ set: set.name, result: 'failed', error: reasonOf(messageOf(error)) })
     throw error

@@ -44,9 +44,10 @@ export const tryOut = async ({ settings, name, keyFile, wait }: SetOptions) => {
       const key = keyFile === undefined ? undefined : await keyTo(set, keyFile)
       const { project } = await openStack()
       const { image } = await findServer(project, settings)
-      const seconds = await inTheClear(set, key, folder => drill(project, image, set, folder, work))
-      await notify(listeners, true, `drill: ${set.name} was restored into a throw-away server in ${seconds} s`)
-      return { set: set.name, seconds }
+      const { seconds, lost } = await inTheClear(set, key, folder => drill(project, image, set, folder, work))
+      const missing = lost.length === 0 ? '' : `, but ${lost.length} of its objects could not be made again: ${lost.map(({ object }) => object).join('; ')}`
+      await notify(listeners, missing === '', `drill: ${set.name} was restored into a throw-away server in ${seconds} s${missing}`)
+      return { set: set.name, seconds, lost }
     } catch (error) {
       await notify(listeners, false, `the drill of ${set.name} failed: ${messageOf(error)}`)
       throw error

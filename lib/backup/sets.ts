@@ -33,6 +33,8 @@ export interface Manifest {
     /** PostgreSQL's version */
     server: string
     extensions: Record<string, string>
+    /** of the application's sessions; missing in older sets */
+    searchPath?: string
     /** qualified name, quoted where it must be → rows, in the dump's own snapshot */
     tables: Record<string, number>
     /** of its data as text, uncompressed; missing in older sets */
@@ -79,7 +81,7 @@ const isText = (it: unknown): it is string => typeof it === 'string'
 const isCount = (it: unknown) => Number.isSafeInteger(it) && Number(it) >= 0
 const isDigest = (it: unknown) => isRecord(it) && isCount(it.bytes) && isText(it.sha256) && /^[0-9a-f]{64}$/.test(it.sha256)
 const isDatabase = (it: unknown) =>
-  isRecord(it) && isText(it.name) && isText(it.server) && isRecord(it.tables) && Object.values(it.tables).every(isCount) && (it.bytes === undefined || isCount(it.bytes))
+  isRecord(it) && isText(it.name) && isText(it.server) && isRecord(it.tables) && Object.values(it.tables).every(isCount) && (it.bytes === undefined || isCount(it.bytes)) && (it.searchPath === undefined || isText(it.searchPath))
 const isFile = ([name, it]: [string, unknown]) => FILE.test(name) && isRecord(it) && isDigest(it) && (it.plain === undefined || isDigest(it.plain))
 
 /** Whether a value, wherever it comes from, is a manifest that the scripts can count on; the names in it become paths. */

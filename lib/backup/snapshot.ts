@@ -1,6 +1,6 @@
 // What the database has at one moment, and the dump of the very same moment.
 import { Failure } from '../errors.ts'
-import { psql, rows, type Server } from '../postgres.ts'
+import { psql, rows, searchPathQuery, type Server } from '../postgres.ts'
 import { hold } from '../run.ts'
 
 export interface Facts {
@@ -8,7 +8,11 @@ export interface Facts {
   server: string
   /** the same as a number, 180001 */
   number: number
+  /** of its texts, as the server names it */
+  encoding: string
   extensions: Record<string, string>
+  /** of the application's sessions */
+  searchPath: string
   bytes: number
 }
 
@@ -49,16 +53,18 @@ export const countRows = async (server: Server, database: string, snapshot?: str
   return Object.fromEntries(counted.map(({ table, rows }) => [table, rows]))
 }
 
-const FACTS = `
+const factsQuery = () => `
 select json_build_object(
   'server', split_part(current_setting('server_version'), ' ', 1),
   'number', current_setting('server_version_num')::int,
+  'encoding', current_setting('server_encoding'),
+  'searchPath', (${searchPathQuery()}),
   'extensions', (select json_object_agg(extname, extversion order by extname) from pg_extension),
   'bytes', pg_database_size(current_database()))
 `
 
 export const readFacts = async (server: Server): Promise<Facts> => {
-  const [facts] = await rows<Facts>(server, server.database, FACTS)
+  const [facts] = await rows<Facts>(server, server.database, factsQuery())
   if (facts) return facts
   throw new Failure(`the database ${server.database} told nothing about itself`)
 }

@@ -1,12 +1,13 @@
 // Brings a dump into a database of its own beside the live one.
 import { closeSync, openSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { bringBack, type Lost } from '../backup/bring_back.ts'
 import { compareRows } from '../backup/compare_rows.ts'
 import type { DataWork } from '../backup/data_lock.ts'
 import { adoptFromLive, createDatabase, dropDatabase } from './databases.ts'
 import type { Dump } from '../backup/dump.ts'
 import { Failure, messageOf } from '../errors.ts'
-import { inServer, JOBS, psql, sql, type Server } from '../postgres.ts'
+import { inSession, JOBS, login, option, psqlWith, sql, type Server } from '../postgres.ts'
 import { ownTables } from './restore_plan.ts'
 import { roleFlags, type RoleOptions } from './roles.ts'
 import { capture } from '../run.ts'
@@ -22,6 +23,8 @@ export interface Filling {
   /** the dump, for the server */
   inside: string
   dump: Dump
+  /** of the application's sessions */
+  searchPath: string
   /** a file of SQL to run in it when it is complete */
   anonymise: string | undefined
   options: RoleOptions
@@ -31,7 +34,7 @@ export interface Filling {
 const WORKERS = availableParallelism() - JOBS
 
 // Nothing is lost by a crash that loses the last commits of a database which is not in its place yet; the swap's own commit waits for the disk.
-const SESSION = `PGOPTIONS=-c synchronous_commit=off -c default_transaction_read_only=off -c maintenance_work_mem=256MB -c max_parallel_maintenance_workers=${WORKERS}`
+const SESSION = ['-c synchronous_commit=off', '-c maintenance_work_mem=256MB', `-c max_parallel_maintenance_workers=${WORKERS}`]
 
 // The log of building indexes is whole pages: a tenth of the time of a restore is won by writing less of it. Not every server was built with lz4.
 const HAS_LZ4 = `select count(*) from pg_settings, pg_roles where name = 'wal_compression' and 'lz4' = any (enumvals) and rolname = current_user and rolsuper`
@@ -40,14 +43,14 @@ const HAS_LZ4 = `select count(*) from pg_settings, pg_roles where name = 'wal_co
 const ANALYZE_PARTITIONED = String.raw`select format('analyze %s', oid::regclass) from pg_class where relkind = 'p' \gexec`
 
 /**
- * Makes the database, complete and compared with the dump, then gives it its place by `finish`. When any of this fails it is removed, and the Failure says that
+ * Makes the database, its rows compared with the dump, then gives it its place by `finish`; what could not be made again of it is given too. When any of this fails it is removed, and the Failure says that
  * the live one is as it was.
  */
-export const fillBeside = async <T>(filling: Filling, finish: () => Promise<T>): Promise<T> => {
+export const fillBeside = async <T>(filling: Filling, finish: () => Promise<T>): Promise<T & { lost: Lost[] }> => {
   try {
-    await fill(filling)
+    const lost = await fill(filling)
     checkInterruption()
-    return await finish()
+    return { ...(await finish()), lost }
   } catch (error) {
     await shielded(() => discard(filling))
     if (!(error instanceof Failure)) throw error
@@ -56,30 +59,41 @@ export const fillBeside = async <T>(filling: Filling, finish: () => Promise<T>):
   }
 }
 
-const fill = async ({ server, step, scratch, inside, dump, anonymise, options }: Filling) => {
-  const login = [`--username=${server.user}`, '--no-password', `--dbname=${scratch}`, `--jobs=${JOBS}`]
+const fill = async ({ server, step, scratch, inside, dump, searchPath, anonymise, options }: Filling) => {
   step('restore', `into ${scratch}, beside the live database`)
   // A signal ends the client, not what it started in the container: a database that comes to be after the clean-up would be left.
   await shielded(() => createDatabase(server, scratch))
-  const session = (await sql(server, scratch, HAS_LZ4)) === '1' ? `${SESSION} -c wal_compression=lz4` : SESSION
-  await capture(inServer(server, 'env', session, 'pg_restore', '--exit-on-error', ...roleFlags(options), ...login, inside), { what: 'pg_restore' })
+  const session = (await sql(server, scratch, HAS_LZ4)) === '1' ? [...SESSION, '-c wal_compression=lz4'] : SESSION
+  const lost = await bringBack(server, scratch, inside, { searchPath, flags: roleFlags(options), settings: session })
   step('check', 'the rows of each table with those of the dump')
   await compare(server, scratch, dump)
   if (anonymise !== undefined) {
     step('anonymise', `by ${anonymise}`)
-    await runFile(server, scratch, anonymise)
+    await runFile(server, scratch, searchPath, anonymise)
   }
   step('analyze')
-  await capture(inServer(server, 'vacuumdb', '--analyze-only', '--quiet', ...login), { what: 'vacuumdb' })
-  await sql(server, scratch, ANALYZE_PARTITIONED)
+  await analyze(server, scratch)
   await adoptFromLive(server, scratch)
+  return lost
+}
+
+// An expression that cannot be computed is no reason to lack the data; postgres gathers by itself what is missing.
+const analyze = async (server: Server, scratch: string) => {
+  const words = [...login(server, scratch), '--no-password', `--jobs=${JOBS}`]
+  try {
+    await capture(inSession(server, [], 'vacuumdb', '--analyze-only', '--quiet', ...words), { what: 'vacuumdb' })
+    await sql(server, scratch, ANALYZE_PARTITIONED)
+  } catch (error) {
+    checkInterruption()
+    say.warn(`not all statistics could be gathered: ${messageOf(error)}`)
+  }
 }
 
 /** All of a file of SQL, or nothing of it. */
-const runFile = async (server: Server, database: string, file: string) => {
+const runFile = async (server: Server, database: string, searchPath: string, file: string) => {
   const from = openSync(file, 'r')
   try {
-    await capture(psql(server, database, '--single-transaction', '--file=-'), { from, what: `the SQL of ${file}` })
+    await capture(psqlWith(server, [option('search_path', searchPath)], database, '--single-transaction', '--file=-'), { from, what: `the SQL of ${file}` })
   } finally {
     closeSync(from)
   }

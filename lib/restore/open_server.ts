@@ -3,11 +3,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { COMPOSE_FILE, compose, containerIds, docker, logs, remove, restart, start, stop } from '../compose.ts'
 import { root, type Settings } from '../config.ts'
-import { admin } from './databases.ts'
 import { EXIT, Failure } from '../errors.ts'
 import { listInstances, type Instance } from '../instances.ts'
 import { pinFiles } from '../deploy/pins.ts'
-import { ACCOUNT, inServer, type Server } from '../postgres.ts'
+import { ACCOUNT, inServer, openSessions, type Server } from '../postgres.ts'
 import { attempt, capture, hold } from '../run.ts'
 import { say } from '../say.ts'
 import { shielded } from '../signals.ts'
@@ -81,7 +80,7 @@ export const openServer = async (stack: Stack, settings: Settings): Promise<Open
   if (own) {
     const server = { id: own.id, name: own.name, image: own.image, user, database }
     if ((await answers(server)) || (own.health === 'starting' && (await becomesHealthy(stack, own)) && (await answers(server))))
-      return { server, alone: false, close: async () => {}, handOver: async () => {} }
+      return { server: await openSessions(server), alone: false, close: async () => {}, handOver: async () => {} }
     say.warn(`${own.name} does not answer:`)
     say.detail((await attempt(logs(own.id, '--tail', '5'))).stderr.trim())
   }
@@ -106,8 +105,7 @@ const openAlone = async (stack: Stack, own: Instance | undefined, login: Pick<Se
     say.step('postgres does not run: a container of its own serves its data meanwhile')
     const alone = await serveAlone(stack)
     release = alone.release
-    const server = { id: alone.id, name: `${stack.project}'s data, in a container of its own`, image: '', ...login }
-    await admin(server, 'select 1')
+    const server = await openSessions({ id: alone.id, name: `${stack.project}'s data, in a container of its own`, image: '', ...login })
     const goOn = async () => {
       await release()
       await handOver()

@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import { confirm } from '../ask.ts'
 import { audit } from '../audit.ts'
 import type { Settings } from '../config.ts'
+import type { Lost } from '../backup/bring_back.ts'
 import { takeDataLock, type DataWork } from '../backup/data_lock.ts'
 import { removeFolder } from '../backup/dumps_folder.ts'
 import { admin, databaseExists, nameOf, stampOf } from './databases.ts'
@@ -46,6 +47,8 @@ export interface Result {
   /** of the swap alone, and from its beginning until the apps were healthy again; null when no app was connected: in seconds */
   swap: number
   interruption: number | null
+  /** what of the dump could not be made again; none of it is data */
+  lost: Lost[]
   /** spent in each step */
   seconds: Record<string, number>
 }
@@ -133,15 +136,18 @@ const restoreStaged = async (work: Work, source: Source, staged: Staged, request
   const scratch = nameOf(server.database, 'restoring', stamp)
   const { into } = request
   const result = { result: 'restored' as const, from: source.path }
-  const filling = { server, step, scratch, inside: staged.inside, dump: plan.dump, anonymise: request.anonymise, options: request }
+  const filling = { server, step, scratch, inside: staged.inside, dump: plan.dump, searchPath: plan.searchPath, anonymise: request.anonymise, options: request }
   // A server of its own that holds the copy ends when the other one takes over.
   const swapAfterwards = async () => {
     await staged.remove()
     return swapIn(work, scratch, plan.former)
   }
-  if (into === undefined) return { ...result, ...(await startAnew(work, await fillBeside(filling, swapAfterwards))) }
-  await fillBeside(filling, () => shielded(() => admin(server, 'alter database :"scratch" rename to :"into"', { scratch, into })))
-  return { ...result, database: into, former: null, swap: 0, interruption: null }
+  if (into === undefined) {
+    const { lost, ...swapped } = await fillBeside(filling, swapAfterwards)
+    return { ...result, lost, ...(await startAnew(work, swapped)) }
+  }
+  const { lost } = await fillBeside(filling, () => shielded(async () => ({ renamed: await admin(server, 'alter database :"scratch" rename to :"into"', { scratch, into }) })))
+  return { ...result, lost, database: into, former: null, swap: 0, interruption: null }
 }
 
 /** Swaps the newest former database back; what is live now becomes a former one, so that this can be undone too. */
@@ -157,5 +163,5 @@ export const undo = (stack: Stack, settings: Settings, manner: Manner) =>
     if (manner.dryRun) return undefined
     if (manner.ask) await confirm(`replacing ${server.database}`, server.database)
     audit('undo of a restore', { back: former.name, database: server.database, former: name ?? null })
-    return { result: 'undone' as const, from: former.name, ...(await startAnew(work, await swapIn(work, former.name, name))) }
+    return { result: 'undone' as const, lost: [], from: former.name, ...(await startAnew(work, await swapIn(work, former.name, name))) }
   })

@@ -4,7 +4,7 @@ import { databaseExists, maintenance, nameOf } from './databases.ts'
 import { readDump, type Dump } from '../backup/dump.ts'
 import { EXIT, Failure, usage } from '../errors.ts'
 import { checkDigest, type Source } from './find_dump.ts'
-import { inServer, rows, sql, type Server } from '../postgres.ts'
+import { inServer, rows, searchPathOf, sql, type Server } from '../postgres.ts'
 import { usersOf } from '../restart.ts'
 import { checkRoles, type RoleOptions } from './roles.ts'
 import { capture } from '../run.ts'
@@ -43,6 +43,8 @@ export interface Plan {
   now: Record<string, number> | undefined
   /** the rows of each table of the dump */
   after: Record<string, number>
+  /** the search_path of the application's sessions */
+  searchPath: string
   /** the instances that are started anew */
   restarts: string[]
 }
@@ -98,6 +100,10 @@ const countBoth = async (server: Server, dump: Dump) => {
   return { now, after }
 }
 
+// What the set says; where it says nothing, as it is in the live database; where that is missing, as PostgreSQL has it.
+const pathOf = async (server: Server, known: Source['known']) =>
+  known?.database.searchPath ?? searchPathOf(server, (await databaseExists(server, server.database)) ? server.database : maintenance(server))
+
 /** Proves a dump, and tells what restoring it would do. Throws a Failure that says why it cannot be. */
 export const planRestore = async (stack: Stack, server: Server, source: Source, staged: Staged, request: Request, stamp: string): Promise<Plan> => {
   const { known } = source
@@ -106,8 +112,9 @@ export const planRestore = async (stack: Stack, server: Server, source: Source, 
   if (request.files && !source.manifest?.objects) throw usage(`${source.path} has no uploaded files with it`, known?.objects ? `it is the dump of a set that has: name that, ${known.name}` : 'name a set that has: scripts/backup.ts --list')
   await checkDigest(staged.path, source)
   const dump = knownDump(source) ?? (await readDump(server, source.path, staged.inside))
-  const [{ now, after }, users] = await Promise.all([
+  const [{ now, after }, searchPath, users] = await Promise.all([
     countBoth(server, dump),
+    pathOf(server, known),
     request.into === undefined ? usersOf(stack, 'postgres') : [],
     checkDump(server, source, dump, request),
     checkRoles(server, staged.inside, request),
@@ -122,6 +129,7 @@ export const planRestore = async (stack: Stack, server: Server, source: Source, 
     former: now && request.into === undefined ? former : undefined,
     now,
     after,
+    searchPath,
     restarts: users.map(({ name }) => name),
   }
 }

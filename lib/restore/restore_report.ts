@@ -1,6 +1,8 @@
 // Words about a restore, before it and after it.
 import type { Plan } from './restore_plan.ts'
 import type { Result } from './restore.ts'
+import { EXIT } from '../errors.ts'
+import { sayLost } from '../backup/bring_back.ts'
 import { age, say, seconds } from '../say.ts'
 
 const number = (count: number) => count.toLocaleString('en-US')
@@ -43,11 +45,15 @@ export const planText = (plan: Plan) => {
   ].join('\n')
 }
 
-/** Says how it ended. */
+/** Says how it ended; gives the exit code. */
 export const conclude = (result: Result) => {
-  const { database, former, interruption, seconds: spent } = result
+  const { database, former, lost, interruption, seconds: spent } = result
   const all = Object.values(spent).reduce((sum, it) => sum + it, 0)
   say.done(`${database} is ${result.result === 'undone' ? 'what it was before' : 'restored'}, after ${seconds(all * 1000)}`)
   if (interruption !== null) say.done(`time without service: ${seconds(interruption * 1000)} at most (the swap ${seconds(result.swap * 1000)}, the rest the restart of the apps)`)
   if (former !== null) say.detail(`the former database is ${former}; to go back: backup_restore.ts --undo`)
+  if (lost.length === 0) return 0
+  sayLost(lost)
+  say.warn(`all rows are there, and the site is up, but ${lost.length} ${lost.length === 1 ? 'object is' : 'objects are'} missing: correct ${lost.length === 1 ? 'it' : 'them'} by hand (scripts/psql.ts)`)
+  return EXIT.incomplete
 }

@@ -1,0 +1,20 @@
+-- What counts on the search_path of the site: pg_restore, which works without one, cannot make it, or fill it, by itself.
+create extension unaccent;
+create function slugify(label text) returns text language plpgsql immutable as 'begin return lower(unaccent(label)); end';
+create function slug_of(label text) returns text language sql immutable as 'select lower(unaccent(label))';
+create table tags (id int primary key, label text, check (slugify(label) <> 'never'));
+create index tags_slug on tags (slugify(label));
+comment on index tags_slug is 'by which they are found';
+create table codes (code text primary key);
+create function is_code(text) returns boolean language sql as 'select exists (select from codes where code = $1)';
+create table a_uses (id int primary key, code text check (is_code(code)), tag int references tags);
+create table titles (id int, label text, slug text generated always as (slug_of(label)) stored);
+create function touch() returns trigger language plpgsql as $$begin new.label := 'touched'; return new; end$$;
+create trigger touch before insert on titles for each row execute function touch();
+alter table titles disable trigger touch;
+insert into tags select n, 'É' || n from generate_series(1, 100) as n;
+insert into codes values ('a');
+insert into a_uses values (1, 'a', 1);
+insert into titles values (1, 'É');
+alter table titles enable trigger touch;
+create function set_already(text) returns text language sql set search_path = public as 'select unaccent($1)';
