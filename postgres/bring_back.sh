@@ -37,7 +37,14 @@ select_failed() { pg_restore --list "${flags[@]}" "$dump" | awk 'NR == FNR { fai
 # One job, so that what is said of an entry stands behind its name; and no triggers, which are there by now.
 again() { PGOPTIONS="$PGOPTIONS -c session_replication_role=replica" restore --use-list="$work/failed"; }
 
-why() { awk -v id="$1" '/^pg_restore: from TOC entry / { here = $5 == id } here && sub(/^pg_restore: error: ([^:]*: )?(ERROR:  )?/, "") { print; exit }' "$work/errors"; }
+# The first tries may have made the object, and failed in what comes after it: its owner, its rights.
+why() {
+  awk -v id="$1" '
+    /^pg_restore: from TOC entry / { here = $5 == id }
+    here && sub(/^pg_restore: error: ([^:]*: )?(ERROR:  )?/, "") { if (!/ already exists/) { why = $0; exit } there = $0 }
+    END { if (!why) print there; else print (there ? "it is there, but not all of it: " : "") why }
+  ' "$work/errors"
+}
 
 lose() { printf '%s\001%s\001%s\002' "$@" >>"$work/lost"; }
 

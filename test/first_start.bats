@@ -93,7 +93,7 @@ killed_at() {
   assert_output --regexp 'first start: found db/dumps/latest.dump .*database avril.*first start: it is whole: .* rows.*restoring.*verified.*ready in'
   assert_restored
   assert_roles
-  run -0 docker top "$STACK-postgres-1" -o uid,args
+  run -0 docker top "$STACK-postgres-1" -o pid,uid,args
   refute_line --regexp '^ *0 '
   run -0 docker run --rm --network "${STACK}_default" --entrypoint psql -e PGPASSWORD=change-me postgis/postgis:18-3.6 -h postgres -U avril -Atc 'select count(*) from people'
   assert_output 50000
@@ -139,8 +139,9 @@ SQL
 }
 
 @test "what stands in a dump, in its header and in the roles beside it, is never a program" {
-  # Its text has a length of its own in the file, which must stay.
-  LC_ALL=C sed 's|WITH TEMPLATE = template0 ENCODING|\\! touch /tmp/pwned \\! touch /tmp/pwned|' "$DUMPS/good" | head -c "$(stat -c %s "$DUMPS/good")" >"$DUMPS/hostile"
+  # Its text has a length of its own in the file, which must stay. sed takes away one of the backslashes.
+  local there='WITH TEMPLATE = template0 ENCODING'
+  LC_ALL=C sed "s|$there|$(printf '%-*s' $((${#there} + 1)) '\\! touch /tmp/pwned')|" "$DUMPS/good" >"$DUMPS/hostile"
   assert_equal "$(LC_ALL=C grep -c 'CREATE DATABASE avril .! touch' "$DUMPS/hostile")" 1
   give hostile
   printf '%s\n' 'CREATE ROLE reader;' 'GRANT pg_monitor TO reader \! touch /tmp/pwned' ';' >"$SITE/db/dumps/latest-globals.sql"

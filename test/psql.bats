@@ -193,7 +193,7 @@ pid_of() {
   enter '\q'
   await_screen '^ended with 0$'
   screen kill-server
-  run -0 in_postgres stat -c %a "/var/lib/postgresql/.psql_history_$(id -un)"
+  run -0 in_postgres stat -c %a "/var/lib/postgresql/.psql_history-$(id -un)"
   assert_output 600
   compose up --detach --wait --force-recreate --no-deps postgres
   open_psql
@@ -240,7 +240,7 @@ pid_of() {
   screen kill-server
   assert_nothing_left
   local victim
-  for victim in script 'docker exec --interactive --tty' 'docker exec --interactive [0-9a-f]+ sh'; do
+  for victim in script 'docker exec --interactive --tty' 'docker exec --interactive --user postgres [0-9a-f]+ sh'; do
     open_psql
     enter 'select pg_sleep(60);'
     await_query 'select pg_sleep(60);'

@@ -232,7 +232,7 @@ make_set() {
   run -1 in_server touch /pg-dump/latest.dump
   assert_output --partial 'Read-only file system'
   until_step restore
-  run -0 docker top "$STACK-postgres-1" -o uid,args
+  run -0 docker top "$STACK-postgres-1" -o pid,uid,args
   assert_line --regexp '^ *999 .*pg_restore'
   refute_line --regexp '^ *0 '
   await_exit "$RESTORE" 0

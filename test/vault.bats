@@ -58,11 +58,13 @@ inodes() { find "$1/objects" -type f -printf '%i\n' | sort; }
 assert_no_clear_file() {
   local file
   while IFS= read -r file; do assert_equal "$file: $(head -c 21 "$file")" "$file: age-encryption.org/v1"; done < <(find "$SETS" -type f ! -name manifest.json ! -name objects.sha256)
-  run -1 grep -rlaE 'PGDMP|Dupont|a photo|CREATE ROLE|visitor 1' "$SETS"
+  run -1 grep -rlaE 'PGDMP|Dupont|a photo|"superuser"|visitor 1' "$SETS"
 }
 
 assert_nothing_left() {
-  run -0 find "$SETS" "$DUMPS" -name '*.partial' -o -name '.restoring-*' -o -name '.backing-up-*' -o -name '.reading-*' -o -name '.dumping-*'
+  run -0 find "$SETS" "$DUMPS" -name '*.partial' -o -name '.restoring-*' -o -name '.backing-up-*' -o -name '.reading-*'
+  assert_output ''
+  run -0 find "$SITE/db/work" -mindepth 1
   assert_output ''
 }
 
@@ -90,8 +92,8 @@ assert_nothing_left() {
   assert_equal "$(age --decrypt --identity "$KEY" "$set/database.dump.age" | sha256sum)" "$(field "$set" 'files["database.dump.age"].plain.sha256')  -"
   assert_equal "$(sha256sum <"$DUMPS/latest.dump")" "$(field "$set" 'files["database.dump.age"].plain.sha256')  -"
   assert_equal "$(sha256sum <"$set/database.dump.age")" "$(field "$set" 'files["database.dump.age"].sha256')  -"
-  run -0 age --decrypt --identity "$KEY" "$set/globals.sql.age"
-  assert_output --partial 'CREATE ROLE avril'
+  run -0 age --decrypt --identity "$KEY" "$set/roles.json.age"
+  assert_output --partial '"name": "avril"'
   run -0 age --decrypt --identity "$KEY" "$set/objects.jsonl.age"
   assert_output --partial '"key":"letter of Dupont.txt"'
   assert_equal "$(for file in "$set"/objects/*/*; do age --decrypt --identity "$KEY" "$file"; done | sort)" $'Dear Dupont\na photo'
@@ -194,13 +196,12 @@ assert_nothing_left() {
 @test "kill -9 while it dumps: nothing clear is on the disk of the sets, and the next run removes what lies beside latest.dump" {
   backup_held
   assert_no_clear_file
-  run -0 find "$DUMPS" -path '*/.dumping-*/database.dump' -perm 0600
-  assert_output --partial database.dump
+  run -0 find "$SITE/db/work" -name '*.dump' -perm 0600
+  assert_output --partial .dump
   kill -9 "$BACKUP"
   await_exit "$BACKUP" 137
   release_table
   run --separate-stderr -0 backup
-  assert_regex "$stderr" 'removed .dumping-.*, which an interrupted run left'
   assert_no_clear_file
   assert_nothing_left
 }
@@ -215,9 +216,9 @@ assert_nothing_left() {
   run --separate-stderr -0 remote backup_remote --no-files --key "$KEY"
   assert_equal "$output" "$LAPTOP/db/dumps/latest.dump"
   cmp "$LAPTOP/db/dumps/latest.dump" "$DUMPS/latest.dump"
-  cmp "$LAPTOP/db/dumps/latest-globals.sql" "$DUMPS/latest-globals.sql"
+  cmp "$LAPTOP/db/dumps/latest-roles.json" "$DUMPS/latest-roles.json"
   run -0 ls -A "$LAPTOP/db/dumps"
-  assert_output $'latest-globals.sql\nlatest.dump\nlatest.dump.sha256'
+  assert_output $'latest-roles.json\nlatest.dump\nlatest.dump.sha256'
   sshd_down
 }
 
@@ -289,15 +290,15 @@ proxy_end() {
 @test "a copy that is cut, lost by the server, or killed ends with its own message, and the next run completes it" {
   local name folder
   put third.txt third
-  proxy PUT 'globals.sql.age' stumble
+  proxy PUT 'roles.json.age' stumble
   run --separate-stderr -0 backup
-  assert_regex "$stderr" 'storing .*globals.sql.age off the site failed: .*; once more'
+  assert_regex "$stderr" 'storing .*roles.json.age off the site failed: .*; once more'
   proxy_end
   assert_equal "$(offsite_sets)" "$(sets_here)"
 
-  proxy PUT 'globals.sql.age' cut
+  proxy PUT 'roles.json.age' cut
   run --separate-stderr -69 backup
-  assert_regex "$stderr" 'counts on this server, but the copy off the site did not end: storing .*globals.sql.age off the site failed: the server off the site does not answer'
+  assert_regex "$stderr" 'counts on this server, but the copy off the site did not end: storing .*roles.json.age off the site failed: the server off the site does not answer'
   proxy_end
   name=$(basename "$(newest)")
   run -0 offsite_sets
@@ -319,7 +320,7 @@ proxy_end() {
   run -0 offsite_sets
   refute_output --partial "$name"
   run -0 keys
-  assert_output --partial "$STACK/sets/$name/globals.sql.age"
+  assert_output --partial "$STACK/sets/$name/roles.json.age"
 
   run --separate-stderr -0 backup
   assert_equal "$(offsite_sets)" "$(sets_here)"
