@@ -255,6 +255,24 @@ drip() {
     }' "$@" 3>&-
 }
 
+@test "IPv6: it listens there, and whoever has a whole network is one client" {
+  local bridge from
+  docker network create --label "$project" --ipv6 --subnet fd00:a5:b1::/48 "$project-v6" >/dev/null
+  bridge="br-$(docker network inspect --format '{{slice .Id 0 12}}' "$project-v6")"
+  for from in 1::1 1::2 2::1; do ip -6 address add "fd00:a5:b1:$from/48" dev "$bridge" nodad; done
+  docker network connect "$project-v6" "$project-brief"
+  # shellcheck disable=SC2016 # a template of docker's
+  address=$(docker inspect --format "{{(index .NetworkSettings.Networks \"$project-v6\").GlobalIPv6Address}}" "$project-brief")
+  # The networks' bursts of five.
+  local statuses
+  statuses=$(for from in 1::1 1::2 1::1 1::2 1::1 1::2 1::1 1::2 2::1; do
+    curl -g -s -m 5 -o /dev/null -w '%{http_code} ' -d x --interface "fd00:a5:b1:$from" "http://[$address]/"
+  done)
+  docker network disconnect "$project-v6" "$project-brief"
+  docker network rm "$project-v6" >/dev/null
+  assert_regex "$statuses" '^(200 ){6}(429 ){2}200 $'
+}
+
 @test "a client that drips its bodies holds twenty requests and no more, and leaves others and a slow honest line alone" {
   # Nineteen of its own, and half a megabyte by a line of 100 kB a second.
   drip "$open" 19 >"$BATS_TEST_TMPDIR/few" &

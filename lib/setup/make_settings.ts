@@ -6,6 +6,7 @@ import { docker } from '../compose.ts'
 import { readSettings, root, SECRETS, type Settings } from '../config.ts'
 import { badConfig, EXIT, Failure, messageOf } from '../errors.ts'
 import { sync } from '../files.ts'
+import { canServeIpv6 } from './ipv6.ts'
 import { attempt } from '../run.ts'
 
 export const ENV_FILE = join(root, '.env')
@@ -14,11 +15,12 @@ export const ENV_FILE = join(root, '.env')
 const newSecret = () => randomBytes(32).toString('hex')
 
 // A function as the replacement: a "$" in a value is a "$".
-const setLine = (text: string, name: string, value: string) => text.replace(new RegExp(`^${name}=.*$`, 'm'), () => `${name}=${value}`)
+const setLine = (text: string, name: string, value: string) => text.replace(new RegExp(`^#?${name}=.*$`, 'm'), () => `${name}=${value}`)
 
-/** The text of a new .env; with a host name it is that of a public site. */
-export const newSettings = (example: string, host: string | undefined) => {
-  const open = host === undefined ? {} : { WHOST: host, NGINX_BIND: '0.0.0.0', CLIENT_TO_PHOENIX_URL: `https://${host}` }
+/** The text of a new .env; with a host name it is that of a public site. `ipv6`: nginx can listen there. */
+export const newSettings = (example: string, host: string | undefined, ipv6 = false) => {
+  const everywhere = ipv6 ? { NGINX_BIND: '', NETWORK_IPV6: 'true' } : { NGINX_BIND: '0.0.0.0' }
+  const open: Settings = host === undefined ? {} : { WHOST: host, CLIENT_TO_PHOENIX_URL: `https://${host}`, ...everywhere }
   const secrets = Object.fromEntries(SECRETS.map(name => [name, newSecret()]))
   return Object.entries({ ...open, ...secrets }).reduce((text, [name, value]) => setLine(text, name, value), example)
 }
@@ -57,7 +59,7 @@ const writeNew = (text: string) => {
 /** Makes .env, 0600 from its first byte on; never replaces one. Throws a Failure: 73 when it cannot be written, 78 when a former site's is missing. */
 export const makeSettings = async (host: string | undefined) => {
   const example = readFileSync(join(root, '.env.example'), 'utf8')
-  const text = newSettings(example, host)
+  const text = newSettings(example, host, host !== undefined && (await canServeIpv6()))
   await refuseForFormer(readSettings(text, example))
   writeNew(text)
 }

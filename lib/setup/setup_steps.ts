@@ -12,6 +12,7 @@ import { bad, good, unless, unknown, warning, type Finding } from './findings.ts
 import { listInstances, type Instance } from '../instances.ts'
 import { readJournal } from '../deploy/journal.ts'
 import { pageTrouble } from '../deploy/nginx.ts'
+import { ipv6Findings, readIpv6 } from './ipv6.ts'
 import { ENV_FILE, hasSettings, makeSettings } from './make_settings.ts'
 import { pinFiles, readPins } from '../deploy/pins.ts'
 import { openFolder, readableFindings, readFolders } from './readable.ts'
@@ -45,6 +46,11 @@ const lookAtSettings = (known: Known, host: string | undefined): Finding[] => {
   const hint = 'change WHOST there, and what goes with it (NGINX_BIND, CLIENT_TO_PHOENIX_URL)'
   if (host !== undefined && host !== site) return [bad(`.env is there already, and its WHOST is ${site}, not ${host}`, hint, { exitCode: EXIT.config })]
   return [good(site === 'localhost' ? 'a site for this machine alone (WHOST=localhost)' : `a public site, ${site}`)]
+}
+
+const lookAtIpv6 = async ({ settings }: Known): Promise<Finding[]> => {
+  const { WHOST: site = '', NGINX_PORT } = settings
+  return site === 'localhost' ? [unknown('not looked at (WHOST=localhost)')] : ipv6Findings(settings, await readIpv6(site, Number(NGINX_PORT)))
 }
 
 const lookAtCompose = async (known: Known) => {
@@ -138,6 +144,7 @@ export const setupSteps = ({ host, start }: { host: string | undefined; start: b
     repositoryStep(known),
     { name: 'readable', needs: ['compose'], look: () => readableFindings(readFolders(known.config)), mend: openFolder },
     { name: 'certificate', needs: ['settings'], look: () => certificateFindings(known.settings) },
+    { name: 'ipv6', needs: ['settings'], look: () => lookAtIpv6(known) },
     { name: 'dump', needs: [], look: dumpFindings },
     secrecy,
     { name: 'releases', needs: [], look: lookAtReleases },

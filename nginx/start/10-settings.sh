@@ -100,6 +100,11 @@ choose_mode() {
   fi
 }
 
+# Each listener for IPv6 too, unless the kernel has none of it.
+both_kinds() {
+  if [ -e /proc/net/if_inet6 ]; then sed 's/^\( *listen \)\([0-9].*\)/&\n\1[::]:\2/'; else cat; fi
+}
+
 umask 022
 mkdir -p "$run"
 chosen=$(choose_mode)
@@ -129,8 +134,10 @@ map "" \$mode { default $mode; }
 limit_req_zone \$post_client zone=post:10m rate=${POST_RATE}r/s;
 limit_req zone=post burst=$((POST_RATE * 5)) nodelay;
 limit_conn bodies $bodies;
-include $config/modes/$mode.conf;
+include $run/mode.conf;
 EOF
+both_kinds <"$config/modes/$mode.conf" >"$run/mode.conf"
+echo 'listen 8080;' | both_kinds >"$run/inner.conf"
 printf 'server_name %s;\n' "$WHOST" >"$run/name.conf"
 
 # The other names of the site, which redirect to it; other names still get no handshake. On localhost there is nothing to redirect to.
@@ -139,7 +146,7 @@ listen='80' certificate=
 if [ -z "$WHOST_ALIASES" ] || [ "$WHOST" = localhost ] || [ "$mode" = closed ]; then
   : >"$run/aliases.conf"
 else
-  cat >"$run/aliases.conf" <<EOF
+  both_kinds >"$run/aliases.conf" <<EOF
 server {
   listen $listen;
   server_name $(printf '%s' "$WHOST_ALIASES" | tr ',' ' ');

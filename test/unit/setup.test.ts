@@ -7,6 +7,7 @@ import { Failure } from '../../lib/errors.ts'
 import { bad, good, type Finding } from '../../lib/setup/findings.ts'
 import { newSettings } from '../../lib/setup/make_settings.ts'
 import { urlOf } from '../../lib/setup/repositories.ts'
+import { ipv6Findings, type Ipv6Facts } from '../../lib/setup/ipv6.ts'
 import { goThrough, type Step } from '../../lib/setup/setup.ts'
 
 const words = (findings: Finding[]) => findings.map(({ level, text }) => `${level}: ${text}`)
@@ -21,6 +22,32 @@ void test('a new .env is accepted for a public site, and its secrets are long, o
   assert.equal(new Set(SECRETS.flatMap(name => [one?.[name], two?.[name]])).size, SECRETS.length * 2)
   assert.deepEqual([one?.WHOST, one?.NGINX_BIND, one?.CLIENT_TO_PHOENIX_URL], ['avril.example', '0.0.0.0', 'https://avril.example'])
 })
+
+void test('a new .env has nginx listen on IPv6 where it can', () => {
+  const settings = readSettings(newSettings(example, 'avril.example', true), example)
+  assert.deepEqual([settings.NGINX_BIND, settings.NETWORK_IPV6], ['', 'true'])
+})
+
+for (const [what, settings, facts, said] of [
+  ['no record', { NGINX_BIND: '0.0.0.0' }, { records: [], reachable: true }, ['good: avril.example has no address of IPv6']],
+  ['a record that answers', { NGINX_BIND: '', NETWORK_IPV6: 'true' }, { records: [{ address: '2001:db8::1', trouble: undefined }], reachable: true }, ['good: avril.example can be reached at 2001:db8::1']],
+  [
+    'one of two records silent',
+    { NGINX_BIND: '0.0.0.0' },
+    { records: [{ address: '2001:db8::1', trouble: undefined }, { address: '2001:db8::2', trouble: 'ECONNREFUSED' }], reachable: true },
+    ['warning: avril.example has the address 2001:db8::2 (an AAAA record), and nobody can connect to it: ECONNREFUSED. Visitors with IPv6 wait for it in vain'],
+  ],
+  ['no server of names', { NGINX_BIND: '0.0.0.0' }, { records: undefined, reachable: false }, ['unknown: no server of names told whether avril.example has an address of IPv6']],
+  [
+    'visitors who are all one',
+    { NGINX_BIND: '' },
+    { records: [], reachable: true },
+    ['warning: nginx listens on IPv6 too, but all visitors that come by it have one address there, and share its limits'],
+  ],
+  ['a machine without IPv6', { NGINX_BIND: '' }, { records: [], reachable: false }, ['good: avril.example has no address of IPv6']],
+] as const) {
+  void test(`IPv6: ${what}`, () => assert.deepEqual(words(ipv6Findings({ WHOST: 'avril.example', ...settings }, facts as unknown as Ipv6Facts)), said))
+}
 
 void test('without a host name only the secrets differ from the example', () => {
   const changed = newSettings(example, undefined).split('\n').filter((line, index) => line !== example.split('\n')[index])
