@@ -4,7 +4,7 @@ import type { ProcessOutput } from 'zx/core'
 import { EXIT, Failure } from './errors.ts'
 import { loadZx } from './packages.ts'
 import { say } from './say.ts'
-import { checkInterruption, onInterruption } from './signals.ts'
+import { checkInterruption, onAbort, onInterruption } from './signals.ts'
 
 export interface RunOptions {
   cwd?: string
@@ -23,7 +23,7 @@ export interface RunOptions {
   exitCode?: number
   /** lines of its output that nobody needs to see */
   hide?: RegExp
-  /** ends it early */
+  /** ends it early, also when it was aborted before */
   signal?: AbortSignal
   /** bytes of output that it may give; one that gives more is ended, as by a signal */
   most?: number
@@ -79,24 +79,32 @@ const end = ({ child, pid, stage }: ReturnType<typeof start>, patience = 0) => {
   child.once('close', () => timers.forEach(clearTimeout))
 }
 
+/** Calls back when a command must end early: at a signal, or when that of its options is aborted. */
+const onEnd = ({ signal }: RunOptions, callback: () => void) => {
+  const listeners = [onInterruption(callback), ...(signal ? [onAbort(signal, callback)] : [])]
+  return () => listeners.forEach(forget => forget())
+}
+
 export const outcomeOf = ({ exitCode, signal, stdout, stderr }: ProcessOutput): Outcome => ({
   code: exitCode ?? (signal ? 128 + constants.signals[signal] : 1),
   stdout,
   stderr,
 })
 
+/** How `docker` and others end at SIGTERM. */
+const TERMINATED = 128 + constants.signals.SIGTERM
+
 /** Runs a command to its end, whatever its exit code; its output is given back. Throws only when a signal came. */
 export const attempt = async (command: string[], options: RunOptions = {}): Promise<Outcome> => {
   checkInterruption()
+  if (options.signal?.aborted) return { code: TERMINATED, stdout: '', stderr: '' }
   const child = start(command, options)
   let stopped = false
   const stop = () => {
     if (!stopped) end(child)
     stopped = true
   }
-  const forget = onInterruption(stop)
-  options.signal?.addEventListener('abort', stop)
-  if (options.signal?.aborted) stop()
+  const forget = onEnd(options, stop)
   let rest = options.most ?? Infinity
   const count = (chunk: Buffer) => void ((rest -= chunk.length) < 0 && stop())
   if (rest < Infinity) for (const stream of [child.stdout, child.stderr]) stream.on('data', count)
@@ -104,10 +112,9 @@ export const attempt = async (command: string[], options: RunOptions = {}): Prom
     const outcome = outcomeOf(await child)
     checkInterruption()
     // `docker exec` that is ended so says 0.
-    return stopped && outcome.code === 0 ? { ...outcome, code: 128 + constants.signals.SIGTERM } : outcome
+    return stopped && outcome.code === 0 ? { ...outcome, code: TERMINATED } : outcome
   } finally {
     forget()
-    options.signal?.removeEventListener('abort', stop)
   }
 }
 
@@ -146,7 +153,7 @@ export interface Stream {
 export const follow = (command: string[], options: RunOptions = {}): Stream => {
   const child = start(command, options, true)
   const stop = () => end(child)
-  const forget = onInterruption(stop)
+  const forget = onEnd(options, stop)
   const read = async function* () {
     try {
       for await (const line of child) yield line
@@ -162,7 +169,7 @@ export const follow = (command: string[], options: RunOptions = {}): Stream => {
 export const show = async (command: string[], options: RunOptions = {}) => {
   checkInterruption()
   const child = start(command, options, true)
-  const forget = onInterruption(() => end(child))
+  const forget = onEnd(options, () => end(child))
   try {
     for await (const line of child) if (line.trim() !== '' && !options.hide?.test(line)) say.detail(line)
     const outcome = outcomeOf(await child)

@@ -21,3 +21,17 @@ export const several = async <T, R>(items: T[], work: (item: T) => Promise<R>) =
   for (const end of ends) if (end.status === 'rejected') throw end.reason
   return results
 }
+
+/**
+ * Does different things beside each other; gives their results. As soon as one fails, or `over` is aborted, the signal that all were given tells the others to end, and when
+ * all have ended the first failure is thrown: nothing goes on beside what its caller does then.
+ */
+export const together = async <T extends unknown[]>(begin: (signal: AbortSignal) => { [K in keyof T]: Promise<T[K]> }, over?: AbortSignal) => {
+  over?.throwIfAborted()
+  const failed = new AbortController()
+  const signal = over ? AbortSignal.any([over, failed.signal]) : failed.signal
+  const works: Promise<unknown>[] = begin(signal)
+  const results = await Promise.all(works.map(work => work.catch(error => failed.abort(error))))
+  signal.throwIfAborted()
+  return results as T
+}

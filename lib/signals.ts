@@ -16,29 +16,33 @@ export const checkInterruption = () => {
   if (interruption.aborted && shields === 0) throw interruption.reason as Failure
 }
 
-/** Calls back once when a signal has come that nothing shields; gives a function that takes the call back. */
-export const onInterruption = (callback: () => void) => {
-  const listener = () => shields === 0 && callback()
-  interruption.addEventListener('abort', listener, { once: true })
-  return () => interruption.removeEventListener('abort', listener)
+/** Calls back once when something is aborted, and soon when that was before; gives a function that takes the call back. */
+export const onAbort = (signal: AbortSignal, callback: () => void) => {
+  let wanted = true
+  const listener = () => wanted && callback()
+  // Who is aborted already never says so again.
+  if (signal.aborted) queueMicrotask(listener)
+  else signal.addEventListener('abort', listener, { once: true })
+  return () => {
+    wanted = false
+    signal.removeEventListener('abort', listener)
+  }
 }
+
+/** Calls back once when a signal has come that nothing shields; gives a function that takes the call back. */
+export const onInterruption = (callback: () => void) => onAbort(interruption, () => shields === 0 && callback())
 
 /** Waits so many milliseconds, or until `over` is aborted; when a signal comes that nothing shields it throws. */
 export const sleep = (milliseconds: number, over?: AbortSignal) =>
   new Promise<void>((resolve, reject) => {
     checkInterruption()
-    if (over?.aborted) return resolve()
-    const end = () => {
+    const end = (settle: () => void) => () => {
       clearTimeout(timer)
-      forget()
-      resolve()
+      for (const forget of listeners) forget()
+      settle()
     }
-    const timer = setTimeout(end, milliseconds)
-    const forget = onInterruption(() => {
-      clearTimeout(timer)
-      reject(interruption.reason as Failure)
-    })
-    over?.addEventListener('abort', end, { once: true })
+    const timer = setTimeout(end(resolve), milliseconds)
+    const listeners = [onInterruption(end(() => reject(interruption.reason as Failure))), ...(over ? [onAbort(over, end(resolve))] : [])]
   })
 
 /** Runs work that must not be left half done: signals wait until it has ended. */

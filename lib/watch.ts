@@ -4,6 +4,7 @@ import { events } from './compose.ts'
 import { Failure } from './errors.ts'
 import type { Instance } from './instances.ts'
 import { follow } from './run.ts'
+import { together } from './several.ts'
 import { checkInterruption, onInterruption } from './signals.ts'
 
 type State = 'started' | 'healthy' | 'unhealthy' | 'dead'
@@ -20,8 +21,11 @@ export interface Watch {
    * since counts (the time of its start, in milliseconds).
    */
   untilHealthy: (id: string, name: string, timeout: number, since?: number) => Promise<void>
-  /** Waits for work to end; throws as soon as one of these instances exits or turns unhealthy meanwhile. */
-  guard: (instances: Instance[], work: Promise<unknown>) => Promise<void>
+  /**
+   * Waits for work to end. When one of these instances exits or turns unhealthy meanwhile, the signal that the work was given tells it to end; when it has, that is thrown,
+   * and nothing of it goes on beside the way back.
+   */
+  guard: (instances: Pick<Instance, 'id' | 'name'>[], work: (signal: AbortSignal) => Promise<unknown>) => Promise<void>
   stop: () => void
 }
 
@@ -90,18 +94,16 @@ export const watchService = (project: string, service: string): Watch => {
     if (outcome === 'healthy') return
     throw outcome ?? new Failure(ended ? 'the Docker engine stopped telling its events' : `${name} was not healthy after ${timeout} s (--timeout)`)
   }
-  const guard = async (instances: Instance[], work: Promise<unknown>) => {
-    let check = () => {}
-    const alarm = new Promise<never>((_, reject) => {
-      check = () => {
-        const failure = instances.map(({ id, name }) => trouble(id, name)).find(Boolean)
-        if (failure) reject(failure)
-      }
-    })
+  const guard: Watch['guard'] = async (instances, work) => {
+    const alarm = new AbortController()
+    const check = () => {
+      const failure = instances.map(({ id, name }) => trouble(id, name)).find(Boolean)
+      if (failure) alarm.abort(failure)
+    }
     changes.on('change', check)
     check()
     try {
-      await Promise.race([work, alarm])
+      await together(signal => [work(signal)], alarm.signal)
     } finally {
       changes.off('change', check)
     }

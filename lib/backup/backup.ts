@@ -21,6 +21,7 @@ import { saveObjects } from './objects.ts'
 import { INDEX } from './objects_index.ts'
 import type { Server } from '../postgres.ts'
 import { say, size, transfer } from '../say.ts'
+import { together } from '../several.ts'
 import { readFacts, type Facts } from './snapshot.ts'
 import { fileOf, listSets, partialOf, ROLES, setName, type BackupSet, type Manifest } from './sets.ts'
 import type { Stack } from '../stack.ts'
@@ -121,7 +122,7 @@ const digests = async (folder: string) => ({ [DUMP]: await digest(join(folder, D
 /** Reads all of the dump back, and gives the size of its data and the files of the set: encrypted, with a sealer. */
 const verify = async ({ server, sealer, work }: BackupRequest, { partial, clear }: Folders, { searchPath }: Facts, tables: Record<string, number>, withObjects: boolean) => {
   work.step('verify', 'reading all of it back, and comparing the rows of each table')
-  const [read, files] = await Promise.all([readDump(server, join(clear, DUMP)), sealer ? undefined : digests(clear), warnOfFragile(server, searchPath)])
+  const [read, files] = await together(() => [readDump(server, join(clear, DUMP)), sealer ? Promise.resolve(undefined) : digests(clear), warnOfFragile(server, searchPath)])
   compareTables(tables, read)
   if (files || !sealer) return { bytes: read.bytes, files: files ?? {} }
   work.step('encrypt', `to ${sealer.recipients.length === 1 ? 'one public key' : `${sealer.recipients.length} public keys`}, and reading that back`)

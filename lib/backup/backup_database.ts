@@ -13,6 +13,7 @@ import { copyPlain, showGrowth, writeOutput } from '../large_files.ts'
 import { ACCOUNT, inServer, inSession, login, type Server } from '../postgres.ts'
 import { countRows, openSnapshot, type Facts } from './snapshot.ts'
 import { attempt } from '../run.ts'
+import { together } from '../several.ts'
 import { shielded } from '../signals.ts'
 
 export const DUMP = 'database.dump'
@@ -69,23 +70,11 @@ const dump = async (server: Server, snapshot: string, facts: Facts, file: string
 /** Writes a dump, and gives the rows of each table in the very snapshot that it is made of. Throws a Failure; 65 for a database without a table. */
 export const dumpAndCount = async (server: Server, facts: Facts, file: string, estimate: number | undefined) => {
   const mark = `AVRIL_DUMP=${randomUUID()}`
-  const stopping = new AbortController()
   const snapshot = await openSnapshot(server)
   // A pg_dump whose client has ended would go on, and hold its locks.
   const hangUp = await hangUpLater({ ...server, account: ACCOUNT }, mark)
-  const count = async () => {
-    try {
-      return await countRows(server, server.database, snapshot.id)
-    } catch (error) {
-      stopping.abort()
-      throw error
-    }
-  }
   try {
-    const [counted, dumped] = await Promise.allSettled([count(), dump(server, snapshot.id, facts, file, estimate, mark, stopping.signal)])
-    if (counted.status === 'rejected') throw counted.reason
-    if (dumped.status === 'rejected') throw dumped.reason
-    const tables = counted.value
+    const [tables] = await together(signal => [countRows(server, server.database, snapshot.id), dump(server, snapshot.id, facts, file, estimate, mark, signal)])
     if (Object.keys(tables).length > 0) return tables
     throw new Failure('the database has no table, so there is nothing to back up', { exitCode: EXIT.data, hint: 'no set was made; was the database emptied? scripts/psql.ts' })
   } finally {

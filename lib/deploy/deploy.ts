@@ -11,6 +11,7 @@ import { explain } from './report.ts'
 import type { Rollout } from './rollout.ts'
 import { say } from '../say.ts'
 import { settle } from './settle.ts'
+import { together } from '../several.ts'
 import { shielded } from '../signals.ts'
 import type { App, Stack } from '../stack.ts'
 
@@ -109,7 +110,7 @@ const deployNow = async (stack: Stack, app: App, request: Request, options: Depl
 
 const planOrRecord = async (stack: Stack, app: App, request: Request, { nginx, progress }: Rollout) => {
   try {
-    const [plan] = await Promise.all([makePlan(stack, app, request), checkNginx(nginx)])
+    const [plan] = await together(() => [makePlan(stack, app, request), checkNginx(nginx)])
     return plan
   } catch (error) {
     progress.end(false)

@@ -21,18 +21,20 @@ export const whyOf = ({ code, stdout, stderr }: Outcome) => {
 
 /**
  * Carries the state of one instance to others, by the commands of its labels avril.state.save and avril.state.load. It may be called again with what has come since.
- * A failure costs visitors their login and nothing else, so it is a warning. Gives whether it was carried.
+ * A failure costs visitors their login and nothing else, so it is a warning. Gives whether it was carried; throws when `over` is aborted.
  */
-export const handOverState = async ({ state }: App, from: Instance, to: Instance[]) => {
+export const handOverState = async ({ state }: App, from: Instance, to: Instance[], over: AbortSignal) => {
   if (!state) return true
-  const limit = () => ({ signal: AbortSignal.timeout(PATIENCE * 1000) })
+  const limit = () => ({ signal: AbortSignal.any([over, AbortSignal.timeout(PATIENCE * 1000)]) })
   const saved = await attempt(exec(from.id, ...state.save), { ...limit(), most: MOST })
+  over.throwIfAborted()
   if (saved.code !== 0) {
     say.warn(`what ${from.name} keeps in its memory cannot be saved (${whyOf(saved)}): visitors may have to log in again`)
     return false
   }
   if (saved.stdout.trim() === '') return true
   const loaded = await Promise.all(to.map(({ id }) => attempt(docker('exec', '--interactive', id, ...state.load), { ...limit(), most: MOST, input: saved.stdout })))
+  over.throwIfAborted()
   const failed = loaded.find(({ code }) => code !== 0)
   if (failed) say.warn(`what ${from.name} keeps in its memory cannot be taken over (${whyOf(failed)}): visitors may have to log in again`)
   return failed === undefined

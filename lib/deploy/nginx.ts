@@ -1,13 +1,13 @@
 // nginx as the switch: a generated file says who is live; a reload makes it so; the old workers' end says that nobody is served by the old one.
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { exec } from '../compose.ts'
 import { root } from '../config.ts'
 import { EXIT, Failure } from '../errors.ts'
 import { readIfThere, replaceFile } from '../files.ts'
 import type { Instance } from '../instances.ts'
 import { attempt } from '../run.ts'
+import { sleep } from '../signals.ts'
 import { troubleIn, type SmokeTest } from './smoke.ts'
 import type { App, Stack } from '../stack.ts'
 
@@ -64,9 +64,9 @@ export const switchLive = async (nginx: Instance, service: string, text: string 
 }
 
 /** What an instance answers itself, asked from nginx's container with the headers that nginx would send for a visitor. */
-const ask = async (nginx: Instance, site: string, origin: string, { path }: SmokeTest) => {
+const ask = async (nginx: Instance, site: string, origin: string, { path }: SmokeTest, options: { signal?: AbortSignal } = {}) => {
   const headers = [`Host: ${site}`, 'X-Forwarded-Proto: https', 'X-Forwarded-For: 127.0.0.1', 'X-Real-IP: 127.0.0.1'].flatMap(header => ['--header', header])
-  const outcome = await attempt(exec(nginx.id, 'curl', '--silent', '--show-error', '--globoff', '--path-as-is', '--max-time', '10', '--max-filesize', '16M', ...headers, '--write-out', '\n%{http_code} %header{location}', `${origin}${path}`))
+  const outcome = await attempt(exec(nginx.id, 'curl', '--silent', '--show-error', '--globoff', '--path-as-is', '--max-time', '10', '--max-filesize', '16M', ...headers, '--write-out', '\n%{http_code} %header{location}', `${origin}${path}`), options)
   const end = outcome.stdout.lastIndexOf('\n')
   const [status = '', location = ''] = outcome.stdout.slice(end + 1).split(' ')
   return { status: Number(status), location, body: outcome.stdout.slice(0, Math.max(end, 0)), error: outcome.stderr.trim() }
@@ -76,15 +76,16 @@ const ask = async (nginx: Instance, site: string, origin: string, { path }: Smok
  * Asks a new instance, before any visitor reaches it, for what a visitor would see (App.smoke). Throws a Failure when an answer is not the expected one within
  * some seconds: its health check may be good before all that its pages need has started.
  */
-export const proveInstance = async (nginx: Instance, { site }: Stack, { port, smoke }: App, { name, address }: Instance, patience = 15_000) => {
+export const proveInstance = async (nginx: Instance, { site }: Stack, { port, smoke }: App, { name, address }: Instance, signal: AbortSignal, patience = 15_000) => {
   const end = Date.now() + patience
   for (const test of smoke) {
     for (;;) {
-      const answer = await ask(nginx, site, `http://${address}:${port}`, test)
+      const answer = await ask(nginx, site, `http://${address}:${port}`, test, { signal })
+      signal.throwIfAborted()
       const trouble = answer.error ? `${test.path} is not answered: ${answer.error}` : troubleIn(test, answer)
       if (trouble === undefined) break
       if (Date.now() > end) throw new Failure(`${name} is healthy, but ${trouble}`)
-      await pause(250)
+      await sleep(250, signal)
     }
   }
 }
@@ -98,7 +99,7 @@ export const pageTrouble = async (nginx: Instance, { site }: Stack, { path, smok
 }
 
 /** Throws unless requests through nginx are answered by one of `wanted` and by none of `unwanted`, and (if `judge`) with what is expected of the app's path. */
-export const proveSwitch = async (nginx: Instance, app: App, judge: boolean, wanted: string[], unwanted: string[], patience = 10_000) => {
+export const proveSwitch = async (nginx: Instance, app: App, judge: boolean, wanted: string[], unwanted: string[], signal: AbortSignal, patience = 10_000) => {
   const url = `http://127.0.0.1:8081${app.path}`
   const test = app.smoke.find(({ path }) => path === app.path)
   const tries = wanted.length > 1 ? wanted.length * 8 : 2
@@ -107,14 +108,16 @@ export const proveSwitch = async (nginx: Instance, app: App, judge: boolean, wan
   const end = Date.now() + patience
   let seen: string[] = []
   do {
-    const answers = (await attempt(command)).stdout.trim().split('\n').map(line => line.split(' '))
+    signal.throwIfAborted()
+    const answers = (await attempt(command, { signal })).stdout.trim().split('\n').map(line => line.split(' '))
     seen = answers.map(([status = '', upstream = '', location = '']) => {
       const good = judge && test ? troubleIn(test, { status: Number(status), location }) === undefined : Number(status) < 500
       return good ? (upstream.split(':')[0] ?? '') : `status ${status}`
     })
     if (seen.some(address => wanted.includes(address)) && !seen.some(address => unwanted.includes(address))) return
-    await pause(50)
+    await sleep(50, signal)
   } while (Date.now() < end)
+  signal.throwIfAborted()
   throw new Failure(`nginx was switched, but ${url} is answered by ${[...new Set(seen)].join(', ') || 'nobody'}, not by ${wanted.join(', ')}`)
 }
 

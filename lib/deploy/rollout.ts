@@ -8,6 +8,7 @@ import type { Pin } from './pins.ts'
 import type { Progress } from './progress.ts'
 import { attempt, capture, follow } from '../run.ts'
 import { say } from '../say.ts'
+import { together } from '../several.ts'
 import { shielded, sleep } from '../signals.ts'
 import type { App, Stack } from '../stack.ts'
 import { watchService, type Watch } from '../watch.ts'
@@ -86,21 +87,19 @@ const startOne = async (rollout: Rollout, { files, prove }: Target, own: Instanc
   await capture(start(created))
   const instance = await readInstance(created)
   progress.phase('healthy', `waiting for the health check of ${instance.name}`)
-  const over = new AbortController()
   const log = follow(logs(instance.id, '--follow'))
   void showLog(log.lines)
   try {
     await watch.untilHealthy(instance.id, instance.name, timeout)
-    if (prove) await watch.guard([instance], proveInstance(rollout.nginx, rollout.stack, app, instance))
+    if (prove) await watch.guard([instance], signal => proveInstance(rollout.nginx, rollout.stack, app, instance, signal))
     const rest = Date.parse(instance.started) + probation * 1000 - Date.now()
     if (rest > 0) {
       say.detail(`healthy; it gets requests when it has run for ${probation} s (--probation)`)
-      await watch.guard([instance], sleep(rest, over.signal))
+      await watch.guard([instance], signal => sleep(rest, signal))
     }
   } catch (error) {
     throw await withLastWords(instance, error)
   } finally {
-    over.abort()
     log.stop()
   }
   return instance
@@ -131,28 +130,29 @@ const handOver = async (rollout: Rollout, target: Target, { fresh, staying, leav
   const { app, nginx, progress } = rollout
   const names = [...fresh, ...staying].map(({ name }) => name)
   const text = liveMap(app, complete && target.pin ? [target.pin.rollout] : names)
-  const alarm = new AbortController()
-  const guarded = async () => {
+  const guarded = async (over: AbortSignal) => {
     progress.phase('switch', `nginx sends requests to ${names.join(', ')}`)
     if (readLive(app.service) === text && !target.reload) return
     const source = leaving.findLast(isHealthy)
-    const carry = async () => (source ? handOverState(app, source, fresh) : false)
-    const carried = await carry()
+    const carry = async (signal: AbortSignal) => (source ? handOverState(app, source, fresh, signal) : false)
+    const carried = await carry(over)
+    over.throwIfAborted()
     await switchLive(nginx, app.service, text)
-    const proof = proveSwitch(nginx, app, target.prove, fresh.map(({ address }) => address), leaving.map(({ address }) => address).filter(Boolean))
-    if (!leaving.some(({ running }) => running)) return proof
+    over.throwIfAborted()
+    const prove = (signal: AbortSignal) => proveSwitch(nginx, app, target.prove, fresh.map(({ address }) => address), leaving.map(({ address }) => address).filter(Boolean), signal)
+    if (!leaving.some(({ running }) => running)) return prove(over)
     progress.phase('drain', `waiting until nobody is served by ${leaving.map(({ name }) => name).join(', ')}`)
-    const drained = awaitDrained(nginx, alarm.signal)
-    await Promise.all([proof, drained, carried && keepHandingOver(carry, drained)])
+    await together(signal => {
+      const drained = awaitDrained(nginx, signal)
+      return [prove(signal), drained, carried ? keepHandingOver(() => carry(signal), drained) : drained]
+    }, over)
   }
   try {
-    await watch.guard(fresh, guarded())
+    await watch.guard(fresh, guarded)
   } catch (error) {
     const now = await listOwn(rollout)
     const ill = fresh.find(({ id }) => !now.some(it => it.id === id && isHealthy(it)))
     throw ill ? await withLastWords(ill, error) : error
-  } finally {
-    alarm.abort()
   }
   if (complete) target.commit()
   if (leaving.length > 0) {

@@ -12,6 +12,7 @@ import { ownTables } from './restore_plan.ts'
 import { roleFlags, type RoleOptions } from './roles.ts'
 import { capture } from '../run.ts'
 import { say } from '../say.ts'
+import { together } from '../several.ts'
 import { checkInterruption, shielded } from '../signals.ts'
 import { countRows } from '../backup/snapshot.ts'
 
@@ -100,7 +101,7 @@ const runFile = async (server: Server, database: string, searchPath: string, fil
 }
 
 const compare = async (server: Server, scratch: string, dump: Dump) => {
-  const [found, expected] = await Promise.all([countRows(server, scratch), ownTables(server, scratch, dump)])
+  const [found, expected] = await together(() => [countRows(server, scratch), ownTables(server, scratch, dump)])
   compareRows(expected, found, { message: () => 'what was restored is not what the dump holds', found: 'restored', expected: 'in the dump' })
 }
 

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { test } from 'node:test'
-import { attempt } from '../../lib/run.ts'
+import { attempt, capture, follow, show } from '../../lib/run.ts'
+import { sleep } from '../../lib/signals.ts'
 
 void test('a program that ends before it has read its input is no error of this one', async () => {
   assert.equal((await attempt(['true'], { input: 'x'.repeat(2e6) })).code, 0)
@@ -18,3 +20,22 @@ void test('what is ended has failed, though it says 0 as docker exec does', asyn
   const { code } = await attempt(['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.05; done'], { signal: AbortSignal.timeout(300) })
   assert.equal(code, 143)
 })
+
+// what must not be begun, or must end at once, when the signal that it heeds was aborted before
+const ABORTED: [what: string, work: (signal: AbortSignal) => Promise<unknown>, started: number][] = [
+  ['attempt', signal => attempt(['true'], { signal }), 0],
+  ['capture', signal => assert.rejects(capture(['true'], { signal })), 0],
+  ['show', signal => assert.rejects(show(['sleep', '60'], { signal })), 1],
+  ['follow', async signal => { for await (const line of follow(['sleep', '60'], { signal }).lines) assert.fail(line) }, 1],
+  ['sleep', signal => sleep(60_000, signal), 0],
+]
+
+for (const [what, work, most] of ABORTED)
+  void test(`${what} heeds a signal that was aborted before`, { timeout: 10_000 }, async () => {
+    let started = 0
+    const count = () => void (started += 1)
+    subscribe('child_process', count)
+    await work(AbortSignal.abort())
+    unsubscribe('child_process', count)
+    assert.equal(started, most)
+  })

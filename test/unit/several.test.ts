@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { several } from '../../lib/several.ts'
+import { several, together } from '../../lib/several.ts'
+import { sleep } from '../../lib/signals.ts'
 
 void test('results keep the order of the items, and only some are under way at once', async () => {
   let now = 0
@@ -29,3 +30,24 @@ void test('after a failure nothing more is begun, and what was begun has ended',
   assert.deepEqual(begun, [1, 2, 3, 4])
   assert.deepEqual(ended, [1, 3, 4])
 })
+
+void test('things that are done together give their results in their order', async () => {
+  assert.deepEqual(await together(() => [pause(5, 'slow'), Promise.resolve(2)]), ['slow', 2])
+})
+
+// how they end: the works, whether what they all heed is aborted meanwhile, what is thrown
+const ENDS: [how: string, works: (signal: AbortSignal) => Promise<unknown>[], over: boolean, thrown: RegExp][] = [
+  ['one fails at once', signal => [Promise.reject(new Error('the first')), sleep(60_000, signal)], false, /the first/],
+  ['two fail', signal => [sleep(60_000, signal).then(() => Promise.reject(new Error('the second'))), Promise.reject(new Error('the first'))], false, /the first/],
+  ['their caller needs them no more', signal => [sleep(60_000, signal), sleep(60_000, signal)], true, /no more/],
+]
+
+for (const [how, works, over, thrown] of ENDS)
+  void test(`things that are done together have all ended when it is thrown that ${how}`, { timeout: 10_000 }, async () => {
+    const caller = new AbortController()
+    let ended = 0
+    const done = together(signal => works(signal).map(work => work.finally(() => (ended += 1))), caller.signal)
+    if (over) caller.abort(new Error('no more'))
+    await assert.rejects(done, thrown)
+    assert.equal(ended, 2)
+  })

@@ -4,6 +4,8 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import { onAbort } from '../../lib/signals.ts'
 
 const HOLDER = join(import.meta.dirname, '../helpers/holder.ts')
 
@@ -38,4 +40,25 @@ for (const [kind, moment, program] of MOMENTS)
     const left = readdirSync('/proc').filter(pid => /^\d+$/.test(pid) && isMarked(pid, `HOLDER=${script.pid}\0`))
     for (const pid of left) process.kill(Number(pid), 'SIGKILL')
     assert.deepEqual(left, [])
+  })
+
+// when it is aborted; whether the call is taken back; how often it comes
+const CALLS: [when: 'before' | 'after' | 'never', takenBack: boolean, calls: number][] = [
+  ['before', false, 1],
+  ['before', true, 0],
+  ['after', false, 1],
+  ['after', true, 0],
+  ['never', false, 0],
+]
+
+for (const [when, takenBack, calls] of CALLS)
+  void test(`what is aborted ${when} calls back ${calls} times${takenBack ? ', since the call was taken back' : ''}`, async () => {
+    const controller = new AbortController()
+    let called = 0
+    if (when === 'before') controller.abort()
+    const forget = onAbort(controller.signal, () => (called += 1))
+    if (takenBack) forget()
+    if (when === 'after') controller.abort()
+    await setImmediate()
+    assert.equal(called, calls)
   })
