@@ -3,6 +3,8 @@
 # commands (git, cron). Says nothing when all is there. On Debian and Ubuntu as root it installs what is missing and starts the engine; elsewhere it
 # says what is missing and ends with 69.
 set -euo pipefail
+# apt has one exit code for all; what it says is read below.
+export LC_ALL=C
 
 plugins=/usr/libexec/docker/cli-plugins
 
@@ -50,7 +52,7 @@ add_packages() {
 
 # What apt would install: a version, or nothing.
 candidate() {
-  { apt-cache policy "$1" 2>/dev/null || true; } | sed -n 's/^  Candidate: //p' | grep -v '(none)' || true
+  { apt-cache show --no-all-versions "$1" 2>/dev/null || true; } | sed -n 's/^Version: //p'
 }
 
 # bookworm has neither plugin in a version that is new enough. Trixie's are single static programs that run on any Debian.

@@ -34,8 +34,11 @@ export const JOBS = Math.min(4, availableParallelism())
 /** Whom programs in the server's container run as: never root, so that what a container's own user has put there gets no more rights than he has. */
 export const ACCOUNT = 'postgres'
 
+// What its programs say is read. LANGUAGE comes before LC_ALL in every locale but C, whose characters are bytes.
+const ENGLISH = ['LC_ALL=C.UTF-8', 'LANGUAGE=C'].flatMap(variable => ['--env', variable])
+
 /** A command in the server's container; its standard input is handed on. The container trusts who connects from inside: no password is needed. */
-export const inServer = ({ id }: Pick<Server, 'id'>, ...command: string[]) => docker('exec', '--interactive', '--user', ACCOUNT, id, ...command)
+export const inServer = ({ id }: Pick<Server, 'id'>, ...command: string[]) => docker('exec', '--interactive', '--user', ACCOUNT, ...ENGLISH, id, ...command)
 
 /** The stack's running server. Throws a Failure (69) when there is none. */
 export const findServer = async (project: string, settings: Settings): Promise<Server> => {
@@ -46,7 +49,7 @@ export const findServer = async (project: string, settings: Settings): Promise<S
 }
 
 // Enough to ask for the rest, whatever is set.
-const SAFE = ['role=none', 'session_preload_libraries=', 'local_preload_libraries=', 'standard_conforming_strings=on', 'statement_timeout=0']
+const SAFE = ['role=none', 'session_preload_libraries=', 'local_preload_libraries=', 'standard_conforming_strings=on', 'statement_timeout=0', 'lc_messages=C']
 const UNASKED: Sessions = { options: SAFE.map(setting => `-c ${setting}`).join(' '), reserved: false }
 
 /** A program in the server's container that opens sessions, with further words of PGOPTIONS. */

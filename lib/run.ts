@@ -38,7 +38,9 @@ export interface Outcome {
   stderr: string
 }
 
-export const { $ } = await loadZx()
+export const { $, which } = await loadZx()
+
+export const isInstalled = (program: string) => which.sync(program, { nothrow: true }) !== null
 
 // A session of its own keeps the terminal's Ctrl-C from reaching it: this program decides who is told.
 const start = (command: string[], { cwd, env, input, from, to, asks = false }: RunOptions, joined = false) => {
@@ -128,7 +130,8 @@ const lastWords = (lines: string[]) => {
 
 /** The Failure for a command that did not end with 0: what failed, and the last lines that it wrote. */
 export const failureOf = (command: string[], outcome: Outcome, { what, hint, exitCode = EXIT.failed }: RunOptions = {}) => {
-  if (outcome.code === 127 && outcome.stderr.includes('command not found'))
+  // Others end with 127 too: a shell in a container or at the other end of ssh.
+  if (outcome.code === 127 && command[0] !== undefined && !isInstalled(command[0]))
     return new Failure(`${command[0]} is not installed here`, { hint, exitCode: EXIT.unreachable })
   const said = (outcome.stderr.trim() || outcome.stdout.trim()).split('\n').filter(line => line.trim() !== '')
   const name = what ?? command.filter(word => !word.startsWith('-')).slice(0, 3).join(' ')

@@ -53,14 +53,16 @@ copy_dump() {
 
 # Reads all of the dump: a list of contents alone does not see that it was cut short.
 check_dump() {
+  # explain reads what pg_restore says, and awk lines that may be no text at all. The server is still to be made in the container's own language.
+  local -x LC_ALL=C
   [ -s "$dump" ] || refuse 'it is empty'
   pg_restore --list --create "$dump" >"$work/list" 2>"$work/errors" || refuse "$(explain)"
   archive=$(heading dbname)
   say "found db/dumps/latest.dump ($(du --dereference --summarize --human-readable "$dump" | cut -f 1)): database $archive," \
     "of $(sed -n 's/^; Archive created at //p' "$work/list"), PostgreSQL $(heading 'Dumped from database version'). Reading all of it"
-  pg_restore --data-only --file=- "$dump" 2>"$work/errors" | LC_ALL=C awk "$count" >"$work/rows" || refuse "$(explain)"
+  pg_restore --data-only --file=- "$dump" 2>"$work/errors" | awk "$count" >"$work/rows" || refuse "$(explain)"
   [ -s "$work/rows" ] || refuse 'there is no data of any table in it'
-  say "it is whole: $(LC_ALL=C awk -F '\001' '{ rows += $1 } END { printf "%d tables, %d rows", NR, rows }' "$work/rows")"
+  say "it is whole: $(awk -F '\001' '{ rows += $1 } END { printf "%d tables, %d rows", NR, rows }' "$work/rows")"
 }
 
 query() { PGOPTIONS="$PGOPTIONS -c search_path=pg_catalog" psql --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --set=archive="$archive" --set=db="$POSTGRES_DB" --set=user="$POSTGRES_USER" "$@"; }

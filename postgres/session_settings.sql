@@ -1,5 +1,5 @@
 -- The options that give a session the server's own settings, as PGOPTIONS takes them: whatever is set for a role or a database is overruled, no limit of
--- time holds, and no trigger of a login or of a definition runs.
+-- time holds, no trigger of a login or of a definition runs, and it is told in English what went wrong, which is read.
 -- PostgreSQL has this one from 17 on.
 \set ON_ERROR_STOP off
 set transaction_timeout = 0;
@@ -10,6 +10,7 @@ left join (select distinct on (lower(name)) lower(name) as named, setting as wri
   on named = lower(name)
 cross join lateral (select case
   when name in ('statement_timeout', 'lock_timeout', 'transaction_timeout', 'idle_session_timeout', 'idle_in_transaction_session_timeout') then '0'
+  when name = 'lc_messages' then 'C'
   when name in ('event_triggers', 'default_transaction_read_only') then 'off'
   when lower(name) in (select lower(split_part(unnest(setconfig), '=', 1)) from pg_db_role_setting) then coalesce(written, boot_val, '')
 end as value) as it

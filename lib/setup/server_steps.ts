@@ -9,13 +9,11 @@ import { EXIT, Failure, messageOf } from '../errors.ts'
 import { statePath } from '../files.ts'
 import { bad, findingOf, good, warning, type Finding } from './findings.ts'
 import { DUMPS } from '../backup/dumps_folder.ts'
-import { attempt, show } from '../run.ts'
+import { attempt, isInstalled, show } from '../run.ts'
 import type { Step } from './setup.ts'
 import { listSets } from '../backup/sets.ts'
 
 export const hasSystemd = () => existsSync('/run/systemd/system')
-
-const isInstalled = async (program: string) => (await attempt(['sh', '-c', 'command -v "$0"', program])).code === 0
 
 const INSTALL = "installing what is missing, from the distribution's packages, and starting the engine"
 
@@ -26,8 +24,8 @@ const programFindings = async (): Promise<Finding[]> => {
   missing.push(...checked.flatMap(it => (it.status === 'rejected' ? [{ ...findingOf(it.reason), ...wanted }] : [])))
   const builds = (await attempt(docker('buildx', 'version'))).code === 0
   if (!builds && missing.length === 0) missing.push(bad('buildx, which builds the images, is not installed', 'apt install docker-buildx', wanted))
-  if (!(await isInstalled('git'))) missing.push(bad('git is not installed', 'apt install git', wanted))
-  const cron = (await isInstalled('cron')) || (await isInstalled('crond'))
+  if (!isInstalled('git')) missing.push(bad('git is not installed', 'apt install git', wanted))
+  const cron = isInstalled('cron') || isInstalled('crond')
   if (!cron) missing.push(warning('cron is not installed, so nothing makes backups', 'apt install cron', { mend: INSTALL }))
   if (missing.length > 0) return missing
   const [engine, compose] = checked.map(it => (it.status === 'fulfilled' ? it.value : ''))

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { test } from 'node:test'
+import type { Failure } from '../../lib/errors.ts'
 import { attempt, capture, follow, show } from '../../lib/run.ts'
 import { sleep } from '../../lib/signals.ts'
 
@@ -38,4 +39,18 @@ for (const [what, work, most] of ABORTED)
     await work(AbortSignal.abort())
     unsubscribe('child_process', count)
     assert.equal(started, most)
+  })
+
+// LANGUAGE, the command; the exit code of its Failure, and what that says
+const MISSING: [language: string, command: string[], exitCode: number, words: RegExp][] = [
+  ['en', ['no-such-program', 'x'], 69, /^no-such-program is not installed here$/],
+  ['fr', ['no-such-program', 'x'], 69, /^no-such-program is not installed here$/],
+  ['fr', ['sh', '-c', 'no-such-program'], 1, /exit code 127/],
+  ['en', ['sh', '-c', 'echo command not found >&2; exit 127'], 1, /exit code 127/],
+]
+
+for (const [language, command, exitCode, words] of MISSING)
+  void test(`${command.join(' ')} ends with ${exitCode} where the language is ${language}`, async () => {
+    const run = () => capture(command, { env: { LC_ALL: 'C.UTF-8', LANGUAGE: language } })
+    await assert.rejects(run, (error: Failure) => error.exitCode === exitCode && words.test(error.message))
   })
