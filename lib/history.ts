@@ -1,5 +1,4 @@
 // Every deploy, good or bad, is one line of JSON in an append-only file.
-import { userInfo } from 'node:os'
 import { messageOf } from './errors.ts'
 import { appendLine, readLines, stateFile } from './files.ts'
 import type { Journal } from './deploy/journal.ts'
@@ -12,15 +11,6 @@ export interface Entry extends Omit<Journal, 'next' | 'pid' | 'phase' | 'since'>
   /** the phase in which it failed */
   phase?: string
   error?: string
-}
-
-/** The account of the person behind this process, also through sudo. */
-export const account = () => process.env.SUDO_USER ?? userInfo().username
-
-/** The person behind this process, also through sudo and ssh. */
-export const who = () => {
-  const { SSH_CONNECTION } = process.env
-  return `${account()}${SSH_CONNECTION ? `@${SSH_CONNECTION.split(' ')[0]}` : ''}`
 }
 
 const FILE = 'history.jsonl'

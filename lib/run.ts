@@ -1,4 +1,5 @@
 // The one place where other programs are started. Commands are lists of words; no shell string is ever built from them by hand.
+import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import type { ProcessOutput } from 'zx/core'
 import { EXIT, Failure } from './errors.ts'
@@ -180,6 +181,17 @@ export const show = async (command: string[], options: RunOptions = {}) => {
     if (outcome.code !== 0) throw failureOf(command, outcome, options)
   } finally {
     forget()
+  }
+}
+
+/** Starts a command that nobody waits for: neither how it ends nor that it is missing changes anything here. */
+export const launch = ([program = '', ...words]: string[]) => {
+  try {
+    spawn(program, words, { stdio: 'ignore', detached: true })
+      .on('error', () => {})
+      .unref()
+  } catch {
+    // this very moment the machine starts no more programs
   }
 }
 

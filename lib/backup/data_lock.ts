@@ -1,7 +1,7 @@
 // One backup or restore at a time, and for the others who it is and how far.
 import { rmSync } from 'node:fs'
 import { readIfThere, replaceFile, stateFile, statePath } from '../files.ts'
-import { who } from '../history.ts'
+import { who } from '../person.ts'
 import { takeLock } from '../lock.ts'
 import { age, say } from '../say.ts'
 

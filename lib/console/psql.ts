@@ -1,12 +1,12 @@
 // psql for people: with a history, an editor and a name that others can see; and nothing is left of it when its terminal is lost.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { account, who } from '../history.ts'
+import { person, who } from '../person.ts'
 import { ACCOUNT, type Server } from '../postgres.ts'
 import { openIn, type Session } from './session.ts'
 
 // On the volume, so that it outlives the container, and beside the cluster, so that no dump has it.
-const historyFile = () => `/var/lib/postgresql/.psql_history-${account().replace(/[^\w.-]/g, '_')}`
+const historyFile = () => `/var/lib/postgresql/.psql_history-${person().account.replace(/[^\w.-]/g, '_')}`
 
 /** psql in the server's container, with these arguments. */
 export const openPsql = (server: Server, session: Session, readOnly: boolean, words: string[]) => {

@@ -1,11 +1,12 @@
 // A deploy of one app, from the lock to its result.
 import { carryOut } from './carry_out.ts'
 import { Failure, messageOf } from '../errors.ts'
-import { record, who } from '../history.ts'
+import { record } from '../history.ts'
 import { listInstances } from '../instances.ts'
 import { readJournal, removeJournal, takeDeployLock, type Journal } from './journal.ts'
 import { checkNginx } from './nginx.ts'
 import { makePlan, type Request } from './plan.ts'
+import { who } from '../person.ts'
 import { startProgress } from './progress.ts'
 import { explain } from './report.ts'
 import type { Rollout } from './rollout.ts'

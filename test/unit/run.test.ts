@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Failure } from '../../lib/errors.ts'
 import { attempt, capture, follow, show } from '../../lib/run.ts'
@@ -53,4 +55,14 @@ for (const [language, command, exitCode, words] of MISSING)
   void test(`${command.join(' ')} ends with ${exitCode} where the language is ${language}`, async () => {
     const run = () => capture(command, { env: { LC_ALL: 'C.UTF-8', LANGUAGE: language } })
     await assert.rejects(run, (error: Failure) => error.exitCode === exitCode && words.test(error.message))
+  })
+
+// what is launched and waited for by nobody
+for (const command of [['sleep', '3'], ['no-such-program'], [import.meta.dirname], []])
+  void test(`nobody waits for ${JSON.stringify(command)}, however it ends`, () => {
+    const program = `(await import(${JSON.stringify(join(import.meta.dirname, '../../lib/run.ts'))})).launch(${JSON.stringify(command)}); console.log('done')`
+    const started = performance.now()
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', program], { encoding: 'utf8' })
+    assert.deepEqual([status, stdout, stderr], [0, 'done\n', ''])
+    assert.ok(performance.now() - started < 3000)
   })
