@@ -1,5 +1,5 @@
 // Who came to personal data, when and from where: a line of JSON each, in a file that is only ever added to. The system's log gets it too, since who may write the file could change it.
-import { Failure, messageOf } from './errors.ts'
+import { detailsOf, Failure, messageOf } from './errors.ts'
 import { appendLine } from './files.ts'
 import { person, who } from './person.ts'
 import { launch } from './run.ts'
@@ -11,9 +11,6 @@ export const audit = (what: string, details: Record<string, unknown> = {}) => {
   try {
     appendLine('audit.jsonl', entry)
   } catch (error) {
-    throw new Failure(`no ${what} without a line in the audit log, and that cannot be written: ${messageOf(error)}`, {
-      cause: error,
-      hint: 'is the disk full (df -h), and is this the user that runs the scripts on this server (sudo)?',
-    })
+    throw new Failure(`no ${what} without a line in the audit log, and that cannot be written: ${messageOf(error)}`, detailsOf(error))
   }
 }

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { appendFileSync, closeSync, constants, fstatSync, fsyncSync, lstatSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { appendFileSync, closeSync, constants, existsSync, fstatSync, fsyncSync, lstatSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { root } from './config.ts'
-import { EXIT, Failure, messageOf } from './errors.ts'
+import { detailsOf, EXIT, Failure, messageOf } from './errors.ts'
 
 /** Where the scripts keep what they know: lock, history, the rollout that is under way. */
 const STATE = join(root, '.state')
@@ -31,8 +31,9 @@ export const replaceFile = (file: string, text: string, mode = 0o644) => {
     }
     renameSync(partial, file)
   } catch (error) {
-    rmSync(partial, { force: true })
-    throw new Failure(`${file} cannot be written: ${messageOf(error)}`, { cause: error, hint: 'is the disk full (df -h), and may this user write there?' })
+    // rmSync has an error of its own where a part of the path is no folder.
+    if (existsSync(partial)) rmSync(partial)
+    throw new Failure(`${file} cannot be written: ${messageOf(error)}`, detailsOf(error))
   }
 }
 
@@ -107,11 +108,12 @@ export const readLines = <Entry>(name: string): Entry[] =>
     }
   })
 
-/** The names in a folder; none when it cannot be read. */
+/** The names in a folder; none when it is not there. Throws a Failure when it cannot be read: nobody knows then what is in it. */
 export const namesInFolder = (folder: string) => {
   try {
     return readdirSync(folder)
-  } catch {
-    return []
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw new Failure(`${folder} cannot be read: ${messageOf(error)}`, detailsOf(error))
   }
 }

@@ -1,7 +1,7 @@
 // What every command does around its own work: parse, help, signals, errors, the exit code. A script imports what it acts with only when it acts, so
 // that --help answers at once.
 import { basename } from 'node:path'
-import { Failure } from './errors.ts'
+import { failureFrom } from './errors.ts'
 import { forgetInherited } from './inherited.ts'
 import { helpOf, parse, takeOn, type Command, type Input, type Option, type Values } from './options.ts'
 import { paint, print, say } from './say.ts'
@@ -10,14 +10,13 @@ import { listenToCaller } from './remote/steering.ts'
 
 /** Prints an error for people; gives the exit code that tells its cause. */
 export const report = (error: unknown): number => {
-  if (error instanceof Failure) {
-    say.line(`${paint.red('error:')} ${error.message}`)
-    if (error.hint) say.line(`${paint.cyan('hint:')} ${error.hint}`)
-    if (process.env.DEBUG) say.line(String(error.stack))
-    return error.exitCode
+  const failure = failureFrom(error)
+  if (failure) {
+    say.line(`${paint.red('error:')} ${failure.message}`)
+    if (failure.hint) say.line(`${paint.cyan('hint:')} ${failure.hint}`)
+    if (process.env.DEBUG) say.line(String((error as Error).stack))
+    return failure.exitCode
   }
-  // What the operating system refuses (EACCES, ENOSPC, …) is no bug, wherever it happens.
-  if (error instanceof Error && 'syscall' in error) return report(new Failure(error.message, { hint: 'is the disk full (df -h), and may this user do that?' }))
   say.line(`${paint.red('error:')} this is a bug in the scripts: ${error instanceof Error ? error.stack : String(error)}`)
   return 1
 }

@@ -294,12 +294,12 @@ in_minio() {
   head -c 20000 /dev/zero >"$SITE/.state/full" 2>/dev/null || true
   run --separate-stderr timeout 60 node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/backup.ts" 3>&-
   umount "$SITE/.state"
-  assert_equal "$status" 1
-  assert_regex "$stderr" 'data.json cannot be written'
+  assert_equal "$status" 74
+  assert_regex "$stderr" 'data.json cannot be written.*the disk is full'
   mount -t tmpfs -o size=16k tmpfs "$SITE/db/dumps"
   run --separate-stderr backup
   umount "$SITE/db/dumps"
-  assert_equal "$status" 1
+  assert_equal "$status" 74
   assert_regex "$stderr" 'the backup avril-test-backup-.* is made, and counts on this server, but publishing its dump did not end'
   run -0 backup --list
   assert_output --partial "$(basename "$(newest)")"

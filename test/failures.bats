@@ -138,9 +138,9 @@ assert_fails() {
   mount -t tmpfs -o size=64k,mode=700 tmpfs "$SITE/.state"
   cp -a "$BATS_TEST_TMPDIR/state/." "$SITE/.state/" || true
   dd if=/dev/zero of="$SITE/.state/filler" bs=1k 2>/dev/null || true
-  run --separate-stderr -1 deploy avril-profil
+  run --separate-stderr -74 deploy avril-profil
   umount "$SITE/.state"
-  assert_regex "$stderr" 'error: .*(cannot be written|No space left|ENOSPC)'
+  assert_regex "$stderr" 'error: .*(cannot be written|No space left|ENOSPC).*hint: the disk is full'
   refute_regex "$stderr" 'bug in the scripts'
   assert_in_order nuxt_profile
   run -0 deploy --probation 0 avril-profil

@@ -3,7 +3,7 @@ import { mkdirSync, renameSync, rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { compareTables, DUMP, dumpAndCount } from './backup_database.ts'
-import { orFull, prepareFolder } from './backup_folder.ts'
+import { checkRoom, orFull, prepareFolder } from './backup_folder.ts'
 import { checkClearRoom, formerContents, keepIndex, sealFiles } from './backup_encrypted.ts'
 import type { Settings } from '../config.ts'
 import type { DataWork } from './data_lock.ts'
@@ -64,10 +64,11 @@ const releasesOf = async ({ project, apps }: Stack) => {
  */
 export const makeSet = async (request: BackupRequest, publish: (set: BackupSet, clear: string) => Promise<void>): Promise<BackupSet> => {
   const { server, folder, prefix, work, sealer } = request
+  work.step('check', `${server.database} on ${server.name}, and ${folder}`)
+  prepareFolder(folder)
   const { sets } = listSets(folder)
   const [former] = sets
-  work.step('check', `${server.database} on ${server.name}, and ${folder}`)
-  prepareFolder(folder, former)
+  checkRoom(folder, former)
   const facts = await readFacts(server)
   const started = new Date()
   const target = join(folder, setName(prefix, started))

@@ -23,20 +23,24 @@ export const orFull = (error: unknown, ...folders: string[]) => {
   return full === undefined ? error : noSpace(`${full} is full: ${messageOf(error)}`)
 }
 
-/** Makes the folder when it is missing, and sweeps it. Throws a Failure when it cannot be written to (73) or has too little space (74). */
-export const prepareFolder = (folder: string, former: BackupSet | undefined) => {
+/** Makes the folder when it is missing, and sweeps it. Throws a Failure (73) when it cannot be written to. */
+export const prepareFolder = (folder: string) => {
   try {
     // Not its parents: where a disk is not mounted they are missing, and the backups would fill the disk that they shall outlive.
     if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 })
-    accessSync(folder, constants.W_OK | constants.X_OK)
+    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (error) {
     throw new Failure(`the folder of the backups cannot be written to: ${messageOf(error)}`, {
       exitCode: EXIT.cannotWrite,
       hint: 'is its disk mounted (findmnt), does its parent folder exist (mkdir -p), and may this user write there? BACKUP_DIR in .env names it',
     })
   }
+  for (const name of sweepPartials(folder)) say.detail(`removed ${name}, which an interrupted backup left`)
+}
+
+/** Throws a Failure (74) when the folder has too little space for one more set. */
+export const checkRoom = (folder: string, former: BackupSet | undefined) => {
   const free = freeSpace(folder)
   const wanted = former ? bytesOf(former) * 1.5 : 0
   if (free < wanted) throw noSpace(`${folder} has ${size(free)} left, and 1.5 times the last set (${size(wanted)}) is wanted`)
-  for (const name of sweepPartials(folder)) say.detail(`removed ${name}, which an interrupted backup left`)
 }

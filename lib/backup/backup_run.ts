@@ -4,7 +4,7 @@ import type { Settings } from '../config.ts'
 import { takeDataLock, type DataWork } from './data_lock.ts'
 import { sweepFolders } from './dumps_folder.ts'
 import { openSealer } from './encryption.ts'
-import { Failure, messageOf } from '../errors.ts'
+import { detailsOf, Failure, messageOf } from '../errors.ts'
 import { appendLine, readLines, stateFile } from '../files.ts'
 import { removeFormer } from '../restore/former.ts'
 import { setText } from './backup_report.ts'
@@ -76,8 +76,7 @@ const afterwards = async <T>({ name }: BackupSet, what: string, work: () => Prom
   try {
     return await work()
   } catch (error) {
-    const { exitCode, hint = 'is a disk full (df -h)? The next backup does it again' } = error instanceof Failure ? error : new Failure('')
-    throw new Failure(`the backup ${name} is made, and counts on this server, but ${what} did not end: ${messageOf(error)}`, { exitCode, hint, cause: error })
+    throw new Failure(`the backup ${name} is made, and counts on this server, but ${what} did not end: ${messageOf(error)}`, { ...detailsOf(error), hint: [detailsOf(error).hint, 'the next backup does it again'].filter(Boolean).join('; ') })
   }
 }
 

@@ -2,6 +2,7 @@
 import { lastBackup, type BackupEntry } from './backup_run.ts'
 import type { Settings } from '../config.ts'
 import { lastDrill, type Drill } from './drill.ts'
+import { messageOf } from '../errors.ts'
 import { isCopied, readOffsite } from './offsite_state.ts'
 import { isOverdue, rulesOf } from './retention.ts'
 import { age, paint, size } from '../say.ts'
@@ -24,16 +25,26 @@ export interface BackupState {
   trouble: string
 }
 
+// Of the rest of the site status.ts tells all the same.
+const setsIn = (folder: string) => {
+  try {
+    return { ...listSets(folder), unreadable: undefined }
+  } catch (error) {
+    return { sets: [], unreadable: messageOf(error) }
+  }
+}
+
 /** A site on localhost has nothing that must be saved; once it has a set, that counts there too. */
 export const readBackups = (settings: Settings): BackupState => {
   const { BACKUP_DIR: folder = '', WHOST: site } = settings
-  const { sets } = listSets(folder)
+  const { sets, unreadable } = setsIn(folder)
   const [set] = sets
   const attempt = lastBackup()
   const old = set !== undefined && Date.now() - Date.parse(set.made) > LIMIT
   const drill = lastDrill() ?? null
   const copied = set && isCopied(settings, set.name)
   const troubles = [
+    unreadable,
     !set && site !== 'localhost' && `there is no backup in ${folder}`,
     old && `the newest backup is ${age(new Date(set.made))} old`,
     copied === false && 'the newest backup is not off the site',

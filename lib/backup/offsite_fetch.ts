@@ -75,7 +75,7 @@ export const fetchSet = async (settings: Settings, name: string | undefined, wai
       const set = await findOffsite(site, name)
       const target = join(folder, set.name)
       if (existsSync(target)) throw usage(`${target} is there already`, 'scripts/backup.ts --list shows what is here')
-      prepareFolder(folder, undefined)
+      prepareFolder(folder)
       if (freeSpace(folder) < bytesOf(set)) throw noSpace(`${folder} has ${size(freeSpace(folder))} left, and the set is ${size(bytesOf(set))} without its files`)
       work.step('fetch', `${set.name}, made ${set.made} on ${set.host}`)
       const partial = partialOf(target)

@@ -1,5 +1,5 @@
 // What a look at the server finds, as data: for a person, for a machine (--json) and for the tests.
-import { EXIT, Failure } from '../errors.ts'
+import { EXIT, failureFrom } from '../errors.ts'
 import { paint } from '../say.ts'
 
 export interface Finding {
@@ -25,9 +25,9 @@ export const bad = (text: string, hint?: string, more: More = {}): Finding => ({
 
 /** A Failure, or what the operating system refuses, as a finding; anything else is a bug and thrown again. */
 export const findingOf = (error: unknown): Finding => {
-  if (error instanceof Failure) return bad(error.message, error.hint, { exitCode: error.exitCode })
-  if (error instanceof Error && 'syscall' in error) return bad(error.message, 'may this user do that (sudo), and is the disk full (df -h)?')
-  throw error
+  const failure = failureFrom(error)
+  if (!failure) throw error
+  return bad(failure.message, failure.hint, { exitCode: failure.exitCode })
 }
 
 /** What troubles there are, or what is said when there are none. */

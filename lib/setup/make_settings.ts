@@ -4,7 +4,7 @@ import { closeSync, existsSync, fsyncSync, linkSync, openSync, readFileSync, rmS
 import { join } from 'node:path'
 import { docker } from '../compose.ts'
 import { readSettings, root, SECRETS, type Settings } from '../config.ts'
-import { badConfig, EXIT, Failure, messageOf } from '../errors.ts'
+import { badConfig, detailsOf, EXIT, Failure, messageOf } from '../errors.ts'
 import { sync } from '../files.ts'
 import { canServeIpv6 } from './ipv6.ts'
 import { attempt } from '../run.ts'
@@ -49,8 +49,7 @@ const writeNew = (text: string) => {
     linkSync(partial, ENV_FILE)
     sync(root)
   } catch (error) {
-    const hint = 'is the disk full (df -h), and may this user write there?'
-    throw new Failure(`${ENV_FILE} cannot be made: ${messageOf(error)}`, { exitCode: EXIT.cannotWrite, cause: error, hint })
+    throw new Failure(`${ENV_FILE} cannot be made: ${messageOf(error)}`, { ...detailsOf(error), exitCode: EXIT.cannotWrite })
   } finally {
     rmSync(partial, { force: true })
   }
