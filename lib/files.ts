@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { appendFileSync, closeSync, constants, existsSync, fstatSync, fsyncSync, lstatSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { appendFileSync, closeSync, constants, existsSync, fstatSync, fsyncSync, lstatSync, mkdirSync, openSync, readFileSync, readSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { root } from './config.ts'
 import { detailsOf, EXIT, Failure, messageOf } from './errors.ts'
@@ -95,18 +95,23 @@ export const sync = (path: string) => {
   }
 }
 
-/** Adds a line of JSON to a file of the state that is only ever added to. */
-export const appendLine = (name: string, entry: object) => appendFileSync(stateFile(name), `${JSON.stringify(entry)}\n`, { mode: 0o600, flush: true })
+const endsInLine = (file: string) => {
+  const descriptor = openSync(file, 'r')
+  try {
+    const last = Buffer.alloc(1)
+    const bytes = readSync(descriptor, last, 0, 1, Math.max(fstatSync(descriptor).size - 1, 0))
+    return bytes === 0 || last.toString() === '\n'
+  } finally {
+    closeSync(descriptor)
+  }
+}
 
-/** All entries of such a file, oldest first. A line that was cut by a power failure is left out. */
-export const readLines = <Entry>(name: string): Entry[] =>
-  (readIfThere(statePath(name)) ?? '').split('\n').flatMap(line => {
-    try {
-      return [JSON.parse(line) as Entry]
-    } catch {
-      return []
-    }
-  })
+/** Adds a line of JSON to a file of the state that is only ever added to. One that a power failure has cut stays a line of its own. */
+export const appendLine = (name: string, entry: object) => {
+  const file = stateFile(name)
+  const begin = existsSync(file) && !endsInLine(file) ? '\n' : ''
+  appendFileSync(file, `${begin}${JSON.stringify(entry)}\n`, { mode: 0o600, flush: true })
+}
 
 /** The names in a folder; none when it is not there. Throws a Failure when it cannot be read: nobody knows then what is in it. */
 export const namesInFolder = (folder: string) => {

@@ -1,8 +1,10 @@
 // Every deploy, good or bad, is one line of JSON in an append-only file.
 import { messageOf } from './errors.ts'
-import { appendLine, readLines, stateFile } from './files.ts'
+import { appendLine, stateFile } from './files.ts'
+import { isRecord, isText, isTextOrNull, isTime } from './forms.ts'
 import type { Journal } from './deploy/journal.ts'
 import { say } from './say.ts'
+import { readLines } from './state_files.ts'
 
 export interface Entry extends Omit<Journal, 'next' | 'pid' | 'phase' | 'since'> {
   /** when it ended: ISO 8601, UTC */
@@ -34,8 +36,11 @@ export const record = (journal: Journal, result: Entry['result'], error?: string
   }
 }
 
-/** All entries, oldest first. A line that was cut by a power failure is left out. */
-export const readHistory = () => readLines<Entry>(FILE)
+const isEntry = (it: unknown): it is Entry =>
+  isRecord(it) && isTime(it.time) && [it.who, it.repository, it.service, it.result].every(isText) && [it.from, it.to].every(isTextOrNull)
+
+/** All entries, oldest first. */
+export const readHistory = () => readLines(FILE, isEntry)
 
 /** The images of a service that were live, one after another; a rollback takes back what came after the one it went to. */
 export const trail = (history: Entry[], service: string) => {

@@ -116,7 +116,8 @@ rm /etc/cron.d/avril-backup
 touch /var/run/reboot-required
 mkdir -p /run/systemd/system
 systemctl disable docker
-printf '{"who":"al","pid":999999,"repository":"avril","phase":"drain"}' >.state/rollout.json
+printf '{"who":"al","since":"2026-01-01T00:00:00Z","pid":999999,"repository":"avril","service":"phoenix","phase":"drain","phases":{},"from":null,"to":null,"revision":null,"next":null}' >.state/rollout.json
+printf '{"what":"backing up","who":"al' >.state/data.json
 SH
   check 1
   assert_finds bad repositories 'avril-profil is not there'
@@ -127,12 +128,13 @@ SH
   assert_finds bad boot 'the engine does not start at boot'
   assert_finds warning reboot 'a reboot is pending'
   assert_finds warning releases 'the deploy of avril by al was interrupted'
+  assert_finds warning releases '.state/data.json is damaged'
 
   run -78 set_up
   assert_output --partial '→ repositories: cloning https://github.com/StartupsPoleEmploi/avril-profil'
   assert_output --partial 'nothing is begun before certificate is in order'
   tar -C "$PLAY/ssl" -cf - . | on tar -C "/root/ssl/$HOST" -xf -
-  on sh -c 'rm -r /var/run/reboot-required .state/rollout.json; systemctl is-enabled docker; rmdir /run/systemd/system'
+  on sh -c 'rm -r /var/run/reboot-required .state/rollout.json .state/data.json; systemctl is-enabled docker; rmdir /run/systemd/system'
   run -0 set_up
   assert_output --partial '✓ services: all 6 are healthy'
   assert_equal "$(on docker ps --quiet --filter name=avril-nginx-1)" "$nginx"

@@ -5,7 +5,8 @@ import { takeDataLock, type DataWork } from './data_lock.ts'
 import { sweepFolders } from './dumps_folder.ts'
 import { openSealer } from './encryption.ts'
 import { detailsOf, Failure, messageOf } from '../errors.ts'
-import { appendLine, readLines, stateFile } from '../files.ts'
+import { appendLine, stateFile } from '../files.ts'
+import { isRecord, isText, isTime } from '../forms.ts'
 import { removeFormer } from '../restore/former.ts'
 import { setText } from './backup_report.ts'
 import { isOffsite, withOffsite } from './offsite.ts'
@@ -18,6 +19,7 @@ import { applyRetention, publishDump } from './publish.ts'
 import { rulesOf, type Rules } from './retention.ts'
 import { say } from '../say.ts'
 import { listSets, type BackupSet } from './sets.ts'
+import { readLines } from '../state_files.ts'
 import { openStack } from '../stack.ts'
 import { sweepRestores } from '../restore/sweep_restores.ts'
 
@@ -80,8 +82,10 @@ const afterwards = async <T>({ name }: BackupSet, what: string, work: () => Prom
   }
 }
 
+const isEntry = (it: unknown): it is BackupEntry => isRecord(it) && isTime(it.time) && isText(it.result)
+
 /** How the last backup ended; undefined when there was none. */
-export const lastBackup = () => readLines<BackupEntry>(FILE).at(-1)
+export const lastBackup = () => readLines(FILE, isEntry).at(-1)
 
 /**
  * Makes a set, publishes its dump, and removes the sets that nobody needs any more; after a failure nothing is removed. Throws a Failure: 65 when the dump is not what

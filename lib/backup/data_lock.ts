@@ -1,9 +1,11 @@
 // One backup or restore at a time, and for the others who it is and how far.
 import { rmSync } from 'node:fs'
-import { readIfThere, replaceFile, stateFile, statePath } from '../files.ts'
+import { replaceFile, stateFile } from '../files.ts'
+import { isRecord, isText, isTime } from '../forms.ts'
 import { who } from '../person.ts'
 import { takeLock } from '../lock.ts'
 import { age, say } from '../say.ts'
+import { readState } from '../state_files.ts'
 
 export interface Work {
   what: string
@@ -14,13 +16,13 @@ export interface Work {
   step: string
 }
 
-const file = () => stateFile('data.json')
+const FILE = 'data.json'
+const file = () => stateFile(FILE)
+
+const isWork = (it: unknown): it is Work => isRecord(it) && [it.what, it.who, it.step].every(isText) && isTime(it.since) && Number.isSafeInteger(it.pid)
 
 /** The backup or the restore that is under way, or was killed; undefined when there is none. */
-export const readDataWork = (): Work | undefined => {
-  const text = readIfThere(statePath('data.json'))
-  return text === undefined ? undefined : JSON.parse(text)
-}
+export const readDataWork = (tell?: (damage: string) => void) => readState(FILE, isWork, tell)
 
 /** Who backs up or restores, since when and how far; undefined when nobody does. */
 export const dataWorkUnderWay = () => {

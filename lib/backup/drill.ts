@@ -8,11 +8,13 @@ import { docker, remove } from '../compose.ts'
 import type { DataWork } from './data_lock.ts'
 import { handIn } from './hand_in.ts'
 import { messageOf } from '../errors.ts'
-import { appendLine, readLines } from '../files.ts'
+import { appendLine } from '../files.ts'
+import { isRecord, isText, isTime } from '../forms.ts'
 import { inServer, openSessions, psql, sql, type Server } from '../postgres.ts'
 import { attempt, capture, SERVER_ERROR } from '../run.ts'
 import { say } from '../say.ts'
 import { shielded } from '../signals.ts'
+import { readLines } from '../state_files.ts'
 import { makeRoles } from './roles.ts'
 import { rolesFile, type BackupSet } from './sets.ts'
 import { countRows } from './snapshot.ts'
@@ -44,8 +46,11 @@ const FILE = 'drills.jsonl'
 
 const note = (drill: Omit<Drill, 'time'>) => appendLine(FILE, { time: new Date().toISOString(), ...drill })
 
+const isDrill = (it: unknown): it is Drill =>
+  isRecord(it) && isTime(it.time) && isText(it.set) && isText(it.result) && (it.lost === undefined || (Array.isArray(it.lost) && it.lost.every(isText)))
+
 /** How the last drill ended; undefined when there was none. */
-export const lastDrill = () => readLines<Drill>(FILE).at(-1)
+export const lastDrill = () => readLines(FILE, isDrill).at(-1)
 
 const sweep = async (project: string) => {
   const ids = (await capture(docker('ps', '--all', '--quiet', '--filter', `label=${LABEL}=${project}`))).split('\n').filter(Boolean)

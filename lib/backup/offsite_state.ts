@@ -1,8 +1,10 @@
 // What is off the site, as far as this server knows without asking: as it was after the last copy.
 import type { Settings } from '../config.ts'
 import { messageOf } from '../errors.ts'
-import { readIfThere, replaceFile, stateFile } from '../files.ts'
+import { replaceFile, stateFile } from '../files.ts'
+import { isRecord, isText, isTime } from '../forms.ts'
 import { isOffsite } from './offsite.ts'
+import { readState } from '../state_files.ts'
 
 export interface OffsiteState {
   /** of the last copy, ISO 8601, UTC */
@@ -13,18 +15,17 @@ export interface OffsiteState {
   error: string
 }
 
-const file = () => stateFile('offsite.json')
+const FILE = 'offsite.json'
 
-/** undefined when nothing was ever copied. */
-export const readOffsite = (): OffsiteState | undefined => {
-  const text = readIfThere(file())
-  return text === undefined ? undefined : (JSON.parse(text) as OffsiteState)
-}
+const isState = (it: unknown): it is OffsiteState => isRecord(it) && isTime(it.time) && isText(it.error) && Array.isArray(it.sets) && it.sets.every(isText)
+
+/** undefined when nothing was ever copied, or nobody knows any more: the next copy asks the other side. */
+export const readOffsite = () => readState(FILE, isState)
 
 /** Notes what is there; without `sets` what was there before. */
 export const noteOffsite = ({ sets, error = '' }: { sets?: string[]; error?: unknown }) => {
   const state: OffsiteState = { time: new Date().toISOString(), sets: sets ?? readOffsite()?.sets ?? [], error: error === '' ? '' : messageOf(error).slice(0, 300) }
-  replaceFile(file(), `${JSON.stringify(state)}\n`, 0o600)
+  replaceFile(stateFile(FILE), `${JSON.stringify(state)}\n`, 0o600)
 }
 
 /** Whether a set is off the site; undefined when none is copied there. */

@@ -13,6 +13,7 @@ import { rmSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { usage } from '../errors.ts'
 import { namesInFolder, plainSize, readPlainIfThere } from '../files.ts'
+import { isRecord, isText, parseJson } from '../forms.ts'
 import type { Digest } from '../large_files.ts'
 
 /** A file of a set as it lies there; `plain` is its content when it is encrypted. */
@@ -76,8 +77,6 @@ export const prefixOf = (name: string) => NAME.exec(name)?.groups?.prefix ?? nam
 
 const FILE = /^(?:(?:database\.dump|roles\.json|globals\.sql|objects\.jsonl)(?:\.age)?|objects\.sha256)$/
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z$/
-const isRecord = (it: unknown): it is Record<string, unknown> => typeof it === 'object' && it !== null && !Array.isArray(it)
-const isText = (it: unknown): it is string => typeof it === 'string'
 const isCount = (it: unknown) => Number.isSafeInteger(it) && Number(it) >= 0
 const isDigest = (it: unknown) => isRecord(it) && isCount(it.bytes) && isText(it.sha256) && /^[0-9a-f]{64}$/.test(it.sha256)
 const isDatabase = (it: unknown) =>
@@ -98,12 +97,8 @@ export const isManifest = (it: unknown): it is Manifest => {
 
 /** The manifest in a text; undefined when it is none. */
 export const manifestOf = (text: string): Manifest | undefined => {
-  try {
-    const it: unknown = JSON.parse(text)
-    return isManifest(it) ? it : undefined
-  } catch {
-    return undefined
-  }
+  const it = parseJson(text)
+  return isManifest(it) ? it : undefined
 }
 
 // A set that lost a file, or a manifest of another form, is no set to count on.

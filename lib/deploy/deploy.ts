@@ -3,7 +3,7 @@ import { carryOut } from './carry_out.ts'
 import { Failure, messageOf } from '../errors.ts'
 import { record } from '../history.ts'
 import { listInstances } from '../instances.ts'
-import { readJournal, removeJournal, takeDeployLock, type Journal } from './journal.ts'
+import { hasJournal, readJournal, removeJournal, takeDeployLock, type Journal } from './journal.ts'
 import { checkNginx } from './nginx.ts'
 import { makePlan, type Request } from './plan.ts'
 import { who } from '../person.ts'
@@ -11,7 +11,7 @@ import { startProgress } from './progress.ts'
 import { explain } from './report.ts'
 import type { Rollout } from './rollout.ts'
 import { say } from '../say.ts'
-import { settle } from './settle.ts'
+import { awaitOneOffs, settle } from './settle.ts'
 import { together } from '../several.ts'
 import { shielded } from '../signals.ts'
 import type { App, Stack } from '../stack.ts'
@@ -55,7 +55,7 @@ export const deployApp = async (stack: Stack, app: App, request: Request, option
       timeout: options.timeout,
       probation: options.probation,
     })
-    await settleFormer(stack, rolloutOf, options.keep)
+    await settleFormer(stack, app, rolloutOf, options.keep)
     return await deployNow(stack, app, request, options, rolloutOf(app, newJournal(app, request)))
   } finally {
     await release()
@@ -83,8 +83,10 @@ const findNginx = async ({ project }: Stack) => {
   throw new Failure('nginx is not running, so there is no site to deploy to', { hint: 'start the stack first: docker compose up -d' })
 }
 
-const settleFormer = async (stack: Stack, rolloutOf: (app: App, journal: Journal) => Rollout, keep: number) => {
+const settleFormer = async (stack: Stack, coming: App, rolloutOf: (app: App, journal: Journal) => Rollout, keep: number) => {
   const journal = readJournal()
+  // One that is damaged tells nothing of what was interrupted. The rollout that comes takes the instances as they are; a migration that goes on it would cut.
+  if (!journal && hasJournal()) await awaitOneOffs(stack, coming)
   if (!journal) return
   const app = stack.apps.find(({ service }) => service === journal.service)
   if (!app) throw new Failure(`a deploy of ${journal.service} was interrupted, and docker-compose.yml has no such app any more`)

@@ -1,10 +1,12 @@
 // The rollout that is under way: read by whoever waits for the lock, and by the next run when this one was killed.
-import { rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { dataWorkUnderWay } from '../backup/data_lock.ts'
-import { readIfThere, replaceFile, stateFile, statePath } from '../files.ts'
+import { replaceFile, stateFile, statePath } from '../files.ts'
+import { isRecord, isText, isTextOrNull, isTime } from '../forms.ts'
 import { takeLock } from '../lock.ts'
 import type { Pin } from './pins.ts'
 import { age } from '../say.ts'
+import { readState } from '../state_files.ts'
 
 export interface Journal {
   who: string
@@ -29,10 +31,21 @@ const FILE = 'rollout.json'
 
 export const writeJournal = (journal: Journal) => replaceFile(stateFile(FILE), `${JSON.stringify(journal)}\n`)
 
-export const readJournal = (): Journal | undefined => {
-  const text = readIfThere(statePath(FILE))
-  return text === undefined ? undefined : JSON.parse(text)
-}
+const isPin = (it: unknown): it is Pin => isRecord(it) && [it.image, it.rollout, it.network, it.fingerprint].every(isText)
+
+const isJournal = (it: unknown): it is Journal =>
+  isRecord(it) &&
+  [it.who, it.repository, it.service, it.phase].every(isText) &&
+  isTime(it.since) &&
+  Number.isSafeInteger(it.pid) &&
+  isRecord(it.phases) &&
+  [it.from, it.to, it.revision].every(isTextOrNull) &&
+  (it.next === null || isPin(it.next))
+
+export const readJournal = (tell?: (damage: string) => void) => readState(FILE, isJournal, tell)
+
+/** Also when nobody can read it. */
+export const hasJournal = () => existsSync(statePath(FILE))
 
 export const removeJournal = () => rmSync(statePath(FILE), { force: true })
 

@@ -55,8 +55,8 @@ const isSwitched = async ({ stack, app }: Rollout, next: Pin) => {
   return fresh.some(isHealthy) && fresh.some(instance => namesInstance(live, instance))
 }
 
-// A migration that was left running must not be cut: what it has begun it may end.
-const awaitOneOffs = async ({ project }: Stack, { service }: App) => {
+/** A migration that was left running must not be cut: what it has begun it may end. */
+export const awaitOneOffs = async ({ project }: Stack, { service }: App) => {
   const labels = [`com.docker.compose.project=${project}`, `com.docker.compose.service=${service}`, 'com.docker.compose.oneoff=True']
   const ids = (await capture(containerIds(...labels))).split('\n').filter(Boolean)
   if (ids.length === 0) return

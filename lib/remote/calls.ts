@@ -1,11 +1,13 @@
 // Calls to a server that have not come back: who calls that server next hears what became of them.
 import { readdirSync, rmSync } from 'node:fs'
-import { dirname } from 'node:path'
-import { readIfThere, replaceFile, stateFile } from '../files.ts'
+import { basename, dirname } from 'node:path'
+import { replaceFile, stateFile } from '../files.ts'
+import { isRecord, isText, parseJson } from '../forms.ts'
 import type { Entry } from '../history.ts'
 import type { Host } from './host.ts'
 import { isAlive } from '../processes.ts'
 import { say } from '../say.ts'
+import { readState } from '../state_files.ts'
 
 interface Call {
   host: string
@@ -15,6 +17,8 @@ interface Call {
   since: string
   pid: number
 }
+
+const isCall = (it: unknown): it is Call => isRecord(it) && [it.host, it.what, it.since].every(isText)
 
 const FORM = /^call-(\d+)\.json$/
 
@@ -31,31 +35,29 @@ export const noteCall = ({ name }: Host, what: string) => {
 const endOf = ({ repository, who, result, phase, error }: Partial<Entry>) => `${repository ?? 'backup'} by ${who}: ${result}${phase ? ` in phase ${phase}` : ''}${error ? ` (${error})` : ''}`
 
 // A line that was cut by a power failure tells nothing.
-const parsed = <T extends object>(text: string): Partial<T> => {
-  try {
-    return JSON.parse(text) as T
-  } catch {
-    return {}
-  }
+const parsed = (text: string) => {
+  const it = parseJson(text)
+  return isRecord(it) ? it : {}
 }
 
 const newsIn = (line: string, since: string) => {
-  const entry = parsed<Entry>(line)
-  return entry.time !== undefined && entry.time > since ? [endOf(entry)] : []
+  const entry = parsed(line)
+  return isText(entry.time) && entry.time > since ? [endOf(entry)] : []
 }
 
 const underWay = ({ rollout }: Host) => {
   if (rollout === '') return []
-  const { repository, who, phase } = parsed<{ repository: string; who: string; phase: string }>(rollout)
-  return [`${repository} by ${who} is in phase ${phase}`]
+  const { repository, who, phase } = parsed(rollout)
+  return [isText(repository) ? `${repository} by ${String(who)} is in phase ${String(phase)}` : 'a deploy is under way there, or was interrupted']
 }
 
 /** Says how the calls to this host ended whose connection was lost, or whose caller was killed. */
 export const tellOfLostCalls = (host: Host) => {
   const pids = readdirSync(dirname(fileOf(0))).flatMap(name => FORM.exec(name)?.[1] ?? []).map(Number)
   for (const pid of pids.filter(pid => !isAlive(pid))) {
-    const call = parsed<Call>(readIfThere(fileOf(pid)) ?? '')
-    if (call.host !== host.name || call.since === undefined) continue
+    const call = readState(basename(fileOf(pid)), isCall)
+    if (!call) rmSync(fileOf(pid), { force: true })
+    if (call?.host !== host.name) continue
     const news = [...underWay(host), ...newsIn(host.deploy, call.since), ...newsIn(host.backup, call.since)]
     say.step(`the call at ${call.since} (${call.what}) did not come back. Since then: ${news.join('; ') || 'nothing has ended there'}`)
     if (host.rollout === '') rmSync(fileOf(pid), { force: true })

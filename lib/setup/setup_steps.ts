@@ -60,14 +60,16 @@ const lookAtCompose = async (known: Known) => {
 }
 
 const interruptedDeploy = () => {
-  const journal = readJournal()
-  if (!journal || isAlive(journal.pid)) return []
+  const damages: Finding[] = []
+  const journal = readJournal(damage => damages.push(warning(damage, 'an interrupted deploy may have left more instances than usual (scripts/status.ts): deploy each app once more')))
+  if (!journal || isAlive(journal.pid)) return damages
   return [warning(`the deploy of ${journal.repository} by ${journal.who} was interrupted in phase ${journal.phase}`, 'the next deploy puts it in order')]
 }
 
 const interruptedDataWork = () => {
-  const work = readDataWork()
-  if (!work || isAlive(work.pid)) return []
+  const damages: Finding[] = []
+  const work = readDataWork(damage => damages.push(warning(damage, 'the next backup or restore puts in order what one that was interrupted has left')))
+  if (!work || isAlive(work.pid)) return damages
   const since = age(new Date(work.since))
   return [warning(`${work.who} was ${work.what}, and it was interrupted in step ${work.step}, ${since} ago`, 'the next backup or restore puts it in order')]
 }
