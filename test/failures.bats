@@ -163,3 +163,20 @@ assert_fails() {
   assert_in_order nuxt_profile
   assert_no_request_lost
 }
+
+@test "damaged files in .state are named, and neither status nor a deploy fails for them" {
+  local file
+  for file in rollout.json data.json; do printf '{"who":"an' >"$SITE/.state/$file"; done
+  # A line that a power failure has cut.
+  printf '{"time":"2026-11-2' >>"$SITE/.state/history.jsonl"
+  run --separate-stderr -0 script status
+  for file in rollout.json 'history.jsonl has'; do assert_regex "$stderr" "warning: $SITE/.state/$file.*damaged"; done
+  commit avril-profil GREETING=after-damage >/dev/null
+  run --separate-stderr -0 deploy --probation 0 avril-profil
+  assert_regex "$stderr" "warning: $SITE/.state/rollout.json is damaged"
+  assert_equal "$(greeting avril-profil)" after-damage
+  assert_equal "$(last_deploy result)" deployed
+  rm "$SITE/.state/data.json"
+  assert_in_order nuxt_profile
+  assert_no_request_lost
+}

@@ -117,7 +117,7 @@ pid_of() {
   assert_equal "$(sed 's/^.* -- //' "$BATS_TEST_TMPDIR/syslog")" "$(tail -n 1 "$SITE/.state/audit.jsonl")"
   # sudo and su keep the login uid.
   # shellcheck disable=SC2016 # for the shell of bash -c
-  run -0 bash -c 'id -u nobody >/proc/self/loginuid && exec "$@"' - node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/psql.ts" -c 'select 1'
+  run -0 bash -c 'echo "$(id -u nobody)" >/proc/self/loginuid && exec "$@"' - node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/psql.ts" -c 'select 1'
   assert_equal "$(last_audit .who)" nobody
   cp "$(command -v bash)" "$BATS_TEST_TMPDIR/cron"
   run -0 "$BATS_TEST_TMPDIR/cron" -c '"$@"; exit' - node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/psql.ts" -c 'select 1'
