@@ -1,0 +1,71 @@
+// Which settings of .env reach which app, as Compose reads docker-compose.yml. A new setting of .env.example is one of the hosting, unless a line here says which apps read it.
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { root } from '../../lib/config.ts'
+import type { StackConfig } from '../../lib/stack.ts'
+
+const PHOENIX = ['phoenix']
+const ALL = ['phoenix', 'nuxt_profile', 'nuxt_booklet']
+const READERS: Record<string, string[]> = {
+  POSTGRES_HOST: PHOENIX, POSTGRES_DB: PHOENIX, POSTGRES_USER: PHOENIX, POSTGRES_PASSWORD: PHOENIX,
+  BUCKET_NAME: PHOENIX, AWS_ACCESS_KEY_ID: PHOENIX, AWS_SECRET_ACCESS_KEY: PHOENIX, SECRET_KEY_BASE: PHOENIX,
+  DEV_EMAILS: PHOENIX, WHITELIST_EMAILS: PHOENIX, AFPA_CC_ADDRESS: PHOENIX, MARIE_CC_ADDRESS: PHOENIX,
+  WHOST: ALL, NUXT_BOOKLET_PATH: ALL, NUXT_PROFILE_PATH: ALL, FILES_PATH: ALL, CLIENT_TO_PHOENIX_URL: ALL, SERVER_TO_PHOENIX_URL: ALL,
+  NUXT_PROFILE_SENTRY_DSN: ALL, NUXT_BOOKLET_SENTRY_DSN: ALL, NUXT_CRISP_WEBSITE_ID: ALL, HOTJAR_ID: ALL, TAG_COMMANDER: ALL,
+}
+/** What stands in no .env.example, but in the .env of a site. */
+const MORE: Record<string, string[]> = {
+  A_SETTING_OF_THEIR_OWN: ALL,
+  MAILJET_PRIVATE_API_KEY: PHOENIX, FRANCE_VAE_CLIENT_SECRET: PHOENIX, PE_CONNECT_CLIENT_SECRET: PHOENIX, RNCP_PASS: PHOENIX, PGPASSWORD: PHOENIX, DATABASE_URL: PHOENIX,
+}
+
+const example = readFileSync(join(root, '.env.example'), 'utf8')
+const names = [...new Set([...example.matchAll(/^#?([A-Z][A-Z0-9_]*)=/gm)].map(([, name = '']) => name))]
+// Compose judges some of them itself.
+const value = (name: string, one: string) => {
+  if (name === 'NGINX_BIND') return `127.0.0.${one}`
+  if (/_(REPLICAS|PORT|MEMORY)$/.test(name)) return `${one}${name.endsWith('_MEMORY') ? 'g' : ''}`
+  return `${name.endsWith('_DIR') ? '/' : ''}value-${one}-of-${name.toLowerCase().replaceAll('_', '-')}`
+}
+
+const site = mkdtempSync(join(tmpdir(), 'settings-'))
+after(() => rmSync(site, { recursive: true }))
+for (const path of ['docker-compose.yml', 'recipes']) cpSync(join(root, path), join(site, path), { recursive: true })
+
+const servicesWith = (settings: Record<string, string>) => {
+  writeFileSync(join(site, '.env'), Object.entries({ PE_CONNECT_CLIENT_SECRET: 'x', RNCP_API_KEY: 'x', ...settings }).map(([name, text]) => `${name}=${text}\n`).join(''))
+  const config = execFileSync('docker', ['compose', '--project-directory', site, 'config', '--format', 'json'], { encoding: 'utf8' })
+  return (JSON.parse(config) as StackConfig).services
+}
+
+const valuesOf = (wanted: string[], one = '1') => Object.fromEntries(wanted.map(name => [name, value(name, one)]))
+
+void test('each setting reaches the apps that read it, and no other', () => {
+  const settings = valuesOf([...names, ...Object.keys(MORE)])
+  const services = servicesWith(settings)
+  const reached = (name: string) => ALL.filter(service => (services[service]?.environment?.[name] ?? '') !== '')
+  const wanted = { ...READERS, ...MORE }
+  const found = Object.keys(settings).map(name => [name, reached(name)])
+  assert.deepEqual(Object.fromEntries(found), Object.fromEntries(Object.keys(settings).map(name => [name, wanted[name] ?? []])))
+})
+
+void test('a secret reaches no app under another name than its own, but for those that Avril reads', () => {
+  const services = servicesWith(valuesOf(names))
+  const holders = (secret: string) => ALL.flatMap(service => Object.entries(services[service]?.environment ?? {}).filter(([, text]) => text?.includes(value(secret, '1'))).map(([name]) => `${service} ${name}`))
+  assert.deepEqual(holders('POSTGRES_PASSWORD'), ['phoenix POSTGRES_PASSWORD'])
+  assert.deepEqual(holders('AWS_SECRET_ACCESS_KEY'), ['phoenix AWS_SECRET_ACCESS_KEY', 'phoenix MINIO_SECRET_KEY'])
+  assert.deepEqual(holders('OFFSITE_SECRET_ACCESS_KEY'), [])
+})
+
+// What a container is made of: its build, the number of instances, its name and its image are none of it.
+const configured = (services: StackConfig['services']) =>
+  Object.fromEntries(ALL.map(service => [service, { ...services[service], build: undefined, deploy: undefined, image: undefined, networks: undefined }]))
+
+void test('a change of what only the hosting reads changes no app', () => {
+  const hosting = names.filter(name => !(name in READERS) && !name.endsWith('_MEMORY'))
+  assert.deepEqual(configured(servicesWith(valuesOf(hosting, '1'))), configured(servicesWith(valuesOf(hosting, '2'))))
+})
