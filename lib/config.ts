@@ -24,6 +24,7 @@ const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
 const BUCKET_FORM = 'a bucket name (3 to 63 small letters, digits, . and -)'
 const HOST = '[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?'
 const REFERRER = /^(no-referrer|no-referrer-when-downgrade|origin|origin-when-cross-origin|same-origin|strict-origin|strict-origin-when-cross-origin|unsafe-url)$/
+const MEMORY = OPTIONAL(LIKE(/^(0|[1-9]\d{0,5}[mg])$/, 'an amount of memory (512m, 2g; 0 for any)'))
 const NAME = LIKE(/^[a-z_][a-z0-9_]{0,62}$/, 'a name of small letters, digits and _')
 
 const FORMS: Record<string, { fits: (value: string) => boolean; form: string }> = {
@@ -32,6 +33,7 @@ const FORMS: Record<string, { fits: (value: string) => boolean; form: string }> 
   PHOENIX_REPLICAS: REPLICAS,
   PROFILE_REPLICAS: REPLICAS,
   BOOKLET_REPLICAS: REPLICAS,
+  ...Object.fromEntries(['PHOENIX', 'PROFILE', 'BOOKLET', 'NGINX', 'POSTGRES', 'MINIO'].map(name => [`${name}_MEMORY`, MEMORY])),
   WHOST: LIKE(new RegExp(`^${HOST}$`), 'a host name'),
   WHOST_ALIASES: OPTIONAL(LIKE(new RegExp(`^${HOST}(,${HOST})*$`), 'host names, with commas between them')),
   NGINX_BIND: OPTIONAL(LIKE(/^(\d{1,3}\.){3}\d{1,3}$/, 'an IPv4 address')),

@@ -13,7 +13,8 @@ export interface Instance {
   running: boolean
   /** what its health check says; undefined without one */
   health: string | undefined
-  address: string
+  /** its address in each network that it is in */
+  addresses: Record<string, string>
   image: string
   revision: string | undefined
   fingerprint: string | undefined
@@ -39,7 +40,7 @@ const instanceOf = ({ Id, Name, State, Config, NetworkSettings }: Inspected): In
   rollout: Config.Labels['avril.rollout'],
   running: State.Running,
   health: State.Health?.Status,
-  address: Object.values(NetworkSettings.Networks)[0]?.IPAddress ?? '',
+  addresses: Object.fromEntries(Object.entries(NetworkSettings.Networks).map(([network, { IPAddress }]) => [network, IPAddress])),
   image: Config.Image,
   revision: Config.Labels['org.opencontainers.image.revision'],
   fingerprint: Config.Labels['avril.fingerprint']?.replace(/^f/, ''),
@@ -71,5 +72,9 @@ export const readInstance = async (id: string): Promise<Instance> => {
   if (!instance) throw new Failure(`the container ${id} is gone`)
   return instance
 }
+
+/** Where one container reaches another: the address in a network that both are in; empty when there is none, or when the other one does not run. */
+export const addressFor = ({ addresses: own }: Pick<Instance, 'addresses'>, { addresses }: Pick<Instance, 'addresses'>) =>
+  Object.entries(addresses).find(([network]) => network in own)?.[1] ?? ''
 
 export const isHealthy = ({ running, health }: Instance) => running && health === 'healthy'

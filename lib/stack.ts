@@ -126,7 +126,10 @@ export const appDoubts = (service: string, { labels, healthcheck, deploy }: Serv
 
 const wordsOf = (text: string) => text.split(/\s+/).filter(Boolean)
 
-const appOf = (service: string, config: ServiceConfig): App => {
+// The one in which nginx finds it: others it may have for what it needs itself.
+const networkOf = ({ networks = {} }: ServiceConfig, { networks: reached = {} }: ServiceConfig = {}) => Object.keys(networks).find(name => name in reached) ?? Object.keys(networks)[0] ?? 'default'
+
+const appOf = (service: string, config: ServiceConfig, nginx: ServiceConfig | undefined): App => {
   const { [APP_LABEL]: repository = '', 'avril.port': port = '', 'avril.path': path = '/', 'avril.migrate': migrate = '', 'avril.console': shell = '', 'avril.smoke': smoke = '', 'avril.state.save': save = '', 'avril.state.load': load = '' } = config.labels ?? {}
   const [trouble] = appTroubles(config)
   if (trouble !== undefined || !config.build) throw badConfig(`docker-compose.yml: ${service} ${trouble}`, 'it is labelled as an app that can be rolled (avril.repository)')
@@ -144,7 +147,7 @@ const appOf = (service: string, config: ServiceConfig): App => {
     doubts: appDoubts(service, config).map(([sentence, hint]) => `${sentence}; ${hint}`),
     needs: Object.keys(config.depends_on ?? {}),
     build: config.build,
-    network: Object.keys(config.networks ?? {})[0] ?? 'default',
+    network: networkOf(config, nginx),
     fingerprint: createHash('sha256').update(JSON.stringify({ ...config, build: undefined, deploy: undefined })).digest('hex').slice(0, 16),
   }
 }
@@ -156,7 +159,7 @@ export const stackOf = (config: StackConfig): Stack => {
     project: config.name,
     site: config.services.nginx?.environment?.WHOST ?? 'localhost',
     secrets: config.secrets ?? {},
-    apps: services.filter(([, { labels }]) => labels?.[APP_LABEL]).map(([service, it]) => appOf(service, it)),
+    apps: services.filter(([, { labels }]) => labels?.[APP_LABEL]).map(([service, it]) => appOf(service, it, config.services.nginx)),
     refusals: new Map(services.map(([service, { labels }]) => [service, labels?.['avril.refusal'] ?? 'it is not labelled as an app'])),
     services: services.map(([service]) => service),
   }

@@ -105,5 +105,5 @@ export const connectMinio = async (project: string, settings: Settings) => {
   const { BUCKET_NAME: bucket = '', AWS_ACCESS_KEY_ID: accessKeyId = '', AWS_SECRET_ACCESS_KEY: secretAccessKey = '' } = settings
   const again = 'docker compose up -d minio makes it take up what has changed in .env'
   const hints = { unreachable: start, refused: `is it that of .env (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)? ${again}`, noBucket: `is it that of .env (BUCKET_NAME)? ${again}` }
-  return connect({ server: 'minio', endpoint: `http://${instance.address}:9000`, region: 'us-east-1', bucket, accessKeyId, secretAccessKey, hints })
+  return connect({ server: 'minio', endpoint: `http://${Object.values(instance.addresses)[0]}:9000`, region: 'us-east-1', bucket, accessKeyId, secretAccessKey, hints })
 }

@@ -9,7 +9,7 @@ import { removeJournal } from './journal.ts'
 import { liveMap, readLive } from './nginx.ts'
 import { NEXT_PINS_FILE, pinFiles, publishPins, readPins, renderPins, type Pin } from './pins.ts'
 import type { Plan } from './plan.ts'
-import { buildRelease, pruneReleases } from './releases.ts'
+import { buildRelease, pruneReleases, runsAsRoot } from './releases.ts'
 import { capture, show } from '../run.ts'
 import { converge, type Rollout, type Target } from './rollout.ts'
 import { say } from '../say.ts'
@@ -35,6 +35,7 @@ export const carryOut = async (rollout: Rollout, plan: Plan, keep: number) => {
   try {
     progress.phase('build', plan.image)
     if (plan.commit && !plan.built) await buildRelease(rollout.stack, app, plan.image, plan.commit)
+    if (await runsAsRoot(plan.image)) say.warn(`${app.service} runs as root in its container; give its Dockerfile a line USER (the recipes have one)`)
     const pin = { image: plan.image, rollout: rolloutId(app), network: app.network, fingerprint: app.fingerprint }
     progress.note({ next: pin })
     const target = coming(app, pin, false)

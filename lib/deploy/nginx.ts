@@ -5,7 +5,7 @@ import { exec } from '../compose.ts'
 import { root } from '../config.ts'
 import { EXIT, Failure } from '../errors.ts'
 import { readIfThere, replaceFile } from '../files.ts'
-import type { Instance } from '../instances.ts'
+import { addressFor, type Instance } from '../instances.ts'
 import { attempt } from '../run.ts'
 import { sleep } from '../signals.ts'
 import { troubleIn, type SmokeTest } from './smoke.ts'
@@ -76,7 +76,9 @@ const ask = async (nginx: Instance, site: string, origin: string, { path }: Smok
  * Asks a new instance, before any visitor reaches it, for what a visitor would see (App.smoke). Throws a Failure when an answer is not the expected one within
  * some seconds: its health check may be good before all that its pages need has started.
  */
-export const proveInstance = async (nginx: Instance, { site }: Stack, { port, smoke }: App, { name, address }: Instance, signal: AbortSignal, patience = 15_000) => {
+export const proveInstance = async (nginx: Instance, { site }: Stack, { port, smoke }: App, instance: Instance, signal: AbortSignal, patience = 15_000) => {
+  const address = addressFor(nginx, instance)
+  if (!address) throw new Failure(`${instance.name} and nginx are in no network together`, { hint: 'docker compose up -d nginx, or correct networks in docker-compose.yml' })
   const end = Date.now() + patience
   for (const test of smoke) {
     for (;;) {
@@ -84,7 +86,7 @@ export const proveInstance = async (nginx: Instance, { site }: Stack, { port, sm
       signal.throwIfAborted()
       const trouble = answer.error ? `${test.path} is not answered: ${answer.error}` : troubleIn(test, answer)
       if (trouble === undefined) break
-      if (Date.now() > end) throw new Failure(`${name} is healthy, but ${trouble}`)
+      if (Date.now() > end) throw new Failure(`${instance.name} is healthy, but ${trouble}`)
       await sleep(250, signal)
     }
   }

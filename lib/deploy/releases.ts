@@ -43,6 +43,12 @@ export const releaseName = (stack: Stack, app: App, sha: string) => `${repositor
 
 export const imageExists = async (image: string) => (await attempt(inspectImages([image]))).code === 0
 
+/** Whether what is started from an image is root, unless docker-compose.yml says otherwise. */
+export const runsAsRoot = async (image: string) => {
+  const [found]: { Config: { User?: string } }[] = JSON.parse(await capture(inspectImages([image])))
+  return /^(|0|root)(:.*)?$/.test(found?.Config.User ?? '')
+}
+
 /** Builds the release of a commit from the files of exactly that commit. Throws a Failure when the build fails; nothing is left then. */
 export const buildRelease = async (stack: Stack, app: App, image: string, commit: Commit, told: Pick<RunOptions, 'hint' | 'hide'> = {}) => {
   const context = stateFile('build')

@@ -1,7 +1,7 @@
 // The heart: instances of one release take the place of those of another, and nginx always has a healthy one to send requests to.
 import { COMPOSE_FILE, composeAdd, healthLog, logs, remove, start, stop } from '../compose.ts'
 import { Failure, messageOf } from '../errors.ts'
-import { isHealthy, listIds, listInstances, readInstance, type Instance } from '../instances.ts'
+import { addressFor, isHealthy, listIds, listInstances, readInstance, type Instance } from '../instances.ts'
 import { handOverState, keepHandingOver } from './handover.ts'
 import { awaitDrained, liveMap, proveInstance, proveSwitch, readLive, switchLive } from './nginx.ts'
 import type { Pin } from './pins.ts'
@@ -139,7 +139,8 @@ const handOver = async (rollout: Rollout, target: Target, { fresh, staying, leav
     over.throwIfAborted()
     await switchLive(nginx, app.service, text)
     over.throwIfAborted()
-    const prove = (signal: AbortSignal) => proveSwitch(nginx, app, target.prove, fresh.map(({ address }) => address), leaving.map(({ address }) => address).filter(Boolean), signal)
+    const [wanted, unwanted] = [fresh, leaving].map(instances => instances.map(it => addressFor(nginx, it)).filter(Boolean)) as [string[], string[]]
+    const prove = (signal: AbortSignal) => proveSwitch(nginx, app, target.prove, wanted, unwanted, signal)
     if (!leaving.some(({ running }) => running)) return prove(over)
     progress.phase('drain', `waiting until nobody is served by ${leaving.map(({ name }) => name).join(', ')}`)
     await together(signal => {

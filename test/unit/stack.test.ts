@@ -39,6 +39,20 @@ for (const [what, change, doubt] of [
   void test(`a deploy warns of an app with ${what}`, () => assert.match(stackWith(change).apps[0]?.doubts.join() ?? '', doubt))
 }
 
+// In the first network that nginx is in too; the others are what the app itself needs.
+for (const [networks, nginx, network] of [
+  [{ default: null }, { default: null }, 'default'],
+  [{ back: null, default: null }, { default: null, files: null }, 'default'],
+  [{ back: null, front: null }, { front: null }, 'front'],
+  [{ back: null }, undefined, 'back'],
+  [undefined, undefined, 'default'],
+] as const) {
+  void test(`an app in ${JSON.stringify(networks)} is found in ${network} by nginx in ${JSON.stringify(nginx)}`, () => {
+    const stack = stackOf({ name: 'avril', services: { phoenix: { ...phoenix, networks: networks as never }, nginx: { networks: nginx as never } } })
+    assert.equal(stack.apps[0]?.network, network)
+  })
+}
+
 for (const [word, message] of [
   ['nginx', /cannot be rolled: it is the proxy/],
   ['phoenix', /phoenix is a service; name its repository: avril/],
