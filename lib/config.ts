@@ -22,6 +22,10 @@ const REPLICAS = INTEGER(1, 16)
 const URL_OR_NONE = OPTIONAL(LIKE(/^https?:\/\/\S+$/, 'an address that begins with http:// or https://'))
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
 const BUCKET_FORM = 'a bucket name (3 to 63 small letters, digits, . and -)'
+const KEY = /^[A-Za-z0-9_-]{3,128}$/
+const KEY_FORM = '3 or more letters, digits, - and _'
+const SECRET = /^[A-Za-z0-9_-]{8,128}$/
+const SECRET_FORM = '8 or more letters, digits, - and _'
 const HOST = '[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?'
 const REFERRER = /^(no-referrer|no-referrer-when-downgrade|origin|origin-when-cross-origin|same-origin|strict-origin|strict-origin-when-cross-origin|unsafe-url)$/
 const MEMORY = OPTIONAL(LIKE(/^(0|[1-9]\d{0,5}[mg])$/, 'an amount of memory (512m, 2g; 0 for any)'))
@@ -48,6 +52,7 @@ const FORMS: Record<string, { fits: (value: string) => boolean; form: string }> 
   DRAIN_SECONDS: INTEGER(10, 3600),
   POSTGRES_DB: NAME,
   POSTGRES_USER: NAME,
+  POSTGRES_APP_USER: OPTIONAL(NAME),
   BACKUP_DIR: LIKE(/^\/[^\0]*[^/]$/, 'an absolute path'),
   BACKUP_DAYS: INTEGER(1, 3650),
   BACKUP_WEEKS: INTEGER(0, 520),
@@ -63,12 +68,19 @@ const FORMS: Record<string, { fits: (value: string) => boolean; form: string }> 
   NOTICE_URL: URL_OR_NONE,
   PING_URL: URL_OR_NONE,
   FORMER_DAYS: INTEGER(1, 365),
+  MINIO_ROOT_USER: OPTIONAL(LIKE(KEY, KEY_FORM)),
+  MINIO_ROOT_PASSWORD: OPTIONAL(LIKE(SECRET, SECRET_FORM)),
   BUCKET_NAME: LIKE(BUCKET, BUCKET_FORM),
-  AWS_ACCESS_KEY_ID: LIKE(/^[A-Za-z0-9_-]{3,128}$/, '3 or more letters, digits, - and _'),
-  AWS_SECRET_ACCESS_KEY: LIKE(/^[A-Za-z0-9_-]{8,128}$/, '8 or more letters, digits, - and _'),
+  AWS_ACCESS_KEY_ID: LIKE(KEY, KEY_FORM),
+  AWS_SECRET_ACCESS_KEY: LIKE(SECRET, SECRET_FORM),
   DEPLOY_HOST: LIKE(/^([A-Za-z0-9_][A-Za-z0-9_.@:%[\]-]*)?$/, 'an entry of ~/.ssh/config, or user@host'),
   DEPLOY_PATH: LIKE(/^(\/[^\0]*)?$/, 'an absolute path'),
 }
+/** Keys of the app's own beside those of the administrator: each pair is there as a whole, under another name than the administrator's, or not at all. */
+const PAIRS = [
+  { name: 'POSTGRES_APP_USER', secret: 'POSTGRES_APP_PASSWORD', other: 'POSTGRES_USER' },
+  { name: 'MINIO_ROOT_USER', secret: 'MINIO_ROOT_PASSWORD', other: 'AWS_ACCESS_KEY_ID' },
+]
 /** Those that must be this server's own. */
 export const SECRETS = ['POSTGRES_PASSWORD', 'AWS_SECRET_ACCESS_KEY', 'SECRET_KEY_BASE']
 
@@ -108,6 +120,11 @@ export const readSettings = (text: string, example: string): Settings => {
   }
   const twice = (values.WHOST_ALIASES ?? '').split(',').find(alias => alias === values.WHOST || alias === 'localhost')
   if (twice) throw badConfig(`.env line ${lines.get('WHOST_ALIASES')}: WHOST_ALIASES has ${twice}, which is no other name of the site`, 'take it out')
+  for (const { name, secret, other } of PAIRS) {
+    const [named, given] = [values[name] ?? '', values[secret] ?? '']
+    if ((named === '') !== (given === '')) throw badConfig(`.env has ${named ? name : secret}, but no ${named ? secret : name}`, 'the two go together: set both or none')
+    if (named !== '' && named === values[other]) throw badConfig(`.env line ${lines.get(name)}: ${name} is ${other}, too`, 'give it another name: what the app has must not be the administrator')
+  }
   for (const name of SECRETS) {
     const open = (values[name] ?? '').startsWith('change-me') || values[name] === ''
     if (open && values.WHOST !== 'localhost')

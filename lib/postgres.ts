@@ -15,7 +15,10 @@ export interface Server {
   id: string
   name: string
   image: string
+  /** the superuser that the scripts log in as */
   user: string
+  /** the role that phoenix logs in as: the same, or one of its own */
+  app: string
   database: string
   /** how the sessions of the scripts are opened, once that is known */
   sessions?: Sessions
@@ -40,11 +43,13 @@ const ENGLISH = ['LC_ALL=C.UTF-8', 'LANGUAGE=C'].flatMap(variable => ['--env', v
 /** A command in the server's container; its standard input is handed on. The container trusts who connects from inside: no password is needed. */
 export const inServer = ({ id }: Pick<Server, 'id'>, ...command: string[]) => docker('exec', '--interactive', '--user', ACCOUNT, ...ENGLISH, id, ...command)
 
+/** The roles and the database of the settings. */
+export const loginsOf = ({ POSTGRES_USER: user = '', POSTGRES_APP_USER: app = '', POSTGRES_DB: database = '' }: Settings): Pick<Server, 'user' | 'app' | 'database'> => ({ user, app: app || user, database })
+
 /** The stack's running server. Throws a Failure (69) when there is none. */
 export const findServer = async (project: string, settings: Settings): Promise<Server> => {
-  const { POSTGRES_USER: user = '', POSTGRES_DB: database = '' } = settings
   const instance = (await listInstances(project, 'postgres')).find(({ running, oneOff }) => running && !oneOff)
-  if (instance) return { id: instance.id, name: instance.name, image: instance.image, user, database }
+  if (instance) return { id: instance.id, name: instance.name, image: instance.image, ...loginsOf(settings) }
   throw new Failure('postgres is not running', { exitCode: EXIT.unreachable, hint: 'start it (docker compose up -d postgres), or look at its log: scripts/logs.ts postgres' })
 }
 
@@ -89,6 +94,9 @@ export const sql = (server: Server, database: string, text: string, variables: R
 /** The rows of a query, each as an object: one JSON document a line (select json_build_object(…) or row_to_json(…)). */
 export const rows = async <Row>(server: Server, database: string, text: string, variables?: Record<string, string>): Promise<Row[]> =>
   (await sql(server, database, text, variables)).split('\n').filter(Boolean).map(line => JSON.parse(line) as Row)
+
+/** SQL that makes the table "given" with a text. In base64 that can be nothing but data, whoever reads it. */
+export const asData = (text: string) => `create temp table given as select convert_from(decode('${Buffer.from(text).toString('base64')}', 'base64'), 'UTF8') as text;\n`
 
 const queryIn = (file: string) => readFileSync(join(root, 'postgres', file), 'utf8')
 

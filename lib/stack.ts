@@ -84,6 +84,7 @@ export interface ServiceConfig {
 export interface StackConfig {
   name: string
   secrets?: Record<string, BuildSecret>
+  networks?: Record<string, { name?: string } | null>
   services: Record<string, ServiceConfig>
 }
 

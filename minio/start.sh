@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts the S3 server, then makes the bucket: whoever knows the full name of an object may fetch it, nobody without a key may
+# Starts the S3 server, then makes the bucket and the key to it: whoever knows the full name of an object may fetch it, nobody without a key may
 # list or write. The container counts as healthy once that is done, and ends when it cannot be done.
 set -eu
 # Process 1 of a container gets no signal that it does not ask for.
@@ -16,7 +16,7 @@ esac
 # mc takes its key from a variable of the form http://USER:PASSWORD@HOST and decodes nothing in it.
 case $MINIO_ROOT_USER$MINIO_ROOT_PASSWORD in
   *:*)
-    echo 'error: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must not hold a colon' >&2
+    echo 'error: the key of the administrator (MINIO_ROOT_USER and MINIO_ROOT_PASSWORD, or AWS_…) must not hold a colon' >&2
     exit 78
     ;;
 esac
@@ -42,7 +42,8 @@ fail() {
 # A signed request, so it succeeds only once the server takes writes with this key.
 set_up() {
   mc --quiet mb --ignore-existing "local/$BUCKET_NAME" &&
-    mc --quiet anonymous set-json "$MC_CONFIG_DIR/policy.json" "local/$BUCKET_NAME"
+    mc --quiet anonymous set-json "$MC_CONFIG_DIR/policy.json" "local/$BUCKET_NAME" &&
+    sh "$(dirname "$0")/bucket_key.sh"
 }
 
 printf '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["*"]},"Action":["s3:GetObject"],' \

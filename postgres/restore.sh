@@ -128,6 +128,20 @@ create_missing_roles() {
   done <"$work/missing"
 }
 
+# Makes the role that phoenix logs in as, if it has one of its own, and gives it the database.
+make_app_role() {
+  [ -n "${POSTGRES_APP_USER:-}" ] || return 0
+  local here
+  here=$(dirname "${BASH_SOURCE[0]}")
+  {
+    given <(printf '%s' "$POSTGRES_APP_PASSWORD") "$here/app_role.sql"
+    echo '\set ON_ERROR_STOP 0'
+    cat "$here/superusers_objects.sql"
+    echo '\gexec'
+  } | query --dbname="$POSTGRES_DB" --set=app="$POSTGRES_APP_USER" >/dev/null 2>"$work/errors" || true
+  if [ -s "$work/errors" ]; then say "warning: not all of $POSTGRES_DB could be given to $POSTGRES_APP_USER: $(head -n 4 "$work/errors")"; fi
+}
+
 compare_rows() {
   query --dbname="$POSTGRES_DB" --file="$(dirname "${BASH_SOURCE[0]}")/compare_rows.sql" <"$work/rows" >"$work/differences"
   [ ! -s "$work/differences" ] || fail "what was restored is not what db/dumps/latest.dump holds: $(head -n 4 "$work/differences")" 'nothing of it is kept; this is tried again by itself'
@@ -161,6 +175,7 @@ restore_dump() {
     fail "db/dumps/latest.dump could not be restored: $(tail -n 5 "$work/errors")" 'nothing of it is kept; this is tried again by itself'
   say 'restored; comparing the rows of each table with the dump'
   compare_rows
+  make_app_role
   vacuumdb --quiet --analyze-only --jobs="$(nproc)" --dbname="$POSTGRES_DB" 2>"$work/errors" || say "warning: not all statistics could be gathered: $(tail -n 1 "$work/errors")"
   query <<<"select 'create database postgres' where not exists (select from pg_database where datname = 'postgres') \gexec"
   say_lost

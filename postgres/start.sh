@@ -93,6 +93,7 @@ first_start() {
   if [ "$AVRIL_DUMP" = none ]; then
     say 'there is no db/dumps/latest.dump: the database will be empty'
     serve
+    archive='' PGOPTIONS='' PGUSER=$POSTGRES_USER make_app_role
     stop
   else
     copy_dump

@@ -67,7 +67,7 @@ const startServer = async (project: string, image: string): Promise<Server> => {
   const env = { POSTGRES_USER: USER, POSTGRES_DB: 'postgres', POSTGRES_PASSWORD: randomBytes(24).toString('hex') }
   // A client that is told to end while it makes the container may leave it behind.
   const id = await shielded(() => capture(docker('run', ...words), { env, what: 'starting a throw-away server' }))
-  const server = { id, name: 'a throw-away server', image, user: USER, database: DATABASE }
+  const server = { id, name: 'a throw-away server', image, user: USER, app: USER, database: DATABASE }
   // While it is being set up a server answers on the socket alone.
   const ready = 'for n in $(seq 600); do psql -h 127.0.0.1 -U "$POSTGRES_USER" -d postgres -w -qAtc "select 1" >/dev/null 2>&1 && exit 0; sleep 0.1; done; exit 1'
   await capture(inServer(server, 'bash', '-c', ready), { what: 'the throw-away server', hint: 'it did not get ready within a minute: is the machine out of memory or disk?' })

@@ -4,15 +4,12 @@ import { basename, join } from 'node:path'
 import { root } from '../config.ts'
 import { failureOf, attempt } from '../run.ts'
 import { replaceFile } from '../files.ts'
-import { psql, sql, type Server } from '../postgres.ts'
+import { asData, psql, sql, type Server } from '../postgres.ts'
 
 const script = (name: string) => readFileSync(join(root, 'postgres', name), 'utf8')
 
 /** Writes the roles of a server to a file, with the verifiers of their passwords. Throws a Failure. */
 export const saveRoles = async (server: Server, file: string) => replaceFile(file, `${await sql(server, server.database, script('save_roles.sql'))}\n`, 0o600)
-
-// In base64 no text can be anything but data, whoever reads it.
-const asData = (text: string) => `create temp table given as select convert_from(decode('${Buffer.from(text).toString('base64')}', 'base64'), 'UTF8') as text;\n`
 
 /** SQL that makes the roles of a file: of roles.json, or of the globals.sql of an older set. */
 export const scriptOf = (file: string) => asData(readFileSync(file, 'utf8')) + script(basename(file).endsWith('.json') ? 'make_roles.sql' : 'make_old_roles.sql')

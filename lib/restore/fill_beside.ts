@@ -1,6 +1,7 @@
 // Brings a dump into a database of its own beside the live one.
 import { closeSync, openSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { giveToApp } from '../app_role.ts'
 import { bringBack, type Lost } from '../backup/bring_back.ts'
 import { compareRows } from '../backup/compare_rows.ts'
 import type { DataWork } from '../backup/data_lock.ts'
@@ -68,6 +69,13 @@ const fill = async ({ server, step, scratch, inside, dump, searchPath, anonymise
   const lost = await bringBack(server, scratch, inside, { searchPath, flags: roleFlags(options), settings: session })
   step('check', 'the rows of each table with those of the dump')
   await compare(server, scratch, dump)
+  // An older set, or one that was restored with --no-owner, has it all with POSTGRES_USER.
+  try {
+    await giveToApp(server, scratch)
+  } catch (error) {
+    checkInterruption()
+    say.warn(`${messageOf(error)}; tsx scripts/setup.ts does that later`)
+  }
   if (anonymise !== undefined) {
     step('anonymise', `by ${anonymise}`)
     await runFile(server, scratch, searchPath, anonymise)

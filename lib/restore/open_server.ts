@@ -6,7 +6,7 @@ import { root, type Settings } from '../config.ts'
 import { EXIT, Failure } from '../errors.ts'
 import { listInstances, type Instance } from '../instances.ts'
 import { pinFiles } from '../deploy/pins.ts'
-import { ACCOUNT, inServer, openSessions, type Server } from '../postgres.ts'
+import { ACCOUNT, inServer, loginsOf, openSessions, type Server } from '../postgres.ts'
 import { attempt, capture, hold } from '../run.ts'
 import { say } from '../say.ts'
 import { shielded } from '../signals.ts'
@@ -74,20 +74,20 @@ const handOver = async () => {
 
 /** Opens the server of the stack. Throws a Failure (69) when neither it nor a container of its own serves the data. */
 export const openServer = async (stack: Stack, settings: Settings): Promise<OpenServer> => {
-  const { POSTGRES_USER: user = '', POSTGRES_DB: database = '' } = settings
+  const logins = loginsOf(settings)
   await endFormer(stack, PATIENCE)
   const own = (await listInstances(stack.project, SERVICE)).find(({ running, oneOff }) => running && !oneOff)
   if (own) {
-    const server = { id: own.id, name: own.name, image: own.image, user, database }
+    const server = { id: own.id, name: own.name, image: own.image, ...logins }
     if ((await answers(server)) || (own.health === 'starting' && (await becomesHealthy(stack, own)) && (await answers(server))))
       return { server: await openSessions(server), alone: false, close: async () => {}, handOver: async () => {} }
     say.warn(`${own.name} does not answer:`)
     say.detail((await attempt(logs(own.id, '--tail', '5'))).stderr.trim())
   }
-  return openAlone(stack, own, { user, database })
+  return openAlone(stack, own, logins)
 }
 
-const openAlone = async (stack: Stack, own: Instance | undefined, login: Pick<Server, 'user' | 'database'>): Promise<OpenServer> => {
+const openAlone = async (stack: Stack, own: Instance | undefined, logins: Pick<Server, 'user' | 'app' | 'database'>): Promise<OpenServer> => {
   let release = async () => {}
   // What was stopped is started again whatever happens: a signal, too.
   const close = () => shielded(async () => {
@@ -105,7 +105,7 @@ const openAlone = async (stack: Stack, own: Instance | undefined, login: Pick<Se
     say.step('postgres does not run: a container of its own serves its data meanwhile')
     const alone = await serveAlone(stack)
     release = alone.release
-    const server = await openSessions({ id: alone.id, name: `${stack.project}'s data, in a container of its own`, image: '', ...login })
+    const server = await openSessions({ id: alone.id, name: `${stack.project}'s data, in a container of its own`, image: '', ...logins })
     const goOn = async () => {
       await release()
       await handOver()

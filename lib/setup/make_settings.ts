@@ -1,28 +1,40 @@
 // The .env of a new server: the example, with secrets of its own.
 import { randomBytes } from 'node:crypto'
-import { closeSync, existsSync, fsyncSync, linkSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { chownSync, closeSync, existsSync, fsyncSync, linkSync, openSync, readFileSync, realpathSync, rmSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { docker } from '../compose.ts'
 import { readSettings, root, SECRETS, type Settings } from '../config.ts'
 import { badConfig, detailsOf, EXIT, Failure, messageOf } from '../errors.ts'
-import { sync } from '../files.ts'
+import { replaceFile, sync } from '../files.ts'
 import { canServeIpv6 } from './ipv6.ts'
 import { attempt } from '../run.ts'
 
 export const ENV_FILE = join(root, '.env')
 
 /** 256 bits, in 64 hexadecimal digits: any reader of .env takes them as they are. */
-const newSecret = () => randomBytes(32).toString('hex')
+export const newSecret = () => randomBytes(32).toString('hex')
+
+/** The line of a setting; where there is none, the one that the example has as a comment. */
+const lineOf = (text: string, name: string) => [new RegExp(`^${name}=.*$`, 'm'), new RegExp(`^#${name}=.*$`, 'm')].find(line => line.test(text))
 
 // A function as the replacement: a "$" in a value is a "$".
-const setLine = (text: string, name: string, value: string) => text.replace(new RegExp(`^#?${name}=.*$`, 'm'), () => `${name}=${value}`)
+const setLine = (text: string, name: string, value: string) => {
+  const line = lineOf(text, name)
+  return line ? text.replace(line, () => `${name}=${value}`) : `${text.replace(/\n*$/, '\n')}${name}=${value}\n`
+}
+
+/** A .env with these settings in it: each in its line, or, when it has none, at the end. */
+export const settingsWith = (text: string, values: Record<string, string>) => Object.entries(values).reduce((it, [name, value]) => setLine(it, name, value), text)
+
+/** The app's own role, and the administrator that the bucket's key is not. */
+const APP_KEYS = { POSTGRES_APP_USER: 'avril_app', MINIO_ROOT_USER: 'avril_root' }
 
 /** The text of a new .env; with a host name it is that of a public site. `ipv6`: nginx can listen there. */
 export const newSettings = (example: string, host: string | undefined, ipv6 = false) => {
   const everywhere = ipv6 ? { NGINX_BIND: '', NETWORK_IPV6: 'true' } : { NGINX_BIND: '0.0.0.0' }
   const open: Settings = host === undefined ? {} : { WHOST: host, CLIENT_TO_PHOENIX_URL: `https://${host}`, ...everywhere }
-  const secrets = Object.fromEntries(SECRETS.map(name => [name, newSecret()]))
-  return Object.entries({ ...open, ...secrets }).reduce((text, [name, value]) => setLine(text, name, value), example)
+  const secrets = Object.fromEntries([...SECRETS, 'POSTGRES_APP_PASSWORD', 'MINIO_ROOT_PASSWORD'].map(name => [name, newSecret()]))
+  return settingsWith(example, { ...open, ...APP_KEYS, ...secrets })
 }
 
 // A database that is there knows the password of the .env that is lost; the apps could not log in with another.
@@ -61,6 +73,17 @@ export const makeSettings = async (host: string | undefined) => {
   const text = newSettings(example, host, host !== undefined && (await canServeIpv6()))
   await refuseForFormer(readSettings(text, example))
   writeNew(text)
+}
+
+/** Changes settings of the .env that is there: at once and for good, and it stays whose it is. Throws a Failure, and then it is as it was. */
+export const changeSettings = (values: Record<string, string>) => {
+  if (Object.keys(values).length === 0) return
+  const file = realpathSync(ENV_FILE)
+  const { mode, uid, gid } = statSync(file)
+  const text = settingsWith(readFileSync(file, 'utf8'), values)
+  readSettings(text, readFileSync(join(root, '.env.example'), 'utf8'))
+  replaceFile(file, text, mode & 0o777)
+  if (statSync(file).uid !== uid || statSync(file).gid !== gid) chownSync(file, uid, gid)
 }
 
 export const hasSettings = () => existsSync(ENV_FILE)

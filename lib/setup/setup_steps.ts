@@ -1,5 +1,6 @@
 // All steps from an empty machine to a site that answers, in their order.
 import { statSync } from 'node:fs'
+import { keyFindings, makeKeys } from './app_keys.ts'
 import { backupFindings, makeNightly, readBackupFacts } from '../backup/backup_cron.ts'
 import { certificateFindings } from './certificates.ts'
 import { dumpFindings } from './check_dump.ts'
@@ -23,6 +24,7 @@ import { serverSteps } from './server_steps.ts'
 import type { Step } from './setup.ts'
 import { readConfig, stackOf, type StackConfig } from '../stack.ts'
 import { startStack, troublesOf } from './start_stack.ts'
+import { takenUpFindings } from './taken_up.ts'
 import { isAlive } from '../processes.ts'
 
 /** What the steps have found out so far. */
@@ -118,7 +120,7 @@ const repositoryStep = (known: Known): Step => ({
 })
 
 /** What a site does that has been started. */
-const startedSteps = (known: Known): Step[] => [
+const startedSteps = (known: Known, upgrade: boolean): Step[] => [
   {
     name: 'services',
     needs: ['compose'],
@@ -126,12 +128,14 @@ const startedSteps = (known: Known): Step[] => [
     look: () => lookAtServices(known),
     mend: startStack,
   },
+  { name: 'keys', needs: ['compose'], mendAfter: ['stack'], look: () => keyFindings(upgrade), mend: makeKeys },
+  { name: 'running', needs: ['compose'], look: async () => takenUpFindings(await readConfig([COMPOSE_FILE, ...pinFiles()])) },
   { name: 'images', needs: ['compose'], look: () => lookAtImages(known) },
   { name: 'backups', needs: ['settings'], look: () => backupFindings(readBackupFacts(known.settings)), mend: finding => makeNightly(known.settings, finding) },
 ]
 
-/** The steps. `host` is the name of the site, for a .env that is made now; without `start` they end before the first thing that is fetched, built or started. */
-export const setupSteps = ({ host, start }: { host: string | undefined; start: boolean }): Step[] => {
+/** The steps. `host` is the name of the site, for a .env that is made now; without `start` they end before the first thing that is fetched, built or started; with `upgrade` a site of the old kind gets keys of its own for the app. */
+export const setupSteps = ({ host, start, upgrade }: { host: string | undefined; start: boolean; upgrade: boolean }): Step[] => {
   const known: Known = { settings: {}, config: NOTHING, merged: NOTHING }
   const { programs, boot, disk, clock, reboot, secrecy, logs } = serverSteps(() => known.settings)
   return [
@@ -150,7 +154,7 @@ export const setupSteps = ({ host, start }: { host: string | undefined; start: b
     { name: 'dump', needs: [], look: dumpFindings },
     secrecy,
     { name: 'releases', needs: [], look: lookAtReleases },
-    ...(start ? startedSteps(known) : [{ name: 'services', needs: [], look: () => [unknown('nothing is started (--no-start)')] }]),
+    ...(start ? startedSteps(known, upgrade) : [{ name: 'services', needs: [], look: () => [unknown('nothing is started (--no-start)')] }]),
     logs,
   ]
 }

@@ -56,16 +56,36 @@ void test('each setting reaches the apps that read it, and no other', () => {
 void test('a secret reaches no app under another name than its own, but for those that Avril reads', () => {
   const services = servicesWith(valuesOf(names))
   const holders = (secret: string) => ALL.flatMap(service => Object.entries(services[service]?.environment ?? {}).filter(([, text]) => text?.includes(value(secret, '1'))).map(([name]) => `${service} ${name}`))
-  assert.deepEqual(holders('POSTGRES_PASSWORD'), ['phoenix POSTGRES_PASSWORD'])
+  assert.deepEqual(holders('POSTGRES_APP_PASSWORD'), ['phoenix POSTGRES_PASSWORD'])
+  assert.deepEqual(holders('POSTGRES_PASSWORD'), [])
+  assert.deepEqual(holders('MINIO_ROOT_PASSWORD'), [])
   assert.deepEqual(holders('AWS_SECRET_ACCESS_KEY'), ['phoenix AWS_SECRET_ACCESS_KEY', 'phoenix MINIO_SECRET_KEY'])
   assert.deepEqual(holders('OFFSITE_SECRET_ACCESS_KEY'), [])
 })
+
+// The settings of a site → what phoenix logs in with, by the names that it reads, and what the servers are started with.
+const LOGINS = { POSTGRES_USER: 'pg', POSTGRES_PASSWORD: 'pg-pw', AWS_ACCESS_KEY_ID: 'key', AWS_SECRET_ACCESS_KEY: 'key-pw' }
+for (const [kind, more, phoenix, minio] of [
+  ['older than keys of its own', {}, ['pg', 'pg-pw', 'key', 'key-pw'], ['key', 'key-pw']],
+  ['with keys of its own', { POSTGRES_APP_USER: 'app', POSTGRES_APP_PASSWORD: 'app-pw', MINIO_ROOT_USER: 'root', MINIO_ROOT_PASSWORD: 'root-pw' }, ['app', 'app-pw', 'key', 'key-pw'], ['root', 'root-pw']],
+] as const) {
+  void test(`a site ${kind}: who logs in as whom`, () => {
+    const services = servicesWith({ ...LOGINS, ...more })
+    const of = (service: string, ...wanted: string[]) => wanted.map(name => services[service]?.environment?.[name])
+    assert.deepEqual(of('phoenix', 'POSTGRES_USER', 'POSTGRES_PASSWORD', 'MINIO_ACCESS_KEY', 'MINIO_SECRET_KEY'), [...phoenix])
+    assert.deepEqual(of('phoenix', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'), phoenix.slice(2))
+    assert.deepEqual(of('postgres', 'POSTGRES_USER', 'POSTGRES_PASSWORD'), ['pg', 'pg-pw'])
+    assert.deepEqual(of('minio', 'MINIO_ROOT_USER', 'MINIO_ROOT_PASSWORD', 'BUCKET_KEY', 'BUCKET_SECRET'), [...minio, 'key', 'key-pw'])
+    const administrators = ['pg-pw', 'root-pw'].filter(secret => !(phoenix as readonly string[]).includes(secret))
+    for (const service of ALL) for (const secret of administrators) assert.ok(!Object.values(services[service]?.environment ?? {}).includes(secret), `${service} has ${secret}`)
+  })
+}
 
 // What a container is made of: its build, the number of instances, its name and its image are none of it.
 const configured = (services: StackConfig['services']) =>
   Object.fromEntries(ALL.map(service => [service, { ...services[service], build: undefined, deploy: undefined, image: undefined, networks: undefined }]))
 
 void test('a change of what only the hosting reads changes no app', () => {
-  const hosting = names.filter(name => !(name in READERS) && !name.endsWith('_MEMORY'))
+  const hosting = names.filter(name => !(name in READERS) && !name.endsWith('_MEMORY') && !name.startsWith('POSTGRES_APP_'))
   assert.deepEqual(configured(servicesWith(valuesOf(hosting, '1'))), configured(servicesWith(valuesOf(hosting, '2'))))
 })

@@ -5,15 +5,18 @@ import { test } from 'node:test'
 import { readSettings, root, SECRETS } from '../../lib/config.ts'
 import { Failure } from '../../lib/errors.ts'
 import { bad, good, type Finding } from '../../lib/setup/findings.ts'
-import { newSettings } from '../../lib/setup/make_settings.ts'
+import { newSettings, settingsWith } from '../../lib/setup/make_settings.ts'
 import { urlOf } from '../../lib/setup/repositories.ts'
 import { ipv6Findings, type Ipv6Facts } from '../../lib/setup/ipv6.ts'
 import { goThrough, type Step } from '../../lib/setup/setup.ts'
+import { differences } from '../../lib/setup/taken_up.ts'
+import type { StackConfig } from '../../lib/stack.ts'
 
 const words = (findings: Finding[]) => findings.map(({ level, text }) => `${level}: ${text}`)
 
 // --- settings and repositories
 
+const APP_KEYS = ['POSTGRES_APP_USER', 'POSTGRES_APP_PASSWORD', 'MINIO_ROOT_USER', 'MINIO_ROOT_PASSWORD']
 const example = readFileSync(join(root, '.env.example'), 'utf8')
 
 void test('a new .env is accepted for a public site, and its secrets are long, of their own, and never the same', () => {
@@ -51,8 +54,54 @@ for (const [what, settings, facts, said] of [
 
 void test('without a host name only the secrets differ from the example', () => {
   const changed = newSettings(example, undefined).split('\n').filter((line, index) => line !== example.split('\n')[index])
-  assert.deepEqual(new Set(changed.map(line => line.split('=')[0])), new Set(SECRETS))
+  assert.deepEqual(new Set(changed.map(line => line.split('=')[0])), new Set([...SECRETS, ...APP_KEYS]))
 })
+
+void test('a new .env gives the app keys of its own, which are not those of the administrators', () => {
+  const one = readSettings(newSettings(example, undefined), example)
+  for (const name of APP_KEYS) assert.match(one[name] ?? '', name.endsWith('PASSWORD') ? /^[0-9a-f]{64}$/ : /^avril_/)
+  assert.equal(new Set([one.POSTGRES_PASSWORD, one.POSTGRES_APP_PASSWORD, one.AWS_SECRET_ACCESS_KEY, one.MINIO_ROOT_PASSWORD]).size, 4)
+})
+
+// What a .env says → the names in the refusal.
+for (const [lines, message] of [
+  ['POSTGRES_APP_USER=app', /POSTGRES_APP_USER, but no POSTGRES_APP_PASSWORD/],
+  ['POSTGRES_APP_PASSWORD=secret', /POSTGRES_APP_PASSWORD, but no POSTGRES_APP_USER/],
+  ['POSTGRES_APP_USER=avril\nPOSTGRES_APP_PASSWORD=secret', /POSTGRES_APP_USER is POSTGRES_USER/],
+  ["POSTGRES_APP_USER='a b'\nPOSTGRES_APP_PASSWORD=secret", /POSTGRES_APP_USER is not/],
+  ['MINIO_ROOT_USER=root', /MINIO_ROOT_USER, but no MINIO_ROOT_PASSWORD/],
+  ['MINIO_ROOT_USER=avril\nMINIO_ROOT_PASSWORD=secret-secret', /MINIO_ROOT_USER is AWS_ACCESS_KEY_ID/],
+  ['MINIO_ROOT_USER=root\nMINIO_ROOT_PASSWORD=short', /MINIO_ROOT_PASSWORD is not/],
+] as const) {
+  void test(`${JSON.stringify(lines)} in .env is refused`, () => {
+    assert.throws(() => readSettings(`${example}\n${lines}\n`, example), (error: unknown) => error instanceof Failure && error.exitCode === 78 && message.test(error.message))
+  })
+}
+
+// The .env before, and after POSTGRES_APP_USER=new was set in it.
+for (const [before, after] of [
+  ['A=1\nPOSTGRES_APP_USER=old\nB=2\n', 'A=1\nPOSTGRES_APP_USER=new\nB=2\n'],
+  ['#POSTGRES_APP_USER=x\nA=1', 'POSTGRES_APP_USER=new\nA=1'],
+  ['#POSTGRES_APP_USER=x\nPOSTGRES_APP_USER=old\n', '#POSTGRES_APP_USER=x\nPOSTGRES_APP_USER=new\n'],
+  ['A=1\n# POSTGRES_APP_USER= is not set', 'A=1\n# POSTGRES_APP_USER= is not set\nPOSTGRES_APP_USER=new\n'],
+  ["MY_POSTGRES_APP_USER=x\nA='#'\n", "MY_POSTGRES_APP_USER=x\nA='#'\nPOSTGRES_APP_USER=new\n"],
+] as const) {
+  void test(`a setting is changed in ${JSON.stringify(before)}`, () => assert.equal(settingsWith(before, { POSTGRES_APP_USER: 'new' }), after))
+}
+
+// How a service is described, how its container runs, and what is said of that.
+const NETWORKS: StackConfig = { name: 'avril', services: {}, networks: { default: { name: 'avril_default' }, back: { name: 'avril_back' } } }
+for (const [service, running, said] of [
+  [{ networks: { back: null }, environment: { A: '1', NONE: '', FROM_SHELL: null } }, { networks: ['avril_back'], environment: { A: '1', PATH: '/bin' } }, []],
+  [{ networks: { default: null, back: null } }, { networks: ['avril_default'], environment: {} }, ['not in avril_back']],
+  [{ networks: { back: null } }, { networks: ['avril_default', 'avril_back'], environment: {} }, ['still in avril_default']],
+  [{ networks: {}, environment: { POSTGRES_PASSWORD: '', A: '1' } }, { networks: [], environment: { POSTGRES_PASSWORD: 'the secret', A: '2' } }, ['other settings (A, POSTGRES_PASSWORD)']],
+  [{ networks: {}, environment: { PRICE: '5 $$' } }, { networks: [], environment: { PRICE: '5 $' } }, []],
+  [{ networks: {}, environment: Object.fromEntries('abcdefgh'.split('').map(name => [name, '1'])) }, { networks: [], environment: {} }, ['other settings (a, b, c, d, e, f, 2 more)']],
+] as const) {
+  void test(`what runs otherwise than it is described: ${said.join() || 'nothing'} (${JSON.stringify(running)})`, () =>
+    assert.deepEqual(differences(service, NETWORKS, { networks: [...running.networks], environment: running.environment }), [...said]))
+}
 
 void test('a repository comes from its usual address, or from the one that is set', () => {
   assert.equal(urlOf({}, 'avril-profil'), 'https://github.com/StartupsPoleEmploi/avril-profil')
