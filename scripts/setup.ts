@@ -16,23 +16,24 @@ engine or not root, 73 a folder, 74 no space, 78 a setting, a certificate or doc
     check: { help: 'look at everything and change nothing. Warnings alone end with 0, a ✗ with 1' },
     host: { value: 'name', help: 'the host name of a public site, for the .env that is made (default localhost)', form: /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/ },
     'no-start': { help: 'do all that comes before the start, to look through .env first; then run it again without' },
-    upgrade: { help: 'also give phoenix a role in the database and a key to the files of its own, where an older site has it use those of the administrators; then deploy it' },
+    upgrade: { help: 'give phoenix a role in the database and a key to the files of its own, on an older site where it has those of the administrators, while the site is up; nothing else' },
     json: { help: 'print what was found as one JSON document on stdout' },
   },
   examples: [
     ['tsx scripts/setup.ts --host avril.example.org', 'a new server, as root'],
     ['tsx scripts/setup.ts', 'the same again: what is missing is done'],
     ['tsx scripts/setup.ts --check', 'is everything as it should be?'],
+    ['tsx scripts/setup.ts --upgrade', 'an older site: keys of its own for the app'],
   ] as [string, string][],
 }
 
 await main(command, async options => {
   if (options.check && (options.host !== undefined || options['no-start'] || options.upgrade)) throw usage('--check changes nothing, so it takes neither --host nor --no-start nor --upgrade')
-  if (options.upgrade && options['no-start']) throw usage('--upgrade is for a site that runs, so it does not go with --no-start')
+  if (options.upgrade && (options.host !== undefined || options['no-start'])) throw usage('--upgrade is for a site that runs, so it takes neither --host nor --no-start')
   const { findingText } = await import('../lib/setup/findings.ts')
   const { lookAtAll, setUp } = await import('../lib/setup/setup.ts')
-  const { setupSteps } = await import('../lib/setup/setup_steps.ts')
-  const steps = setupSteps({ host: options.host, start: !options['no-start'], upgrade: options.upgrade === true })
+  const { setupSteps, upgradeSteps } = await import('../lib/setup/setup_steps.ts')
+  const steps = options.upgrade ? upgradeSteps() : setupSteps({ host: options.host, start: !options['no-start'] })
 
   const toStdout = options.check && !options.json
   const show = toStdout ? print : say.line

@@ -17,6 +17,7 @@ in_service() {
 # The capabilities of Linux are bits: 0 CHOWN, 1 DAC_OVERRIDE, 3 FOWNER, 5 KILL, 6 SETGID, 7 SETUID, 10 NET_BIND_SERVICE.
 @test "no container has a right that its service does not need, and none can get one" {
   while read -r service user capabilities memory; do
+    # shellcheck disable=SC2016 # for the container
     run -0 in_service "$service" sh -c 'echo "$(id -u)" "$(grep -cx "NoNewPrivs:	1" /proc/self/status)" $(sed -n "s/^CapBnd:	//p" /proc/self/status)'
     echo "$service: $output"
     assert_regex "$output" "^$user 1 0*$capabilities$"
@@ -111,4 +112,188 @@ END
   run -0 script backup
   run -22 curl -fsS "$URL/files/none"
   assert_output --partial 404
+}
+
+# --- keys of the app's own
+
+# by_app SQL: as phoenix would, over the network, with what .env says
+by_app() {
+  local user password
+  user=$(setting POSTGRES_APP_USER)
+  password=$(setting POSTGRES_APP_PASSWORD)
+  printf '%s\n' "$1" | PGPASSWORD=${password:-$(setting POSTGRES_PASSWORD)} docker run --rm --interactive --env PGPASSWORD --network "${STACK}_back" --entrypoint psql postgis/postgis:18-3.6 \
+    --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --host=postgres --username="${user:-$(setting POSTGRES_USER)}" --dbname=avril
+}
+
+query() { in_service postgres psql --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --username=avril --dbname="${DATABASE:-avril}" "$@"; }
+
+setting() { sed -n "s/^$1=//p" "$SITE/.env"; }
+
+# What setup.ts finds of a step: "level text", one a line
+found() {
+  script setup --check --json | node -e '
+    const { findings } = JSON.parse(require("node:fs").readFileSync(0, "utf8"))
+    for (const { step, level, text } of findings) if (step === process.argv[1]) console.log(`${level} ${text}`)' "$1"
+}
+
+# All that a superuser owns in the database and could give away
+superusers() { query --set=app="$(setting POSTGRES_APP_USER)" --file=- <"$HERE/../postgres/superusers_objects.sql"; }
+
+@test "an older site works as it is, and --check says what the app could do" {
+  query <"$HERE/fixtures/database.sql"
+  run -0 script backup old
+  run -0 by_app "create temp table x (t text); copy x from program 'id'; table x"
+  assert_output --partial 'postgres'
+  found keys >"$BATS_TEST_TMPDIR/found"
+  run -0 cat "$BATS_TEST_TMPDIR/found"
+  assert_line --partial 'warning phoenix logs in to the database as avril, a superuser'
+  assert_line --partial "warning phoenix has the administrator's key of minio"
+  assert_equal "${#lines[@]}" 2
+  run -0 found running
+  assert_output 'good what runs is as docker-compose.yml and .env say'
+}
+
+@test "setup.ts --upgrade gives phoenix keys of its own while visitors are served, and a deploy takes them up" {
+  local id
+  id=$(docker inspect --format '{{.Id}} {{.State.StartedAt}}' "$STACK-postgres-1" "$STACK-minio-1")
+  load_start --rate 20
+  run -0 script setup --upgrade
+  assert_output --partial 'keys: phoenix logs in to the database as avril_app, who is no superuser and owns avril'
+  assert_output --partial 'keys: the key of phoenix is for the bucket avril alone'
+  assert_output --partial 'tsx scripts/deploy_local.ts avril'
+  refute_output --partial "$(setting POSTGRES_APP_PASSWORD)"
+  assert_no_request_lost
+  assert_equal "$(docker inspect --format '{{.Id}} {{.State.StartedAt}}' "$STACK-postgres-1" "$STACK-minio-1")" "$id"
+  assert_equal "$(stat -c %a "$SITE/.env")" 600
+  run -0 superusers
+  assert_output ''
+  cp "$SITE/.env" "$BATS_TEST_TMPDIR/.env"
+  run -0 script setup --upgrade
+  run -0 cmp "$SITE/.env" "$BATS_TEST_TMPDIR/.env"
+  run -0 deploy --probation 0 avril
+  run -0 compose up --detach --wait
+  run -0 found running
+  assert_output 'good what runs is as docker-compose.yml and .env say'
+  run -0 found keys
+  refute_line --partial warning
+  assert_equal "$(query <<<"select count(*) > 0 from schema_migrations")" t
+}
+
+# SQL → what the server says
+@test "with the app's login nothing can be done to the server" {
+  local statement said
+  while IFS='|' read -r statement said; do
+    echo "$statement"
+    run -3 by_app "$statement"
+    assert_output --partial "$said"
+  done <<'END'
+create temp table x (t text); copy x from program 'id'|permission denied to COPY from an external program
+copy people to program 'cat'|permission denied to COPY to an external program
+copy people to '/tmp/x'|permission denied to COPY to a file
+select pg_read_file('/etc/passwd')|permission denied for function pg_read_file
+select lo_import('/etc/passwd')|permission denied for function lo_import
+create role x superuser|permission denied to create role
+alter role avril_app superuser|permission denied to alter role
+alter role avril password 'x'|permission denied to alter role
+set role avril|permission denied to set role
+set session_replication_role = replica|permission denied to set parameter
+alter system set archive_command = 'id'|permission denied to set parameter
+create database x|permission denied to create database
+select rolpassword from pg_authid|permission denied for table pg_authid
+create function x() returns int language c as 'libc', 'getpid'|permission denied for language c
+create extension file_fdw|permission denied to create extension
+load 'auto_explain'|access to library "auto_explain" is not allowed
+END
+}
+
+@test "with the app's login the application's own database can be changed as before" {
+  local statement
+  while IFS= read -r statement; do
+    echo "$statement"
+    run -0 by_app "$statement"
+  done <<'END'
+alter table people add column more text; create index on people (more); alter table people drop column more
+create table x (id serial primary key); drop table x
+insert into odd.months values ('2026-01-05', 1); delete from odd.months where n = 1; alter table odd.months add column more int; alter table odd.months drop column more
+refresh materialized view counted
+create schema y; create function y.f() returns int language sql as 'select 1'; drop schema y cascade
+alter database avril set work_mem = '10MB'
+select lo_unlink(oid) from pg_largeobject_metadata; select lo_from_bytea(0, 'another')
+END
+}
+
+# In a migration, as all that changes the database; those of Avril make these.
+@test "a migration that makes an extension works" {
+  query <<<'drop extension postgis_tiger_geocoder, fuzzystrmatch'
+  for extension in citext unaccent pg_trgm fuzzystrmatch postgis; do
+    commit avril "MIGRATION=sql:create extension if not exists $extension" >/dev/null
+    run -0 deploy --probation 0 avril
+    assert_equal "$(query <<<"select count(*) from pg_extension where extname = '$extension'")" 1
+  done
+  commit avril "MIGRATION=sql:create extension dblink" >/dev/null
+  run -1 deploy --probation 0 avril
+  assert_output --partial 'permission denied to create extension'
+  run -0 script psql -c 'create extension dblink'
+  commit avril "MIGRATION=sql:create extension if not exists dblink" >/dev/null
+  run -0 deploy --probation 0 avril
+}
+
+# secret → where it is, of all containers
+@test "a secret is in the environment of those alone who need it" {
+  local name holders held service
+  run -0 deploy --probation 0 avril-profil
+  run -0 deploy --probation 0 avril-livret1
+  while read -r name holders; do
+    held=
+    for service in minio nginx nuxt_booklet nuxt_profile phoenix postgres; do
+      if docker inspect --format '{{json .Config.Env}}' "$(compose ps --quiet "$service")" | grep -qF "$(setting "$name")"; then held="$held $service"; fi
+    done
+    assert_equal "$name$held" "$name${holders:+ $holders}"
+  done <<'END'
+POSTGRES_PASSWORD      postgres
+POSTGRES_APP_PASSWORD  phoenix postgres
+MINIO_ROOT_PASSWORD    minio
+AWS_SECRET_ACCESS_KEY  minio phoenix
+SECRET_KEY_BASE        phoenix
+END
+}
+
+@test "an app's login owns what it owned after a restore of a new set, of an older one, and of one without owners" {
+  local words
+  run -0 script backup new
+  while read -r words; do
+    echo "$words"
+    # shellcheck disable=SC2086 # words
+    run -0 script backup_restore --yes $words
+    refute_output --partial '!'
+    run -0 superusers
+    assert_output ''
+    assert_equal "$(query <<<"select pg_get_userbyid(datdba) from pg_database where datname = 'avril'")" avril_app
+    run -0 by_app 'alter table people add column restored int'
+  done <<'END'
+new
+old
+new --no-owner --no-acl
+END
+  run -0 script backup
+  run -0 script backup --drill
+}
+
+@test "a first start gives the app its login: with an older dump, a new one, and none" {
+  local dump
+  for dump in old new none; do
+    echo "$dump"
+    compose down --volumes --timeout 2
+    rm -f "$SITE"/db/dumps/latest*
+    if [ "$dump" != none ]; then cp "$SITE/db/dumps/$dump.dump" "$SITE/db/dumps/latest.dump"; fi
+    if [ "$dump" = new ]; then cp "$BATS_FILE_TMPDIR/sets/$(ls "$BATS_FILE_TMPDIR/sets" | tail -n 1)/roles.json" "$SITE/db/dumps/latest-roles.json"; fi
+    run -0 compose up --detach --wait
+    run -0 superusers
+    assert_output ''
+    run -0 by_app 'create table if not exists people (id int); alter table people add column started int; create extension if not exists postgis'
+    if [ "$dump" != none ]; then assert_equal "$(by_app 'select count(*) from people')" 50000; fi
+    assert_equal "$(query <<<"select string_agg(rolname, ' ') from pg_roles where rolsuper")" avril
+    run ! docker exec "$STACK-postgres-1" psql -U avril_app -d avril -c "copy people to program 'cat'"
+    run -0 script backup
+  done
 }

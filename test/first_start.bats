@@ -79,7 +79,7 @@ killed_at() {
   run -0 log
   assert_output --partial 'first start: there is no db/dumps/latest.dump'
   assert_equal "$(query <<<"select string_agg(tablename, ' ') from pg_tables where schemaname = 'public'")" spatial_ref_sys
-  local ask=(docker run --rm --network "${STACK}_default" --entrypoint psql)
+  local ask=(docker run --rm --network "${STACK}_back" --entrypoint psql)
   run -0 "${ask[@]}" -e PGPASSWORD=change-me postgis/postgis:18-3.6 -h postgres -U avril -Atc 'select 1'
   assert_output 1
   run -2 "${ask[@]}" -e PGPASSWORD=wrong postgis/postgis:18-3.6 -h postgres -U avril -Atc 'select 1'
@@ -95,9 +95,9 @@ killed_at() {
   assert_roles
   run -0 docker top "$STACK-postgres-1" -o pid,uid,args
   refute_line --regexp '^ *0 '
-  run -0 docker run --rm --network "${STACK}_default" --entrypoint psql -e PGPASSWORD=change-me postgis/postgis:18-3.6 -h postgres -U avril -Atc 'select count(*) from people'
+  run -0 docker run --rm --network "${STACK}_back" --entrypoint psql -e PGPASSWORD=change-me postgis/postgis:18-3.6 -h postgres -U avril -Atc 'select count(*) from people'
   assert_output 50000
-  run -0 docker run --rm --network "${STACK}_default" --entrypoint psql -e PGPASSWORD=of-reader postgis/postgis:18-3.6 -h postgres -U reader -d avril -Atc 'select count(*) from people'
+  run -0 docker run --rm --network "${STACK}_back" --entrypoint psql -e PGPASSWORD=of-reader postgis/postgis:18-3.6 -h postgres -U reader -d avril -Atc 'select count(*) from people'
   assert_output 50000
   run -0 query --file=/etc/avril/compare_rows.sql <<<$'50000\001COPY public.people (id) FROM stdin;\n1\001COPY odd."Odd (name"", x" (b) FROM stdin;'
   assert_output 'odd."Odd (name"", x" has 2 rows, in the dump it has 1'

@@ -119,8 +119,24 @@ const repositoryStep = (known: Known): Step => ({
   mend: finding => cloneFor(finding, repositoriesOf(known.config), known.settings),
 })
 
+/** By what phoenix logs in, and whether what runs knows it. */
+const keySteps = (upgrade: boolean): Step[] => [
+  { name: 'keys', needs: ['compose'], look: () => keyFindings(upgrade), mend: makeKeys },
+  { name: 'running', needs: ['compose'], look: async () => takenUpFindings(await readConfig([COMPOSE_FILE, ...pinFiles()])) },
+]
+
+/** The steps by which a site that is older than keys of its own for the app gets them; nothing else is changed. */
+export const upgradeSteps = (): Step[] => {
+  const known: Known = { settings: {}, config: NOTHING, merged: NOTHING }
+  return [
+    { name: 'settings', needs: [], look: () => lookAtSettings(known, undefined) },
+    { name: 'compose', needs: ['settings'], look: () => lookAtCompose(known) },
+    ...keySteps(true),
+  ]
+}
+
 /** What a site does that has been started. */
-const startedSteps = (known: Known, upgrade: boolean): Step[] => [
+const startedSteps = (known: Known): Step[] => [
   {
     name: 'services',
     needs: ['compose'],
@@ -128,14 +144,13 @@ const startedSteps = (known: Known, upgrade: boolean): Step[] => [
     look: () => lookAtServices(known),
     mend: startStack,
   },
-  { name: 'keys', needs: ['compose'], mendAfter: ['stack'], look: () => keyFindings(upgrade), mend: makeKeys },
-  { name: 'running', needs: ['compose'], look: async () => takenUpFindings(await readConfig([COMPOSE_FILE, ...pinFiles()])) },
+  ...keySteps(false),
   { name: 'images', needs: ['compose'], look: () => lookAtImages(known) },
   { name: 'backups', needs: ['settings'], look: () => backupFindings(readBackupFacts(known.settings)), mend: finding => makeNightly(known.settings, finding) },
 ]
 
-/** The steps. `host` is the name of the site, for a .env that is made now; without `start` they end before the first thing that is fetched, built or started; with `upgrade` a site of the old kind gets keys of its own for the app. */
-export const setupSteps = ({ host, start, upgrade }: { host: string | undefined; start: boolean; upgrade: boolean }): Step[] => {
+/** The steps. `host` is the name of the site, for a .env that is made now; without `start` they end before the first thing that is fetched, built or started. */
+export const setupSteps = ({ host, start }: { host: string | undefined; start: boolean }): Step[] => {
   const known: Known = { settings: {}, config: NOTHING, merged: NOTHING }
   const { programs, boot, disk, clock, reboot, secrecy, logs } = serverSteps(() => known.settings)
   return [
@@ -154,7 +169,7 @@ export const setupSteps = ({ host, start, upgrade }: { host: string | undefined;
     { name: 'dump', needs: [], look: dumpFindings },
     secrecy,
     { name: 'releases', needs: [], look: lookAtReleases },
-    ...(start ? startedSteps(known, upgrade) : [{ name: 'services', needs: [], look: () => [unknown('nothing is started (--no-start)')] }]),
+    ...(start ? startedSteps(known) : [{ name: 'services', needs: [], look: () => [unknown('nothing is started (--no-start)')] }]),
     logs,
   ]
 }
