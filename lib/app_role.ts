@@ -31,6 +31,6 @@ export const appRoleTrouble = async (server: Server) => {
   const { app, database } = server
   const superuser = await sql(server, database, `select rolsuper from pg_roles where rolname = :'app'`, { app })
   if (superuser !== 'f') return superuser === 't' ? `the role ${app} is a superuser` : `there is no role ${app} yet`
-  const [first, ...others] = (await sql(server, database, script('superusers_objects.sql'), { app })).split('\n')
-  return first && `not all in ${database} belongs to ${app}: ${first.replace(/^alter (.*) owner to .*$/, '$1')}${others.length > 0 ? ` and ${others.length} more` : ''}`
+  const [first = '', ...others] = (await sql(server, database, script('superusers_objects.sql'), { app })).split('\n')
+  return first ? `not all in ${database} belongs to ${app}: ${first.replace(/^alter (.*) owner to .*$/, '$1')}${others.length > 0 ? ` and ${others.length} more` : ''}` : undefined
 }

@@ -5,7 +5,7 @@
 # shellcheck disable=SC2154
 load helpers/site
 
-setup_file() { site_up avril-test-confined 18270 "BACKUP_DIR=$BATS_FILE_TMPDIR/sets" 2>&1; }
+setup_file() { site_up avril-test-confined 18270 "BACKUP_DIR=$BATS_FILE_TMPDIR/sets" POSTGRES_PASSWORD=of-postgres AWS_SECRET_ACCESS_KEY=of-the-files SECRET_KEY_BASE=of-the-cookies-of-visitors 2>&1; }
 teardown_file() { site_down; }
 
 in_service() {
@@ -131,6 +131,7 @@ setting() { sed -n "s/^$1=//p" "$SITE/.env"; }
 
 # What setup.ts finds of a step: "level text", one a line
 found() {
+  # shellcheck disable=SC2016 # for node
   script setup --check --json | node -e '
     const { findings } = JSON.parse(require("node:fs").readFileSync(0, "utf8"))
     for (const { step, level, text } of findings) if (step === process.argv[1]) console.log(`${level} ${text}`)' "$1"
@@ -187,8 +188,8 @@ superusers() { query --set=app="$(setting POSTGRES_APP_USER)" --file=- <"$HERE/.
     run -3 by_app "$statement"
     assert_output --partial "$said"
   done <<'END'
-create temp table x (t text); copy x from program 'id'|permission denied to COPY from an external program
-copy people to program 'cat'|permission denied to COPY to an external program
+create temp table x (t text); copy x from program 'id'|permission denied to COPY to or from an external program
+copy people to program 'cat'|permission denied to COPY to or from an external program
 copy people to '/tmp/x'|permission denied to COPY to a file
 select pg_read_file('/etc/passwd')|permission denied for function pg_read_file
 select lo_import('/etc/passwd')|permission denied for function lo_import
@@ -280,13 +281,14 @@ END
 }
 
 @test "a first start gives the app its login: with an older dump, a new one, and none" {
-  local dump
+  local dump roles=$BATS_TEST_TMPDIR/roles.json
+  find "$BATS_FILE_TMPDIR/sets" -name roles.json | sort | tail -n 1 | xargs -d '\n' -I '{}' cp '{}' "$roles"
   for dump in old new none; do
     echo "$dump"
     compose down --volumes --timeout 2
     rm -f "$SITE"/db/dumps/latest*
     if [ "$dump" != none ]; then cp "$SITE/db/dumps/$dump.dump" "$SITE/db/dumps/latest.dump"; fi
-    if [ "$dump" = new ]; then cp "$BATS_FILE_TMPDIR/sets/$(ls "$BATS_FILE_TMPDIR/sets" | tail -n 1)/roles.json" "$SITE/db/dumps/latest-roles.json"; fi
+    if [ "$dump" = new ]; then cp "$roles" "$SITE/db/dumps/latest-roles.json"; fi
     run -0 compose up --detach --wait
     run -0 superusers
     assert_output ''

@@ -38,7 +38,7 @@ export const differences = (service: ServiceConfig, config: StackConfig, { netwo
 
 const hintFor = (service: string, { labels }: ServiceConfig) => {
   const repository = labels?.[APP_LABEL]
-  return repository === undefined ? `when the apps are deployed: docker compose up -d ${service}, with a short interruption` : `tsx scripts/deploy_local.ts ${repository}, without one`
+  return repository === undefined ? `when the apps are deployed: docker compose up -d ${service}, with a short interruption` : `tsx scripts/deploy_local.ts ${repository}, which no visitor notices`
 }
 
 /** What is to be said of all that runs. */
