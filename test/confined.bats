@@ -4,9 +4,13 @@
 # bats sets these in `run --separate-stderr`.
 # shellcheck disable=SC2154
 load helpers/site
+LINK=avril-confined
 
 setup_file() { site_up avril-test-confined 18270 "BACKUP_DIR=$BATS_FILE_TMPDIR/sets" POSTGRES_PASSWORD=of-postgres AWS_SECRET_ACCESS_KEY=of-the-files SECRET_KEY_BASE=of-the-cookies-of-visitors 2>&1; }
-teardown_file() { site_down; }
+teardown_file() {
+  outside_down
+  site_down
+}
 
 in_service() {
   local service=$1
@@ -39,7 +43,7 @@ address_of() { docker inspect --format '{{range .NetworkSettings.Networks}}{{.IP
 reaches() {
   local to
   for to in "$2" $(address_of "$2"); do
-    if in_service "$1" timeout 2 bash -c "exec 3<>/dev/tcp/$to/$3" 2>/dev/null; then return 0; fi
+    if in_service "$1" timeout 2 bash -c "exec 3<>/dev/tcp/$to/$3" 2>/dev/null </dev/null; then return 0; fi
   done
   return 1
 }
@@ -66,14 +70,38 @@ postgres     nginx        8080 no
 END
 }
 
+# A machine outside: its address is behind this one's, as the Internet is.
+outside_up() {
+  ip netns add "$STACK"
+  ip link add "$LINK" type veth peer name outside netns "$STACK"
+  ip address add 198.51.100.1/30 dev "$LINK"
+  ip link set "$LINK" up
+  ip -n "$STACK" address add 198.51.100.2/30 dev outside
+  ip -n "$STACK" link set outside up
+  ip -n "$STACK" route add default via 198.51.100.1
+  : >"$BATS_TEST_TMPDIR/outside"
+  ip netns exec "$STACK" node -e 'require("node:net").createServer(socket => socket.end()).listen(7000, () => console.log("listening"))' >>"$BATS_TEST_TMPDIR/outside" 3>&- &
+  await_line "$BATS_TEST_TMPDIR/outside" listening
+}
+
+outside_down() {
+  ip netns pids "$STACK" 2>/dev/null | xargs --no-run-if-empty kill
+  ip link del "$LINK" 2>/dev/null || true
+  ip netns del "$STACK" 2>/dev/null || true
+}
+
 @test "the database and the files reach nothing outside" {
-  local gateway
-  gateway=$(docker network inspect --format '{{(index .IPAM.Config 0).Gateway}}' "${STACK}_default")
-  for service in postgres minio; do
-    run -0 in_service "$service" cat /proc/net/route
-    refute_line --regexp '^eth[0-9]+	00000000	'
-    run ! in_service "$service" timeout 2 bash -c "exec 3<>/dev/tcp/$gateway/18270"
-  done
+  outside_up
+  while read -r service answer; do
+    echo "$service"
+    if in_service "$service" timeout 3 bash -c 'exec 3<>/dev/tcp/198.51.100.2/7000' 2>/dev/null </dev/null; then assert_equal "$answer" yes; else assert_equal "$answer" no; fi
+  done <<'END'
+phoenix      yes
+nuxt_profile yes
+postgres     no
+minio        no
+END
+  outside_down
 }
 
 @test "phoenix writes beside its code, as somebody who is not root" {

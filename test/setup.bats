@@ -87,7 +87,7 @@ check() {
   assert_output 50000
   run -0 on sh -c 'stat -c "%a %U" .env; diff .env .env.example | sed -n "s/^< \([A-Z_]*\)=.*/\1/p" | sort | xargs'
   assert_line --index 0 '600 root'
-  assert_line --index 1 'AWS_SECRET_ACCESS_KEY CLIENT_TO_PHOENIX_URL NGINX_BIND POSTGRES_PASSWORD SECRET_KEY_BASE WHOST'
+  assert_line --index 1 'AWS_SECRET_ACCESS_KEY CLIENT_TO_PHOENIX_URL MINIO_ROOT_PASSWORD MINIO_ROOT_USER NGINX_BIND POSTGRES_APP_PASSWORD POSTGRES_APP_USER POSTGRES_PASSWORD SECRET_KEY_BASE WHOST'
   run -0 on cat /etc/cron.d/avril-backup
   assert_output --partial '15 3 * * * root'
 }
@@ -101,6 +101,9 @@ check() {
   check 0
   refute_output --partial '"level":"bad"'
   assert_finds warning images 'stand-ins'
+  assert_finds good keys 'avril_app, who is no superuser and owns avril'
+  assert_finds good keys 'for the bucket avril alone'
+  assert_finds good running 'as docker-compose.yml and .env say'
 }
 
 @test "what breaks is found, and what can be mended is mended; nothing else is touched" {
@@ -127,6 +130,7 @@ SH
   assert_finds bad backups 'nothing makes a backup'
   assert_finds bad boot 'the engine does not start at boot'
   assert_finds warning reboot 'a reboot is pending'
+  assert_finds warning running 'other settings (POST_RATE)'
   assert_finds warning releases 'the deploy of avril by al was interrupted'
   assert_finds warning releases '.state/data.json is damaged'
 
