@@ -12,10 +12,11 @@ teardown_file() {
   site_down
 }
 
+# It leaves the standard input alone, so that the loops below keep their lines.
 in_service() {
   local service=$1
   shift
-  compose exec --no-TTY "$service" "$@"
+  compose exec --no-TTY "$service" "$@" </dev/null
 }
 
 # The capabilities of Linux are bits: 0 CHOWN, 1 DAC_OVERRIDE, 3 FOWNER, 5 KILL, 6 SETGID, 7 SETUID, 10 NET_BIND_SERVICE.
@@ -43,7 +44,7 @@ address_of() { docker inspect --format '{{range .NetworkSettings.Networks}}{{.IP
 reaches() {
   local to
   for to in "$2" $(address_of "$2"); do
-    if in_service "$1" timeout 2 bash -c "exec 3<>/dev/tcp/$to/$3" 2>/dev/null </dev/null; then return 0; fi
+    if in_service "$1" timeout 2 bash -c "exec 3<>/dev/tcp/$to/$3" 2>/dev/null; then return 0; fi
   done
   return 1
 }
@@ -94,7 +95,7 @@ outside_down() {
   outside_up
   while read -r service answer; do
     echo "$service"
-    if in_service "$service" timeout 3 bash -c 'exec 3<>/dev/tcp/198.51.100.2/7000' 2>/dev/null </dev/null; then assert_equal "$answer" yes; else assert_equal "$answer" no; fi
+    if in_service "$service" timeout 3 bash -c 'exec 3<>/dev/tcp/198.51.100.2/7000' 2>/dev/null; then assert_equal "$answer" yes; else assert_equal "$answer" no; fi
   done <<'END'
 phoenix      yes
 nuxt_profile yes
@@ -153,7 +154,7 @@ by_app() {
     --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --host=postgres --username="${user:-$(setting POSTGRES_USER)}" --dbname=avril
 }
 
-query() { in_service postgres psql --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --username=avril --dbname="${DATABASE:-avril}" "$@"; }
+query() { compose exec --no-TTY postgres psql --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --username=avril --dbname="${DATABASE:-avril}" "$@"; }
 
 setting() { sed -n "s/^$1=//p" "$SITE/.env"; }
 
