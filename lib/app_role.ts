@@ -2,8 +2,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from './config.ts'
+import { Failure } from './errors.ts'
 import { asData, psql, sql, type Server } from './postgres.ts'
-import { capture, failureOf, attempt } from './run.ts'
+import { attempt, capture, failureOf } from './run.ts'
 
 const script = (name: string) => readFileSync(join(root, 'postgres', name), 'utf8')
 
@@ -23,7 +24,8 @@ export const giveToApp = async (server: Server, database: string) => {
   const command = psql(server, database, `--set=app=${server.app}`)
   const outcome = await attempt(command, { input: `${LIMIT}${script('superusers_objects.sql')}\\gexec\n` })
   const hint = 'run it again; for "lock timeout" when less is going on: a session of the site is at work on that table'
-  if (outcome.code !== 0 || /ERROR: /.test(outcome.stderr)) throw failureOf(command, outcome, { what: `giving ${database} to ${server.app}`, hint })
+  if (outcome.code !== 0) throw failureOf(command, outcome, { what: `giving ${database} to ${server.app}`, hint })
+  if (/ERROR: /.test(outcome.stderr)) throw new Failure(`not all of ${database} could be given to ${server.app}:\n  ${outcome.stderr.trim()}`, { hint })
 }
 
 /** What is to be said of the role and the live database; undefined when all is as it should be. */

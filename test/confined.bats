@@ -252,6 +252,33 @@ select lo_unlink(oid) from pg_largeobject_metadata; select lo_from_bytea(0, 'ano
 END
 }
 
+@test "what is the administrator's still, and a key that minio does not know, are found and put right; a table that is in use holds up neither" {
+  query <<<'create table by_hand (id int); create table held (id int)'
+  set_env AWS_SECRET_ACCESS_KEY=another-secret
+  run -0 found keys
+  assert_line --partial 'warning not all in avril belongs to avril_app: table public.by_hand and 1 more'
+  assert_line --partial 'warning minio refuses the key of phoenix (avril_app)'
+  compose exec --detach postgres psql --username=avril --dbname=avril --command "lock table held; select pg_sleep(600)"
+  query <<'SQL'
+do $$ begin
+  for n in 1..300 loop
+    exit when exists (select from pg_locks where relation = 'held'::regclass and granted);
+    perform pg_sleep(0.1);
+  end loop;
+end $$
+SQL
+  run -1 script setup --upgrade
+  assert_output --partial 'not all of avril could be given to avril_app'
+  assert_output --partial 'lock timeout'
+  assert_equal "$(query <<<"select string_agg(tablename, ' ') from pg_tables where tableowner = 'avril' and schemaname = 'public' and tablename <> 'spatial_ref_sys'")" held
+  query <<<"select pg_terminate_backend(pid) from pg_locks where relation = 'held'::regclass"
+  run -0 script setup --upgrade
+  refute_line --partial '! keys'
+  run -0 deploy --probation 0 avril
+  run -0 superusers
+  assert_output ''
+}
+
 # In a migration, as all that changes the database; those of Avril make these.
 @test "a migration that makes an extension works" {
   query <<<'drop extension postgis_tiger_geocoder, fuzzystrmatch'
