@@ -28,6 +28,7 @@ const names = [...new Set([...example.matchAll(/^#?([A-Z][A-Z0-9_]*)=/gm)].map((
 // Compose judges some of them itself.
 const value = (name: string, one: string) => {
   if (name === 'NGINX_BIND') return `127.0.0.${one}`
+  if (name === 'NETWORK_IPV6') return String(one === '1')
   if (/_(REPLICAS|PORT|MEMORY)$/.test(name)) return `${one}${name.endsWith('_MEMORY') ? 'g' : ''}`
   return `${name.endsWith('_DIR') ? '/' : ''}value-${one}-of-${name.toLowerCase().replaceAll('_', '-')}`
 }
