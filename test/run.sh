@@ -78,11 +78,11 @@ if ! test/engine.sh || ! test/images.sh; then
   printf 'the engine or the images are missing\n' >&2
   exit 69
 fi
-# Shows what a file's tests wrote when they have ended.
+# Shows what a file's tests wrote when they have ended, or when all have and these were killed.
 finished() {
-  until [ -e "$outputs/$1.status" ]; do inotifywait --quiet --quiet --timeout 1 --event create "$outputs" || true; done
+  until [ -e "$outputs/$1.status" ] || [ -e "$outputs/ended" ]; do inotifywait --quiet --quiet --timeout 1 --event create "$outputs" || true; done
   cat "$outputs/$1"
-  return "$(cat "$outputs/$1.status")"
+  return "$(cat "$outputs/$1.status" || echo 1)"
 }
 
 # What counts requests at a high rate runs alone. What mostly waits for containers runs three at a time, the longest first.
@@ -101,8 +101,11 @@ done
 outputs=$(mktemp -d)
 mapfile -t together < <(for file in "${together[@]}"; do if [ -e "test/$file" ] && is_wanted "$file"; then echo "$file"; fi; done)
 # shellcheck disable=SC2016 # for the shell that runs a file
-printf '%s\n' "${together[@]}" | xargs --no-run-if-empty --max-procs 3 -I '{}' bash -c \
-  'node_modules/bats/bin/bats --formatter tap --timing "test/$1" >"$0/$1" 2>&1; echo "$?" >"$0/$1.status"' "$outputs" '{}' &
+{
+  printf '%s\n' "${together[@]}" | xargs --no-run-if-empty --max-procs 3 -I '{}' bash -c \
+    'node_modules/bats/bin/bats --formatter tap --timing "test/$1" >"$0/$1" 2>&1; echo "$?" >"$0/$1.status"' "$outputs" '{}' || true
+  : >"$outputs/ended"
+} &
 for file in "${together[@]}"; do
   printf '# %s\n' "$file"
   tap finished "$file"
