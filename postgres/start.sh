@@ -35,7 +35,11 @@ open_dump() {
 
 # All else is done by postgres, so that nothing of a dump ever has more rights than the server that it is restored into.
 if [ "$(id -u)" = 0 ]; then
-  if [ -d /pg-work ]; then chown postgres: /pg-work && chmod 700 /pg-work; fi
+  if [ -d /pg-work ]; then
+    chown postgres: /pg-work && chmod 700 /pg-work
+    # What a server that was killed has left of a backup.
+    find /pg-work -mindepth 1 -delete
+  fi
   if [ ! -s "$PGDATA/PG_VERSION" ]; then
     if [ -d "$place" ]; then chown --no-dereference postgres: "$place"; fi
     open_dump

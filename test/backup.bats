@@ -254,11 +254,11 @@ in_minio() {
   run -0 cat "$BATS_TEST_TMPDIR/err"
   assert_output --partial 'error:'
   assert_equal "$(everything)" "$before"
-  assert_nothing_left
   compose stop postgres 2>/dev/null
   run --separate-stderr -69 backup
   assert_regex "$stderr" 'postgres is not running'
   compose up --detach --wait postgres 2>&1
+  assert_nothing_left
 }
 
 @test "a folder that cannot be written to: 73; a disk with too little space: 74; what is there stays" {

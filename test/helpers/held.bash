@@ -1,7 +1,7 @@
 # A backup that waits in its step "dump" for a table that a session in the database has locked.
 
 # psql [DATABASE]: on the stack's postgres
-psql() { docker exec -i "$STACK-postgres-1" psql -qAtX -v ON_ERROR_STOP=1 -U avril -d "${1:-avril}" 3>&-; }
+psql() { docker exec -i -u postgres "$STACK-postgres-1" psql -qAtX -v ON_ERROR_STOP=1 -U avril -d "${1:-avril}" 3>&-; }
 
 # backup_held: starts a backup as BACKUP that waits until release_table
 backup_held() {
