@@ -196,8 +196,9 @@ assert_nothing_left() {
 @test "kill -9 while it dumps: nothing clear is on the disk of the sets, and the next run removes what lies beside latest.dump" {
   backup_held
   assert_no_clear_file
-  run -0 find "$SITE/db/work" -name '*.dump' -perm 0600
-  assert_output --partial .dump
+  run -0 find "$SITE/db/work" -printf '%m %f\n'
+  assert_line --index 0 '700 work'
+  assert_line --index 1 --partial .dump
   kill -9 "$BACKUP"
   await_exit "$BACKUP" 137
   release_table
