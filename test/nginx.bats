@@ -260,15 +260,18 @@ drip() {
   docker network create --label "$project" --ipv6 --subnet fd00:a5:b1::/48 "$project-v6" >/dev/null
   bridge="br-$(docker network inspect --format '{{slice .Id 0 12}}' "$project-v6")"
   for from in 1::1 1::2 2::1; do ip -6 address add "fd00:a5:b1:$from/48" dev "$bridge" nodad; done
-  docker network connect "$project-v6" "$project-brief"
+  proxy six localhost 1 2
+  docker network connect "$project-v6" "$project-six"
+  docker start "$project-six" >/dev/null
+  await six /
   # shellcheck disable=SC2016 # a template of docker's
-  address=$(docker inspect --format "{{(index .NetworkSettings.Networks \"$project-v6\").GlobalIPv6Address}}" "$project-brief")
+  address=$(docker inspect --format "{{(index .NetworkSettings.Networks \"$project-v6\").GlobalIPv6Address}}" "$project-six")
   # The networks' bursts of five.
   local statuses
   statuses=$(for from in 1::1 1::2 1::1 1::2 1::1 1::2 1::1 1::2 2::1; do
     curl -g -s -m 5 -o /dev/null -w '%{http_code} ' -d x --interface "fd00:a5:b1:$from" "http://[$address]/"
   done)
-  docker network disconnect "$project-v6" "$project-brief"
+  docker rm --force "$project-six" >/dev/null
   docker network rm "$project-v6" >/dev/null
   assert_regex "$statuses" '^(200 ){6}(429 ){2}200 $'
 }

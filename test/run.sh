@@ -110,6 +110,7 @@ for file in "${together[@]}"; do
   printf '# %s\n' "$file"
   tap finished "$file"
 done
+wait
 rm -rf "$outputs"
 
 printf '# %s s\n%s passed, %s failed\n' "$((SECONDS - started))" "$passed" "$failed"
