@@ -179,7 +179,7 @@ superusers() { query --set=app="$(setting POSTGRES_APP_USER)" --file=- <"$HERE/.
   assert_line --partial 'warning phoenix logs in to the database as avril, a superuser'
   assert_line --partial "warning phoenix has the administrator's key of minio"
   assert_equal "${#lines[@]}" 2
-  run -0 found running
+  run --separate-stderr -0 found running
   assert_output 'good what runs is as docker-compose.yml and .env say'
 }
 
@@ -202,9 +202,9 @@ superusers() { query --set=app="$(setting POSTGRES_APP_USER)" --file=- <"$HERE/.
   run -0 cmp "$SITE/.env" "$BATS_TEST_TMPDIR/.env"
   run -0 deploy --probation 0 avril
   run -0 compose up --detach --wait
-  run -0 found running
+  run --separate-stderr -0 found running
   assert_output 'good what runs is as docker-compose.yml and .env say'
-  run -0 found keys
+  run --separate-stderr -0 found keys
   refute_line --partial warning
   assert_equal "$(query <<<"select count(*) > 0 from schema_migrations")" t
 }
@@ -255,7 +255,7 @@ END
 @test "what is the administrator's still, and a key that minio does not know, are found and put right; a table that is in use holds up neither" {
   query <<<'create table by_hand (id int); create table held (id int)'
   set_env AWS_SECRET_ACCESS_KEY=another-secret
-  run -0 found keys
+  run --separate-stderr -0 found keys
   assert_line --partial 'warning not all in avril belongs to avril_app: table public.by_hand and 1 more'
   assert_line --partial 'warning minio refuses the key of phoenix (avril_app)'
   compose exec --detach postgres psql --username=avril --dbname=avril --command "lock table held; select pg_sleep(600)"
@@ -298,6 +298,8 @@ SQL
 # secret → where it is, of all containers
 @test "a secret is in the environment of those alone who need it" {
   local name holders held service
+  # As .env says it now.
+  run -0 compose up --detach --wait
   run -0 deploy --probation 0 avril-profil
   run -0 deploy --probation 0 avril-livret1
   while read -r name holders; do
