@@ -19,7 +19,7 @@ const command = {
     'from-database': { value: 'database', help: 'accept a dump of this database (default POSTGRES_DB)', form: /^.{1,63}$/ },
     'no-owner': { help: 'everything belongs to POSTGRES_USER, whoever owned it' },
     'no-acl': { help: 'leave out the rights that the dump grants' },
-    wait: { help: 'queue when a backup, a restore or a deploy is running, instead of ending with 75' },
+    wait: { help: 'queue, for six hours at most, when a backup, a restore or a deploy is running, instead of ending with 75' },
     'dry-run': { help: 'prove the dump and print what would be done; changes nothing' },
     json: { help: 'print the result as one JSON document on stdout' },
   },

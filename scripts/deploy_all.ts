@@ -8,7 +8,7 @@ const command = {
   summary: 'Deploys each app in turn, those whose default branch has changed. Goes on after a failure; ends with its code, or with 1 when several differ.',
   words: [0, 0] as [number, number],
   options: {
-    wait: { help: 'queue when another deploy is running, instead of ending with 75' },
+    wait: { help: 'queue, for six hours at most, when another deploy is running, instead of ending with 75' },
     json: { help: 'print the results as one JSON document on stdout' },
   },
   examples: [['tsx scripts/deploy_all.ts', 'deploy what has changed']] as [string, string][],

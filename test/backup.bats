@@ -502,12 +502,12 @@ aged() {
   run -0 backup --install-cron --at 02:30
   assert_output --partial '(as before)'
   run -0 cat "/etc/cron.d/$STACK-backup"
-  assert_line --regexp '^30 2 \* \* \* root '
+  assert_line --regexp '^30 2 \* \* 1-6 root '
   assert_equal "$(stat -c %a "/etc/cron.d/$STACK-backup")" 644
   local before
   before=$(newest)
   # Each minute instead of each day, and the drill not at all: the rest of the line is as installed.
-  sed -i -e '/--drill/d' -e 's/^30 2 \* \* \* root/* * * * * root/' "/etc/cron.d/$STACK-backup"
+  sed -i -e '/--drill/d' -e 's/^30 2 \* \* 1-6 root/* * * * * root/' "/etc/cron.d/$STACK-backup"
   env -i /usr/sbin/cron -f 3>&- &
   CRON_PID=$!
   timeout 90 inotifywait --quiet --quiet --event moved_to "$SETS"

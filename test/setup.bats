@@ -89,7 +89,7 @@ check() {
   assert_line --index 0 '600 root'
   assert_line --index 1 'AWS_SECRET_ACCESS_KEY CLIENT_TO_PHOENIX_URL MINIO_ROOT_PASSWORD MINIO_ROOT_USER NGINX_BIND POSTGRES_APP_PASSWORD POSTGRES_APP_USER POSTGRES_PASSWORD SECRET_KEY_BASE WHOST'
   run -0 on cat /etc/cron.d/avril-backup
-  assert_output --partial '15 3 * * * root'
+  assert_output --partial '15 3 * * 1-6 root'
 }
 
 @test "a second run changes nothing" {

@@ -28,7 +28,7 @@ export interface BackupFacts {
 }
 
 const timeOf = (entry: string | undefined) => {
-  const [, minute, hour] = /^(\d{1,2}) (\d{1,2}) \* \* \* root /m.exec(entry ?? '') ?? []
+  const [, minute, hour] = /^(\d{1,2}) (\d{1,2}) \* \* (?:\*|1-6) root /m.exec(entry ?? '') ?? []
   return minute === undefined || hour === undefined ? DEFAULT_TIME : `${hour.padStart(2, '0')}:${minute.padStart(2, '0')}`
 }
 

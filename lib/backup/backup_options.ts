@@ -19,7 +19,7 @@ export const BACKUP_OPTIONS = {
   send: { value: 'file', help: 'print a file of the set that is named (backup_remote.ts asks for it); makes none', form: /^[\w.-]+$/ },
   from: { value: 'byte', help: 'where --send begins (default 0)', form: /^\d{1,15}$/ },
   'no-files': { help: 'save the database alone, not the uploaded files' },
-  wait: { help: 'queue when another backup or restore is running, instead of ending with 75' },
+  wait: { help: 'queue, for six hours at most, when another backup or restore is running, instead of ending with 75' },
   json: { help: 'print the result as one JSON document on stdout' },
 }
 

@@ -1,7 +1,7 @@
 // The cron entry of the nightly backup: cron has almost no environment, so the entry brings all that a run needs.
 import { rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { dirname, relative } from 'node:path'
 import { root } from '../config.ts'
 import { EXIT, Failure, messageOf } from '../errors.ts'
 import { readIfThere, replaceFile, stateFile } from '../files.ts'
@@ -17,17 +17,20 @@ const quote = (word: string) => quoteWord(word).replaceAll('%', String.raw`\%`)
 export const cronText = (at: string) => {
   const [hour, minute] = at.split(':').map(Number)
   const tsx = createRequire(import.meta.url).resolve('tsx')
-  const run = (when: string, log: string, ...words: string[]) => {
-    const command = [process.execPath, '--import', tsx, join(root, 'scripts', 'backup.ts'), ...words].map(quote).join(' ')
-    return `${when} root ${command} >${log} 2>&1 || { cat ${log}; exit 1; }`
+  // Some crons take no command of more than 1000 characters, so each path stands there once.
+  const begin = `cd ${quote(root)} || exit; run() { ${quote(process.execPath)} --import ${quote(tsx)} scripts/backup.ts --wait "$@"; }`
+  const run = (file: string, ...words: string[]) => {
+    const log = relative(root, stateFile(file))
+    return `${['run', ...words].join(' ')} >${log} 2>&1 || { cat ${log}; failed=1; }`
   }
+  const [backup, drill] = [run('backup.log'), run('drill.log', '--drill')]
   return [
     '# Made by scripts/backup.ts --install-cron, removed by --remove-cron. The output of the last runs is in .state/backup.log and drill.log; cron mails it when a run fails.',
     `PATH=${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
     'LANG=C.UTF-8',
-    run(`${minute} ${hour} * * *`, quote(stateFile('backup.log')), '--wait'),
-    '# On Sundays the newest set is tried out.',
-    run(`${minute} ${hour} * * 0`, quote(stateFile('drill.log')), '--wait', '--drill'),
+    `${minute} ${hour} * * 1-6 root ${begin}; ${backup}; exit $failed`,
+    '# On Sundays the newest set is tried out: after the backup, since a drill that starts beside it may come first.',
+    `${minute} ${hour} * * 0 root ${begin}; ${backup}; ${drill}; exit $failed`,
     '',
   ].join('\n')
 }

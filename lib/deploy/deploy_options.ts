@@ -10,7 +10,7 @@ export const DEPLOY_OPTIONS = {
   keep: { value: 'number', help: 'how many releases to keep on this machine (default 5)', form: /^[1-9]\d{0,2}$/ },
   timeout: { value: 'seconds', help: 'how long a new instance may take to get healthy (default 300)', form: /^[1-9]\d{0,4}$/ },
   probation: { value: 'seconds', help: 'how long it must have run before it gets requests (default 7)', form: /^\d{1,4}$/ },
-  wait: { help: 'queue when another deploy is running, instead of ending with 75' },
+  wait: { help: 'queue, for six hours at most, when another deploy is running, instead of ending with 75' },
   'dry-run': { help: 'print what would be done; changes nothing' },
   json: { help: 'print the result as one JSON document on stdout' },
 }

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { compareTables } from '../../lib/backup/backup_database.ts'
 import { cronText } from '../../lib/backup/cron.ts'
 import { tableOf } from '../../lib/backup/dump.ts'
+import { root } from '../../lib/config.ts'
 import { Failure } from '../../lib/errors.ts'
 import { prefixOf, setName } from '../../lib/backup/sets.ts'
 
@@ -30,7 +35,42 @@ void test('the name of a set is its prefix and the second in UTC', () => {
 
 void test('the cron entry runs at the time given, as root, with a % that cron does not cut at', () => {
   const text = cronText('02:05')
-  assert.match(text, /^5 2 \* \* \* root '/m)
-  assert.match(text, /^5 2 \* \* 0 root .* '--drill'/m)
+  assert.match(text, /^5 2 \* \* 1-6 root cd '/m)
+  assert.match(text, /^5 2 \* \* 0 root cd .* --drill /m)
   assert.doesNotMatch(text.replaceAll(String.raw`\%`, ''), /%/)
+})
+
+/** The commands that cron starts on a day, 0 for Sunday. */
+const commandsOn = (day: number) =>
+  cronText('02:05').split('\n').flatMap(line => {
+    const [, from, to, command = ''] = /^5 2 \* \* (?:\*|(\d)(?:-(\d))?) root (.*)$/.exec(line) ?? []
+    const isThen = from === undefined || (Number(from) <= day && day <= Number(to ?? from))
+    return command !== '' && isThen ? [command] : []
+  })
+
+for (const [what, fails, ran, status] of [
+  ['both succeed', '', 'backup drill', 0],
+  ['the backup fails', 'backup', 'backup drill', 1],
+  ['the drill fails', 'drill', 'backup drill', 1],
+] as const) {
+  void test(`on Sundays the drill begins when the backup has ended: ${what}`, t => {
+    const folder = mkdtempSync(join(tmpdir(), 'cron '))
+    t.after(() => rmSync(folder, { recursive: true }))
+    mkdirSync(join(folder, '.state'))
+    const node = join(folder, 'node')
+    writeFileSync(node, `#!/bin/sh
+case "$*" in *--drill*) it=drill;; *) it=backup;; esac
+echo "$it begins" >>ran; sleep 0.1; echo "$it ends" >>ran; echo "output of $it"; [ "$it" != '${fails}' ]\n`, { mode: 0o755 })
+    const commands = commandsOn(0)
+    assert.equal(commands.length, 1)
+    assert.ok((commands[0] ?? '').length < 1000)
+    const command = (commands[0] ?? '').replace(`'${process.execPath}'`, `'${node}'`).replace(`'${root}'`, `'${folder}'`)
+    const { status: ended, stdout } = spawnSync('/bin/sh', ['-c', command], { encoding: 'utf8' })
+    assert.equal(readFileSync(join(folder, 'ran'), 'utf8'), ran.split(' ').map(it => `${it} begins\n${it} ends\n`).join(''))
+    assert.deepEqual([ended, stdout], [status, fails && `output of ${fails}\n`])
+  })
+}
+
+void test('each other day has one backup and no drill', () => {
+  for (const day of [1, 2, 3, 4, 5, 6]) assert.deepEqual(commandsOn(day).map(it => it.includes('--drill')), [false])
 })

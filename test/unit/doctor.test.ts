@@ -154,7 +154,8 @@ for (const [what, change, expected] of [
 }
 
 void test('an entry that is renewed keeps its time', () => {
-  assert.equal(backupFindings({ ...facts, entry: '5 4 * * * root y\n' })[0]?.mend, 'having cron make one each night at 04:05')
+  for (const entry of ['5 4 * * * root y\n', '5 4 * * 1-6 root y\n5 4 * * 0 root z\n'])
+    assert.equal(backupFindings({ ...facts, entry })[0]?.mend, 'having cron make one each night at 04:05')
 })
 
 // --- what containers read

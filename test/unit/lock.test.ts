@@ -1,0 +1,17 @@
+import assert from 'node:assert/strict'
+import { rmSync } from 'node:fs'
+import { test } from 'node:test'
+import { Failure } from '../../lib/errors.ts'
+import { statePath } from '../../lib/files.ts'
+import { takeLock } from '../../lib/lock.ts'
+
+void test('who waits for a lock does not wait for ever', { timeout: 20_000 }, async t => {
+  const name = 'unit-test.lock'
+  const release = await takeLock(name, () => 'nobody', false)
+  t.after(() => rmSync(statePath(name), { force: true }))
+  try {
+    await assert.rejects(takeLock(name, () => 'a question', true, 1), (error: unknown) => error instanceof Failure && error.exitCode === 75 && error.message === 'the lock is held by a question')
+  } finally {
+    await release()
+  }
+})
