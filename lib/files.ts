@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { appendFileSync, closeSync, constants, existsSync, fstatSync, fsyncSync, lstatSync, mkdirSync, openSync, readFileSync, readSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { appendFileSync, closeSync, constants, existsSync, fstatSync, fsyncSync, linkSync, lstatSync, mkdirSync, openSync, readFileSync, readSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { copyFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { root } from './config.ts'
 import { detailsOf, EXIT, Failure, messageOf } from './errors.ts'
@@ -85,13 +86,37 @@ export const readPlainIfThere = (file: string) => {
   }
 }
 
-/** Has a file, or the names in a folder, on the disk for good. */
+/** Has a file, or the names in a folder, on the disk for good. Some file systems (SMB) know no such thing of folders. */
 export const sync = (path: string) => {
   const descriptor = openSync(path, 'r')
   try {
     fsyncSync(descriptor)
+  } catch (error) {
+    if (!isOneOf(error, ['EINVAL', 'ENOTSUP', 'ENOSYS']) || fstatSync(descriptor).isFile()) throw error
   } finally {
     closeSync(descriptor)
+  }
+}
+
+const isOneOf = (error: unknown, codes: string[]) => codes.includes((error as NodeJS.ErrnoException).code ?? '')
+
+// Linux and macOS, FUSE and SMB say it differently; the last two are another disk, and a file that has as many names as it may.
+const NO_LINK = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV', 'EMLINK']
+
+/** Gives a file a second name; where there are no hard links, makes a copy, on the disk for good. The same may be asked for twice at once. */
+export const linkOrCopy = async (file: string, target: string) => {
+  try {
+    linkSync(file, target)
+  } catch (error) {
+    if (!isOneOf(error, NO_LINK)) throw error
+    const partial = partialBeside(target)
+    try {
+      await copyFile(file, partial, constants.COPYFILE_EXCL)
+      sync(partial)
+      renameSync(partial, target)
+    } finally {
+      rmSync(partial, { force: true })
+    }
   }
 }
 

@@ -321,6 +321,44 @@ aged() {
   mv "$BATS_TEST_TMPDIR/$name" "$SETS/"
 }
 
+@test "on a mount without hard links and modes (exFAT, by FUSE) sets are made, published, pruned, tried out and restored, and setup.ts --check says what does not hold there" {
+  TMPFS=$SETS
+  mkdir -p "$SETS"
+  truncate -s 64M "$BATS_TEST_TMPDIR/image"
+  mkfs.exfat "$BATS_TEST_TMPDIR/image"
+  local device
+  device=$(losetup --find --show "$BATS_TEST_TMPDIR/image")
+  # What serves it lives on, and would hold the output that bats reads. The device goes with the mount.
+  local status=0
+  mount.exfat-fuse -o nonempty "$device" "$SETS" >/dev/null 2>&1 3>&- || status=$?
+  losetup --detach "$device"
+  assert_equal "$status" 0
+  in_minio pipe m/avril/one.txt <<<one
+  in_minio pipe m/avril/copy.txt <<<one
+  run -0 --separate-stderr backup
+  local first=$output
+  run -0 --separate-stderr backup --json
+  assert_equal "$(node -p 'JSON.parse(process.argv[1]).objects.count' "$output")" "$(field "$first" objects.count)"
+  assert_regex "$stderr" 'files, 0 of them new'
+  cmp "$(newest)/database.dump" "$SITE/db/dumps/latest.dump"
+  # Older than BACKUP_DAYS, and there are three newer ones.
+  aged 8
+  run -0 backup
+  assert_equal "$(find "$SETS" -mindepth 1 -maxdepth 1 -printf x)" xxx
+  assert_nothing_left
+  run -0 backup --drill
+  in_minio rm m/avril/one.txt
+  run -0 script backup_restore --yes --files "$(basename "$(newest)")" </dev/null
+  assert_equal "$(in_minio cat m/avril/one.txt)" one
+  run --separate-stderr script setup --check --json
+  assert_equal "$(node -p '
+    const { findings } = JSON.parse(process.argv[1])
+    findings.filter(({ step, level }) => step === "mount" && level === "warning").map(({ text }) => /(?<=\) )[^:]*/.exec(text)).join()
+      + findings.filter(({ step, text }) => step === "secrecy" && text.includes(process.argv[2])).length' "$output" "$SETS")" 'does not keep files for their owner,has no hard links0'
+  run -0 find "$SETS" -name '.avril*'
+  assert_output ''
+}
+
 @test "pg_dump has a file of its own in db/work, for its owner alone, and the set is on another disk; where the server sees another folder it is streamed" {
   TMPFS=$BATS_TEST_TMPDIR/disk
   mkdir -p "$TMPFS" "$SETS"

@@ -45,7 +45,7 @@ tap() {
 
 prepare() {
   local missing=() tool
-  for tool in shellcheck openssl curl git inotifywait:inotify-tools tmux cron age chromium ssh:openssh-client sshd:openssh-server ip:iproute2 pkill:procps; do
+  for tool in shellcheck openssl curl git inotifywait:inotify-tools tmux cron age chromium ssh:openssh-client sshd:openssh-server ip:iproute2 pkill:procps mount.exfat-fuse:exfat-fuse mkfs.exfat:exfatprogs; do
     command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
   done
   [ "${#missing[@]}" -eq 0 ] && return

@@ -68,7 +68,7 @@ export const makeSet = async (request: BackupRequest, publish: (set: BackupSet, 
   prepareFolder(folder)
   const { sets } = listSets(folder)
   const [former] = sets
-  checkRoom(folder, former)
+  checkRoom(folder, former, request.withFiles)
   const facts = await readFacts(server)
   const started = new Date()
   const target = join(folder, setName(prefix, started))

@@ -1,6 +1,7 @@
 // The folder of the sets: whether it is there, can be written to, and has room.
 import { accessSync, constants, existsSync, mkdirSync, statfsSync } from 'node:fs'
 import { EXIT, Failure, messageOf } from '../errors.ts'
+import { hasLinks } from './backup_mount.ts'
 import { say, size } from '../say.ts'
 import { bytesOf, sweepPartials, type BackupSet } from './sets.ts'
 
@@ -39,8 +40,10 @@ export const prepareFolder = (folder: string) => {
 }
 
 /** Throws a Failure (74) when the folder has too little space for one more set. */
-export const checkRoom = (folder: string, former: BackupSet | undefined) => {
+export const checkRoom = (folder: string, former: BackupSet | undefined, withFiles: boolean) => {
   const free = freeSpace(folder)
-  const wanted = former ? bytesOf(former) * 1.5 : 0
-  if (free < wanted) throw noSpace(`${folder} has ${size(free)} left, and 1.5 times the last set (${size(wanted)}) is wanted`)
+  if (!former) return
+  const files = withFiles && former.objects && !hasLinks(folder) ? former.objects.bytes : 0
+  const wanted = bytesOf(former) * 1.5 + files
+  if (free < wanted) throw noSpace(`${folder} has ${size(free)} left, and 1.5 times the last set${files > 0 ? ' and room for all uploaded files' : ''} (${size(wanted)}) is wanted`)
 }

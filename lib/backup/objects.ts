@@ -1,12 +1,12 @@
-// Saves the uploaded files into a backup set. What the former set has is linked, not fetched; a content that has its name is never written to.
-import { existsSync, linkSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+// Saves the uploaded files into a backup set. What the former set has is linked (without hard links: copied), not fetched; a content that has its name is never written to.
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { open, readdir, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { download, listPages, shown, type Stored } from './bucket.ts'
 import type { Settings } from '../config.ts'
 import type { Sealer } from './encryption.ts'
 import { Failure } from '../errors.ts'
-import { plainSize, sync } from '../files.ts'
+import { linkOrCopy, plainSize, sync } from '../files.ts'
 import { isSame, pairing, type Pair } from './objects_former.ts'
 import { contentFile, lying, type Contents } from './objects_index.ts'
 import { connectMinio, type Connection } from './s3.ts'
@@ -37,20 +37,16 @@ interface Save {
   onProgress?: (so: Saved) => void
 }
 
-/** Gives a content of the former set to this one; false when it cannot (it is not there whole, or on another disk). */
-const link = ({ contents, former }: Save, content: Written) => {
+/** Gives a content of the former set to this one; false when that has it not, or not whole. */
+const link = async ({ contents, former }: Save, content: Written) => {
   if (former === undefined) return false
   const from = contentFile(former.folder, content)
   const to = contentFile(contents.folder, content)
   if (existsSync(to)) return true
   if (plainSize(from) !== lying(content).bytes) return false
   mkdirSync(dirname(to), { recursive: true, mode: 0o700 })
-  try {
-    linkSync(from, to)
-    return true
-  } catch {
-    return false
-  }
+  await linkOrCopy(from, to)
+  return true
 }
 
 // The same content encrypted twice gives two files: under the same key, the one of the former set is looked at.
@@ -72,7 +68,7 @@ const fetchNew = async (connection: Connection, save: Save, { listed, old }: Pai
     // An answer tells whole seconds, a listing more.
     const entry = unchanged ? { ...got, modified: listed.modified } : got
     const known = inFormer(entry, old)
-    if (link(save, known)) return known
+    if (await link(save, known)) return known
     const file = contentFile(folder, entry)
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
     renameSync(partial, file)
@@ -95,7 +91,7 @@ const saveAll = async (connection: Connection, save: Save, index: FileHandle) =>
   let number = 0
   const saveOne = async (it: Pair) => {
     const unchanged = it.old && isSame(it.old, it.listed) ? it.old : undefined
-    const linked = unchanged !== undefined && link(save, unchanged)
+    const linked = unchanged !== undefined && (await link(save, unchanged))
     const entry = linked ? unchanged : await fetchNew(connection, save, it, (number += 1))
     if (!entry) return ''
     saved.count += 1

@@ -1,12 +1,12 @@
 // The way back: a set from the bucket off the site, for a server that has lost its own.
-import { createReadStream, existsSync, linkSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { createReadStream, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { freeSpace, noSpace, prepareFolder } from './backup_folder.ts'
 import { download } from './bucket.ts'
 import type { Settings } from '../config.ts'
 import { takeDataLock } from './data_lock.ts'
 import { EXIT, Failure, usage } from '../errors.ts'
-import { replaceFile, sync } from '../files.ts'
+import { linkOrCopy, replaceFile, sync } from '../files.ts'
 import { digest } from '../large_files.ts'
 import { contentKey, findOffsite, listContents, setKey, withOffsite, type OffSite } from './offsite.ts'
 import { namesIn } from './offsite_copy.ts'
@@ -46,7 +46,7 @@ const fetchContents = async (site: OffSite, folder: string, partial: string) => 
     const target = join(partial, place)
     mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
     const here = await findHere(sets.map(set => join(set.folder, place)), sha256)
-    if (here) linkSync(here, target)
+    if (here) await linkOrCopy(here, target)
     else await fetch(site, contentKey(site, sha256), target, sha256)
   })
 }

@@ -2,12 +2,13 @@
 import { chmodSync, existsSync, readdirSync, readFileSync, statfsSync, statSync } from 'node:fs'
 import { dirname, isAbsolute, join } from 'node:path'
 import { bootFindings, clockFindings, diskFindings, modeFindings, nodeFindings, ownLogFindings, rebootFindings, type Disk } from './check_server.ts'
+import { keepsModes, mountFindings, readMount } from '../backup/backup_mount.ts'
 import { docker } from '../compose.ts'
 import { root, type Settings } from '../config.ts'
 import { checkCompose, checkEngine } from '../engine.ts'
 import { EXIT, Failure, messageOf } from '../errors.ts'
 import { statePath } from '../files.ts'
-import { bad, findingOf, good, warning, type Finding } from './findings.ts'
+import { bad, findingOf, good, unknown, warning, type Finding } from './findings.ts'
 import { DUMPS } from '../backup/dumps_folder.ts'
 import { attempt, isInstalled, show } from '../run.ts'
 import type { Step } from './setup.ts'
@@ -80,10 +81,19 @@ const isOpen = (path: string) => (statSync(path).mode & 0o007) !== 0
 
 /** The modes of what nobody else may read, less what lies in a folder that nobody else can enter. */
 const readModes = (settings: Settings) => {
-  const sets = listSets(settings.BACKUP_DIR ?? '').sets.map(({ folder }) => folder)
-  const paths = [...filesIn(root, /^\.env(?!\.example$)/), ...[DUMPS, ...sets].flatMap(folder => filesIn(folder, /\.(dump|sql)$/))]
-  const reachable = paths.filter(path => statSync(path, { throwIfNoEntry: false })?.isFile() && isOpen(dirname(path)))
-  return Object.fromEntries(reachable.map(path => [path, statSync(path).mode]))
+  const backups = settings.BACKUP_DIR ?? ''
+  const dumpsIn = (folders: string[]) => folders.flatMap(folder => filesIn(folder, /\.(dump|sql)$/))
+  const isReachable = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() && isOpen(dirname(path))
+  const inSets = dumpsIn(listSets(backups).sets.map(({ folder }) => folder)).filter(isReachable)
+  // Where the file system keeps no modes, chmod is no help: the step "mount" says what is.
+  const kept = inSets.some(isOpen) && !keepsModes(backups) ? [] : inSets
+  const paths = [...[...filesIn(root, /^\.env(?!\.example$)/), ...dumpsIn([DUMPS])].filter(isReachable), ...kept]
+  return Object.fromEntries(paths.map(path => [path, statSync(path).mode]))
+}
+
+const lookAtMount = async ({ BACKUP_DIR: folder = '' }: Settings) => {
+  const there = [folder, dirname(folder)].find(it => isAbsolute(it) && existsSync(it))
+  return there === undefined ? [unknown('there is no folder for the backups')] : mountFindings(await readMount(there))
 }
 
 const readOwnLogs = () => {
@@ -92,12 +102,13 @@ const readOwnLogs = () => {
 }
 
 /** What can be looked at before there are settings, and what the settings only add to. */
-export const serverSteps = (settings: () => Settings): Record<'programs' | 'boot' | 'disk' | 'clock' | 'reboot' | 'secrecy' | 'logs', Step> => ({
+export const serverSteps = (settings: () => Settings): Record<'programs' | 'boot' | 'disk' | 'clock' | 'reboot' | 'mount' | 'secrecy' | 'logs', Step> => ({
   programs: { name: 'programs', needs: [], look: programFindings, mend: installPrograms },
   boot: { name: 'boot', needs: ['programs'], look: async () => bootFindings(await engineAtBoot()), mend: enableEngine },
   disk: { name: 'disk', needs: [], look: async () => diskFindings(await readDisks(settings())) },
   clock: { name: 'clock', needs: [], look: async () => clockFindings(await isSynchronised()) },
   reboot: { name: 'reboot', needs: [], look: () => rebootFindings(pendingReboot()) },
+  mount: { name: 'mount', needs: ['settings'], look: () => lookAtMount(settings()) },
   secrecy: { name: 'secrecy', needs: [], look: () => modeFindings(readModes(settings())), mend: async ({ about = '' }) => chmodSync(about, statSync(about).mode & 0o770) },
   logs: { name: 'logs', needs: [], look: () => ownLogFindings(readOwnLogs()) },
 })

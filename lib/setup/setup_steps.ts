@@ -152,7 +152,7 @@ const startedSteps = (known: Known): Step[] => [
 /** The steps. `host` is the name of the site, for a .env that is made now; without `start` they end before the first thing that is fetched, built or started. */
 export const setupSteps = ({ host, start }: { host: string | undefined; start: boolean }): Step[] => {
   const known: Known = { settings: {}, config: NOTHING, merged: NOTHING }
-  const { programs, boot, disk, clock, reboot, secrecy, logs } = serverSteps(() => known.settings)
+  const { programs, boot, disk, clock, reboot, mount, secrecy, logs } = serverSteps(() => known.settings)
   return [
     programs,
     boot,
@@ -167,6 +167,7 @@ export const setupSteps = ({ host, start }: { host: string | undefined; start: b
     { name: 'certificate', needs: ['settings'], look: () => certificateFindings(known.settings) },
     { name: 'ipv6', needs: ['settings'], look: () => lookAtIpv6(known) },
     { name: 'dump', needs: [], look: dumpFindings },
+    mount,
     secrecy,
     { name: 'releases', needs: [], look: lookAtReleases },
     ...(start ? startedSteps(known) : [{ name: 'services', needs: [], look: () => [unknown('nothing is started (--no-start)')] }]),
