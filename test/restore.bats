@@ -14,6 +14,8 @@ setup_file() {
   mkdir -p "$SETS" "$KEPT"
   db <"$HERE/restore/rich.sql"
   dump --format=custom >"$DUMPS/latest.dump"
+  # Of a set, so that it is not tried out in a throw-away server each time.
+  make_set ours-20261101T030000Z
   describe >"$KEPT/dumped"
   go_on
   describe >"$KEPT/live"
@@ -42,6 +44,7 @@ assert_nothing_left() {
   assert_output ''
   refute_regex "$(databases)" restoring
   assert_equal "$(docker ps --all --quiet --filter "label=avril.restore=$STACK")" ''
+  assert_equal "$(docker ps --all --quiet --filter "label=avril.drill=$STACK")" ''
 }
 # The live database is what it was, the app is up, and nothing is left over.
 assert_untouched() {
@@ -189,13 +192,80 @@ make_set() {
   db -c 'drop table app.theirs' -c 'drop owned by gone' -c 'drop role gone'
   run -1 restore --yes "$other/folder"
   assert_output --partial 'this server has no role gone, and the dump needs it'
-  run -0 restore --into theirs --no-owner --no-acl "$other/folder"
+  run -0 restore --yes --into theirs --no-owner --no-acl "$other/folder"
   assert_equal "$(db -d theirs -c "select tableowner from pg_tables where tablename = 'theirs'")" avril
   rm "$other"/folder/*.dat.gz
   run -65 restore --yes "$other/folder"
   rm -rf "$other"
   db -c 'drop database theirs'
   assert_untouched
+}
+
+# strange_dump: a dump with what is in hostile.sql, of the database "stranger"
+strange_dump() {
+  db -c 'create database stranger template template0'
+  db -d stranger <"$HERE/restore/hostile.sql"
+  in_server pg_dump -U avril -d stranger --format=custom
+  db -c 'drop database stranger'
+  # The index was built once in here already.
+  in_server rm -f /tmp/hostile
+}
+
+@test "a dump of no backup set is restored in a throw-away server without a network first, and what in it runs is named before anything is done here" {
+  local strange=$BATS_TEST_TMPDIR/strange.dump broken=$BATS_TEST_TMPDIR/broken.dump
+  strange_dump >"$BATS_TEST_TMPDIR/dump"
+  # The texts of an archive are not compressed.
+  LC_ALL=C sed "s/COMMENT ON TABLE public.victims IS 'This will be made a command of the same length, which no pg_dump would ever have written.'/$(
+    printf '%-126s' "DO \$x\$ begin execute 'select 1'; end \$x\$;")/" "$BATS_TEST_TMPDIR/dump" >"$strange"
+  LC_ALL=C sed 's/CREATE TABLE public.victims/CREATE TABEL public.victims/' "$BATS_TEST_TMPDIR/dump" >"$broken"
+  assert_equal "$(stat -c %s "$strange")" "$(stat -c %s "$BATS_TEST_TMPDIR/dump")"
+
+  : >"$BATS_TEST_TMPDIR/err"
+  exec_script backup_restore --dry-run --json --from-database stranger "$strange" </dev/null >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
+  local trial=$!
+  await_line "$BATS_TEST_TMPDIR/err" '^→ try'
+  local id end=$((SECONDS + 30))
+  until id=$(docker ps --quiet --filter "label=avril.drill=$STACK") && [ -n "$id" ]; do [ "$SECONDS" -lt "$end" ]; done
+  run -0 docker inspect --format '{{.HostConfig.NetworkMode}} {{.HostConfig.CapDrop}} {{.Config.User}} {{.HostConfig.Binds}}' "$id"
+  assert_output 'none [ALL] postgres []'
+  await_exit "$trial" 0
+  run -0 node -p 'JSON.parse(require("fs").readFileSync(process.argv[1])).runs.join("\n")' "$BATS_TEST_TMPDIR/out"
+  local line
+  while IFS= read -r line; do assert_line --partial "$line"; done <<'END'
+the command DO ''
+language stranger
+function public.in_c() in c, which has all rights in the container
+function public.on_index(text) in plpgsql, called by index public.by_program
+function public.on_view() in sql, called by materialized view public.seen
+function public.on_check(text) in plpgsql, called by constraint checked_check
+function public.on_generated(integer) in sql, called by default value for column b of table public.more
+function public.on_default() in sql, called by default value for column c of table public.more
+function public.on_write() in plpgsql, called by trigger written on table public.more
+function public.on_operator(text,text) in sql, called by index public.by_operator
+function public.on_statistics(integer) in sql, called by statistics object public.counted
+function public.on_partition(integer) in sql, called by table public.parts
+function public.on_commands() in plpgsql, called by event trigger commanded
+extension pg_trgm
+functions that only others can call: 2
+END
+
+  run -64 restore --from-database stranger "$strange"
+  assert_output --partial "$strange is of no backup set of this server"
+  assert_output --partial "the command DO ''"
+  assert_output --partial 'add --yes'
+  run -64 restore --from-database stranger --into look "$strange"
+  assert_output --partial 'add --yes'
+  run -65 restore --yes --from-database stranger "$broken"
+  assert_output --partial 'cannot be restored, not even in a throw-away server'
+  run -1 in_server test -e /tmp/hostile
+  assert_equal "$(docker ps --all --quiet --filter "label=avril.drill=$STACK")" ''
+  assert_untouched
+
+  run -0 restore --yes --from-database stranger --into look "$strange"
+  assert_output --partial "the command DO ''"
+  assert_equal "$(db -d look -c 'select count(*) from public.victims')" 10
+  run -0 in_server rm /tmp/hostile
+  db -c 'drop database look'
 }
 
 @test "a disk that is full for the copy of the dump: 74, and nothing is touched" {
@@ -234,7 +304,8 @@ make_set() {
   until_step restore
   local end=$((SECONDS + 30))
   until run -0 docker top "$STACK-postgres-1" -o pid,uid,args && [[ $output = *pg_restore* ]]; do [ "$SECONDS" -lt "$end" ]; done
-  refute_line --regexp '^[0-9]+ +0 '
+  # The health check, which may be there at this moment, begins as root.
+  refute_line --regexp '^[0-9]+ +0 .*(bring_back|pg_restore|--no-psqlrc)'
   await_exit "$RESTORE" 0
   run -0 restore --undo --yes
   assert_untouched
@@ -259,6 +330,13 @@ script_tty() { (sleep 0.1; echo "$2"; cat "$BATS_TEST_TMPDIR/hold" 2>/dev/null) 
     await_exit "$RESTORE" 137
     assert_same live
   done
+  # One of no set.
+  dump --format=custom >"$BATS_TEST_TMPDIR/strange.dump"
+  until_step try "$BATS_TEST_TMPDIR/strange.dump"
+  timeout 60 bash -c 'until [ -n "$(docker ps --quiet --filter "label=avril.drill=$STACK")" ]; do sleep 0.1; done'
+  kill -9 "$RESTORE"
+  await_exit "$RESTORE" 137
+  assert_same live
   # From here on it may be either; never something between.
   until_step swap
   kill -9 "$RESTORE"

@@ -5,8 +5,12 @@
 load helpers/site
 
 setup_file() {
-  site_up avril-test-signals 18522
-  docker exec "$STACK-postgres-1" pg_dump --username=avril --dbname=avril --format=custom >"$SITE/db/dumps/latest.dump" 3>&-
+  site_up avril-test-signals 18522 "BACKUP_DIR=$BATS_FILE_TMPDIR/sets"
+  docker exec "$STACK-postgres-1" psql -qAtX -U avril -d avril -c "create table words as select n::text as word from generate_series(1, 1000) n" 3>&-
+  script backup --no-files
+  # Of no set, so it is tried out in a throw-away server first.
+  export STRANGE=$BATS_FILE_TMPDIR/strange.dump
+  docker exec "$STACK-postgres-1" pg_dump --username=avril --dbname=avril --format=custom >"$STRANGE" 3>&-
 }
 teardown_file() { site_down; }
 
@@ -36,10 +40,10 @@ assert_as_it_was() {
 # children: the processes that carry the mark of this test
 children() { grep --files-with-matches --null-data --line-regexp --fixed-strings "SIGNALS_TEST=$BATS_TEST_NUMBER" /proc/[0-9]*/environ 2>/dev/null || true; }
 
-# restore_begun: a restore, as RESTORE, that listens to signals by now
+# restore_begun [DUMP]: a restore, as RESTORE, that listens to signals by now
 restore_begun() {
   : >"$BATS_TEST_TMPDIR/err"
-  SIGNALS_TEST=$BATS_TEST_NUMBER exec_script backup_restore --yes </dev/null >/dev/null 2>"$BATS_TEST_TMPDIR/err" &
+  SIGNALS_TEST=$BATS_TEST_NUMBER exec_script backup_restore --yes "${1:-latest}" </dev/null >/dev/null 2>"$BATS_TEST_TMPDIR/err" &
   RESTORE=$!
   await_line "$BATS_TEST_TMPDIR/err" '^→'
 }
@@ -55,6 +59,7 @@ assert_ended() {
   assert [ "$spent" -lt 10000 ]
   assert_equal "$(children)" ''
   assert_equal "$(docker ps --all --quiet --filter "label=avril.restore=$STACK")" ''
+  assert_equal "$(docker ps --all --quiet --filter "label=avril.drill=$STACK")" ''
 }
 
 @test "a signal while a container of its own is starting: it ends, and postgres is started again" {
@@ -81,11 +86,11 @@ done
 
 at_random() {
   postgres_is "$1"
-  local round signals=(TERM INT HUP)
+  local round signals=(TERM INT HUP) dumps=(latest "$STRANGE")
   RANDOM=${SEED:-$$}
   echo "SEED=${SEED:-$$}"
   for round in $(seq 17); do
-    restore_begun
+    restore_begun "${dumps[round % 2]}"
     sleep "$((RANDOM % 4)).$((RANDOM % 1000))"
     local signal=${signals[round % 3]}
     kill -"$signal" "$RESTORE" || true

@@ -110,7 +110,7 @@ export const backUp = async ({ settings, prefix, names, withFiles, wait }: Backu
     })
     await afterwards(set, 'tidying up', async () => {
       work.step('tidy')
-      await sweepRestores(server)
+      await sweepRestores(stack.project, server)
       const removed = [...applyRetention(folder, rules), ...(await removeFormer(server, Number(settings.FORMER_DAYS)))]
       for (const name of removed) say.detail(`removed ${name}`)
     })

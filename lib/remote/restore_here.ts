@@ -15,7 +15,7 @@ export const openHere = async (anonymise: string | undefined) => {
   const stack = await openStack()
   return {
     restore: async (set: Manifest, dump: string, { ask, ...roles }: RoleOptions & { ask: boolean }) => {
-      const request = { word: dump, into: undefined, files: false, keyFile: undefined, fromDatabase: set.database.name, anonymise, ...roles }
+      const request = { word: dump, into: undefined, files: false, keyFile: undefined, fromDatabase: set.database.name, anonymise, vouched: set, ...roles }
       const result = await restore(stack, settings, request, { ask, wait: false, dryRun: false, json: false })
       if (result) conclude(result)
       return result

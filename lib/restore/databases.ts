@@ -55,18 +55,20 @@ export const listDatabases = async (server: Server, kind: Kind): Promise<Databas
 export const databaseExists = async (server: Server, name: string) => (await admin(server, `select true from pg_database where datname = :'name'`, { name })) === 't'
 
 // As the live one is; when somebody has dropped that, as the server makes them.
-const CREATE = String.raw`
+const CREATION = String.raw`
 select format('create database %I template template0 owner %I encoding %L locale_provider %s lc_collate %L lc_ctype %L', :'name',
     case datname when :'live' then pg_get_userbyid(datdba) else current_user end, pg_encoding_to_char(encoding),
     case datlocprovider when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end, datcollate, datctype)
   || case datlocprovider when 'i' then format(' icu_locale %L', datlocale) when 'b' then format(' builtin_locale %L', datlocale) else '' end
   || coalesce(' icu_rules ' || quote_literal(daticurules), '')
 from pg_database where datname in (:'live', 'template1') order by datname = :'live' desc limit 1
-\gexec
 `
 
+/** The command that makes an empty database like the live one: owner, encoding, locale. */
+export const creationOf = (server: Server, name: string) => admin(server, CREATION, { name, live: server.database })
+
 /** Makes an empty database like the live one: owner, encoding, locale. */
-export const createDatabase = (server: Server, name: string) => admin(server, CREATE, { name, live: server.database })
+export const createDatabase = (server: Server, name: string) => admin(server, `${CREATION}\\gexec`, { name, live: server.database })
 
 // What a dump without --create does not hold. The settings are copied as they are stored: written out as commands some of them read differently.
 // Those that are there already are of extensions: postgis_topology sets a search_path.

@@ -68,7 +68,7 @@ const fill = async ({ server, step, scratch, inside, dump, searchPath, anonymise
   const session = (await sql(server, scratch, HAS_LZ4)) === '1' ? [...SESSION, '-c wal_compression=lz4'] : SESSION
   const lost = await bringBack(server, scratch, inside, { searchPath, flags: roleFlags(options), settings: session })
   step('check', 'the rows of each table with those of the dump')
-  await compare(server, scratch, dump)
+  await compareWithDump(server, scratch, dump)
   // An older set, or one that was restored with --no-owner, has it all with POSTGRES_USER.
   try {
     await giveToApp(server, scratch)
@@ -108,7 +108,8 @@ const runFile = async (server: Server, database: string, searchPath: string, fil
   }
 }
 
-const compare = async (server: Server, scratch: string, dump: Dump) => {
+/** Throws a Failure (65) when a database has not the rows of the dump that it was filled from. */
+export const compareWithDump = async (server: Server, scratch: string, dump: Dump) => {
   const [found, expected] = await together(() => [countRows(server, scratch), ownTables(server, scratch, dump)])
   compareRows(expected, found, { message: () => 'what was restored is not what the dump holds', found: 'restored', expected: 'in the dump' })
 }

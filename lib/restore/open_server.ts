@@ -58,7 +58,7 @@ const serveAlone = async ({ project }: Stack) => {
   // A client that is told to end while it makes the container leaves it behind; the end of its standard input reaches the container whenever it begins.
   const { release, stderr } = await hold(command, { patience: 3000 })
   const id = release && (await attempt(containerIds(`${LABEL}=${project}`))).stdout.trim()
-  if (release && id) return { id, release }
+  if (release && id) return { id, release, image: (await attempt(docker('container', 'inspect', '--format', '{{.Config.Image}}', id))).stdout.trim() }
   await release?.()
   throw new Failure(`postgres does not start, and a container of its own on the same data neither:\n  ${stderr.trim().split('\n').slice(-8).join('\n  ')}`, {
     exitCode: EXIT.unreachable,
@@ -105,7 +105,7 @@ const openAlone = async (stack: Stack, own: Instance | undefined, logins: Pick<S
     say.step('postgres does not run: a container of its own serves its data meanwhile')
     const alone = await serveAlone(stack)
     release = alone.release
-    const server = await openSessions({ id: alone.id, name: `${stack.project}'s data, in a container of its own`, image: '', ...logins })
+    const server = await openSessions({ id: alone.id, name: `${stack.project}'s data, in a container of its own`, image: alone.image, ...logins })
     const goOn = async () => {
       await release()
       await handOver()

@@ -23,6 +23,7 @@ import { planText } from './restore_report.ts'
 import { age, print, say } from '../say.ts'
 import { shielded } from '../signals.ts'
 import type { Stack } from '../stack.ts'
+import { isKnown, tryStrange } from './strange_dump.ts'
 import { stage, type Staged } from './stage.ts'
 import { sweepRestores } from './sweep_restores.ts'
 
@@ -81,7 +82,7 @@ const withServer = (stack: Stack, settings: Settings, wait: boolean, act: (work:
     data.step('open')
     const open = await openServer(stack, settings)
     try {
-      await sweepRestores(open.server)
+      await sweepRestores(stack.project, open.server)
       const result = await act({ stack, open, server: open.server, step: data.step, stamp: stampOf(new Date()) })
       return result && { ...result, seconds: data.seconds() }
     } finally {
@@ -102,7 +103,7 @@ export const restore = async (stack: Stack, settings: Settings, request: Request
     const staged = await stage(work.server, source.path, key)
     try {
       const contents = request.files && source.manifest && (await contentsOf({ ...source.manifest, folder: dirname(source.path) }, staged.folder, key))
-      const result = await restoreStaged(work, source, staged, request, manner)
+      const result = await restoreStaged(work, settings, source, staged, request, manner)
       if (result && contents) await restoreFiles(work, settings, contents)
       return result
     } finally {
@@ -125,13 +126,16 @@ const restoreFiles = async ({ stack, step }: Work, settings: Settings, contents:
 
 const show = ({ dryRun, json }: Manner, plan: object, text: string) => (dryRun ? print(json ? JSON.stringify(plan) : text) : say.line(text))
 
-const restoreStaged = async (work: Work, source: Source, staged: Staged, request: Request, manner: Manner) => {
+const restoreStaged = async (work: Work, settings: Settings, source: Source, staged: Staged, request: Request, manner: Manner) => {
   const { server, step, stack, stamp } = work
   step('prove', `reading all of ${source.path}`)
   const plan = await planRestore(stack, server, source, staged, request, stamp)
+  if (!(await isKnown(source, staged.path, settings.BACKUP_DIR ?? '', request.vouched)))
+    plan.runs = await tryStrange({ project: stack.project, step, server, path: source.path, clear: staged.path, plan, options: request })
   show(manner, plan, planText(plan))
   if (manner.dryRun) return undefined
   if (manner.ask && request.into === undefined) await confirm(`replacing ${server.database}`, server.database)
+  else if (manner.ask && plan.runs) await confirm('restoring a dump of no backup set', plan.database)
   audit('restore', { dump: source.path, database: plan.database, former: plan.former ?? null })
   const scratch = nameOf(server.database, 'restoring', stamp)
   const { into } = request

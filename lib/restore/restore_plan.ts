@@ -9,6 +9,7 @@ import { usersOf } from '../restart.ts'
 import { checkRoles, type RoleOptions } from './roles.ts'
 import { capture } from '../run.ts'
 import { size } from '../say.ts'
+import type { Manifest } from '../backup/sets.ts'
 import { countRows } from '../backup/snapshot.ts'
 import type { Stack } from '../stack.ts'
 import type { Staged } from './stage.ts'
@@ -27,6 +28,8 @@ export interface Request extends RoleOptions {
   anonymise: string | undefined
   /** the file with the private key to an encrypted set */
   keyFile: string | undefined
+  /** the set of a server of ours that the dump was downloaded from */
+  vouched?: Manifest
 }
 
 export interface Plan {
@@ -45,6 +48,8 @@ export interface Plan {
   after: Record<string, number>
   /** the search_path of the application's sessions */
   searchPath: string
+  /** what runs in it at a restore, in words; undefined when a backup set of this server holds it */
+  runs: string[] | undefined
   /** the instances that are started anew */
   restarts: string[]
 }
@@ -61,8 +66,8 @@ const checkDump = async (server: Server, { path }: Source, dump: Dump, { fromDat
     throw refuse(`${path} was made of PostgreSQL ${dump.server}, and this server is ${version.split(' ')[0]}`, 'a newer one cannot be restored into an older one')
 }
 
-// Twice the data's text: what it takes with its indexes, as a rule, and the log of writing it.
-const checkSpace = async (server: Server, { bytes }: Dump) => {
+/** Throws a Failure (74) when a server has no room for a dump: twice the data's text is what it takes with its indexes, as a rule, and the log of writing it. */
+export const checkSpace = async (server: Server, { bytes }: Pick<Dump, 'bytes'>) => {
   const folder = await sql(server, maintenance(server), 'show data_directory')
   const free = Number((await capture(inServer(server, 'df', '--output=avail', '--block-size=1', folder))).split('\n').at(-1))
   if (free < 2 * bytes)
@@ -130,6 +135,7 @@ export const planRestore = async (stack: Stack, server: Server, source: Source, 
     now,
     after,
     searchPath,
+    runs: undefined,
     restarts: users.map(({ name }) => name),
   }
 }

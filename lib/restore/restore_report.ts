@@ -30,6 +30,20 @@ const changeLines = (plan: Plan) => {
   return changed.length > shown.length ? [...shown, `            … and ${changed.length - shown.length} tables more`] : shown
 }
 
+const SHOWN = 20
+
+// Whoever made it wrote it, and nobody has looked at it since.
+const strangeLines = ({ source, runs }: Plan) => {
+  if (!runs) return []
+  const shown = runs.slice(0, SHOWN).map(it => `            ${it.length > 160 ? `${it.slice(0, 160)}…` : it}`)
+  const more = runs.length > SHOWN ? [`            … and ${runs.length - SHOWN} more: --dry-run --json lists all`] : []
+  return [
+    `warning     ${source} is of no backup set of this server. A dump is a program of whoever made it, and runs with all rights in the database`,
+    'tried       in a throw-away server without a network: its rows came back',
+    ...(runs.length > 0 ? ['runs        what it holds that is run, now or when something is written:', ...shown, ...more] : ['runs        nothing that is run was found in it']),
+  ]
+}
+
 /** What a restore will do. */
 export const planText = (plan: Plan) => {
   const { source, origin, dump, host, database, former, now, after, restarts } = plan
@@ -41,6 +55,7 @@ export const planText = (plan: Plan) => {
     `rows after  ${total(after)}`,
     ...changeLines(plan),
     former ? `kept        the database as it is now, under the name ${former}; backup_restore.ts --undo swaps it back` : 'kept        everything that is there',
+    ...strangeLines(plan),
     ...(restarts.length > 0 ? [`restarted   ${restarts.join(', ')}`] : []),
   ].join('\n')
 }
