@@ -416,6 +416,8 @@ interrupt_download() {
   printf "update people set name = 'nobody';\n" >"$BATS_TEST_TMPDIR/anonymise.sql"
   run -0 --separate-stderr remote backup_remote --restore --yes --json --anonymise "$BATS_TEST_TMPDIR/anonymise.sql"
   assert_equal "$(node -p 'JSON.parse(process.argv[1]).restored.result' "$output")" restored
+  # What a server of ours has sent is no stranger's.
+  refute_regex "$stderr" 'no backup set'
   assert_equal "$(database "$copy" "select name || count(*) from people group by name")" nobody8000
   assert_equal "$(database '' 'select count(distinct name) from people')" 8000
   printf 'drop table people; select nonsense;\n' >"$BATS_TEST_TMPDIR/anonymise.sql"
