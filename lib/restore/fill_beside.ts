@@ -36,7 +36,7 @@ export interface Filling {
 const WORKERS = availableParallelism() - JOBS
 
 // Nothing is lost by a crash that loses the last commits of a database which is not in its place yet; the swap's own commit waits for the disk.
-const SESSION = ['-c synchronous_commit=off', '-c maintenance_work_mem=256MB', `-c max_parallel_maintenance_workers=${WORKERS}`]
+export const SESSION = ['-c synchronous_commit=off', '-c maintenance_work_mem=256MB', `-c max_parallel_maintenance_workers=${WORKERS}`]
 
 // The log of building indexes is whole pages: a tenth of the time of a restore is won by writing less of it. Not every server was built with lz4.
 const HAS_LZ4 = `select count(*) from pg_settings, pg_roles where name = 'wal_compression' and 'lz4' = any (enumvals) and rolname = current_user and rolsuper`

@@ -14,7 +14,7 @@ import { EXIT, Failure } from '../errors.ts'
 import { admin, creationOf } from './databases.ts'
 import { DUMP } from '../backup/backup_database.ts'
 import { actingCommands } from './acting_commands.ts'
-import { compareWithDump } from './fill_beside.ts'
+import { compareWithDump, SESSION } from './fill_beside.ts'
 import type { Source } from './find_dump.ts'
 import { digest } from '../large_files.ts'
 import { openSessions, rows, type Server } from '../postgres.ts'
@@ -43,6 +43,9 @@ export const isKnown = async ({ sha256 }: Pick<Source, 'sha256'>, path: string, 
 // Nobody logs in as they do; but what is theirs in the dump can be.
 const ROLES = "select format('create role %I %s;', rolname, case when rolsuper then 'superuser' end) from pg_roles where rolname !~ '^pg_'"
 
+// What it holds is not kept.
+const QUICK = ['fsync=off', 'full_page_writes=off', 'wal_level=minimal', 'max_wal_senders=0']
+
 /** More than that of a log is not read: it is not that of a restore alone. */
 const MOST = 1 << 26
 
@@ -70,14 +73,14 @@ interface Trial {
 export const tryStrange = ({ project, step, server, path, clear, plan, options }: Trial): Promise<string[]> => {
   step('try', `${path} is of no backup set of this server: it is restored in a throw-away server without a network first`)
   const mark = `${randomUUID()}|`
-  return withThrowAway(project, server.image, ['log_statement=all', `log_line_prefix=${mark}%a|`], async bare => {
+  return withThrowAway(project, server.image, [...QUICK, 'log_statement=all', `log_line_prefix=${mark}%a|`], async bare => {
     await admin(bare, await admin(server, ROLES))
     const trial = await openSessions(bare)
     await admin(trial, await creationOf(server, DATABASE))
     await checkSpace(trial, plan.dump)
     const { inside } = await handIn(trial, clear)
     try {
-      await bringBack(trial, DATABASE, inside, { searchPath: plan.searchPath, flags: roleFlags(options) })
+      await bringBack(trial, DATABASE, inside, { searchPath: plan.searchPath, flags: roleFlags(options), settings: SESSION })
       await compareWithDump(trial, DATABASE, plan.dump)
     } catch (error) {
       checkInterruption()
