@@ -6,8 +6,8 @@ export interface Option {
   /** the name of its value, for the help; without it the option is a switch */
   value?: string
   help: string
-  /** what its value must look like */
-  form?: RegExp
+  /** what its value must look like, and the same in words: "is not …" */
+  form?: readonly [pattern: RegExp, words: string]
 }
 
 /** What a script does with its standard input: nothing, take a person's answers, or take data. */
@@ -54,8 +54,9 @@ export const parse = <Options extends Record<string, Option>>(command: Command<O
   const { values, positionals } = read(argv, config, command.usage)
   for (const [name, option] of entries) {
     const value = values[name]
-    if (option.form && typeof value === 'string' && !option.form.test(value))
-      throw usage(`--${name} ${JSON.stringify(value)} is not a ${option.value ?? 'value'}`, `usage: ${command.usage}`)
+    if (value === '') throw usage(`--${name} is empty: it takes a ${option.value}`, `usage: ${command.usage}`)
+    const [pattern, words] = option.form ?? []
+    if (typeof value === 'string' && pattern?.test(value) === false) throw usage(`--${name} ${JSON.stringify(value)} is not ${words}`, `usage: ${command.usage}`)
   }
   const [least, most] = command.words
   if (!values.help && (positionals.length < least || positionals.length > most))

@@ -8,7 +8,7 @@ const command = {
   summary: 'Shows the last 100 lines of the log of a service, or of all, and goes on as new ones come. Ctrl-C ends it.',
   words: [0, 1] as [number, number],
   options: {
-    tail: { value: 'lines', help: 'how many lines to begin with (default 100)', form: /^\d{1,6}$/ },
+    tail: { value: 'lines', help: 'how many lines to begin with (default 100)', form: [/^\d{1,6}$/, 'a number from 0 to 999999'] as const },
     'no-follow': { help: 'end after these lines' },
   },
   examples: [

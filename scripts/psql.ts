@@ -8,7 +8,7 @@ const command = {
   summary: `Opens psql on the live database. Its exit code is psql's own. Who opened it, when and from where is noted in .state/audit.jsonl; no SQL is.
 
 Everything but the options below is handed to psql, which runs in postgres's container: files of this server are read with "<", not with -f, and
-written with ">". At a terminal: Ctrl-C cancels a query, \\e edits it, \\q or Ctrl-D ends; the history is kept for each user.`,
+written with ">". What follows -c can be read in the list of processes; what comes by "<" cannot. At a terminal: Ctrl-C cancels a query, \\e edits it, \\q or Ctrl-D ends; the history is kept for each user.`,
   words: [0, Infinity] as [number, number],
   options: {
     'read-only': { help: 'open every transaction read only. It guards against slips: whoever types SET can lift it' },

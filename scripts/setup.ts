@@ -14,7 +14,7 @@ engine or not root, 73 a folder, 74 no space, 78 a setting, a certificate or doc
   words: [0, 0] as [number, number],
   options: {
     check: { help: 'look at everything and change nothing. Warnings alone end with 0, a ✗ with 1' },
-    host: { value: 'name', help: 'the host name of a public site, for the .env that is made (default localhost)', form: /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/ },
+    host: { value: 'name', help: 'the host name of a public site, for the .env that is made (default localhost)', form: [/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'a host name: small letters, digits, "." and "-", as in avril.example.org'] as const },
     'no-start': { help: 'do all that comes before the start, to look through .env first; then run it again without' },
     upgrade: { help: 'give phoenix a role in the database and a key to the files of its own, on an older site where it has those of the administrators, while the site is up; nothing else' },
     json: { help: 'print what was found as one JSON document on stdout' },

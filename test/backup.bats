@@ -571,6 +571,61 @@ aged() {
   set_env POSTGRES_PASSWORD=change-me
 }
 
+@test "the files of a set come back alone: the database and what came since stay, and a deploy may go on meanwhile" {
+  in_minio pipe m/avril/gone.txt <<<gone
+  in_minio pipe m/avril/changed.txt <<<before
+  run --separate-stderr -0 backup with-files
+  local set
+  set=$(basename "$output")
+  # Newer, and without files.
+  run --separate-stderr -0 backup --no-files without
+  in_minio rm m/avril/gone.txt
+  in_minio pipe m/avril/changed.txt <<<after
+  in_minio pipe m/avril/since.txt <<<since
+  psql <<<'create table only_now ()'
+
+  run --separate-stderr -0 script backup_restore --files-only --dry-run --json
+  assert_equal "$(node -p 'const { set, missing, differing, bytes, extra } = JSON.parse(process.argv[1]); JSON.stringify({ set, missing, differing, bytes, extra })' "$output")" \
+    "{\"set\":\"$set\",\"missing\":1,\"differing\":1,\"bytes\":12,\"extra\":1}"
+  run -0 script backup_restore --files-only --dry-run with-files
+  assert_output --partial 'missing     1: brought back'
+  run -64 script backup_restore --files-only </dev/null
+  assert_output --partial 'add --yes'
+  assert_equal "$(in_minio cat m/avril/changed.txt)" after
+
+  local words
+  for words in '--into x' '--files' '--undo' '--no-owner' '--no-acl' '--from-database x' '--anonymise /dev/null'; do
+    # shellcheck disable=SC2086 # several words
+    run -64 script backup_restore --yes --files-only $words </dev/null
+  done
+  run -64 script backup_restore --yes --files-only without </dev/null
+  assert_output --partial 'has no uploaded files with it'
+  run -64 script backup_restore --yes --files-only no-such </dev/null
+  run -64 script backup_restore --yes --files-only latest </dev/null
+  assert_output --partial 'there is no set latest'
+
+  # A deploy holds its lock; a backup would be in the way.
+  exec 7>"$SITE/.state/deploy.lock"
+  flock 7
+  run --separate-stderr -0 script backup_restore --yes --files-only --json </dev/null
+  exec 7>&-
+  assert_equal "$(node -p 'const { result, set, uploaded } = JSON.parse(process.argv[1]); [result, set, uploaded].join()' "$output")" "files restored,$set,2"
+  assert_equal "$(in_minio cat m/avril/gone.txt) $(in_minio cat m/avril/changed.txt) $(in_minio cat m/avril/since.txt)" 'gone before since'
+  assert_equal "$(psql <<<'select count(*) from only_now')" 0
+  run -0 tail -n 1 "$SITE/.state/audit.jsonl"
+  assert_output --partial "\"what\":\"restore of files\",\"set\":\"$set\""
+  run -0 script backup_restore --yes --files-only "$SETS/$set" </dev/null
+  assert_output --partial '0 of them brought back'
+  exec 7>"$SITE/.state/data.lock"
+  flock 7
+  run -75 script backup_restore --yes --files-only </dev/null
+  exec 7>&-
+
+  psql <<<'drop table only_now'
+  in_minio rm m/avril/gone.txt m/avril/changed.txt m/avril/since.txt
+  rm -r "${SETS:?}"/with*
+}
+
 @test "a set brings back the database and its files; who did that is noted; the former database goes in its time" {
   in_minio pipe m/avril/three.txt <<<three
   run --separate-stderr -0 backup kept

@@ -17,14 +17,14 @@ import { start } from './bench/start.ts'
 import { switches } from './bench/switches.ts'
 
 const PARTS: Record<string, Part> = { rollouts, switches, old, overhead, growth, start, data }
-const NUMBER = /^[1-9]\d{0,3}$/
+const NUMBER = [/^[1-9]\d{0,3}$/, 'a number from 1 to 9999'] as const
 
 const command = {
   usage: 'bench.ts [options]',
   summary: 'Measures rollouts on a stack of its own: requests lost, time, memory. Ends with 1 when one was lost.',
   words: [0, 0] as [number, number],
   options: {
-    only: { value: 'part,…', help: `measure only this: ${Object.keys(PARTS).join(', ')}`, form: /^[a-z]+(,[a-z]+)*$/ },
+    only: { value: 'part,…', help: `measure only this: ${Object.keys(PARTS).join(', ')}`, form: [/^[a-z]+(,[a-z]+)*$/, 'a list of parts'] as const },
     rollouts: { value: 'number', help: 'how many in a row (default 20); a half in overhead, a tenth in growth', form: NUMBER },
     switches: { value: 'number', help: 'how many in a row (default 50)', form: NUMBER },
     rate: { value: 'number', help: 'requests a second (default 250)', form: NUMBER },

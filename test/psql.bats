@@ -152,6 +152,19 @@ pid_of() {
   assert_nothing_left
 }
 
+@test "SQL that comes by the standard input stands in no argument list" {
+  exec_script psql <<<"select pg_sleep(600), 'a-word-of-a-person';" >/dev/null 2>&1 &
+  local session=$!
+  await_query "select pg_sleep(600), ''a-word-of-a-person'';"
+  run -0 ps -eo args
+  assert_output --partial 'scripts/psql.ts'
+  refute_output --partial 'a-word-of-a-person'
+  run -0 in_postgres ps -eo args
+  refute_output --partial 'a-word-of-a-person'
+  kill "$session"
+  assert_nothing_left
+}
+
 @test "a terminal: Ctrl-C cancels the query and not the session, the size follows, Ctrl-D ends with 0" {
   open_psql
   assert_regex "$(last_audit .from)" '^/dev/pts/[0-9]+$'

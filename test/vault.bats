@@ -153,6 +153,16 @@ assert_nothing_left() {
   in_minio rm m/avril/photo.txt
   run --separate-stderr -1 restore --key "$KEY" --files damaged
   assert_regex "$stderr" 'not all of the files: .*damaged'
+  assert_regex "$stderr" 'files alone: scripts/backup_restore.ts --files-only --key FILE damaged-20260101T000000Z'
+  refute_regex "$stderr" 'run it again'
+  run --separate-stderr -65 restore --key "$KEY" --files-only damaged
+  run --separate-stderr -64 restore --files-only "$set"
+  assert_regex "$stderr" 'is encrypted'
+  run --separate-stderr -65 restore --key "$OTHER" --files-only "$set"
+  assert_equal "$(in_minio ls m/avril/ | grep -c photo.txt)" 0
+  run --separate-stderr -0 restore --key "$KEY" --files-only "$set"
+  in_minio stat m/avril/photo.txt
+  assert_nothing_left
   rm -r "$SETS/damaged-20260101T000000Z"
   run -0 restore --undo
   assert_equal "$(psql <<<'select count(*) from visitors')" 10

@@ -5,6 +5,7 @@ import { Failure } from '../errors.ts'
 import { checkContents, checkObjects, contentFile, readIndex, type Contents } from './objects_index.ts'
 import { hashOf } from '../large_files.ts'
 import { connectMinio, type Connection } from './s3.ts'
+import { transfer } from '../say.ts'
 import { several } from '../several.ts'
 import type { Stack } from '../stack.ts'
 
@@ -18,14 +19,32 @@ export interface Restored {
   extra: number
 }
 
+/** What bringing the files of a set back would do. */
+export interface Difference {
+  /** in the set */
+  count: number
+  /** of the set, that are not there */
+  missing: number
+  /** that are there with another content: it is replaced */
+  differing: number
+  /** of those that would be brought back */
+  bytes: number
+  /** that are there and not in the set; they stay */
+  extra: number
+}
+
 interface Restore {
   stack: Pick<Stack, 'project'>
   settings: Settings
   /** of the set */
   contents: Contents
+  /** told before anything is touched; nothing is when it throws, or gives false */
+  onPlan?: (difference: Difference) => Promise<boolean>
   /** called after each upload */
   onProgress?: (uploaded: number, of: number) => void
 }
+
+const sizeOf = (entries: Stored[]) => entries.reduce((sum, { bytes }) => sum + bytes, 0)
 
 const listAll = async (connection: Connection) => {
   const live = new Map<string, Listed>()
@@ -40,36 +59,46 @@ const isPresent = async ({ folder, key }: Contents, entry: Stored, live: Listed 
 /** Uploads these, and looks whether the server has them then. */
 const uploadAll = async (connection: Connection, { folder, key }: Contents, entries: Stored[], onProgress: (uploaded: number, of: number) => void) => {
   let done = 0
-  const etags = await several(entries, async entry => {
-    const etag = await upload(connection, entry, contentFile(folder, entry), key)
-    onProgress((done += 1), entries.length)
-    return etag
-  })
-  const live = await listAll(connection)
-  const lost = entries.filter(({ key, bytes }, index) => live.get(key)?.etag !== etags[index] || live.get(key)?.bytes !== bytes)
-  if (lost[0])
-    throw new Failure(`${lost.length} of ${entries.length} files are not there as they were uploaded; the first is ${shown(lost[0].key)}`, {
-      hint: 'did an app change them meanwhile? Run it again: it uploads only what differs',
+  let sent = 0
+  const progress = transfer(() => sent, sizeOf(entries))
+  try {
+    const etags = await several(entries, async entry => {
+      const etag = await upload(connection, entry, contentFile(folder, entry), key)
+      sent += entry.bytes
+      onProgress((done += 1), entries.length)
+      return etag
     })
+    const live = await listAll(connection)
+    const lost = entries.filter(({ key, bytes }, index) => live.get(key)?.etag !== etags[index] || live.get(key)?.bytes !== bytes)
+    if (lost[0])
+      throw new Failure(`${lost.length} of ${entries.length} files are not there as they were uploaded; the first is ${shown(lost[0].key)}`, {
+        hint: 'did an app change them meanwhile? What is right is not uploaded again',
+      })
+  } finally {
+    progress.end()
+  }
 }
 
-/** Puts back every file that is missing or differs. Throws a Failure before anything is touched when a content that is needed is damaged. */
-export const restoreObjects = async ({ stack, settings, contents, onProgress = () => {} }: Restore): Promise<Restored> => {
+/** Puts back every file that is missing or differs. Gives undefined when the plan was not agreed to. Throws a Failure before anything is touched when a content that is needed is damaged. */
+export const restoreObjects = async ({ stack, settings, contents, onPlan = async () => true, onProgress = () => {} }: Restore): Promise<Restored | undefined> => {
   await checkObjects(contents)
   const connection = await connectMinio(stack.project, settings)
   try {
     const live = await listAll(connection)
-    const missing: Stored[] = []
+    const wanted: Stored[] = []
     let count = 0
     let both = 0
     for await (const entry of readIndex(contents)) {
       count += 1
       if (live.has(entry.key)) both += 1
-      if (!(await isPresent(contents, entry, live.get(entry.key)))) missing.push(entry)
+      if (!(await isPresent(contents, entry, live.get(entry.key)))) wanted.push(entry)
     }
-    await checkContents(contents, missing, { full: true })
-    if (missing.length > 0) await uploadAll(connection, contents, missing, onProgress)
-    return { count, uploaded: missing.length, present: count - missing.length, extra: live.size - both }
+    await checkContents(contents, wanted, { full: true })
+    const missing = wanted.filter(({ key }) => !live.has(key)).length
+    const extra = live.size - both
+    if (!(await onPlan({ count, missing, differing: wanted.length - missing, bytes: sizeOf(wanted), extra }))) return undefined
+    if (wanted.length > 0) await uploadAll(connection, contents, wanted, onProgress)
+    return { count, uploaded: wanted.length, present: count - wanted.length, extra }
   } finally {
     connection.close()
   }

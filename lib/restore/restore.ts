@@ -7,7 +7,7 @@ import type { Lost } from '../backup/bring_back.ts'
 import { takeDataLock, type DataWork } from '../backup/data_lock.ts'
 import { removeFolder } from '../backup/dumps_folder.ts'
 import { admin, databaseExists, nameOf, stampOf } from './databases.ts'
-import { EXIT, Failure, messageOf, usage } from '../errors.ts'
+import { Failure, messageOf, usage } from '../errors.ts'
 import { fillBeside } from './fill_beside.ts'
 import { findDump, type Source } from './find_dump.ts'
 import { listFormer } from './former.ts'
@@ -16,10 +16,11 @@ import { takeDeployLock } from '../deploy/journal.ts'
 import { openServer, type OpenServer } from './open_server.ts'
 import type { Server } from '../postgres.ts'
 import { startAnew, swapIn } from './put_in_place.ts'
+import type { Manifest } from '../backup/sets.ts'
 import type { Contents } from '../backup/objects_index.ts'
 import { restoreObjects } from '../backup/objects_restore.ts'
 import { planRestore, type Request } from './restore_plan.ts'
-import { planText } from './restore_report.ts'
+import { planText, sayFiles } from './restore_report.ts'
 import { age, print, say } from '../say.ts'
 import { shielded } from '../signals.ts'
 import type { Stack } from '../stack.ts'
@@ -104,7 +105,7 @@ export const restore = async (stack: Stack, settings: Settings, request: Request
     try {
       const contents = request.files && source.manifest && (await contentsOf({ ...source.manifest, folder: dirname(source.path) }, staged.folder, key))
       const result = await restoreStaged(work, settings, source, staged, request, manner)
-      if (result && contents) await restoreFiles(work, settings, contents)
+      if (result && source.manifest && contents) await filesToo(work, settings, source.manifest, contents)
       return result
     } finally {
       await staged.remove()
@@ -113,14 +114,17 @@ export const restore = async (stack: Stack, settings: Settings, request: Request
   })
 }
 
-const restoreFiles = async ({ stack, step }: Work, settings: Settings, contents: Contents) => {
+const filesToo = async ({ stack, step }: Work, settings: Settings, set: Manifest, contents: Contents) => {
   step('files', 'those of the set that are missing or differ; what came since stays')
   try {
-    const { count, uploaded, extra } = await restoreObjects({ stack, settings, contents })
-    say.detail(`${count} in the set, ${uploaded} of them brought back; ${extra} others stay`)
+    sayFiles(await restoreObjects({ stack, settings, contents }))
   } catch (error) {
-    const exitCode = error instanceof Failure ? error.exitCode : EXIT.failed
-    throw new Failure(`the database is restored, but not all of the files: ${messageOf(error)}`, { exitCode, cause: error, hint: 'run it again when the cause is gone' })
+    const { message, exitCode, hint } = error instanceof Failure ? error : new Failure(messageOf(error))
+    throw new Failure(`the database is restored, but not all of the files: ${message}`, {
+      exitCode,
+      cause: error,
+      hint: `${hint ? `${hint}. ` : ''}When the cause is gone, the files alone: scripts/backup_restore.ts --files-only ${set.recipients ? '--key FILE ' : ''}${set.name}`,
+    })
   }
 }
 

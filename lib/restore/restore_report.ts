@@ -1,9 +1,12 @@
 // Words about a restore, before it and after it.
 import type { Plan } from './restore_plan.ts'
 import type { Result } from './restore.ts'
+import type { FilesResult } from './restore_files.ts'
 import { EXIT } from '../errors.ts'
 import { sayLost } from '../backup/bring_back.ts'
-import { age, say, seconds } from '../say.ts'
+import type { Difference, Restored } from '../backup/objects_restore.ts'
+import { age, say, seconds, size } from '../say.ts'
+import type { BackupSet } from '../backup/sets.ts'
 
 const number = (count: number) => count.toLocaleString('en-US')
 
@@ -58,6 +61,30 @@ export const planText = (plan: Plan) => {
     ...strangeLines(plan),
     ...(restarts.length > 0 ? [`restarted   ${restarts.join(', ')}`] : []),
   ].join('\n')
+}
+
+/** What bringing back the files of a set will do. */
+export const filesPlanText = (set: Pick<BackupSet, 'name' | 'made' | 'folder'>, { count, missing, differing, bytes, extra }: Difference) =>
+  [
+    `from        ${set.folder}`,
+    `made        ${set.made}, ${age(new Date(set.made))} ago`,
+    `in the set  ${number(count)} ${count === 1 ? 'file' : 'files'}`,
+    `missing     ${number(missing)}: brought back`,
+    `differing   ${number(differing)}: replaced by what the set has of them`,
+    `to upload   ${size(bytes)}`,
+    `kept        ${number(extra)} that came since; and the database, which is not touched`,
+  ].join('\n')
+
+/** Says what became of the files. */
+export const sayFiles = (files: Restored | undefined) => {
+  if (files) say.detail(`${files.count} in the set, ${files.uploaded} of them brought back; ${files.extra} others stay`)
+}
+
+/** Says how a restore of the files alone ended. */
+export const concludeFiles = ({ set, seconds: spent, ...files }: FilesResult) => {
+  sayFiles(files)
+  const all = Object.values(spent).reduce((sum, it) => sum + it, 0)
+  say.done(`the uploaded files are those of ${set}, and what came since, after ${seconds(all * 1000)}`)
 }
 
 /** Says how it ended; gives the exit code. */

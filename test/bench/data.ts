@@ -2,6 +2,8 @@
 import { appendFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { docker } from '../../lib/compose.ts'
+import { Failure } from '../../lib/errors.ts'
+import { listIds } from '../../lib/instances.ts'
 import { loadAge } from '../../lib/packages.ts'
 import { attempt, capture } from '../../lib/run.ts'
 import { say, size } from '../../lib/say.ts'
@@ -28,7 +30,14 @@ interface Restore {
   interruption: number
 }
 
-const inPostgres = ({ project }: Site, ...words: string[]) => docker('exec', '--interactive', `${project}-postgres-1`, ...words)
+// Not by its name: a rollout gives the next instance another one.
+const idOf = async ({ project }: Site, service: string) => {
+  const [id] = await listIds(project, service)
+  if (id !== undefined) return id
+  throw new Failure(`no container of ${service} is there`)
+}
+
+const inPostgres = async (site: Site, ...words: string[]) => docker('exec', '--interactive', await idOf(site, 'postgres'), ...words)
 const login = ['-U', 'avril', '-d', 'avril']
 
 const timed = async (work: () => Promise<unknown>) => {
@@ -42,7 +51,8 @@ const backups = async (site: Site) => {
   const ours: Ran<Backup>[] = []
   for (let index = 1; index <= TIMES; index += 1) {
     say.step(`backup ${index} of ${TIMES}, the old one and ours`)
-    old.push(await timed(() => capture(inPostgres(site, 'pg_dump', ...login, '-F', 'c', '-f', '/pg-dump/old.dump'))))
+    const dump = await inPostgres(site, 'pg_dump', ...login, '-F', 'c', '-f', '/pg-dump/old.dump')
+    old.push(await timed(() => capture(dump)))
     ours.push(await run<Backup>(site, 'backup', '--no-files'))
   }
   const bytes = (file: string) => statSync(file).size
@@ -53,10 +63,11 @@ const backups = async (site: Site) => {
 // The old script's words; it stops phoenix before and starts it afterwards.
 const oldRestore = (site: Site) =>
   timed(async () => {
-    await capture(docker('stop', `${site.project}-phoenix-1`))
+    const phoenix = await idOf(site, 'phoenix')
+    await capture(docker('stop', phoenix))
     // It ends with 1 when it ignored an error; the old script then left phoenix stopped.
-    await attempt(inPostgres(site, 'pg_restore', '--clean', '--no-acl', '--no-owner', ...login, '/pg-dump/old.dump'))
-    await capture(docker('start', `${site.project}-phoenix-1`))
+    await attempt(await inPostgres(site, 'pg_restore', '--clean', '--no-acl', '--no-owner', ...login, '/pg-dump/old.dump'))
+    await capture(docker('start', phoenix))
   })
 
 // What the run before has left must not slow down the next: what is still to be written, and the former database, which a later backup would remove.
@@ -64,7 +75,7 @@ const SETTLE = String.raw`
 select format('drop database %I', datname) from pg_database where datname like 'avril\_before\_%' \gexec
 checkpoint;
 `
-const settle = (site: Site) => capture(inPostgres(site, 'psql', '-qX', ...login), { input: SETTLE })
+const settle = async (site: Site) => capture(await inPostgres(site, 'psql', '-qX', ...login), { input: SETTLE })
 
 const restores = async (site: Site) => {
   const old: number[] = []
@@ -103,8 +114,8 @@ export const data: Part = async (site): Promise<Outcome> => {
   mkdirSync(sets)
   site.set({ BACKUP_DIR: `'${sets}'` })
   say.step('filling the database')
-  await capture(inPostgres(site, 'psql', '-qX', '-v', 'ON_ERROR_STOP=1', ...login), { input: FILL + QUIET })
-  const bytes = Number(await capture(inPostgres(site, 'psql', '-XqAt', ...login), { input: `select pg_database_size('avril')` }))
+  await capture(await inPostgres(site, 'psql', '-qX', '-v', 'ON_ERROR_STOP=1', ...login), { input: FILL + QUIET })
+  const bytes = Number(await capture(await inPostgres(site, 'psql', '-XqAt', ...login), { input: `select pg_database_size('avril')` }))
   const saved = await backups(site)
   const restored = await restores(site)
   const sealed = await encrypted(site)

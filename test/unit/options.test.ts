@@ -1,13 +1,23 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { root } from '../../lib/config.ts'
 import { Failure } from '../../lib/errors.ts'
 import { handOn, helpOf, parse, takeOn } from '../../lib/options.ts'
+
+const ran = (script: string, argv: readonly string[]) =>
+  new Promise<{ status: number; stderr: string }>(resolve => {
+    const child = execFile(process.execPath, ['--import', 'tsx', join(root, 'scripts', `${script}.ts`), ...argv], { cwd: root }, (_, __, stderr) =>
+      resolve({ status: child.exitCode ?? -1, stderr }),
+    )
+  })
 
 const command = {
   usage: 'x.ts <repo>',
   summary: 'Does x.',
   words: [1, 2] as [number, number],
-  options: { keep: { value: 'number', help: 'how many', form: /^\d+$/ }, wait: { help: 'queue' } },
+  options: { keep: { value: 'number', help: 'how many', form: [/^\d+$/, 'a number, in digits'] as const }, wait: { help: 'queue' } },
   examples: [['x.ts avril', 'an example']] as [string, string][],
 }
 
@@ -58,4 +68,33 @@ for (const [argv, on, rest] of [
   [['--on', '--', '--on', 'there'], '', ['--', '--on', 'there']],
 ] as const) {
   void test(`takes the host out of ${JSON.stringify(argv)}`, () => assert.deepEqual(takeOn([...argv]), { on, rest }))
+}
+
+// What is said of each wrong value: the form that it should have.
+for (const [script, argv, said] of [
+  ['deploy_local', ['avril', '--keep', '0'], '--keep "0" is not a number from 1 to 999'],
+  ['deploy_local', ['avril', '--timeout', '5m'], '--timeout "5m" is not a number of seconds from 1 to 99999'],
+  ['deploy_local', ['avril', '--probation', '-1'], /probation/],
+  ['deploy_local', ['avril', '--to', ';id'], '--to ";id" is not a commit or a tag: letters'],
+  ['deploy_local', ['avril', '--to', ''], '--to is empty: it takes a commit|tag'],
+  ['deploy_local', ['avril', '-x'], /'-x'/],
+  ['deploy_remote', ['avril', '--keep', '0'], '--keep "0" is not a number from 1 to 999'],
+  ['backup_restore', ['--into', 'Look'], '--into "Look" is not a name for a database: small letters'],
+  ['backup_restore', ['--into', '1st'], 'no digit first'],
+  ['backup_restore', ['--from-database', 'x'.repeat(64)], 'is not the name of a database: 63 characters at most'],
+  ['backup_restore', ['--key', ''], '--key is empty: it takes a file'],
+  ['backup_restore', ['--anonymise', ''], '--anonymise is empty: it takes a sql file'],
+  ['backup_remote', ['--anonymise', ''], '--anonymise is empty: it takes a sql file'],
+  ['backup', ['--install-cron', '--at', '3:15'], '--at "3:15" is not a time from 00:00 to 23:59, in two digits each'],
+  ['backup', ['--send', 'a/b'], '--send "a/b" is not the name of a file of a set'],
+  ['backup', ['--send', 'x', '--from', '1k'], '--from "1k" is not a number from 0 up'],
+  ['logs', ['phoenix', '--tail', 'all'], '--tail "all" is not a number from 0 to 999999'],
+  ['setup', ['--host', 'Avril.org'], '--host "Avril.org" is not a host name: small letters'],
+] as const) {
+  void test(`${script} ${argv.join(' ')} says the form`, async () => {
+    const { status, stderr } = await ran(script, argv)
+    assert.equal(status, 64, stderr)
+    if (typeof said === 'string') assert.ok(stderr.includes(said), stderr)
+    else assert.match(stderr, said)
+  })
 }

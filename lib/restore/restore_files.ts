@@ -1,0 +1,83 @@
+// The uploaded files of a backup set alone: the database is not touched, and a deploy may go on meanwhile.
+import { dirname } from 'node:path'
+import { confirm } from '../ask.ts'
+import { audit } from '../audit.ts'
+import { takeDataLock } from '../backup/data_lock.ts'
+import { sweepFolders, withFolder } from '../backup/dumps_folder.ts'
+import { contentsOf, keyTo } from '../backup/in_the_clear.ts'
+import { restoreObjects, type Difference, type Restored } from '../backup/objects_restore.ts'
+import { listSets, setNamed, type BackupSet } from '../backup/sets.ts'
+import type { Settings } from '../config.ts'
+import { usage } from '../errors.ts'
+import { findDump } from './find_dump.ts'
+import type { Manner } from './restore.ts'
+import { filesPlanText } from './restore_report.ts'
+import { print, say } from '../say.ts'
+import type { Stack } from '../stack.ts'
+
+export interface FilesRequest {
+  /** the name of a set, its beginning, or a path to it; without it the newest set that has files */
+  word: string | undefined
+  /** the file with the private key to an encrypted set */
+  keyFile: string | undefined
+}
+
+export interface FilesResult extends Restored {
+  result: 'files restored'
+  set: string
+  /** spent in each step */
+  seconds: Record<string, number>
+}
+
+const HINT = 'scripts/backup.ts --list shows the sets, and which have files'
+
+const findSet = (word: string | undefined, folder: string): BackupSet => {
+  const sets = () => listSets(folder).sets
+  if (word === undefined) {
+    const newest = sets().find(({ objects }) => objects)
+    if (newest) return newest
+    throw usage(`there is no set with uploaded files in ${folder}`, HINT)
+  }
+  const set = word.includes('/') ? setAt(word, folder) : setNamed(sets(), word)
+  if (!set) throw usage(`there is no set ${word} in ${folder}`, HINT)
+  if (!set.objects) throw usage(`the set ${set.name} has no uploaded files with it`, HINT)
+  return set
+}
+
+// A dump names its set as well.
+const setAt = (path: string, folder: string) => {
+  const { manifest, path: dump } = findDump(path, folder)
+  return manifest && { ...manifest, folder: dirname(dump) }
+}
+
+/**
+ * Brings back those files of a set that are missing or differ, and removes none. Gives undefined when it was only to be planned. Throws a Failure: 64 for a set that is not
+ * there or has no files, 65 when one that is needed is damaged (nothing was touched then), 75 while a backup or a restore runs.
+ */
+export const restoreFiles = async (stack: Stack, settings: Settings, { word, keyFile }: FilesRequest, manner: Manner): Promise<FilesResult | undefined> => {
+  const find = () => findSet(word, settings.BACKUP_DIR ?? '')
+  await keyTo(find(), keyFile)
+  const work = await takeDataLock('restoring files', manner.wait)
+  try {
+    sweepFolders('run')
+    // Looked for again: a backup that held the lock may have removed it.
+    const set = find()
+    const key = await keyTo(set, keyFile)
+    const onPlan = async (difference: Difference) => {
+      const text = filesPlanText(set, difference)
+      if (manner.dryRun) {
+        print(manner.json ? JSON.stringify({ set: set.name, ...difference }) : text)
+        return false
+      }
+      say.line(text)
+      if (manner.ask && difference.missing + difference.differing > 0) await confirm('replacing uploaded files', set.name)
+      audit('restore of files', { set: set.name, ...difference })
+      return true
+    }
+    work.step('files', `those of ${set.name} that are missing or differ`)
+    const restored = await withFolder('reading', async folder => restoreObjects({ stack, settings, contents: await contentsOf(set, folder, key), onPlan }))
+    return restored && { result: 'files restored', set: set.name, ...restored, seconds: work.seconds() }
+  } finally {
+    await work.release()
+  }
+}
