@@ -5,7 +5,7 @@ import type { ProcessOutput } from 'zx/core'
 import { EXIT, Failure } from './errors.ts'
 import { loadZx } from './packages.ts'
 import { say } from './say.ts'
-import { checkInterruption, onAbort, onInterruption } from './signals.ts'
+import { checkInterruption, interruption, onAbort, onInterruption } from './signals.ts'
 
 export interface RunOptions {
   cwd?: string
@@ -82,10 +82,24 @@ const end = ({ child, pid, stage }: ReturnType<typeof start>, patience = 0) => {
   child.once('close', () => timers.forEach(clearTimeout))
 }
 
-/** Calls back when a command must end early: at a signal, or when that of its options is aborted. */
+/**
+ * Calls back when a command must end early: at a signal, or when that of its options is aborted. `check` throws when a signal has come: to be asked when the command has
+ * ended. What another work shields by then does not make an end by the signal one of its own.
+ */
 const onEnd = ({ signal }: RunOptions, callback: () => void) => {
-  const listeners = [onInterruption(callback), ...(signal ? [onAbort(signal, callback)] : [])]
-  return () => listeners.forEach(forget => forget())
+  let interrupted = false
+  const interrupt = () => {
+    interrupted = true
+    callback()
+  }
+  const listeners = [onInterruption(interrupt), ...(signal ? [onAbort(signal, callback)] : [])]
+  return {
+    forget: () => listeners.forEach(forget => forget()),
+    check: () => {
+      if (interrupted) throw interruption.reason as Failure
+      checkInterruption()
+    },
+  }
 }
 
 export const outcomeOf = ({ exitCode, signal, stdout, stderr }: ProcessOutput): Outcome => ({
@@ -107,13 +121,13 @@ export const attempt = async (command: string[], options: RunOptions = {}): Prom
     if (!stopped) end(child)
     stopped = true
   }
-  const forget = onEnd(options, stop)
+  const { forget, check } = onEnd(options, stop)
   let rest = options.most ?? Infinity
   const count = (chunk: Buffer) => void ((rest -= chunk.length) < 0 && stop())
   if (rest < Infinity) for (const stream of [child.stdout, child.stderr]) stream.on('data', count)
   try {
     const outcome = outcomeOf(await child)
-    checkInterruption()
+    check()
     // `docker exec` that is ended so says 0.
     return stopped && outcome.code === 0 ? { ...outcome, code: TERMINATED } : outcome
   } finally {
@@ -157,7 +171,7 @@ export interface Stream {
 export const follow = (command: string[], options: RunOptions = {}): Stream => {
   const child = start(command, options, true)
   const stop = () => end(child)
-  const forget = onEnd(options, stop)
+  const { forget } = onEnd(options, stop)
   const read = async function* () {
     try {
       for await (const line of child) yield line
@@ -173,11 +187,11 @@ export const follow = (command: string[], options: RunOptions = {}): Stream => {
 export const show = async (command: string[], options: RunOptions = {}) => {
   checkInterruption()
   const child = start(command, options, true)
-  const forget = onEnd(options, () => end(child))
+  const { forget, check } = onEnd(options, () => end(child))
   try {
     for await (const line of child) if (line.trim() !== '' && !options.hide?.test(line)) say.detail(line)
     const outcome = outcomeOf(await child)
-    checkInterruption()
+    check()
     if (outcome.code !== 0) throw failureOf(command, outcome, options)
   } finally {
     forget()
@@ -212,7 +226,7 @@ export const hold = async (command: string[], { patience = 0 } = {}): Promise<Ou
   }
   // It may end while its standard input is being closed.
   child.stdin.on('error', () => {})
-  const forget = onInterruption(() => letGo(patience))
+  const { forget, check } = onEnd({}, () => letGo(patience))
   const ready = new Promise<string | undefined>(resolve => {
     child.stdout.once('data', chunk => resolve(String(chunk)))
     child.then(() => resolve(undefined), () => resolve(undefined))
@@ -220,7 +234,7 @@ export const hold = async (command: string[], { patience = 0 } = {}): Promise<Ou
   const line = await ready
   forget()
   try {
-    checkInterruption()
+    check()
   } catch (error) {
     // It may have got ready all the same, and would live on.
     letGo(patience)

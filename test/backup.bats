@@ -350,6 +350,9 @@ aged() {
   in_minio rm m/avril/one.txt
   run -0 script backup_restore --yes --files "$(basename "$(newest)")" </dev/null
   assert_equal "$(in_minio cat m/avril/one.txt)" one
+  local former
+  former=$(psql postgres <<<"select datname from pg_database where datname like 'avril_before_%'")
+  psql postgres <<<"drop database $former"
   run --separate-stderr script setup --check --json
   assert_equal "$(node -p '
     const { findings } = JSON.parse(process.argv[1])

@@ -6,12 +6,19 @@ process.env.HOLDER = String(process.pid)
 await main(
   { usage: 'holder.ts <kind> <program>', summary: '', words: [2, 2], options: {}, examples: [], local: true },
   async (_, [kind = '', text = '']) => {
-    const { attempt, follow, hold } = await import('../../lib/run.ts')
-    const { sleep } = await import('../../lib/signals.ts')
+    const { attempt, capture, follow, hold, show } = await import('../../lib/run.ts')
+    const { onInterruption, shielded, sleep } = await import('../../lib/signals.ts')
     const command = ['bash', '-c', text]
     if (kind === 'hold') await hold(command)
     if (kind === 'attempt') await attempt(command)
     if (kind === 'follow') for await (const line of follow(command).lines) process.stdout.write(line)
+    // Another work, which cleans up because of the signal, is shielded until the command has ended.
+    const beside = async (work: Promise<unknown>) => {
+      onInterruption(() => void shielded(() => work.catch(() => {})))
+      await work
+    }
+    if (kind === 'capture beside what is shielded') await beside(capture(command))
+    if (kind === 'show beside what is shielded') await beside(show(command))
     await sleep(60_000)
   },
 )

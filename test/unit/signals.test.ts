@@ -24,6 +24,8 @@ const MOMENTS: [kind: string, moment: string, program: string][] = [
   ['hold', 'ready soon after Ctrl-C, and deaf to all but the end of its input', 'trap "" TERM INT HUP; kill -INT $HOLDER; sleep 0.3; echo ready; cat'],
   ['hold', 'never ready, deaf to SIGTERM and to the end of its input', 'trap "" TERM; kill -TERM $HOLDER; sleep 1000'],
   ['hold', 'never ready, and its first process ends before the others', '(trap "" TERM; sleep 1000) & kill -TERM $HOLDER; sleep 1000'],
+  ['capture beside what is shielded', 'as it comes', 'kill -TERM $HOLDER; sleep 1000'],
+  ['show beside what is shielded', 'as it comes', 'kill -TERM $HOLDER; sleep 1000'],
   ['attempt', 'deaf to SIGTERM', 'trap "" TERM; kill -TERM $HOLDER; sleep 1000'],
   ['follow', 'deaf to SIGTERM', 'trap "" TERM; kill -TERM $HOLDER; sleep 1000'],
 ]
