@@ -151,21 +151,21 @@ assert_contents_whole() {
   file="$SETS/set/$(content_of 'content of two')"
   printf X | dd of="$file" bs=1 seek=3 conv=notrunc status=none
   run -0 objects check "$SETS/set"
-  run -1 --separate-stderr objects check-full "$SETS/set"
+  run -65 --separate-stderr objects check-full "$SETS/set"
   assert_regex "$stderr" '1 of 3 is damaged; "two": .* has another content'
   objects delete one two
-  run -1 --separate-stderr objects restore "$SETS/set"
+  run -65 --separate-stderr objects restore "$SETS/set"
   assert_regex "$stderr" '1 of 2 is damaged; "two"'
   run -0 objects list
   refute_output --partial '"one"'
   truncate --size 5 "$file"
-  run -1 --separate-stderr objects check "$SETS/set"
+  run -65 --separate-stderr objects check "$SETS/set"
   assert_regex "$stderr" '"two": .* has 5 bytes instead of 14'
   rm "$file"
-  run -1 --separate-stderr objects check "$SETS/set"
+  run -65 --separate-stderr objects check "$SETS/set"
   assert_regex "$stderr" '"two": .* is missing'
   sed -i 's/"sha256":"..../"sha256":"..\/x/' "$SETS/set/objects.jsonl"
-  run -1 --separate-stderr objects check "$SETS/set"
+  run -65 --separate-stderr objects check "$SETS/set"
   assert_regex "$stderr" 'objects.jsonl line 1: it is no entry'
 }
 

@@ -35,7 +35,7 @@ export const contentFile = (folder: string, content: Written) => {
   return join(folder, 'objects', sha256.slice(0, 2), sha256)
 }
 
-const spoilt = (what: string) => new Failure(`the uploaded files of this set cannot be used: ${what}`, { hint: 'take another set (scripts/backup.ts --list)' })
+const spoilt = (what: string) => new Failure(`the uploaded files of this set cannot be used: ${what}`, { exitCode: EXIT.data, hint: 'take another set (scripts/backup.ts --list)' })
 
 const entryOf = (line: string): Stored => {
   const entry = JSON.parse(line) as Stored

@@ -16,11 +16,11 @@ import { takeDeployLock } from '../deploy/journal.ts'
 import { openServer, type OpenServer } from './open_server.ts'
 import type { Server } from '../postgres.ts'
 import { startAnew, swapIn } from './put_in_place.ts'
-import type { Manifest } from '../backup/sets.ts'
 import type { Contents } from '../backup/objects_index.ts'
 import { restoreObjects } from '../backup/objects_restore.ts'
 import { planRestore, type Request } from './restore_plan.ts'
 import { planText, sayFiles } from './restore_report.ts'
+import { quoteWord } from '../remote/ssh.ts'
 import { age, print, say } from '../say.ts'
 import { shielded } from '../signals.ts'
 import type { Stack } from '../stack.ts'
@@ -105,7 +105,7 @@ export const restore = async (stack: Stack, settings: Settings, request: Request
     try {
       const contents = request.files && source.manifest && (await contentsOf({ ...source.manifest, folder: dirname(source.path) }, staged.folder, key))
       const result = await restoreStaged(work, settings, source, staged, request, manner)
-      if (result && source.manifest && contents) await filesToo(work, settings, source.manifest, contents)
+      if (result && contents) await filesToo(work, settings, request, contents)
       return result
     } finally {
       await staged.remove()
@@ -114,7 +114,8 @@ export const restore = async (stack: Stack, settings: Settings, request: Request
   })
 }
 
-const filesToo = async ({ stack, step }: Work, settings: Settings, set: Manifest, contents: Contents) => {
+// A set is named again as it was named now: a copy of it has another name than it says.
+const filesToo = async ({ stack, step }: Work, settings: Settings, { word = 'latest', keyFile }: Request, contents: Contents) => {
   step('files', 'those of the set that are missing or differ; what came since stays')
   try {
     sayFiles(await restoreObjects({ stack, settings, contents }))
@@ -123,7 +124,7 @@ const filesToo = async ({ stack, step }: Work, settings: Settings, set: Manifest
     throw new Failure(`the database is restored, but not all of the files: ${message}`, {
       exitCode,
       cause: error,
-      hint: `${hint ? `${hint}. ` : ''}When the cause is gone, the files alone: scripts/backup_restore.ts --files-only ${set.recipients ? '--key FILE ' : ''}${set.name}`,
+      hint: `${hint ? `${hint}. ` : ''}When the cause is gone, the files alone: scripts/backup_restore.ts --files-only ${keyFile === undefined ? '' : `--key ${quoteWord(keyFile)} `}${quoteWord(word)}`,
     })
   }
 }
