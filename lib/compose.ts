@@ -15,9 +15,9 @@ export const compose = (files: string[], ...words: string[]) =>
 export const composeConfig = (files: string[]) => compose(files, 'config', '--format', 'json')
 
 /**
- * Makes one more instance beside those that are there, and touches none of them; it is not started. Not `up`: that waits for other services in steps
- * of half a second, and with --no-deps Compose 2.26 gives the container another configuration hash, so that the next plain `docker compose up -d`
- * would recreate it.
+ * Makes one more instance beside those that are there, and touches none of them; it is not started. Not `up`: that
+ * waits for other services in steps of half a second, and with --no-deps Compose 2.26 gives the container another
+ * configuration hash, so that the next plain `docker compose up -d` would recreate it.
  */
 export const composeAdd = (files: string[], service: string, instances: number) =>
   compose(files, 'create', '--no-build', '--no-recreate', '--scale', `${service}=${instances}`, service)
@@ -26,7 +26,8 @@ export const composeAdd = (files: string[], service: string, instances: number) 
 export const composeRunOnce = (files: string[], service: string, command: string[]) =>
   compose(files, 'run', '--rm', '--no-deps', '--no-TTY', '--quiet-pull', service, ...command)
 
-const filters = (pairs: Record<string, string>) => Object.entries(pairs).flatMap(([name, value]) => ['--filter', `${name}=${value}`])
+const filters = (pairs: Record<string, string>) =>
+  Object.entries(pairs).flatMap(([name, value]) => ['--filter', `${name}=${value}`])
 const labels = (wanted: string[]) => wanted.flatMap(label => ['--filter', `label=${label}`])
 
 /** The ids of all containers, running or not, that carry every one of these labels. */
@@ -36,12 +37,21 @@ export const inspect = (ids: string[]) => docker('inspect', '--type', 'container
 
 /** What happens to containers with all of these labels, as lines of JSON, from a time (in seconds) on. */
 export const events = (wanted: string[], sinceSeconds: number) =>
-  docker('events', '--since', String(sinceSeconds), '--format', '{{json .}}', ...labels(wanted), ...filters({ type: 'container' }))
+  docker(
+    'events',
+    '--since',
+    String(sinceSeconds),
+    '--format',
+    '{{json .}}',
+    ...labels(wanted),
+    ...filters({ type: 'container' }),
+  )
 
 export const logs = (id: string, ...words: string[]) => docker('logs', ...words, id)
 
 /** What the last health checks of a container printed. */
-export const healthLog = (id: string) => docker('inspect', '--format', '{{with .State.Health}}{{range .Log}}{{println .Output}}{{end}}{{end}}', id)
+export const healthLog = (id: string) =>
+  docker('inspect', '--format', '{{with .State.Health}}{{range .Log}}{{println .Output}}{{end}}{{end}}', id)
 
 export const exec = (id: string, ...command: string[]) => docker('exec', id, ...command)
 
@@ -54,7 +64,8 @@ export const stop = (id: string) => docker('stop', id)
 
 export const remove = (ids: string[]) => docker('rm', '--force', '--volumes', ...ids)
 
-export const images = (repository: string) => docker('image', 'ls', '--no-trunc', '--format', '{{json .}}', ...filters({ reference: repository }))
+export const images = (repository: string) =>
+  docker('image', 'ls', '--no-trunc', '--format', '{{json .}}', ...filters({ reference: repository }))
 
 export const inspectImages = (names: string[]) => docker('image', 'inspect', ...names)
 

@@ -22,7 +22,10 @@ interface FailureDetails {
   cause?: unknown
 }
 
-/** Something foreseeable went wrong: a sentence on what and why, a hint on what to do, an exit code that tells the cause. */
+/**
+ * Something foreseeable went wrong: a sentence on what and why, a hint on what to do, an exit code that tells the
+ * cause.
+ */
 export class Failure extends Error {
   readonly hint: string | undefined
   readonly exitCode: number
@@ -50,7 +53,10 @@ const REFUSALS: Record<string, [hint: string, exitCode?: number]> = {
   EFBIG: ['the file is larger than this file system or a limit of this user allows (ulimit -f)'],
   EACCES: ['may this user do that (ls -ld, id)? Is it the one that runs the scripts on this server (sudo)?'],
   EPERM: ['may this user do that (ls -ld, lsattr)? Is it the one that runs the scripts on this server (sudo)?'],
-  EROFS: ['the file system is read-only: is it mounted so (findmnt), or has its disk a fault (dmesg)?', EXIT.cannotWrite],
+  EROFS: [
+    'the file system is read-only: is it mounted so (findmnt), or has its disk a fault (dmesg)?',
+    EXIT.cannotWrite,
+  ],
   EIO: ['the disk has a fault: look at dmesg before anything else is written to it'],
   ENOENT: ['is its disk mounted (findmnt), and has somebody moved or removed it?'],
   ENOTDIR: ['a part of that path is no folder: what is there instead (ls -l)?'],
@@ -78,14 +84,20 @@ const REFUSALS: Record<string, [hint: string, exitCode?: number]> = {
 
 const isRefusal = (error: unknown): error is NodeJS.ErrnoException => error instanceof Error && 'syscall' in error
 
-/** What a Failure for this cause says besides its message: what to do when the operating system has refused something, and what a Failure said itself. */
+/**
+ * What a Failure for this cause says besides its message: what to do when the operating system has refused something,
+ * and what a Failure said itself.
+ */
 export const detailsOf = (cause: unknown): FailureDetails => {
   if (cause instanceof Failure) return { hint: cause.hint, exitCode: cause.exitCode, cause }
   const [hint, exitCode = EXIT.failed] = (isRefusal(cause) && REFUSALS[cause.code ?? '']) || []
   return { hint, exitCode, cause }
 }
 
-/** An error that is foreseeable as a Failure: what the operating system refuses is no bug, wherever it happens. Undefined for any other. */
+/**
+ * An error that is foreseeable as a Failure: what the operating system refuses is no bug, wherever it happens.
+ * Undefined for any other.
+ */
 export const failureFrom = (error: unknown) => {
   if (error instanceof Failure) return error
   return isRefusal(error) ? new Failure(error.message, detailsOf(error)) : undefined

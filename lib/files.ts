@@ -1,5 +1,22 @@
 import { randomUUID } from 'node:crypto'
-import { appendFileSync, closeSync, constants, existsSync, fstatSync, fsyncSync, linkSync, lstatSync, mkdirSync, openSync, readFileSync, readSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs'
+import {
+  appendFileSync,
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
 import { copyFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { root } from './config.ts'
@@ -19,7 +36,10 @@ export const stateFile = (name: string) => {
 /** A name beside a file for what is to take its place: nobody can have put a link there before. */
 export const partialBeside = (file: string) => join(dirname(file), `.${basename(file)}.${randomUUID()}.partial`)
 
-/** Replaces a file at once and for good: who reads it sees the old text or the new one, also after a power cut. Throws a Failure when it cannot. */
+/**
+ * Replaces a file at once and for good: who reads it sees the old text or the new one, also after a power cut. Throws a
+ * Failure when it cannot.
+ */
 export const replaceFile = (file: string, text: string, mode = 0o644) => {
   const partial = partialBeside(file)
   try {
@@ -55,8 +75,9 @@ export const plainSize = (file: string) => {
 }
 
 /**
- * Opens a file that others could have put there, for reading: a link is not followed, and a pipe, which would be waited for without an end, is not read. Gives its descriptor.
- * Throws a Failure for what is no plain file, and what Node throws when there is none.
+ * Opens a file that others could have put there, for reading: a link is not followed, and a pipe, which would be waited
+ * for without an end, is not read. Gives its descriptor. Throws a Failure for what is no plain file, and what Node
+ * throws when there is none.
  */
 export const openPlain = (file: string) => {
   const descriptor = openUnfollowed(file)
@@ -65,7 +86,11 @@ export const openPlain = (file: string) => {
   throw notPlain(file)
 }
 
-const notPlain = (file: string) => new Failure(`${file} is no plain file, but a link, a folder or a pipe`, { exitCode: EXIT.data, hint: 'it is not read; look who put it there (ls -l)' })
+const notPlain = (file: string) =>
+  new Failure(`${file} is no plain file, but a link, a folder or a pipe`, {
+    exitCode: EXIT.data,
+    hint: 'it is not read; look who put it there (ls -l)',
+  })
 
 const openUnfollowed = (file: string) => {
   try {
@@ -86,7 +111,9 @@ export const readPlainIfThere = (file: string) => {
   }
 }
 
-/** Has a file, or the names in a folder, on the disk for good. Some file systems (SMB) know no such thing of folders. */
+/**
+ * Has a file, or the names in a folder, on the disk for good. Some file systems (SMB) know no such thing of folders.
+ */
 export const sync = (path: string) => {
   const descriptor = openSync(path, 'r')
   try {
@@ -100,10 +127,14 @@ export const sync = (path: string) => {
 
 const isOneOf = (error: unknown, codes: string[]) => codes.includes((error as NodeJS.ErrnoException).code ?? '')
 
-// Linux and macOS, FUSE and SMB say it differently; the last two are another disk, and a file that has as many names as it may.
+// Linux and macOS, FUSE and SMB say it differently; the last two are another disk, and a file that has as many names as
+// it may.
 const NO_LINK = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV', 'EMLINK']
 
-/** Gives a file a second name; where there are no hard links, makes a copy, on the disk for good. The same may be asked for twice at once. */
+/**
+ * Gives a file a second name; where there are no hard links, makes a copy, on the disk for good. The same may be asked
+ * for twice at once.
+ */
 export const linkOrCopy = async (file: string, target: string) => {
   try {
     linkSync(file, target)
@@ -131,14 +162,20 @@ const endsInLine = (file: string) => {
   }
 }
 
-/** Adds a line of JSON to a file of the state that is only ever added to. One that a power failure has cut stays a line of its own. */
+/**
+ * Adds a line of JSON to a file of the state that is only ever added to. One that a power failure has cut stays a line
+ * of its own.
+ */
 export const appendLine = (name: string, entry: object) => {
   const file = stateFile(name)
   const begin = existsSync(file) && !endsInLine(file) ? '\n' : ''
   appendFileSync(file, `${begin}${JSON.stringify(entry)}\n`, { mode: 0o600, flush: true })
 }
 
-/** The names in a folder; none when it is not there. Throws a Failure when it cannot be read: nobody knows then what is in it. */
+/**
+ * The names in a folder; none when it is not there. Throws a Failure when it cannot be read: nobody knows then what is
+ * in it.
+ */
 export const namesInFolder = (folder: string) => {
   try {
     return readdirSync(folder)

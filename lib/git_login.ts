@@ -1,5 +1,6 @@
-// The login (a name and a password, or a token) that an address of a repository may have in it. It stays in .env: not in an argument list, where every user of the
-// machine sees it, nor in the settings of a clone, which end in whatever the clone is copied to.
+// The login (a name and a password, or a token) that an address of a repository may have in it. It stays in .env: not
+// in an argument list, where every user of the machine sees it, nor in the settings of a clone, which end in whatever
+// the clone is copied to.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseSettings, root } from './config.ts'
@@ -13,7 +14,9 @@ export const hasLogin = (url: string) => FORM.test(url)
 
 /** The address in .env that leads to the same place and has a login; undefined when none does. */
 export const addressWithLogin = (url: string, settings: Readonly<Record<string, string>>) =>
-  Object.entries(settings).find(([name, value]) => name.endsWith('_GIT_URL') && hasLogin(value) && bareAddress(value) === bareAddress(url))?.[1]
+  Object.entries(settings).find(
+    ([name, value]) => name.endsWith('_GIT_URL') && hasLogin(value) && bareAddress(value) === bareAddress(url),
+  )?.[1]
 
 const readSettings = () => {
   try {
@@ -37,7 +40,8 @@ const HELPER = String.raw`!answer() { printf 'username=%s\npassword=%s\n' "$AVRI
 
 /** Variables by which git logs in at a remote, when this address or that of .env for the same place has a login. */
 export const loginEnvironment = (url: string): Record<string, string> => {
-  const [, scheme = '', login, rest = ''] = FORM.exec(hasLogin(url) ? url : (addressWithLogin(url, readSettings()) ?? '')) ?? []
+  const [, scheme = '', login, rest = ''] =
+    FORM.exec(hasLogin(url) ? url : (addressWithLogin(url, readSettings()) ?? '')) ?? []
   if (login === undefined) return {}
   const [user = '', ...password] = login.split(':')
   return {

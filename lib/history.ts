@@ -17,10 +17,20 @@ export interface Entry extends Omit<Journal, 'next' | 'pid' | 'phase' | 'since'>
 
 const FILE = 'history.jsonl'
 
-const firstLines = (text: string) => text.split('\n').slice(0, 2).map(line => line.trim()).join(': ').slice(0, 300)
+const firstLines = (text: string) =>
+  text
+    .split('\n')
+    .slice(0, 2)
+    .map(line => line.trim())
+    .join(': ')
+    .slice(0, 300)
 
 /** The line that a deploy leaves. */
-export const entryOf = ({ next: _, pid: _pid, phase, since: _since, ...journal }: Journal, result: Entry['result'], error = ''): Entry => ({
+export const entryOf = (
+  { next: _, pid: _pid, phase, since: _since, ...journal }: Journal,
+  result: Entry['result'],
+  error = '',
+): Entry => ({
   time: new Date().toISOString(),
   ...journal,
   result,
@@ -37,15 +47,22 @@ export const record = (journal: Journal, result: Entry['result'], error?: string
 }
 
 const isEntry = (it: unknown): it is Entry =>
-  isRecord(it) && isTime(it.time) && [it.who, it.repository, it.service, it.result].every(isText) && [it.from, it.to].every(isTextOrNull)
+  isRecord(it) &&
+  isTime(it.time) &&
+  [it.who, it.repository, it.service, it.result].every(isText) &&
+  [it.from, it.to].every(isTextOrNull)
 
 /** All entries, oldest first. */
 export const readHistory = () => readLines(FILE, isEntry)
 
-/** The images of a service that were live, one after another; a rollback takes back what came after the one it went to. */
+/**
+ * The images of a service that were live, one after another; a rollback takes back what came after the one it went to.
+ */
 export const trail = (history: Entry[], service: string) => {
   const images: string[] = []
-  for (const { to, from, rollback } of history.filter(entry => entry.service === service && entry.result === 'deployed')) {
+  for (const { to, from, rollback } of history.filter(
+    entry => entry.service === service && entry.result === 'deployed',
+  )) {
     if (to === null) continue
     if (images.length === 0 && from !== null) images.push(from)
     if (rollback && images.includes(to)) images.length = images.lastIndexOf(to) + 1

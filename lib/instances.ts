@@ -40,7 +40,9 @@ const instanceOf = ({ Id, Name, State, Config, NetworkSettings }: Inspected): In
   rollout: Config.Labels['avril.rollout'],
   running: State.Running,
   health: State.Health?.Status,
-  addresses: Object.fromEntries(Object.entries(NetworkSettings.Networks).map(([network, { IPAddress }]) => [network, IPAddress])),
+  addresses: Object.fromEntries(
+    Object.entries(NetworkSettings.Networks).map(([network, { IPAddress }]) => [network, IPAddress]),
+  ),
   image: Config.Image,
   revision: Config.Labels['org.opencontainers.image.revision'],
   fingerprint: Config.Labels['avril.fingerprint']?.replace(/^f/, ''),
@@ -51,7 +53,10 @@ const instanceOf = ({ Id, Name, State, Config, NetworkSettings }: Inspected): In
 
 /** The ids of all containers of the project, or of one of its services. */
 export const listIds = async (project: string, service?: string) => {
-  const labels = [`com.docker.compose.project=${project}`, ...(service === undefined ? [] : [`com.docker.compose.service=${service}`])]
+  const labels = [
+    `com.docker.compose.project=${project}`,
+    ...(service === undefined ? [] : [`com.docker.compose.service=${service}`]),
+  ]
   return (await capture(containerIds(...labels))).split('\n').filter(Boolean)
 }
 
@@ -73,8 +78,13 @@ export const readInstance = async (id: string): Promise<Instance> => {
   return instance
 }
 
-/** Where one container reaches another: the address in a network that both are in; empty when there is none, or when the other one does not run. */
-export const addressFor = ({ addresses: own }: Pick<Instance, 'addresses'>, { addresses }: Pick<Instance, 'addresses'>) =>
-  Object.entries(addresses).find(([network]) => network in own)?.[1] ?? ''
+/**
+ * Where one container reaches another: the address in a network that both are in; empty when there is none, or when the
+ * other one does not run.
+ */
+export const addressFor = (
+  { addresses: own }: Pick<Instance, 'addresses'>,
+  { addresses }: Pick<Instance, 'addresses'>,
+) => Object.entries(addresses).find(([network]) => network in own)?.[1] ?? ''
 
 export const isHealthy = ({ running, health }: Instance) => running && health === 'healthy'

@@ -11,8 +11,9 @@ import { capture, type RunOptions } from './run.ts'
 import { transfer } from './say.ts'
 import { checkInterruption, interruption } from './signals.ts'
 
-// V8 would let the garbage of streams grow before it collects it: some 40 MB more at the peak of an encrypted backup, for a tenth of its time. As an option
-// of node it would have to stand before tsx. It is read at each collection, so that it works from here on too.
+// V8 would let the garbage of streams grow before it collects it: some 40 MB more at the peak of an encrypted backup,
+// for a tenth of its time. As an option of node it would have to stand before tsx. It is read at each collection, so
+// that it works from here on too.
 setFlagsFromString('--optimize-for-size')
 
 interface WriteOptions extends RunOptions {
@@ -20,7 +21,10 @@ interface WriteOptions extends RunOptions {
   estimate?: number | undefined
 }
 
-/** Runs a command that writes a new file (0600), shows how far it is, and has the file on the disk for good. Throws a Failure when it fails. */
+/**
+ * Runs a command that writes a new file (0600), shows how far it is, and has the file on the disk for good. Throws a
+ * Failure when it fails.
+ */
 export const writeOutput = async (command: string[], file: string, { estimate, ...options }: WriteOptions) => {
   const to = openSync(file, 'wx', 0o600)
   const progress = transfer(() => fstatSync(to).size, estimate)
@@ -43,11 +47,18 @@ export const showGrowth = async (command: string[], file: string, { estimate, ..
   }
 }
 
-/** Copies a file that others can write to into a new one (0600) that they cannot, on the disk for good. Throws a Failure when it is no plain file, or does not fit. */
+/**
+ * Copies a file that others can write to into a new one (0600) that they cannot, on the disk for good. Throws a Failure
+ * when it is no plain file, or does not fit.
+ */
 export const copyPlain = async (file: string, target: string) => {
   const from = openPlain(file)
   try {
-    await writeOutput(['cat'], target, { from, what: `copying it to ${dirname(target)}`, estimate: fstatSync(from).size })
+    await writeOutput(['cat'], target, {
+      from,
+      what: `copying it to ${dirname(target)}`,
+      estimate: fstatSync(from).size,
+    })
   } finally {
     closeSync(from)
   }
@@ -67,12 +78,17 @@ export interface Written extends Digest {
 // Much more at a time only takes memory: what the file becomes is made in pieces of 64 KiB.
 const PIECE = 1 << 18
 
-/** The hash of a file's content in hexadecimal digits; with a key that of what is encrypted in it. A signal ends it with that signal's Failure. */
+/**
+ * The hash of a file's content in hexadecimal digits; with a key that of what is encrypted in it. A signal ends it with
+ * that signal's Failure.
+ */
 export const hashOf = async (file: string, algorithm: 'sha256' | 'md5', key?: Key) => {
   const hash = createHash(algorithm)
   const source = createReadStream(file, { highWaterMark: PIECE })
   try {
-    await (key ? pipeline(source, key.open, hash, { signal: interruption }) : pipeline(source, hash, { signal: interruption }))
+    await (key
+      ? pipeline(source, key.open, hash, { signal: interruption })
+      : pipeline(source, hash, { signal: interruption }))
   } catch (error) {
     checkInterruption()
     throw key ? explainDecryption(file, error) : error
@@ -81,7 +97,10 @@ export const hashOf = async (file: string, algorithm: 'sha256' | 'md5', key?: Ke
 }
 
 /** A file's size and sha256. */
-export const digest = async (file: string): Promise<Digest> => ({ bytes: statSync(file).size, sha256: await hashOf(file, 'sha256') })
+export const digest = async (file: string): Promise<Digest> => ({
+  bytes: statSync(file).size,
+  sha256: await hashOf(file, 'sha256'),
+})
 
 /** Measures what passes. */
 const meter = () => {
@@ -97,16 +116,29 @@ const meter = () => {
   return { pass, digest: (): Digest => ({ bytes, sha256: hash.digest('hex') }) }
 }
 
-/** Writes a stream to a new file (0600), which is on the disk for good afterwards; encrypted and read back, with a sealer. Throws a Failure (65) when it is not what it should be then. */
-export const writeStream = async (body: AsyncIterable<Uint8Array>, file: string, sealer: Sealer | undefined, signal: AbortSignal): Promise<Written> => {
+/**
+ * Writes a stream to a new file (0600), which is on the disk for good afterwards; encrypted and read back, with a
+ * sealer. Throws a Failure (65) when it is not what it should be then.
+ */
+export const writeStream = async (
+  body: AsyncIterable<Uint8Array>,
+  file: string,
+  sealer: Sealer | undefined,
+  signal: AbortSignal,
+): Promise<Written> => {
   const [clear, sealed] = [meter(), meter()]
   const target = createWriteStream(file, { flags: 'wx', mode: 0o600, flush: true })
-  const pass = (chunks: AsyncIterable<Uint8Array>) => (sealer ? sealed.pass(sealer.seal(clear.pass(chunks))) : clear.pass(chunks))
+  const pass = (chunks: AsyncIterable<Uint8Array>) =>
+    sealer ? sealed.pass(sealer.seal(clear.pass(chunks))) : clear.pass(chunks)
   await pipeline(body, pass, target, { signal })
   const content = clear.digest()
   if (!sealer) return content
-  if ((await hashOf(file, 'sha256', sealer.witness)) === content.sha256) return { ...content, encrypted: sealed.digest() }
-  throw new Failure(`${file} was read back, and is not what was encrypted`, { exitCode: EXIT.data, hint: 'run it again; if it happens again look at the disk (dmesg)' })
+  if ((await hashOf(file, 'sha256', sealer.witness)) === content.sha256)
+    return { ...content, encrypted: sealed.digest() }
+  throw new Failure(`${file} was read back, and is not what was encrypted`, {
+    exitCode: EXIT.data,
+    hint: 'run it again; if it happens again look at the disk (dmesg)',
+  })
 }
 
 /** Copies a file as writeStream writes. A signal ends it with that signal's Failure. */
@@ -120,7 +152,11 @@ const copyThrough = async (body: AsyncIterable<Uint8Array>, file: string, sealer
 }
 
 /** Encrypts a file into a new one, and reads that back. Throws a Failure (65) when it is not the same. */
-export const encryptFile = async (sealer: Sealer, file: string, target: string): Promise<Digest & { plain: Digest }> => {
+export const encryptFile = async (
+  sealer: Sealer,
+  file: string,
+  target: string,
+): Promise<Digest & { plain: Digest }> => {
   const { encrypted, ...plain } = await copyThrough(createReadStream(file, { highWaterMark: PIECE }), target, sealer)
   return { ...(encrypted as Digest), plain }
 }

@@ -1,5 +1,5 @@
-// What every command does around its own work: parse, help, signals, errors, the exit code. A script imports what it acts with only when it acts, so
-// that --help answers at once.
+// What every command does around its own work: parse, help, signals, errors, the exit code. A script imports what it
+// acts with only when it acts, so that --help answers at once.
 import { basename } from 'node:path'
 import { failureFrom } from './errors.ts'
 import { forgetInherited } from './inherited.ts'
@@ -17,11 +17,16 @@ export const report = (error: unknown): number => {
     if (process.env.DEBUG) say.line(String((error as Error).stack))
     return failure.exitCode
   }
-  say.line(`${paint.red('error:')} this is a bug in the scripts: ${error instanceof Error ? error.stack : String(error)}`)
+  say.line(
+    `${paint.red('error:')} this is a bug in the scripts: ${error instanceof Error ? error.stack : String(error)}`,
+  )
   return 1
 }
 
-/** Runs a command with its command line, here or on the server that --on names; the exit code is 0, or what its Failure says. */
+/**
+ * Runs a command with its command line, here or on the server that --on names; the exit code is 0, or what its Failure
+ * says.
+ */
 export const main = async <Options extends Record<string, Option>>(
   command: Command<Options>,
   run: (values: Values<Options>, words: string[]) => Promise<number | void>,

@@ -30,14 +30,18 @@ export type Values<Options extends Record<string, Option>> = {
 }
 
 const HELP: Record<'help', Option> = { help: { help: 'print this text' } }
-export const ON: Option & { value: string } = { value: 'host', help: 'on a server, by ssh: an entry of ~/.ssh/config, or user@host; without a host DEPLOY_HOST of .env' }
+export const ON: Option & { value: string } = {
+  value: 'host',
+  help: 'on a server, by ssh: an entry of ~/.ssh/config, or user@host; without a host DEPLOY_HOST of .env',
+}
 
 /** The text of --help. */
 export const helpOf = ({ usage, summary, options, examples, local }: Command<Record<string, Option>>) => {
-  const rows = Object.entries({ ...options, ...(local ? {} : { on: { ...ON, help: `run it ${ON.help}` } }), ...HELP }).map(([name, option]) => [
-    `--${name}${'value' in option ? ` <${option.value}>` : ''}`,
-    option.help,
-  ])
+  const rows = Object.entries({
+    ...options,
+    ...(local ? {} : { on: { ...ON, help: `run it ${ON.help}` } }),
+    ...HELP,
+  }).map(([name, option]) => [`--${name}${'value' in option ? ` <${option.value}>` : ''}`, option.help])
   const table = (lines: string[][]) => {
     const width = Math.max(...lines.map(([left]) => left?.length ?? 0))
     return lines.map(([left, right]) => `  ${left?.padEnd(width)}  ${right}`).join('\n')
@@ -49,19 +53,28 @@ export const helpOf = ({ usage, summary, options, examples, local }: Command<Rec
 export const parse = <Options extends Record<string, Option>>(command: Command<Options>, argv: string[]) => {
   const entries = Object.entries({ ...command.options, ...HELP })
   const config = Object.fromEntries(
-    entries.map(([name, option]) => [name, { type: 'value' in option && option.value ? ('string' as const) : ('boolean' as const) }]),
+    entries.map(([name, option]) => [
+      name,
+      { type: 'value' in option && option.value ? ('string' as const) : ('boolean' as const) },
+    ]),
   )
   const { values, positionals } = read(argv, config, command.usage)
   for (const [name, option] of entries) {
     const value = values[name]
     if (value === '') throw usage(`--${name} is empty: it takes a ${option.value}`, `usage: ${command.usage}`)
     const [pattern, words] = option.form ?? []
-    if (typeof value === 'string' && pattern?.test(value) === false) throw usage(`--${name} ${JSON.stringify(value)} is not ${words}`, `usage: ${command.usage}`)
+    if (typeof value === 'string' && pattern?.test(value) === false)
+      throw usage(`--${name} ${JSON.stringify(value)} is not ${words}`, `usage: ${command.usage}`)
   }
   const [least, most] = command.words
   if (!values.help && (positionals.length < least || positionals.length > most))
-    throw usage(positionals.length < least ? 'something is missing' : `too many words: ${positionals.slice(most).join(' ')}`, `usage: ${command.usage}`)
-  const complete = Object.fromEntries(entries.map(([name, option]) => [name, values[name] ?? ('value' in option ? undefined : false)]))
+    throw usage(
+      positionals.length < least ? 'something is missing' : `too many words: ${positionals.slice(most).join(' ')}`,
+      `usage: ${command.usage}`,
+    )
+  const complete = Object.fromEntries(
+    entries.map(([name, option]) => [name, values[name] ?? ('value' in option ? undefined : false)]),
+  )
   return { values: complete as Values<Options> & { help: boolean }, words: positionals }
 }
 
@@ -76,9 +89,13 @@ const read = (args: string[], options: Record<string, { type: 'string' | 'boolea
 const isOn = (word: string | undefined) => word === '--on' || word?.startsWith('--on=') === true
 
 /** How many words an --on at this place takes: a host may stand after it. */
-const lengthOfOn = (argv: string[], at: number) => (argv[at] === '--on' && argv[at + 1]?.startsWith('-') === false ? 2 : 1)
+const lengthOfOn = (argv: string[], at: number) =>
+  argv[at] === '--on' && argv[at + 1]?.startsWith('-') === false ? 2 : 1
 
-/** For a command that hands words on to another program: the command line with a "--" before the first word that is none of its own options. */
+/**
+ * For a command that hands words on to another program: the command line with a "--" before the first word that is none
+ * of its own options.
+ */
 export const handOn = (own: string[], argv: string[]) => {
   let first = 0
   while (own.includes(argv[first] ?? '') || isOn(argv[first])) first += lengthOfOn(argv, first)

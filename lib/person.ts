@@ -1,4 +1,5 @@
-// Who is behind this process, and where from: what the kernel and programs of root's know. A variable of the environment proves nothing, since anybody can set it.
+// Who is behind this process, and where from: what the kernel and programs of root's know. A variable of the
+// environment proves nothing, since anybody can set it.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
@@ -39,7 +40,7 @@ const machine = (root: string) => {
   /** A process and all above it. When one cannot be looked at, those above it are not known. */
   const lineage = (pid: string) => {
     const found: Process[] = []
-    for (let next = pid; next !== '0'; ) {
+    for (let next = pid; next !== '0';) {
       const status = read('proc', next, 'status')
       const [, name, above, uid] = /^Name:\t([^\n]*).*^PPid:\t(\d+)$.*^Uid:\t(\d+)/ms.exec(status) ?? []
       if (name === undefined || above === undefined) return { found, whole: false }
@@ -49,28 +50,45 @@ const machine = (root: string) => {
     return { found, whole: true }
   }
 
-  const nameOf = (uid: number) => new RegExp(`^([^:]+):[^:]*:${uid}:`, 'm').exec(read('etc', 'passwd'))?.[1] ?? `uid ${uid}`
+  const nameOf = (uid: number) =>
+    new RegExp(`^([^:]+):[^:]*:${uid}:`, 'm').exec(read('etc', 'passwd'))?.[1] ?? `uid ${uid}`
 
   /** The inodes of the sockets that a process has open, the first opened first; only root may look. */
   const socketsOf = (pid: number) => {
     const folder = ['proc', String(pid), 'fd']
-    const descriptors = ifThere(it => readdirSync(it).map(Number).toSorted((a, b) => a - b), [], folder)
+    const descriptors = ifThere(
+      it =>
+        readdirSync(it)
+          .map(Number)
+          .toSorted((a, b) => a - b),
+      [],
+      folder,
+    )
     const links = descriptors.map(descriptor => ifThere(it => readlinkSync(it), '', [...folder, String(descriptor)]))
     return links.flatMap(link => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? [])
   }
 
   /** The other end of a process's first connection over the network; what it forwards was opened later. */
   const peerOf = (pid: number) => {
-    const lines = ['tcp', 'tcp6'].flatMap(table => read('proc', String(pid), 'net', table).split('\n')).map(line => line.trim().split(/\s+/))
+    const lines = ['tcp', 'tcp6']
+      .flatMap(table => read('proc', String(pid), 'net', table).split('\n'))
+      .map(line => line.trim().split(/\s+/))
     const established = new Map(lines.filter(fields => fields[3] === '01').map(fields => [fields[9], fields[2]]))
-    const remote = socketsOf(pid).map(inode => established.get(inode)).find(Boolean)
+    const remote = socketsOf(pid)
+      .map(inode => established.get(inode))
+      .find(Boolean)
     return remote && addressOf(remote.split(':')[0] ?? '')
   }
 
-  /** Whence the session of the login came, as systemd-logind was told; also for who may not look at sshd's sockets, and for a screen that outlives its login. */
+  /**
+   * Whence the session of the login came, as systemd-logind was told; also for who may not look at sshd's sockets, and
+   * for a screen that outlives its login.
+   */
   const remoteHost = () => {
     const session = number('proc', 'self', 'sessionid')
-    return session === UNSET ? undefined : /^REMOTE_HOST=(\S+)$/m.exec(read('run', 'systemd', 'sessions', String(session)))?.[1]
+    return session === UNSET
+      ? undefined
+      : /^REMOTE_HOST=(\S+)$/m.exec(read('run', 'systemd', 'sessions', String(session)))?.[1]
   }
 
   return { lineage, login: number('proc', 'self', 'loginuid'), nameOf, peerOf, remoteHost }
@@ -100,7 +118,8 @@ export const personOf = (pid: number | 'self', root = '/'): Person => {
   const gate = found.find(it => it.uid === 0 && (SSH.test(it.name) || CRON.test(it.name)))
   if (gate && CRON.test(gate.name)) return { account, address: undefined, from: 'cron' }
   const address = (gate && peerOf(gate.pid)) || remoteHost()
-  if (address !== undefined || gate) return { account, address, from: address ?? 'ssh, from an address that is not known' }
+  if (address !== undefined || gate)
+    return { account, address, from: address ?? 'ssh, from an address that is not known' }
   return { account, address, from: whole ? terminal() : 'unknown' }
 }
 

@@ -1,4 +1,5 @@
-// The one place where other programs are started. Commands are lists of words; no shell string is ever built from them by hand.
+// The one place where other programs are started. Commands are lists of words; no shell string is ever built from them
+// by hand.
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import type { ProcessOutput } from 'zx/core'
@@ -14,7 +15,9 @@ export interface RunOptions {
   input?: string
   /** an open file (its descriptor) that it reads as its standard input */
   from?: number
-  /** an open file (its descriptor) that it writes its standard output to: large data never passes through this process */
+  /**
+   * an open file (its descriptor) that it writes its standard output to: large data never passes through this process
+   */
   to?: number
   /** what it is, for the person who reads the error: "the build"; otherwise the command's own words */
   what?: string
@@ -60,7 +63,9 @@ const start = (command: string[], { cwd, env, input, from, to, asks = false }: R
   return child
 }
 
-/** In milliseconds: what has not ended so long after SIGTERM is killed, so that it cannot keep this program from ending. */
+/**
+ * In milliseconds: what has not ended so long after SIGTERM is killed, so that it cannot keep this program from ending.
+ */
 const GRACE = 4000
 
 const signal = (pid: number, name: NodeJS.Signals) => {
@@ -77,14 +82,18 @@ const signal = (pid: number, name: NodeJS.Signals) => {
 /** Ends a running program, and whatever it has started in its group; await the program itself to know that it has. */
 const end = ({ child, pid, stage }: ReturnType<typeof start>, patience = 0) => {
   if (!child || pid === undefined || stage !== 'running') return
-  const timers = [setTimeout(() => signal(pid, 'SIGTERM'), patience), setTimeout(() => signal(pid, 'SIGKILL'), patience + GRACE)]
+  const timers = [
+    setTimeout(() => signal(pid, 'SIGTERM'), patience),
+    setTimeout(() => signal(pid, 'SIGKILL'), patience + GRACE),
+  ]
   // Not at the end of the first of the group: the others may live on.
   child.once('close', () => timers.forEach(clearTimeout))
 }
 
 /**
- * Calls back when a command must end early: at a signal, or when that of its options is aborted. `check` throws when a signal has come: to be asked when the command has
- * ended. What another work shields by then does not make an end by the signal one of its own.
+ * Calls back when a command must end early: at a signal, or when that of its options is aborted. `check` throws when a
+ * signal has come: to be asked when the command has ended. What another work shields by then does not make an end by
+ * the signal one of its own.
  */
 const onEnd = ({ signal }: RunOptions, callback: () => void) => {
   let interrupted = false
@@ -144,13 +153,25 @@ const lastWords = (lines: string[]) => {
 }
 
 /** The Failure for a command that did not end with 0: what failed, and the last lines that it wrote. */
-export const failureOf = (command: string[], outcome: Outcome, { what, hint, exitCode = EXIT.failed }: RunOptions = {}) => {
+export const failureOf = (
+  command: string[],
+  outcome: Outcome,
+  { what, hint, exitCode = EXIT.failed }: RunOptions = {},
+) => {
   // Others end with 127 too: a shell in a container or at the other end of ssh.
   if (outcome.code === 127 && command[0] !== undefined && !isInstalled(command[0]))
     return new Failure(`${command[0]} is not installed here`, { hint, exitCode: EXIT.unreachable })
   const said = (outcome.stderr.trim() || outcome.stdout.trim()).split('\n').filter(line => line.trim() !== '')
-  const name = what ?? command.filter(word => !word.startsWith('-')).slice(0, 3).join(' ')
-  return new Failure([`${name} failed (exit code ${outcome.code})`, ...lastWords(said)].join('\n  '), { hint, exitCode })
+  const name =
+    what ??
+    command
+      .filter(word => !word.startsWith('-'))
+      .slice(0, 3)
+      .join(' ')
+  return new Failure([`${name} failed (exit code ${outcome.code})`, ...lastWords(said)].join('\n  '), {
+    hint,
+    exitCode,
+  })
 }
 
 /** Runs a command and gives its stdout without the last newline. Throws a Failure when it does not end with 0. */
@@ -213,11 +234,15 @@ export const launch = ([program = '', ...words]: string[]) => {
 const RELEASE = 120_000
 
 /**
- * Starts a command that prints a line (given as stdout) when it is ready and then lives until its standard input is closed: when `release` is called,
- * or when this process ends in any way. Without `release` it ended before it was ready. A signal that comes before closes its standard input, and
- * `patience` milliseconds later tells it to end; it has ended when that is thrown.
+ * Starts a command that prints a line (given as stdout) when it is ready and then lives until its standard input is
+ * closed: when `release` is called, or when this process ends in any way. Without `release` it ended before it was
+ * ready. A signal that comes before closes its standard input, and `patience` milliseconds later tells it to end; it
+ * has ended when that is thrown.
  */
-export const hold = async (command: string[], { patience = 0 } = {}): Promise<Outcome & { release?: () => Promise<void> }> => {
+export const hold = async (
+  command: string[],
+  { patience = 0 } = {},
+): Promise<Outcome & { release?: () => Promise<void> }> => {
   checkInterruption()
   const child = $({ detached: true, nothrow: true, quiet: true, stdio: ['pipe', 'pipe', 'pipe'] } as object)`${command}`
   const letGo = (time: number) => {
@@ -229,7 +254,10 @@ export const hold = async (command: string[], { patience = 0 } = {}): Promise<Ou
   const { forget, check } = onEnd({}, () => letGo(patience))
   const ready = new Promise<string | undefined>(resolve => {
     child.stdout.once('data', chunk => resolve(String(chunk)))
-    child.then(() => resolve(undefined), () => resolve(undefined))
+    child.then(
+      () => resolve(undefined),
+      () => resolve(undefined),
+    )
   })
   const line = await ready
   forget()
@@ -243,7 +271,10 @@ export const hold = async (command: string[], { patience = 0 } = {}): Promise<Ou
   }
   if (line === undefined) return outcomeOf(await child)
   // Not a reason to stay alive: whatever forgets to release it ends it by ending.
-  const parts = [child.child, child.stdin, child.stdout, child.stderr] as unknown as { ref: () => void; unref: () => void }[]
+  const parts = [child.child, child.stdin, child.stdout, child.stderr] as unknown as {
+    ref: () => void
+    unref: () => void
+  }[]
   for (const part of parts) part.unref()
   const release = async () => {
     for (const part of parts) part.ref()

@@ -6,7 +6,9 @@ export const terminal = process.stderr.isTTY === true || process.env.AVRIL_TERMI
 
 const colour = terminal && !process.env.NO_COLOR && process.env.TERM !== 'dumb'
 
-/** Colours for stderr: none without a terminal, and none when NO_COLOR is set (chalk alone ignores it on a terminal). */
+/**
+ * Colours for stderr: none without a terminal, and none when NO_COLOR is set (chalk alone ignores it on a terminal).
+ */
 export const paint = new Chalk({ level: colour ? 1 : 0 })
 
 // The terminal can vanish under a running deploy (a lost ssh connection); that must not stop the deploy.
@@ -16,10 +18,15 @@ process.stdout.on('error', () => {})
 // oxlint-disable-next-line no-control-regex -- they are what it is about
 const COLOUR = /^\u001B\[(?:(?:[0-2]|22|[39][0-79]);?)*m$/
 
-/** A text that a terminal shows and does not obey, since logs, answers and commits are written by others: no control character but line ends, tabs and colours, and none that turns the direction of writing. */
+/**
+ * A text that a terminal shows and does not obey, since logs, answers and commits are written by others: no control
+ * character but line ends, tabs and colours, and none that turns the direction of writing.
+ */
 export const harmless = (text: string) =>
   // oxlint-disable-next-line no-control-regex -- the same
-  text.replace(/(?:\u001B\[|\u009B)[0-?]*[ -/]*[@-~]|[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, control => (/^[\n\t]$/.test(control) || COLOUR.test(control) ? control : ''))
+  text.replace(/(?:\u001B\[|\u009B)[0-?]*[ -/]*[@-~]|[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, control =>
+    /^[\n\t]$/.test(control) || COLOUR.test(control) ? control : '',
+  )
 
 let spoken = performance.now()
 
@@ -44,15 +51,18 @@ export const say = {
 export const print = (text: string) => void process.stdout.write(`${harmless(text)}\n`)
 
 /** "0.4 s", "75 s" */
-export const seconds = (milliseconds: number) =>
-  `${(milliseconds / 1000).toFixed(milliseconds < 100_000 ? 1 : 0)} s`
+export const seconds = (milliseconds: number) => `${(milliseconds / 1000).toFixed(milliseconds < 100_000 ? 1 : 0)} s`
 
 /** The age of something in the unit that people would use: "3 days", "5 minutes". */
 export const age = (since: Date, now = new Date()) => {
   const minutes = Math.floor((now.getTime() - since.getTime()) / 60_000)
   if (minutes < 1) return 'less than a minute'
   const [count, unit] =
-    minutes < 60 ? [minutes, 'minute'] : minutes < 48 * 60 ? [Math.floor(minutes / 60), 'hour'] : [Math.floor(minutes / 1440), 'day']
+    minutes < 60
+      ? [minutes, 'minute']
+      : minutes < 48 * 60
+        ? [Math.floor(minutes / 60), 'hour']
+        : [Math.floor(minutes / 1440), 'day']
   return `${count} ${unit}${count === 1 ? '' : 's'}`
 }
 
@@ -72,7 +82,10 @@ export const transfer = (bytes: () => number, estimate: number | undefined) => {
     const of = estimate === undefined || estimate < now ? '' : ` of about ${size(estimate)}`
     return paint.dim(`  ${size(now)}${of}, ${size(rate)}/s`)
   }
-  const timer = setInterval(() => (terminal ? process.stderr.write(`\r\u001B[K${text()}`) : line(text())), terminal ? 500 : 60_000)
+  const timer = setInterval(
+    () => (terminal ? process.stderr.write(`\r\u001B[K${text()}`) : line(text())),
+    terminal ? 500 : 60_000,
+  )
   const end = () => {
     clearInterval(timer)
     if (terminal) process.stderr.write('\r\u001B[K')

@@ -1,6 +1,9 @@
 const AT_ONCE = 4
 
-/** Does the same with every item, some at a time; gives the results in the order of the items. After a failure nothing more is begun. */
+/**
+ * Does the same with every item, some at a time; gives the results in the order of the items. After a failure nothing
+ * more is begun.
+ */
 export const several = async <T, R>(items: T[], work: (item: T) => Promise<R>) => {
   const results: R[] = []
   const rest = items.entries()
@@ -23,10 +26,14 @@ export const several = async <T, R>(items: T[], work: (item: T) => Promise<R>) =
 }
 
 /**
- * Does different things beside each other; gives their results. As soon as one fails, or `over` is aborted, the signal that all were given tells the others to end, and when
- * all have ended the first failure is thrown: nothing goes on beside what its caller does then.
+ * Does different things beside each other; gives their results. As soon as one fails, or `over` is aborted, the signal
+ * that all were given tells the others to end, and when all have ended the first failure is thrown: nothing goes on
+ * beside what its caller does then.
  */
-export const together = async <T extends unknown[]>(begin: (signal: AbortSignal) => { [K in keyof T]: Promise<T[K]> }, over?: AbortSignal) => {
+export const together = async <T extends unknown[]>(
+  begin: (signal: AbortSignal) => { [K in keyof T]: Promise<T[K]> },
+  over?: AbortSignal,
+) => {
   over?.throwIfAborted()
   const failed = new AbortController()
   const signal = over ? AbortSignal.any([over, failed.signal]) : failed.signal

@@ -16,7 +16,9 @@ export const checkInterruption = () => {
   if (interruption.aborted && shields === 0) throw interruption.reason as Failure
 }
 
-/** Calls back once when something is aborted, and soon when that was before; gives a function that takes the call back. */
+/**
+ * Calls back once when something is aborted, and soon when that was before; gives a function that takes the call back.
+ */
 export const onAbort = (signal: AbortSignal, callback: () => void) => {
   let wanted = true
   const listener = () => wanted && callback()
@@ -42,7 +44,10 @@ export const sleep = (milliseconds: number, over?: AbortSignal) =>
       settle()
     }
     const timer = setTimeout(end(resolve), milliseconds)
-    const listeners = [onInterruption(end(() => reject(interruption.reason as Failure))), ...(over ? [onAbort(over, end(resolve))] : [])]
+    const listeners = [
+      onInterruption(end(() => reject(interruption.reason as Failure))),
+      ...(over ? [onAbort(over, end(resolve))] : []),
+    ]
   })
 
 /** Runs work that must not be left half done: signals wait until it has ended. */

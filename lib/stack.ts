@@ -1,4 +1,5 @@
-// The stack as docker-compose.yml describes it: which services are apps, what they are built from, why the others cannot be rolled.
+// The stack as docker-compose.yml describes it: which services are apps, what they are built from, why the others
+// cannot be rolled.
 import { createHash } from 'node:crypto'
 import { COMPOSE_FILE, composeConfig } from './compose.ts'
 import { loadSettings } from './config.ts'
@@ -33,13 +34,18 @@ export interface App {
   port: string
   /** an address at which nginx hands a request to it */
   path: string
-  /** what an instance must answer before it gets requests; the first is about its path, or the label lists that one too */
+  /**
+   * what an instance must answer before it gets requests; the first is about its path, or the label lists that one too
+   */
   smoke: SmokeTest[]
   /** the words of the command to run once in each new release */
   migrate: string[]
   /** the words of the command that opens a console in an instance; none when it has none */
   console: string[]
-  /** the words of the commands that print what an instance keeps in its memory, and that read it in another one; none when it keeps nothing */
+  /**
+   * the words of the commands that print what an instance keeps in its memory, and that read it in another one; none
+   * when it keeps nothing
+   */
   state: { save: string[]; load: string[] } | undefined
   replicas: number
   /** what may go wrong although it can be rolled, in whole sentences */
@@ -90,15 +96,22 @@ export interface StackConfig {
 
 export const APP_LABEL = 'avril.repository'
 
-/** Why a service that is labelled as an app cannot be rolled, in words that follow its name; empty when nothing is wrong. */
+/**
+ * Why a service that is labelled as an app cannot be rolled, in words that follow its name; empty when nothing is
+ * wrong.
+ */
 export const appTroubles = ({ labels, build, healthcheck, container_name, ports }: ServiceConfig) => {
   const { [APP_LABEL]: repository = '', 'avril.port': port = '' } = labels ?? {}
-  const secret = Object.keys(build?.args ?? {}).concat(buildSettingsOf(build?.args)).find(isSecretName)
+  const secret = Object.keys(build?.args ?? {})
+    .concat(buildSettingsOf(build?.args))
+    .find(isSecretName)
   const troubles = [
-    !/^[a-z0-9][a-z0-9._-]*$/.test(repository) && `has no proper label avril.repository (${JSON.stringify(repository)})`,
+    !/^[a-z0-9][a-z0-9._-]*$/.test(repository) &&
+      `has no proper label avril.repository (${JSON.stringify(repository)})`,
     !/^\d{2,5}$/.test(port) && `has no proper label avril.port (${JSON.stringify(port)})`,
     !build?.context && 'has no build section',
-    secret !== undefined && `hands the secret ${secret} to its build, whose image and pages would hold it (build.args; take it out, or make it a build secret: build.secrets)`,
+    secret !== undefined &&
+      `hands the secret ${secret} to its build, whose image and pages would hold it (build.args; take it out, or make it a build secret: build.secrets)`,
     (!healthcheck?.test || healthcheck.disable) && 'has no health check, so nothing tells when it may get requests',
     container_name && 'has a container_name, so two instances cannot run',
     ports?.length && 'publishes a port, so two instances cannot run',
@@ -128,12 +141,26 @@ export const appDoubts = (service: string, { labels, healthcheck, deploy }: Serv
 const wordsOf = (text: string) => text.split(/\s+/).filter(Boolean)
 
 // The one in which nginx finds it: others it may have for what it needs itself.
-const networkOf = ({ networks = {} }: ServiceConfig, { networks: reached = {} }: ServiceConfig = {}) => Object.keys(networks).find(name => name in reached) ?? Object.keys(networks)[0] ?? 'default'
+const networkOf = ({ networks = {} }: ServiceConfig, { networks: reached = {} }: ServiceConfig = {}) =>
+  Object.keys(networks).find(name => name in reached) ?? Object.keys(networks)[0] ?? 'default'
 
 const appOf = (service: string, config: ServiceConfig, nginx: ServiceConfig | undefined): App => {
-  const { [APP_LABEL]: repository = '', 'avril.port': port = '', 'avril.path': path = '/', 'avril.migrate': migrate = '', 'avril.console': shell = '', 'avril.smoke': smoke = '', 'avril.state.save': save = '', 'avril.state.load': load = '' } = config.labels ?? {}
+  const {
+    [APP_LABEL]: repository = '',
+    'avril.port': port = '',
+    'avril.path': path = '/',
+    'avril.migrate': migrate = '',
+    'avril.console': shell = '',
+    'avril.smoke': smoke = '',
+    'avril.state.save': save = '',
+    'avril.state.load': load = '',
+  } = config.labels ?? {}
   const [trouble] = appTroubles(config)
-  if (trouble !== undefined || !config.build) throw badConfig(`docker-compose.yml: ${service} ${trouble}`, 'it is labelled as an app that can be rolled (avril.repository)')
+  if (trouble !== undefined || !config.build)
+    throw badConfig(
+      `docker-compose.yml: ${service} ${trouble}`,
+      'it is labelled as an app that can be rolled (avril.repository)',
+    )
   return {
     service,
     repository,
@@ -149,7 +176,10 @@ const appOf = (service: string, config: ServiceConfig, nginx: ServiceConfig | un
     needs: Object.keys(config.depends_on ?? {}),
     build: config.build,
     network: networkOf(config, nginx),
-    fingerprint: createHash('sha256').update(JSON.stringify({ ...config, build: undefined, deploy: undefined })).digest('hex').slice(0, 16),
+    fingerprint: createHash('sha256')
+      .update(JSON.stringify({ ...config, build: undefined, deploy: undefined }))
+      .digest('hex')
+      .slice(0, 16),
   }
 }
 
@@ -160,15 +190,19 @@ export const stackOf = (config: StackConfig): Stack => {
     project: config.name,
     site: config.services.nginx?.environment?.WHOST ?? 'localhost',
     secrets: config.secrets ?? {},
-    apps: services.filter(([, { labels }]) => labels?.[APP_LABEL]).map(([service, it]) => appOf(service, it, config.services.nginx)),
-    refusals: new Map(services.map(([service, { labels }]) => [service, labels?.['avril.refusal'] ?? 'it is not labelled as an app'])),
+    apps: services
+      .filter(([, { labels }]) => labels?.[APP_LABEL])
+      .map(([service, it]) => appOf(service, it, config.services.nginx)),
+    refusals: new Map(
+      services.map(([service, { labels }]) => [service, labels?.['avril.refusal'] ?? 'it is not labelled as an app']),
+    ),
     services: services.map(([service]) => service),
   }
 }
 
 /**
- * The stack of this checkout, with everything that a command needs of it checked: the settings and docker-compose.yml (78 when wrong), Docker Compose and
- * the engine (69 when missing).
+ * The stack of this checkout, with everything that a command needs of it checked: the settings and docker-compose.yml
+ * (78 when wrong), Docker Compose and the engine (69 when missing).
  */
 export const openStack = async (): Promise<Stack> => {
   loadSettings()
@@ -184,14 +218,18 @@ const configOf = (outcome: Outcome): StackConfig => {
 /** What Compose makes of these files and .env. Throws a Failure (78) with its words when it cannot read them. */
 export const readConfig = async (files: string[]) => configOf(await attempt(composeConfig(files)))
 
-/** The app of a repository. Throws (64) with the list for any other word, and with the reason for a service that is no app. */
+/**
+ * The app of a repository. Throws (64) with the list for any other word, and with the reason for a service that is no
+ * app.
+ */
 export const appFor = ({ apps, refusals }: Stack, word: string): App => {
   const app = apps.find(({ repository }) => repository === word)
   if (app) return app
   const list = apps.map(({ repository, service }) => `${repository} (${service})`).join(', ')
   const refusal = refusals.get(word)
   const service = apps.find(({ service }) => service === word)
-  if (service) throw usage(`${word} is a service; name its repository: ${service.repository}`, `the repositories: ${list}`)
+  if (service)
+    throw usage(`${word} is a service; name its repository: ${service.repository}`, `the repositories: ${list}`)
   if (refusal) throw usage(`${word} cannot be rolled: ${refusal}`, `the repositories that can be deployed: ${list}`)
   throw usage(`there is no repository ${JSON.stringify(word)} in docker-compose.yml`, `one of: ${list}`)
 }

@@ -44,12 +44,23 @@ const troubleOfPage = async (stack: Stack, app: App | undefined, nginx: Instance
   return trouble === undefined ? '' : `is healthy, but ${trouble}`
 }
 
-const stateOf = async (stack: Stack, service: string, instances: Instance[], nginx: Instance | undefined): Promise<ServiceState> => {
+const stateOf = async (
+  stack: Stack,
+  service: string,
+  instances: Instance[],
+  nginx: Instance | undefined,
+): Promise<ServiceState> => {
   const app = stack.apps.find(it => it.service === service)
   const state: ServiceState = {
     service,
     trouble: troubleOf(instances, app?.replicas ?? 1) || (await troubleOfPage(stack, app, nginx)),
-    instances: instances.map(it => ({ name: it.name, health: healthOf(it), since: it.started, image: it.image, standIn: it.standIn })),
+    instances: instances.map(it => ({
+      name: it.name,
+      health: healthOf(it),
+      since: it.started,
+      image: it.image,
+      standIn: it.standIn,
+    })),
   }
   const live = instances.find(({ rollout }) => rollout === readPins()[service]?.rollout)
   if (!app || !live) return state
@@ -57,7 +68,13 @@ const stateOf = async (stack: Stack, service: string, instances: Instance[], ngi
   const text = await releaseText(app, live.revision)
   return {
     ...state,
-    release: { image: live.image, revision: live.revision ?? null, date: commit?.date || null, subject: commit?.subject || null, text },
+    release: {
+      image: live.image,
+      revision: live.revision ?? null,
+      date: commit?.date || null,
+      subject: commit?.subject || null,
+      text,
+    },
   }
 }
 
@@ -65,7 +82,16 @@ const stateOf = async (stack: Stack, service: string, instances: Instance[], ngi
 export const readState = async (stack: Stack, deploys: number): Promise<StackState> => {
   const all = (await listInstances(stack.project)).filter(({ oneOff }) => !oneOff)
   const nginx = all.find(({ service, running }) => service === 'nginx' && running)
-  const services = await Promise.all(stack.services.map(name => stateOf(stack, name, all.filter(({ service }) => service === name), nginx)))
+  const services = await Promise.all(
+    stack.services.map(name =>
+      stateOf(
+        stack,
+        name,
+        all.filter(({ service }) => service === name),
+        nginx,
+      ),
+    ),
+  )
   return {
     project: stack.project,
     healthy: services.every(({ trouble }) => trouble === ''),
@@ -85,14 +111,24 @@ export const stateText = ({ project, services, rollout, deploys }: StackState) =
       instances.length > 1 ? `${instances.length} instances` : '',
       instances[0] && !trouble ? `up ${age(new Date(instances[0].since))}` : '',
       release?.text ?? '',
-      instances.some(({ standIn }) => standIn) ? paint.yellow(`${release ? 'built on a stand-in' : 'stand-in'} image, not for a real site`) : '',
+      instances.some(({ standIn }) => standIn)
+        ? paint.yellow(`${release ? 'built on a stand-in' : 'stand-in'} image, not for a real site`)
+        : '',
     ]
     return `${mark} ${service.padEnd(width)}  ${facts.filter(Boolean).join(' · ')}`
   })
   const running = rollout && isAlive(rollout.pid) ? 'running' : 'interrupted; the next deploy puts it in order'
-  const now = rollout ? ['', `deploy of ${rollout.repository} by ${rollout.who} since ${rollout.since}, phase ${rollout.phase}: ${running}`] : []
-  const past = deploys.map(({ time, who, repository, to, result, phase, error }) =>
-    `  ${time.slice(0, 16).replace('T', ' ')}  ${repository}  ${to?.split(':').at(-1) ?? ''}  ${result}${phase ? ` in ${phase}: ${error}` : ''}  (${who})`,
+  const now = rollout
+    ? [
+        '',
+        `deploy of ${rollout.repository} by ${rollout.who} since ${rollout.since}, phase ${rollout.phase}: ${running}`,
+      ]
+    : []
+  const past = deploys.map(
+    ({ time, who, repository, to, result, phase, error }) =>
+      `  ${time.slice(0, 16).replace('T', ' ')}  ${repository}  ${to?.split(':').at(-1) ?? ''}  ${result}${phase ? ` in ${phase}: ${error}` : ''}  (${who})`,
   )
-  return [`stack ${project}`, ...lines, ...now, ...(past.length > 0 ? ['', 'last deploys (UTC)', ...past] : [])].join('\n')
+  return [`stack ${project}`, ...lines, ...now, ...(past.length > 0 ? ['', 'last deploys (UTC)', ...past] : [])].join(
+    '\n',
+  )
 }

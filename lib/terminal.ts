@@ -14,11 +14,17 @@ export const interactive = async (command: string[]) => {
 }
 
 /**
- * Runs a script at the other end of an ssh connection, and gives its exit code and, when that is wanted, its output. Signals are not sent to ssh, which would drop the
- * connection, but said to the script through its standard input (lib/remote/steering.ts).
+ * Runs a script at the other end of an ssh connection, and gives its exit code and, when that is wanted, its output.
+ * Signals are not sent to ssh, which would drop the connection, but said to the script through its standard input
+ * (lib/remote/steering.ts).
  */
 export const steer = async (command: string[], { output = false } = {}) => {
-  const child = $({ nothrow: true, quiet: true, detached: true, stdio: ['pipe', output ? 'pipe' : 'inherit', 'inherit'] } as object)`exec ${command}`
+  const child = $({
+    nothrow: true,
+    quiet: true,
+    detached: true,
+    stdio: ['pipe', output ? 'pipe' : 'inherit', 'inherit'],
+  } as object)`exec ${command}`
   child.stdin.on('error', () => {})
   const nameOf = (code: number) => Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0]
   const forget = onInterruption(() => child.stdin.write(`${nameOf((interruption.reason as Failure).exitCode)}\n`))

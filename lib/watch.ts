@@ -17,13 +17,13 @@ interface Event {
 
 export interface Watch {
   /**
-   * Resolves when the instance is healthy; throws when it exits or turns unhealthy, or after so many seconds. Of one that was restarted only what happened
-   * since counts (the time of its start, in milliseconds).
+   * Resolves when the instance is healthy; throws when it exits or turns unhealthy, or after so many seconds. Of one
+   * that was restarted only what happened since counts (the time of its start, in milliseconds).
    */
   untilHealthy: (id: string, name: string, timeout: number, since?: number) => Promise<void>
   /**
-   * Waits for work to end. When one of these instances exits or turns unhealthy meanwhile, the signal that the work was given tells it to end; when it has, that is thrown,
-   * and nothing of it goes on beside the way back.
+   * Waits for work to end. When one of these instances exits or turns unhealthy meanwhile, the signal that the work was
+   * given tells it to end; when it has, that is thrown, and nothing of it goes on beside the way back.
    */
   guard: (instances: Pick<Instance, 'id' | 'name'>[], work: (signal: AbortSignal) => Promise<unknown>) => Promise<void>
   stop: () => void
@@ -92,7 +92,14 @@ export const watchService = (project: string, service: string): Watch => {
     const outcome = await found(look, timeout * 1000)
     checkInterruption()
     if (outcome === 'healthy') return
-    throw outcome ?? new Failure(ended ? 'the Docker engine stopped telling its events' : `${name} was not healthy after ${timeout} s (--timeout)`)
+    throw (
+      outcome ??
+      new Failure(
+        ended
+          ? 'the Docker engine stopped telling its events'
+          : `${name} was not healthy after ${timeout} s (--timeout)`,
+      )
+    )
   }
   const guard: Watch['guard'] = async (instances, work) => {
     const alarm = new AbortController()

@@ -4,7 +4,8 @@ import { print, say } from '../lib/say.ts'
 
 const command = {
   usage: 'backup.ts [options] [name]',
-  summary: 'Makes a backup set of the database and the uploaded files: dumped, read back, compared, and only then given its name. Run on the server.',
+  summary:
+    'Makes a backup set of the database and the uploaded files: dumped, read back, compared, and only then given its name. Run on the server.',
   words: [0, 1] as [number, number],
   options: BACKUP_OPTIONS,
   examples: [

@@ -13,7 +13,10 @@ stopped. It is a copy of personal data: the server notes who took it.`,
     on: ON,
     key: { value: 'file', help: 'the private key here, when the server encrypts its sets: the dump is decrypted here' },
     restore: { help: 'then restore it into the stack here' },
-    anonymise: { value: 'sql file', help: 'with --restore: run this SQL on what was restored, before it takes its place' },
+    anonymise: {
+      value: 'sql file',
+      help: 'with --restore: run this SQL on what was restored, before it takes its place',
+    },
     'no-owner': { help: 'with --restore: everything belongs to POSTGRES_USER, whoever owned it' },
     'no-acl': { help: 'with --restore: leave out the rights that the dump grants' },
     'no-files': { help: 'the set on the server is of the database alone, without the uploaded files' },
@@ -22,15 +25,20 @@ stopped. It is a copy of personal data: the server notes who took it.`,
   },
   examples: [
     ['tsx scripts/backup_remote.ts', 'bring the database of DEPLOY_HOST to db/dumps/latest.dump'],
-    ['tsx scripts/backup_remote.ts --restore --anonymise anonymise.sql', "a developer's copy, without the names of people"],
+    [
+      'tsx scripts/backup_remote.ts --restore --anonymise anonymise.sql',
+      "a developer's copy, without the names of people",
+    ],
   ] as [string, string][],
   local: true,
 }
 
 await main(command, async (options, [name]) => {
   const { restore: restoring, anonymise } = options
-  if (!restoring && (anonymise !== undefined || options['no-owner'] || options['no-acl'] || options.yes)) throw usage('--anonymise, --no-owner, --no-acl and --yes go with --restore')
-  if (name !== undefined && !PREFIX.test(name)) throw usage(`${JSON.stringify(name)} cannot be the name of a dump`, 'up to 41 letters, digits, - and _')
+  if (!restoring && (anonymise !== undefined || options['no-owner'] || options['no-acl'] || options.yes))
+    throw usage('--anonymise, --no-owner, --no-acl and --yes go with --restore')
+  if (name !== undefined && !PREFIX.test(name))
+    throw usage(`${JSON.stringify(name)} cannot be the name of a dump`, 'up to 41 letters, digits, - and _')
   const { fetchBackup } = await import('../lib/remote/fetch_backup.ts')
   const local = restoring ? await (await import('../lib/remote/restore_here.ts')).openHere(anonymise) : undefined
 
@@ -38,7 +46,11 @@ await main(command, async (options, [name]) => {
 
   say.done(`${dump} is the database of ${set.name}, made on ${set.host}`)
   say.warn('it holds personal data: keep it no longer than you need it, and give it to nobody')
-  const restored = await local?.restore(set, dump, { noOwner: options['no-owner'], noAcl: options['no-acl'], ask: !options.yes })
+  const restored = await local?.restore(set, dump, {
+    noOwner: options['no-owner'],
+    noAcl: options['no-acl'],
+    ask: !options.yes,
+  })
   print(options.json ? JSON.stringify({ set: set.name, dump, restored: restored ?? null }) : dump)
   return restored && restored.lost.length > 0 ? EXIT.incomplete : 0
 })

@@ -11,7 +11,10 @@ in .state/audit.jsonl. Run on the server.`,
   options: CONSOLE_OPTIONS,
   examples: [
     ['tsx scripts/console_local.ts', 'a console beside the app, with its code and its database'],
-    ['tsx scripts/console_local.ts --remote-shell', 'a shell of the node that serves the site: what it remembers can be looked at, and broken'],
+    [
+      'tsx scripts/console_local.ts --remote-shell',
+      'a shell of the node that serves the site: what it remembers can be looked at, and broken',
+    ],
   ] as [string, string][],
   input: 'data' as const,
 }

@@ -5,7 +5,8 @@ import { interruption } from '../lib/signals.ts'
 
 const command = {
   usage: 'deploy_all.ts [options]',
-  summary: 'Deploys each app in turn, those whose default branch has changed. Goes on after a failure; ends with its code, or with 1 when several differ.',
+  summary:
+    'Deploys each app in turn, those whose default branch has changed. Goes on after a failure; ends with its code, or with 1 when several differ.',
   words: [0, 0] as [number, number],
   options: {
     wait: { help: 'queue, for six hours at most, when another deploy is running, instead of ending with 75' },

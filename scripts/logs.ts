@@ -8,7 +8,11 @@ const command = {
   summary: 'Shows the last 100 lines of the log of a service, or of all, and goes on as new ones come. Ctrl-C ends it.',
   words: [0, 1] as [number, number],
   options: {
-    tail: { value: 'lines', help: 'how many lines to begin with (default 100)', form: [/^\d{1,6}$/, 'a number from 0 to 999999'] as const },
+    tail: {
+      value: 'lines',
+      help: 'how many lines to begin with (default 100)',
+      form: [/^\d{1,6}$/, 'a number from 0 to 999999'] as const,
+    },
     'no-follow': { help: 'end after these lines' },
   },
   examples: [
@@ -27,7 +31,16 @@ await main(command, async (options, [service]) => {
     throw usage(`there is no service ${JSON.stringify(service)}`, `one of: ${services.join(', ')}`)
 
   const flags = ['--tail', options.tail ?? '100', ...(options['no-follow'] ? [] : ['--follow'])]
-  const { lines, stop } = follow(compose([COMPOSE_FILE, ...pinFiles()], '--ansi', process.stdout.isTTY ? 'always' : 'never', 'logs', ...flags, ...(service === undefined ? [] : [service])))
+  const { lines, stop } = follow(
+    compose(
+      [COMPOSE_FILE, ...pinFiles()],
+      '--ansi',
+      process.stdout.isTTY ? 'always' : 'never',
+      'logs',
+      ...flags,
+      ...(service === undefined ? [] : [service]),
+    ),
+  )
   // Nobody reads it any more: logs.ts | head
   process.stdout.once('error', stop)
   for await (const line of lines) print(line)

@@ -17,7 +17,10 @@ written with ">". What follows -c can be read in the list of processes; what com
     ['tsx scripts/psql.ts', 'look inside'],
     ['tsx scripts/psql.ts --read-only', 'look inside, and change nothing by mistake'],
     ["tsx scripts/psql.ts -c 'select count(*) from users'", 'ask one question'],
-    ['tsx scripts/psql.ts -v ON_ERROR_STOP=1 < change.sql', 'run a file; between "begin;" and "commit;" in it, all of it or nothing'],
+    [
+      'tsx scripts/psql.ts -v ON_ERROR_STOP=1 < change.sql',
+      'run a file; between "begin;" and "commit;" in it, all of it or nothing',
+    ],
     ['tsx scripts/psql.ts -- --help', "psql's own options"],
   ] as [string, string][],
   input: 'data' as const,

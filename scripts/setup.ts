@@ -14,9 +14,18 @@ engine or not root, 73 a folder, 74 no space, 78 a setting, a certificate or doc
   words: [0, 0] as [number, number],
   options: {
     check: { help: 'look at everything and change nothing. Warnings alone end with 0, a ✗ with 1' },
-    host: { value: 'name', help: 'the host name of a public site, for the .env that is made (default localhost)', form: [/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'a host name: small letters, digits, "." and "-", as in avril.example.org'] as const },
+    host: {
+      value: 'name',
+      help: 'the host name of a public site, for the .env that is made (default localhost)',
+      form: [
+        /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/,
+        'a host name: small letters, digits, "." and "-", as in avril.example.org',
+      ] as const,
+    },
     'no-start': { help: 'do all that comes before the start, to look through .env first; then run it again without' },
-    upgrade: { help: 'give phoenix a role in the database and a key to the files of its own, on an older site where it has those of the administrators, while the site is up; nothing else' },
+    upgrade: {
+      help: 'give phoenix a role in the database and a key to the files of its own, on an older site where it has those of the administrators, while the site is up; nothing else',
+    },
     json: { help: 'print what was found as one JSON document on stdout' },
   },
   examples: [
@@ -28,8 +37,10 @@ engine or not root, 73 a folder, 74 no space, 78 a setting, a certificate or doc
 }
 
 await main(command, async options => {
-  if (options.check && (options.host !== undefined || options['no-start'] || options.upgrade)) throw usage('--check changes nothing, so it takes neither --host nor --no-start nor --upgrade')
-  if (options.upgrade && (options.host !== undefined || options['no-start'])) throw usage('--upgrade is for a site that runs, so it takes neither --host nor --no-start')
+  if (options.check && (options.host !== undefined || options['no-start'] || options.upgrade))
+    throw usage('--check changes nothing, so it takes neither --host nor --no-start nor --upgrade')
+  if (options.upgrade && (options.host !== undefined || options['no-start']))
+    throw usage('--upgrade is for a site that runs, so it takes neither --host nor --no-start')
   const { findingText } = await import('../lib/setup/findings.ts')
   const { lookAtAll, setUp } = await import('../lib/setup/setup.ts')
   const { setupSteps, upgradeSteps } = await import('../lib/setup/setup_steps.ts')
@@ -42,7 +53,11 @@ await main(command, async options => {
   const count = (level: string) => results.filter(result => result.level === level).length
   const wrong = results.filter(({ level }) => level === 'bad')
   if (options.json) print(JSON.stringify({ good: wrong.length === 0, findings: results }))
-  if (wrong.length === 0) say.done(`this server is in order${count('warning') > 0 ? `; warnings: ${count('warning')}` : ''}`)
-  else say.bad(`not in order: ${[...new Set(wrong.map(({ step }) => step))].join(', ')}${options.check ? '; without --check what can be done is done' : ''}`)
+  if (wrong.length === 0)
+    say.done(`this server is in order${count('warning') > 0 ? `; warnings: ${count('warning')}` : ''}`)
+  else
+    say.bad(
+      `not in order: ${[...new Set(wrong.map(({ step }) => step))].join(', ')}${options.check ? '; without --check what can be done is done' : ''}`,
+    )
   return wrong.length === 0 ? 0 : options.check ? 1 : wrong[0]?.exitCode
 })

@@ -6,7 +6,8 @@ import { interruption } from '../lib/signals.ts'
 
 const command = {
   usage: 'status.ts [options]',
-  summary: 'Shows every service, its health, the live releases, the last deploys and backups. Ends with 1 when anything is not healthy, a public site has no backup, the newest is older than 26 hours or not off the site, or the last drill failed.',
+  summary:
+    'Shows every service, its health, the live releases, the last deploys and backups. Ends with 1 when anything is not healthy, a public site has no backup, the newest is older than 26 hours or not off the site, or the last drill failed.',
   words: [0, 0] as [number, number],
   options: {
     json: { help: 'print it as one JSON document' },

@@ -24,8 +24,16 @@ const command = {
   summary: 'Measures rollouts on a stack of its own: requests lost, time, memory. Ends with 1 when one was lost.',
   words: [0, 0] as [number, number],
   options: {
-    only: { value: 'part,…', help: `measure only this: ${Object.keys(PARTS).join(', ')}`, form: [/^[a-z]+(,[a-z]+)*$/, 'a list of parts'] as const },
-    rollouts: { value: 'number', help: 'how many in a row (default 20); a half in overhead, a tenth in growth', form: NUMBER },
+    only: {
+      value: 'part,…',
+      help: `measure only this: ${Object.keys(PARTS).join(', ')}`,
+      form: [/^[a-z]+(,[a-z]+)*$/, 'a list of parts'] as const,
+    },
+    rollouts: {
+      value: 'number',
+      help: 'how many in a row (default 20); a half in overhead, a tenth in growth',
+      form: NUMBER,
+    },
     switches: { value: 'number', help: 'how many in a row (default 50)', form: NUMBER },
     rate: { value: 'number', help: 'requests a second (default 250)', form: NUMBER },
     picture: { help: 'write docs/rollout.svg too' },

@@ -53,14 +53,28 @@ const makeStack = async (site: demo.Site) => {
   await demo.makeMountedFolders(site)
   // The copy's, since its .env says which ones.
   const images = join(site.copy, 'test', 'images.sh')
-  await step({ name: 'images', what: 'what docker-compose.yml names', command: [images], cwd: site.copy, read: readScript })
+  await step({
+    name: 'images',
+    what: 'what docker-compose.yml names',
+    command: [images],
+    cwd: site.copy,
+    read: readScript,
+  })
   const up = ['docker', 'compose', '--progress', 'plain', 'up', '--detach', '--wait', '--build', '--quiet-pull']
   const what = 'three apps are built, six services started'
   await step({ name: 'stack', what, command: up, cwd: site.copy, read: composeReader(site.name) })
 }
 
 const deployStep = ({ copy }: demo.Site, name: string, what: string, ...options: string[]): Step => {
-  const command = [process.execPath, '--import', 'tsx', join('scripts', 'deploy_local.ts'), '--json', ...options, 'avril']
+  const command = [
+    process.execPath,
+    '--import',
+    'tsx',
+    join('scripts', 'deploy_local.ts'),
+    '--json',
+    ...options,
+    'avril',
+  ]
   return { name, what, command, cwd: copy, read: readDeploy }
 }
 
@@ -95,15 +109,29 @@ const stopLoad = (load: Load) => watchLoad(load, 'last answers', load.stop())
 
 /** Deploys a new commit while requests arrive. */
 const deployUnderLoad = async (site: demo.Site) => {
-  const commit = [join(site.copy, 'test', 'fixtures', 'commit.sh'), '..', 'avril', 'GREETING=a new release', 'READY_AFTER=3']
-  await step({ name: 'commit', what: 'an app that takes 3 s to get ready', command: commit, cwd: site.copy, read: readScript })
+  const commit = [
+    join(site.copy, 'test', 'fixtures', 'commit.sh'),
+    '..',
+    'avril',
+    'GREETING=a new release',
+    'READY_AFTER=3',
+  ]
+  await step({
+    name: 'commit',
+    what: 'an app that takes 3 s to get ready',
+    command: commit,
+    cwd: site.copy,
+    read: readScript,
+  })
   say.step(`load: ${site.rate} requests a second, on kept-alive and new connections, POSTs, slow ones, a websocket`)
   const load = startLoad({ url: site.url, rate: site.rate, drain: Number(SETTINGS.DRAIN_SECONDS) })
   try {
     await watchLoad(load, 'before', wait(BEFORE))
     load.mark('during')
     const what = 'the new commit, under load'
-    const { phases } = JSON.parse(await step({ ...deployStep(site, 'deploy', what), beside: () => loadRows(load) })) as Result
+    const { phases } = JSON.parse(
+      await step({ ...deployStep(site, 'deploy', what), beside: () => loadRows(load) }),
+    ) as Result
     load.mark('after')
     await watchLoad(load, 'after', wait(AFTER))
     return { report: await stopLoad(load), phases, steps }
@@ -130,7 +158,8 @@ await main(command, async () => {
   try {
     return await play(site)
   } catch (error) {
-    if (existsSync(site.copy)) say.line(`what was made stays; the next demo replaces it, or this ends it:\n  ${demo.stopCommand(site)}`)
+    if (existsSync(site.copy))
+      say.line(`what was made stays; the next demo replaces it, or this ends it:\n  ${demo.stopCommand(site)}`)
     throw error
   } finally {
     await release()

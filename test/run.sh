@@ -65,6 +65,7 @@ shell_files() { git ls-files -co --exclude-standard | grep -E '\.(sh|bash|bats)$
 prepare
 if is_wanted static; then
   check 'types (tsc)' node_modules/.bin/tsc
+  check 'format (oxfmt)' node_modules/.bin/oxfmt --check .
   check 'lint (oxlint)' node_modules/.bin/oxlint --type-aware --deny-warnings
   mapfile -t files < <(shell_files)
   check 'shell files (shellcheck)' shellcheck --external-sources "${files[@]}"

@@ -24,7 +24,13 @@ type Act = (options: BackupValues, ofSet: SetOptions, settings: Settings) => Pro
 
 const make: Act = async (options, { settings, name, wait }) => {
   const names = name === undefined ? ['latest'] : [name, 'latest']
-  const set = await backUp({ settings, prefix: name ?? settings.COMPOSE_PROJECT_NAME ?? '', names, withFiles: !options['no-files'], wait })
+  const set = await backUp({
+    settings,
+    prefix: name ?? settings.COMPOSE_PROJECT_NAME ?? '',
+    names,
+    withFiles: !options['no-files'],
+    wait,
+  })
   return { done: setText(set), text: set.folder, data: set }
 }
 
@@ -36,7 +42,10 @@ const showSets = async (settings: Settings, what: Parameters<typeof look>[1]) =>
 const changeCron = ({ COMPOSE_PROJECT_NAME: project = '' }: Settings, at: string | undefined) => {
   const file = cronFile(project)
   const changed = at === undefined ? removeCron(project) : installCron(project, at)
-  return { done: `${file} has ${at === undefined ? 'no backup' : `a backup each day at ${at}`}${changed ? '' : ' (as before)'}`, data: { file, at: at ?? null, changed } }
+  return {
+    done: `${file} has ${at === undefined ? 'no backup' : `a backup each day at ${at}`}${changed ? '' : ' (as before)'}`,
+    data: { file, at: at ?? null, changed },
+  }
 }
 
 const ACTS: Record<Action, Act> = {
@@ -55,11 +64,17 @@ const ACTS: Record<Action, Act> = {
     const result = await tryOut(ofSet)
     sayLost(result.lost)
     const all = result.lost.length === 0
-    return { done: `${result.set} was restored in ${result.seconds} s, and ${all ? 'holds what it should' : 'holds all rows'}`, data: result, code: all ? 0 : EXIT.incomplete }
+    return {
+      done: `${result.set} was restored in ${result.seconds} s, and ${all ? 'holds what it should' : 'holds all rows'}`,
+      data: result,
+      code: all ? 0 : EXIT.incomplete,
+    }
   },
   'install-cron': ({ at = '03:15' }, _, settings) => changeCron(settings, at),
   'remove-cron': (_, _ofSet, settings) => changeCron(settings, undefined),
-  send: async ({ send: file = '', from = '0' }, { name = '' }, settings) => ({ code: await send(settings.BACKUP_DIR ?? '', name, file, Number(from)) }),
+  send: async ({ send: file = '', from = '0' }, { name = '' }, settings) => ({
+    code: await send(settings.BACKUP_DIR ?? '', name, file, Number(from)),
+  }),
 }
 
 /** Does it. Throws the Failures of what is done, and 78 for a wrong setting. */

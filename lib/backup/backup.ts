@@ -1,4 +1,5 @@
-// Makes a backup set: dumped, verified, then published by one rename. Until then it is a folder that the next run removes.
+// Makes a backup set: dumped, verified, then published by one rename. Until then it is a folder that the next run
+// removes.
 import { mkdirSync, renameSync, rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -41,7 +42,9 @@ export interface BackupRequest {
   work: DataWork
 }
 
-/** The folders of a set in the making: its own, and where its files lie in the clear (the same, if it is not encrypted). */
+/**
+ * The folders of a set in the making: its own, and where its files lie in the clear (the same, if it is not encrypted).
+ */
 interface Folders {
   partial: string
   clear: string
@@ -49,20 +52,27 @@ interface Folders {
 
 const warnOfLoss = (manifest: Manifest, former: BackupSet | undefined) => {
   const [now, before] = [manifest, former].map(it => (it && fileOf(it, DUMP)?.bytes) ?? 0) as [number, number]
-  if (now * 2 < before) say.warn(`the dump is ${size(now)}, and that of ${former?.name} was ${size(before)}: was so much removed?`)
+  if (now * 2 < before)
+    say.warn(`the dump is ${size(now)}, and that of ${former?.name} was ${size(before)}: was so much removed?`)
 }
 
 const releasesOf = async ({ project, apps }: Stack) => {
   const instances = await listInstances(project)
-  const live = apps.flatMap(({ service }) => instances.find(it => it.service === service && it.running && !it.oneOff) ?? [])
+  const live = apps.flatMap(
+    ({ service }) => instances.find(it => it.service === service && it.running && !it.oneOff) ?? [],
+  )
   return Object.fromEntries(live.map(({ service, image }) => [service, image]))
 }
 
 /**
- * Makes a set and gives it; `publish` is called with it, and with the folder where its dump lies in the clear. Throws a Failure that says what went wrong; then nothing new
- * has a set's name, and what was there is untouched. What `publish` throws is thrown when the set is made.
+ * Makes a set and gives it; `publish` is called with it, and with the folder where its dump lies in the clear. Throws a
+ * Failure that says what went wrong; then nothing new has a set's name, and what was there is untouched. What `publish`
+ * throws is thrown when the set is made.
  */
-export const makeSet = async (request: BackupRequest, publish: (set: BackupSet, clear: string) => Promise<void>): Promise<BackupSet> => {
+export const makeSet = async (
+  request: BackupRequest,
+  publish: (set: BackupSet, clear: string) => Promise<void>,
+): Promise<BackupSet> => {
   const { server, folder, prefix, work, sealer } = request
   work.step('check', `${server.database} on ${server.name}, and ${folder}`)
   prepareFolder(folder)
@@ -99,7 +109,11 @@ export const makeSet = async (request: BackupRequest, publish: (set: BackupSet, 
 }
 
 // After the database: a file that a row names was there before the row.
-const saveFiles = async ({ stack, settings, withFiles, sealer, work }: BackupRequest, { partial, clear }: Folders, sets: BackupSet[]) => {
+const saveFiles = async (
+  { stack, settings, withFiles, sealer, work }: BackupRequest,
+  { partial, clear }: Folders,
+  sets: BackupSet[],
+) => {
   if (!withFiles) return null
   work.step('files', 'those that were uploaded to minio; what the last set has is linked')
   let sofar = 0
@@ -107,30 +121,67 @@ const saveFiles = async ({ stack, settings, withFiles, sealer, work }: BackupReq
   try {
     const former = await formerContents(sets, sealer)
     const contents = { folder: partial, index: join(clear, INDEX) }
-    const { count, bytes, fetched } = await saveObjects({ stack, settings, contents, former, sealer, onProgress: saved => (sofar = saved.bytes) })
+    const { count, bytes, fetched } = await saveObjects({
+      stack,
+      settings,
+      contents,
+      former,
+      sealer,
+      onProgress: saved => (sofar = saved.bytes),
+    })
     say.detail(`${count} files, ${fetched} of them new`)
     return { count, bytes }
   } catch (error) {
-    const { message, exitCode, hint = 'run it again' } = error instanceof Failure ? error : new Failure(messageOf(error))
-    throw new Failure(message, { exitCode, cause: error, hint: `${hint}. Or save the database alone: scripts/backup.ts --no-files` })
+    const {
+      message,
+      exitCode,
+      hint = 'run it again',
+    } = error instanceof Failure ? error : new Failure(messageOf(error))
+    throw new Failure(message, {
+      exitCode,
+      cause: error,
+      hint: `${hint}. Or save the database alone: scripts/backup.ts --no-files`,
+    })
   } finally {
     progress.end()
   }
 }
 
-const digests = async (folder: string) => ({ [DUMP]: await digest(join(folder, DUMP)), [ROLES]: await digest(join(folder, ROLES)) })
+const digests = async (folder: string) => ({
+  [DUMP]: await digest(join(folder, DUMP)),
+  [ROLES]: await digest(join(folder, ROLES)),
+})
 
 /** Reads all of the dump back, and gives the size of its data and the files of the set: encrypted, with a sealer. */
-const verify = async ({ server, sealer, work }: BackupRequest, { partial, clear }: Folders, { searchPath }: Facts, tables: Record<string, number>, withObjects: boolean) => {
+const verify = async (
+  { server, sealer, work }: BackupRequest,
+  { partial, clear }: Folders,
+  { searchPath }: Facts,
+  tables: Record<string, number>,
+  withObjects: boolean,
+) => {
   work.step('verify', 'reading all of it back, and comparing the rows of each table')
-  const [read, files] = await together(() => [readDump(server, join(clear, DUMP)), sealer ? Promise.resolve(undefined) : digests(clear), warnOfFragile(server, searchPath)])
+  const [read, files] = await together(() => [
+    readDump(server, join(clear, DUMP)),
+    sealer ? Promise.resolve(undefined) : digests(clear),
+    warnOfFragile(server, searchPath),
+  ])
   compareTables(tables, read)
   if (files || !sealer) return { bytes: read.bytes, files: files ?? {} }
-  work.step('encrypt', `to ${sealer.recipients.length === 1 ? 'one public key' : `${sealer.recipients.length} public keys`}, and reading that back`)
+  work.step(
+    'encrypt',
+    `to ${sealer.recipients.length === 1 ? 'one public key' : `${sealer.recipients.length} public keys`}, and reading that back`,
+  )
   return { bytes: read.bytes, files: await sealFiles(sealer, clear, partial, withObjects) }
 }
 
-const fill = async (request: BackupRequest, folders: Folders, facts: Facts, sets: BackupSet[], started: Date): Promise<Manifest> => {
+const fill = async (
+  request: BackupRequest,
+  folders: Folders,
+  facts: Facts,
+  sets: BackupSet[],
+  started: Date,
+): Promise<Manifest> => {
   const { stack, server, sealer, work } = request
   const { partial, clear } = folders
   const [former] = sets
@@ -146,7 +197,14 @@ const fill = async (request: BackupRequest, folders: Folders, facts: Facts, sets
     made: started.toISOString(),
     host: hostname(),
     who: who(),
-    database: { name: server.database, server: facts.server, extensions: facts.extensions, searchPath: facts.searchPath, tables, bytes },
+    database: {
+      name: server.database,
+      server: facts.server,
+      extensions: facts.extensions,
+      searchPath: facts.searchPath,
+      tables,
+      bytes,
+    },
     releases: await releasesOf(stack),
     files,
     ...(sealer ? { recipients: sealer.recipients } : {}),

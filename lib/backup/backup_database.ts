@@ -35,8 +35,9 @@ const hasRoom = ({ bytes }: Facts) => {
 }
 
 /**
- * Calls back with the name of a file that the server may write where it can be read from here, too; with undefined when there is no such place: it has no room, or the server
- * sees another folder there. Only the server ever writes, or removes anything, in there: whoever does it from outside could be led elsewhere.
+ * Calls back with the name of a file that the server may write where it can be read from here, too; with undefined when
+ * there is no such place: it has no room, or the server sees another folder there. Only the server ever writes, or
+ * removes anything, in there: whoever does it from outside could be led elsewhere.
  */
 const withStage = async (server: Server, facts: Facts, work: (name: string | undefined) => Promise<void>) => {
   if (!hasRoom(facts)) return work(undefined)
@@ -53,13 +54,39 @@ const withStage = async (server: Server, facts: Facts, work: (name: string | und
   }
 }
 
-const dump = async (server: Server, snapshot: string, facts: Facts, file: string, estimate: number | undefined, mark: string, signal: AbortSignal) => {
-  const words = [`--encoding=${facts.encoding}`, '--format=custom', `--compress=${compression(facts)}`, '--create', '--no-password', '--lock-wait-timeout=60s', `--snapshot=${snapshot}`]
+const dump = async (
+  server: Server,
+  snapshot: string,
+  facts: Facts,
+  file: string,
+  estimate: number | undefined,
+  mark: string,
+  signal: AbortSignal,
+) => {
+  const words = [
+    `--encoding=${facts.encoding}`,
+    '--format=custom',
+    `--compress=${compression(facts)}`,
+    '--create',
+    '--no-password',
+    '--lock-wait-timeout=60s',
+    `--snapshot=${snapshot}`,
+  ]
   // By itself the server notices only when a query ends, or a lock is had, that pg_dump has gone.
-  const command = inSession(server, ['-c client_connection_check_interval=2s'], 'env', mark, 'pg_dump', ...words, ...login(server, server.database))
-  const hint = 'no set was made; the lines above are of pg_dump. A deploy that migrates at this moment holds its tables: run it again later'
+  const command = inSession(
+    server,
+    ['-c client_connection_check_interval=2s'],
+    'env',
+    mark,
+    'pg_dump',
+    ...words,
+    ...login(server, server.database),
+  )
+  const hint =
+    'no set was made; the lines above are of pg_dump. A deploy that migrates at this moment holds its tables: run it again later'
   const options = { what: 'pg_dump', hint, estimate, signal }
-  // pg_dump goes back in a file of its own and notes where each table begins: a restore is quicker then. And what passes through Docker takes a third longer.
+  // pg_dump goes back in a file of its own and notes where each table begins: a restore is quicker then. And what
+  // passes through Docker takes a third longer.
   await withStage(server, facts, async name => {
     if (name === undefined) return writeOutput(command, file, options)
     await showGrowth([...command, `--file=${join(WORK_INSIDE, name)}`], join(WORK, name), options)
@@ -67,16 +94,25 @@ const dump = async (server: Server, snapshot: string, facts: Facts, file: string
   })
 }
 
-/** Writes a dump, and gives the rows of each table in the very snapshot that it is made of. Throws a Failure; 65 for a database without a table. */
+/**
+ * Writes a dump, and gives the rows of each table in the very snapshot that it is made of. Throws a Failure; 65 for a
+ * database without a table.
+ */
 export const dumpAndCount = async (server: Server, facts: Facts, file: string, estimate: number | undefined) => {
   const mark = `AVRIL_DUMP=${randomUUID()}`
   const snapshot = await openSnapshot(server)
   // A pg_dump whose client has ended would go on, and hold its locks.
   const hangUp = await hangUpLater({ ...server, account: ACCOUNT }, mark)
   try {
-    const [tables] = await together(signal => [countRows(server, server.database, snapshot.id), dump(server, snapshot.id, facts, file, estimate, mark, signal)])
+    const [tables] = await together(signal => [
+      countRows(server, server.database, snapshot.id),
+      dump(server, snapshot.id, facts, file, estimate, mark, signal),
+    ])
     if (Object.keys(tables).length > 0) return tables
-    throw new Failure('the database has no table, so there is nothing to back up', { exitCode: EXIT.data, hint: 'no set was made; was the database emptied? scripts/psql.ts' })
+    throw new Failure('the database has no table, so there is nothing to back up', {
+      exitCode: EXIT.data,
+      hint: 'no set was made; was the database emptied? scripts/psql.ts',
+    })
   } finally {
     await hangUp()
     await snapshot.release()

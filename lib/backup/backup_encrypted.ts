@@ -1,5 +1,6 @@
-// What is different when a backup set is encrypted. Its dump, roles and index are written to the server's own disk first, where they are verified, and beside which the
-// database lies in the clear anyway: nothing clear ever comes to the disk of the backups. The contents of the uploaded files are encrypted as they come from minio.
+// What is different when a backup set is encrypted. Its dump, roles and index are written to the server's own disk
+// first, where they are verified, and beside which the database lies in the clear anyway: nothing clear ever comes to
+// the disk of the backups. The contents of the uploaded files are encrypted as they come from minio.
 import { chmodSync, copyFileSync, existsSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { DUMP } from './backup_database.ts'
@@ -13,19 +14,27 @@ import { say, size } from '../say.ts'
 import { fileOf, LIST, ROLES, sealedName, type BackupSet, type FileOfSet } from './sets.ts'
 import { interruption } from '../signals.ts'
 
-/** Throws a Failure (74) when the server's own disk has no room for the clear dump, and for db/dumps/latest.dump beside it. */
+/**
+ * Throws a Failure (74) when the server's own disk has no room for the clear dump, and for db/dumps/latest.dump beside
+ * it.
+ */
 export const checkClearRoom = (former: BackupSet | undefined) => {
   const [free, wanted] = [freeSpace(DUMPS), 2 * ((former && fileOf(former, DUMP)?.bytes) ?? 0)]
-  if (free < wanted) throw noSpace(`${DUMPS} has ${size(free)} left, and twice the last dump (${size(wanted)}) is wanted: it is encrypted from there`)
+  if (free < wanted)
+    throw noSpace(
+      `${DUMPS} has ${size(free)} left, and twice the last dump (${size(wanted)}) is wanted: it is encrypted from there`,
+    )
 }
 
 const cache = () => stateFile(INDEX)
 
 /**
- * The former set that this one may share contents with, and its index. The index in an encrypted set cannot be read here, so that of the last run is kept in the
- * clear in .state (0600): it tells no more than minio does, on the same disk. It is trusted only as the index of the set whose manifest has its sha256 (a run that was
- * killed, or a set that was removed, may have left another), and contents are shared only between sets with the same recipients: who gets a key today must be
- * able to read the whole set. When there is none, all is fetched and encrypted anew: that costs time and space, and nothing else.
+ * The former set that this one may share contents with, and its index. The index in an encrypted set cannot be read
+ * here, so that of the last run is kept in the clear in .state (0600): it tells no more than minio does, on the same
+ * disk. It is trusted only as the index of the set whose manifest has its sha256 (a run that was killed, or a set that
+ * was removed, may have left another), and contents are shared only between sets with the same recipients: who gets a
+ * key today must be able to read the whole set. When there is none, all is fetched and encrypted anew: that costs time
+ * and space, and nothing else.
  */
 export const formerContents = async (sets: BackupSet[], sealer: Sealer | undefined): Promise<Contents | undefined> => {
   const alike = sets.filter(({ objects, recipients }) => objects && isSameRecipients(recipients, sealer?.recipients))
@@ -33,7 +42,10 @@ export const formerContents = async (sets: BackupSet[], sealer: Sealer | undefin
   const sha256 = existsSync(cache()) ? (await digest(cache())).sha256 : undefined
   const set = alike.find(it => fileOf(it, INDEX)?.sha256 === sha256)
   if (set) return { folder: set.folder, index: cache() }
-  if (sets.some(({ objects }) => objects)) say.detail('no set before is encrypted to the same recipients and known here by its files: all are fetched and encrypted')
+  if (sets.some(({ objects }) => objects))
+    say.detail(
+      'no set before is encrypted to the same recipients and known here by its files: all are fetched and encrypted',
+    )
   return undefined
 }
 
@@ -59,7 +71,14 @@ const listOf = async function* (contents: Contents) {
 /** Encrypts what was verified in the clear into a set's folder. Gives the set's files. */
 export const sealFiles = async (sealer: Sealer, clear: string, folder: string, withObjects: boolean) => {
   const files: Record<string, FileOfSet> = {}
-  for (const name of [DUMP, ROLES, ...(withObjects ? [INDEX] : [])]) files[sealedName(name)] = await encryptFile(sealer, join(clear, name), join(folder, sealedName(name)))
-  if (withObjects) files[LIST] = await writeStream(listOf({ folder, index: join(clear, INDEX) }), join(folder, LIST), undefined, interruption)
+  for (const name of [DUMP, ROLES, ...(withObjects ? [INDEX] : [])])
+    files[sealedName(name)] = await encryptFile(sealer, join(clear, name), join(folder, sealedName(name)))
+  if (withObjects)
+    files[LIST] = await writeStream(
+      listOf({ folder, index: join(clear, INDEX) }),
+      join(folder, LIST),
+      undefined,
+      interruption,
+    )
   return files
 }

@@ -17,7 +17,10 @@ export const noSpace = (message: string) =>
     hint: 'no set was made, and none was removed; free some space there or enlarge the disk (scripts/backup.ts --list shows the sets)',
   })
 
-/** An error; when one of the folders has no space left, that instead. To be asked before what was written there is removed. */
+/**
+ * An error; when one of the folders has no space left, that instead. To be asked before what was written there is
+ * removed.
+ */
 export const orFull = (error: unknown, ...folders: string[]) => {
   if (error instanceof Failure && error.exitCode === EXIT.noSpace) return error
   const full = folders.find(it => freeSpace(it) < 1_000_000)
@@ -27,7 +30,8 @@ export const orFull = (error: unknown, ...folders: string[]) => {
 /** Makes the folder when it is missing, and sweeps it. Throws a Failure (73) when it cannot be written to. */
 export const prepareFolder = (folder: string) => {
   try {
-    // Not its parents: where a disk is not mounted they are missing, and the backups would fill the disk that they shall outlive.
+    // Not its parents: where a disk is not mounted they are missing, and the backups would fill the disk that they
+    // shall outlive.
     if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 })
     accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (error) {
@@ -45,5 +49,8 @@ export const checkRoom = (folder: string, former: BackupSet | undefined, withFil
   if (!former) return
   const files = withFiles && former.objects && !hasLinks(folder) ? former.objects.bytes : 0
   const wanted = bytesOf(former) * 1.5 + files
-  if (free < wanted) throw noSpace(`${folder} has ${size(free)} left, and 1.5 times the last set${files > 0 ? ' and room for all uploaded files' : ''} (${size(wanted)}) is wanted`)
+  if (free < wanted)
+    throw noSpace(
+      `${folder} has ${size(free)} left, and 1.5 times the last set${files > 0 ? ' and room for all uploaded files' : ''} (${size(wanted)}) is wanted`,
+    )
 }

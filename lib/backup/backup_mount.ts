@@ -22,7 +22,10 @@ export interface MountFacts {
 
 const TRIAL = '.avril-trial-'
 
-/** Tries something out in a new folder there, which is removed again. Throws a Failure (73) when it cannot be written to. */
+/**
+ * Tries something out in a new folder there, which is removed again. Throws a Failure (73) when it cannot be written
+ * to.
+ */
 const tryIn = <T>(folder: string, act: (file: string) => T) => {
   let trial
   try {
@@ -31,7 +34,11 @@ const tryIn = <T>(folder: string, act: (file: string) => T) => {
     writeFileSync(file, '', { mode: 0o600 })
     return act(file)
   } catch (error) {
-    throw new Failure(`${folder} cannot be written to: ${messageOf(error)}`, { exitCode: EXIT.cannotWrite, cause: error, hint: 'is its disk mounted, and not read-only (findmnt)? May this user write there (sudo)?' })
+    throw new Failure(`${folder} cannot be written to: ${messageOf(error)}`, {
+      exitCode: EXIT.cannotWrite,
+      cause: error,
+      hint: 'is its disk mounted, and not read-only (findmnt)? May this user write there (sudo)?',
+    })
   } finally {
     if (trial !== undefined) rmSync(trial, { recursive: true, force: true })
   }
@@ -55,8 +62,14 @@ export const keepsModes = (folder: string) => tryIn(folder, file => modeOf(file)
 export const hasLinks = (folder: string) => tryIn(folder, canLink)
 
 export const readMount = async (folder: string): Promise<MountFacts> => {
-  const type = (await attempt(['findmnt', '--noheadings', '--first-only', '--output=FSTYPE', '--target', folder])).stdout.trim()
-  const tried = tryIn(folder, file => ({ mode: modeOf(file), isOwn: statSync(file).uid === process.getuid?.(), hasLinks: canLink(file) }))
+  const type = (
+    await attempt(['findmnt', '--noheadings', '--first-only', '--output=FSTYPE', '--target', folder])
+  ).stdout.trim()
+  const tried = tryIn(folder, file => ({
+    mode: modeOf(file),
+    isOwn: statSync(file).uid === process.getuid?.(),
+    hasLinks: canLink(file),
+  }))
   return { folder, type, ...tried, files: listSets(folder).sets.find(({ objects }) => objects)?.objects?.bytes ?? 0 }
 }
 
@@ -65,14 +78,31 @@ export const mountFindings = ({ folder, type, mode, isOwn, hasLinks: links, file
   const of = `${folder} (${type || 'a file system of unknown kind'})`
   const troubles = []
   if ((mode & 0o077) !== 0 || !isOwn) {
-    const who = (mode & 0o007) !== 0 ? 'every user of this machine' : isOwn ? 'a group of users' : 'another user, to whom they belong,'
-    const hint = 'mount it for root alone (of FAT, exFAT and NTFS the options uid=0,umask=077; of SMB uid=0,file_mode=0600,dir_mode=0700), or encrypt the sets (BACKUP_RECIPIENTS)'
-    troubles.push(warning(`${of} does not keep files for their owner: ${who} can read the dumps and the uploaded files there`, hint))
+    const who =
+      (mode & 0o007) !== 0
+        ? 'every user of this machine'
+        : isOwn
+          ? 'a group of users'
+          : 'another user, to whom they belong,'
+    const hint =
+      'mount it for root alone (of FAT, exFAT and NTFS the options uid=0,umask=077; of SMB uid=0,file_mode=0600,dir_mode=0700), or encrypt the sets (BACKUP_RECIPIENTS)'
+    troubles.push(
+      warning(
+        `${of} does not keep files for their owner: ${who} can read the dumps and the uploaded files there`,
+        hint,
+      ),
+    )
   }
   if (!links) {
     const room = files > 0 ? `, ${size(files)}` : ''
-    troubles.push(warning(`${of} has no hard links: each set takes room for all uploaded files anew${room}`, 'reckon with that for each set that is kept (BACKUP_DAYS, BACKUP_WEEKS, BACKUP_MONTHS); or use a disk with ext4 or xfs'))
+    troubles.push(
+      warning(
+        `${of} has no hard links: each set takes room for all uploaded files anew${room}`,
+        'reckon with that for each set that is kept (BACKUP_DAYS, BACKUP_WEEKS, BACKUP_MONTHS); or use a disk with ext4 or xfs',
+      ),
+    )
   }
-  if (['vfat', 'msdos'].includes(type)) troubles.push(warning(`${of} takes no file of more than 4 GB, so no dump either`, 'use a disk with ext4 or xfs'))
+  if (['vfat', 'msdos'].includes(type))
+    troubles.push(warning(`${of} takes no file of more than 4 GB, so no dump either`, 'use a disk with ext4 or xfs'))
   return unless(`${folder} keeps files for their owner, and has hard links`, troubles)
 }

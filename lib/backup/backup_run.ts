@@ -55,7 +55,10 @@ const note = (entry: Omit<BackupEntry, 'time' | 'who'>) => {
   }
 }
 
-/** Copies what is not off the site yet; then the rules hold there too. A Failure leaves the set as it is: it counts here. */
+/**
+ * Copies what is not off the site yet; then the rules hold there too. A Failure leaves the set as it is: it counts
+ * here.
+ */
 const copyOffsite = async (settings: Settings, rules: Rules, work: DataWork) => {
   work.step('copy', 'off the site, what is not there yet')
   try {
@@ -63,7 +66,11 @@ const copyOffsite = async (settings: Settings, rules: Rules, work: DataWork) => 
     await withOffsite(settings, async site => {
       const copied = await copySets(site, here)
       noteOffsite({ sets: copied })
-      const removed = await pruneOffsite(site, rules, here.map(({ name }) => name))
+      const removed = await pruneOffsite(
+        site,
+        rules,
+        here.map(({ name }) => name),
+      )
       for (const name of removed) say.detail(`removed ${name} off the site`)
       noteOffsite({ sets: copied.filter(name => !removed.includes(name)) })
     })
@@ -78,7 +85,13 @@ const afterwards = async <T>({ name }: BackupSet, what: string, work: () => Prom
   try {
     return await work()
   } catch (error) {
-    throw new Failure(`the backup ${name} is made, and counts on this server, but ${what} did not end: ${messageOf(error)}`, { ...detailsOf(error), hint: [detailsOf(error).hint, 'the next backup does it again'].filter(Boolean).join('; ') })
+    throw new Failure(
+      `the backup ${name} is made, and counts on this server, but ${what} did not end: ${messageOf(error)}`,
+      {
+        ...detailsOf(error),
+        hint: [detailsOf(error).hint, 'the next backup does it again'].filter(Boolean).join('; '),
+      },
+    )
   }
 }
 
@@ -88,8 +101,9 @@ const isEntry = (it: unknown): it is BackupEntry => isRecord(it) && isTime(it.ti
 export const lastBackup = () => readLines(FILE, isEntry).at(-1)
 
 /**
- * Makes a set, publishes its dump, and removes the sets that nobody needs any more; after a failure nothing is removed. Throws a Failure: 65 when the dump is not what
- * the database had, 69 when postgres does not answer, 73 and 74 for the folder and its space, 75 when another backup or restore runs, 78 for a wrong BACKUP_RECIPIENTS.
+ * Makes a set, publishes its dump, and removes the sets that nobody needs any more; after a failure nothing is removed.
+ * Throws a Failure: 65 when the dump is not what the database had, 69 when postgres does not answer, 73 and 74 for the
+ * folder and its space, 75 when another backup or restore runs, 78 for a wrong BACKUP_RECIPIENTS.
  */
 export const backUp = async ({ settings, prefix, names, withFiles, wait }: BackupOptions): Promise<BackupSet> => {
   const [folder, rules] = [settings.BACKUP_DIR ?? '', rulesOf(settings)]
@@ -100,14 +114,17 @@ export const backUp = async ({ settings, prefix, names, withFiles, wait }: Backu
     sweepFolders('run')
     const stack = await openStack()
     const server = await openSessions(await findServer(stack.project, settings))
-    const set = await makeSet({ stack, server, settings, folder, prefix, withFiles, sealer, work }, async (made, clear) => {
-      isMade = true
-      note({ result: 'made', set: made.name })
-      await afterwards(made, 'publishing its dump', () => {
-        work.step('publish', names.map(name => `db/dumps/${name}.dump`).join(', '))
-        for (const name of names) publishDump(made, clear, name)
-      })
-    })
+    const set = await makeSet(
+      { stack, server, settings, folder, prefix, withFiles, sealer, work },
+      async (made, clear) => {
+        isMade = true
+        note({ result: 'made', set: made.name })
+        await afterwards(made, 'publishing its dump', () => {
+          work.step('publish', names.map(name => `db/dumps/${name}.dump`).join(', '))
+          for (const name of names) publishDump(made, clear, name)
+        })
+      },
+    )
     await afterwards(set, 'tidying up', async () => {
       work.step('tidy')
       await sweepRestores(stack.project, server)

@@ -65,10 +65,16 @@ export const readBackups = (settings: Settings): BackupState => {
 export const backupText = ({ last, offsite, failed, drill, overdue, trouble }: BackupState) => {
   const mark = trouble ? paint.red('✗') : last ? paint.green('✓') : paint.dim('·')
   const set = last ? `${last.name}, verified, ${age(new Date(last.made))} old, ${size(last.bytes)}` : 'none yet'
-  const tried = drill ? `${age(new Date(drill.time))} ago, ${drill.set} ${drill.result === 'restored' ? `was restored in ${drill.seconds} s` : `FAILED: ${drill.error}`}` : 'none yet'
+  const tried = drill
+    ? `${age(new Date(drill.time))} ago, ${drill.set} ${drill.result === 'restored' ? `was restored in ${drill.seconds} s` : `FAILED: ${drill.error}`}`
+    : 'none yet'
   const lines = [`${mark} last backup  ${[set, trouble].filter(Boolean).join(' · ')}`, `  last drill   ${tried}`]
   if (failed) lines.push(`  the last attempt failed ${age(new Date(failed.time))} ago: ${failed.error}`)
-  if (offsite) lines.push(`  off the site ${offsite.copied ? 'it is there too' : ['it is not there', offsite.error].filter(Boolean).join(': ')}`)
-  if (overdue.length > 0) lines.push(`  older than BACKUP_MAX_DAYS: ${overdue.join(', ')} (the last ones are kept whatever their age)`)
+  if (offsite)
+    lines.push(
+      `  off the site ${offsite.copied ? 'it is there too' : ['it is not there', offsite.error].filter(Boolean).join(': ')}`,
+    )
+  if (overdue.length > 0)
+    lines.push(`  older than BACKUP_MAX_DAYS: ${overdue.join(', ')} (the last ones are kept whatever their age)`)
   return lines.join('\n')
 }

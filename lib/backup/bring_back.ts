@@ -29,14 +29,28 @@ export const lostIn = (text: string): Lost[] =>
     return object === '' ? [] : [{ object, why, sql: sql.trim() }]
   })
 
-/** Does it, by a dump that the server sees at `inside`. Throws a Failure with the server's own words when rows are missing. */
-export const bringBack = async (server: Server, database: string, inside: string, { searchPath = '"$user", public', flags = [], settings = [] }: Filling) => {
+/**
+ * Does it, by a dump that the server sees at `inside`. Throws a Failure with the server's own words when rows are
+ * missing.
+ */
+export const bringBack = async (
+  server: Server,
+  database: string,
+  inside: string,
+  { searchPath = '"$user", public', flags = [], settings = [] }: Filling,
+) => {
   const script = readFileSync(join(root, 'postgres', 'bring_back.sh'), 'utf8')
   const words = [address(server, database), inside, String(JOBS), searchPath, ...flags]
-  return lostIn(await capture(inSession(server, settings, 'env', `PGUSER=${server.user}`, 'bash', '-c', script, 'bring_back', ...words), { what: 'pg_restore' }))
+  return lostIn(
+    await capture(
+      inSession(server, settings, 'env', `PGUSER=${server.user}`, 'bash', '-c', script, 'bring_back', ...words),
+      { what: 'pg_restore' },
+    ),
+  )
 }
 
 /** Says what did not come back, each with its SQL. */
 export const sayLost = (lost: Lost[]) => {
-  for (const { object, why, sql } of lost) say.warn([`not restored: ${object}: ${why}`, ...sql.split('\n')].join('\n    '))
+  for (const { object, why, sql } of lost)
+    say.warn([`not restored: ${object}: ${why}`, ...sql.split('\n')].join('\n    '))
 }

@@ -17,7 +17,10 @@ export interface Listed {
 }
 
 /** What else belongs to an object: what a browser is told, and what the app noted. */
-type Headers = Pick<GetObjectCommandOutput, 'CacheControl' | 'ContentDisposition' | 'ContentEncoding' | 'ContentLanguage' | 'Metadata'>
+type Headers = Pick<
+  GetObjectCommandOutput,
+  'CacheControl' | 'ContentDisposition' | 'ContentEncoding' | 'ContentLanguage' | 'Metadata'
+>
 
 /** An object, and the digest of its content. */
 export interface Stored extends Listed, Written {
@@ -29,7 +32,13 @@ export interface Stored extends Listed, Written {
 /** A key for people: it may hold anything, a newline too. */
 export const shown = (key: string) => JSON.stringify(key.length > 120 ? `${key.slice(0, 119)}…` : key)
 
-const headersOf = ({ CacheControl, ContentDisposition, ContentEncoding, ContentLanguage, Metadata }: Headers): Headers => ({
+const headersOf = ({
+  CacheControl,
+  ContentDisposition,
+  ContentEncoding,
+  ContentLanguage,
+  Metadata,
+}: Headers): Headers => ({
   CacheControl,
   ContentDisposition,
   ContentEncoding,
@@ -38,9 +47,16 @@ const headersOf = ({ CacheControl, ContentDisposition, ContentEncoding, ContentL
 })
 
 /** All objects whose keys begin so, a page of at most 1,000 at a time, in the order of their keys. */
-export const listPages = async function* ({ s3, client, bucket, signal, doing }: Connection, prefix = ''): AsyncGenerator<Listed[]> {
+export const listPages = async function* (
+  { s3, client, bucket, signal, doing }: Connection,
+  prefix = '',
+): AsyncGenerator<Listed[]> {
   // XML cannot carry every character that a key may have.
-  const pages = s3.paginateListObjectsV2({ client }, { Bucket: bucket, Prefix: prefix, EncodingType: 'url' }, { abortSignal: signal })
+  const pages = s3.paginateListObjectsV2(
+    { client },
+    { Bucket: bucket, Prefix: prefix, EncodingType: 'url' },
+    { abortSignal: signal },
+  )
   for (;;) {
     const { value, done } = await doing('listing the files', () => pages.next())
     if (done) return
@@ -54,25 +70,51 @@ export const listPages = async function* ({ s3, client, bucket, signal, doing }:
 }
 
 /** Brings an object into a new file, encrypted with a sealer; undefined when there is no such object (any more). */
-export const download = ({ s3, client, bucket, signal, doing }: Connection, key: string, file: string, sealer?: Sealer): Promise<Stored | undefined> =>
+export const download = (
+  { s3, client, bucket, signal, doing }: Connection,
+  key: string,
+  file: string,
+  sealer?: Sealer,
+): Promise<Stored | undefined> =>
   doing(`fetching ${shown(key)}`, async () => {
-    const it = await client.send(new s3.GetObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal }).catch(error => {
-      if (!(error instanceof s3.NoSuchKey)) throw error
-    })
+    const it = await client
+      .send(new s3.GetObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal })
+      .catch(error => {
+        if (!(error instanceof s3.NoSuchKey)) throw error
+      })
     if (!it) return undefined
     const written = await writeStream(it.Body as Readable, file, sealer, signal)
-    if (written.bytes !== it.ContentLength) throw new Failure(`fetching ${shown(key)} failed: ${written.bytes} bytes came of ${it.ContentLength}`, { hint: 'run it again' })
+    if (written.bytes !== it.ContentLength)
+      throw new Failure(`fetching ${shown(key)} failed: ${written.bytes} bytes came of ${it.ContentLength}`, {
+        hint: 'run it again',
+      })
     const { ETag: etag = '', LastModified, ContentType: type = '' } = it
     return { key, etag, modified: LastModified?.toISOString() ?? '', type, headers: headersOf(it), ...written }
   })
 
-/** Stores an object from a file, decrypted with a key, and gives its new etag. The server refuses it when not the content of the sha256 arrives. */
-export const upload = ({ s3, client, bucket, signal, doing }: Connection, it: Stored, file: string, decrypting?: Key): Promise<string> =>
+/**
+ * Stores an object from a file, decrypted with a key, and gives its new etag. The server refuses it when not the
+ * content of the sha256 arrives.
+ */
+export const upload = (
+  { s3, client, bucket, signal, doing }: Connection,
+  it: Stored,
+  file: string,
+  decrypting?: Key,
+): Promise<string> =>
   doing(`storing ${shown(it.key)}`, async () => {
     const content = createReadStream(file)
     const Body = decrypting ? Readable.from(decrypting.open(content)) : content
     const ChecksumSHA256 = Buffer.from(it.sha256, 'hex').toString('base64')
-    const object = { Bucket: bucket, Key: it.key, Body, ContentLength: it.bytes, ContentType: it.type, ChecksumSHA256, ...headersOf(it.headers) }
+    const object = {
+      Bucket: bucket,
+      Key: it.key,
+      Body,
+      ContentLength: it.bytes,
+      ContentType: it.type,
+      ChecksumSHA256,
+      ...headersOf(it.headers),
+    }
     try {
       return (await client.send(new s3.PutObjectCommand(object), { abortSignal: signal })).ETag ?? ''
     } finally {

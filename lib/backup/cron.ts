@@ -36,7 +36,10 @@ export const cronText = (at: string) => {
 }
 
 const asRoot = (file: string, error: unknown) =>
-  new Failure(`${file} cannot be written: ${messageOf(error)}`, { exitCode: EXIT.cannotWrite, hint: 'run it as root (sudo); is cron installed (apt install cron)?' })
+  new Failure(`${file} cannot be written: ${messageOf(error)}`, {
+    exitCode: EXIT.cannotWrite,
+    hint: 'run it as root (sudo); is cron installed (apt install cron)?',
+  })
 
 /** Writes the entry; gives whether that changed anything. Throws a Failure (73) for who is not root. */
 export const installCron = (project: string, at: string) => {

@@ -19,7 +19,8 @@ export interface Work {
 const FILE = 'data.json'
 const file = () => stateFile(FILE)
 
-const isWork = (it: unknown): it is Work => isRecord(it) && [it.what, it.who, it.step].every(isText) && isTime(it.since) && Number.isSafeInteger(it.pid)
+const isWork = (it: unknown): it is Work =>
+  isRecord(it) && [it.what, it.who, it.step].every(isText) && isTime(it.since) && Number.isSafeInteger(it.pid)
 
 /** The backup or the restore that is under way, or was killed; undefined when there is none. */
 export const readDataWork = (tell?: (damage: string) => void) => readState(FILE, isWork, tell)
@@ -42,7 +43,10 @@ export interface DataWork {
   release: () => Promise<void>
 }
 
-/** Takes the lock that backups and restores share. `what` is what its holder does: "backing up". Throws a Failure with 75 that names the holder. */
+/**
+ * Takes the lock that backups and restores share. `what` is what its holder does: "backing up". Throws a Failure with
+ * 75 that names the holder.
+ */
 export const takeDataLock = async (what: string, wait: boolean): Promise<DataWork> => {
   const release = await takeLock('data.lock', holder, wait)
   const work: Work = { what, who: who(), pid: process.pid, since: new Date().toISOString(), step: 'begin' }

@@ -1,4 +1,5 @@
-// A drill: a set is restored into a throw-away server, as it would be after the loss of this one, and what comes out is compared with what was saved.
+// A drill: a set is restored into a throw-away server, as it would be after the loss of this one, and what comes out is
+// compared with what was saved.
 import { join } from 'node:path'
 import { DUMP } from './backup_database.ts'
 import { bringBack } from './bring_back.ts'
@@ -40,7 +41,11 @@ const FILE = 'drills.jsonl'
 const note = (drill: Omit<Drill, 'time'>) => appendLine(FILE, { time: new Date().toISOString(), ...drill })
 
 const isDrill = (it: unknown): it is Drill =>
-  isRecord(it) && isTime(it.time) && isText(it.set) && isText(it.result) && (it.lost === undefined || (Array.isArray(it.lost) && it.lost.every(isText)))
+  isRecord(it) &&
+  isTime(it.time) &&
+  isText(it.set) &&
+  isText(it.result) &&
+  (it.lost === undefined || (Array.isArray(it.lost) && it.lost.every(isText)))
 
 /** How the last drill ended; undefined when there was none. */
 export const lastDrill = () => readLines(FILE, isDrill).at(-1)
@@ -57,9 +62,16 @@ const restore = async (server: Server, set: BackupSet, folder: string) => {
 }
 
 const compare = async (server: Server, { name, database }: BackupSet) =>
-  compareRows(database.tables, await countRows(server, DATABASE), { message: () => `what was restored is not what ${name} should hold`, found: 'restored', expected: 'saved' })
+  compareRows(database.tables, await countRows(server, DATABASE), {
+    message: () => `what was restored is not what ${name} should hold`,
+    found: 'restored',
+    expected: 'saved',
+  })
 
-/** Tries a set out on a server of the given image; its dump lies in the clear in `folder`. Gives the seconds to recover, and what could not be made again. Throws a Failure when the set does not bring back what it should. */
+/**
+ * Tries a set out on a server of the given image; its dump lies in the clear in `folder`. Gives the seconds to recover,
+ * and what could not be made again. Throws a Failure when the set does not bring back what it should.
+ */
 export const drill = async (project: string, image: string, set: BackupSet, folder: string, work: DataWork) => {
   const started = performance.now()
   const elapsed = () => Number(((performance.now() - started) / 1000).toFixed(1))
@@ -71,7 +83,12 @@ export const drill = async (project: string, image: string, set: BackupSet, fold
       const seconds = elapsed()
       work.step('compare', 'the rows of each table with those of the manifest')
       await compare(server, set)
-      note({ set: set.name, result: 'restored', seconds, ...(lost.length > 0 ? { lost: lost.map(({ object }) => object) } : {}) })
+      note({
+        set: set.name,
+        result: 'restored',
+        seconds,
+        ...(lost.length > 0 ? { lost: lost.map(({ object }) => object) } : {}),
+      })
       return { seconds, lost }
     })
   } catch (error) {

@@ -1,4 +1,5 @@
-// What is in a dump, found out by reading all of it with the server's own pg_restore: a list of contents alone does not see a dump that was cut short.
+// What is in a dump, found out by reading all of it with the server's own pg_restore: a list of contents alone does not
+// see a dump that was cut short.
 import { closeSync, existsSync, openSync, statSync } from 'node:fs'
 import { EXIT, Failure } from '../errors.ts'
 import { inServer, type Server } from '../postgres.ts'
@@ -18,7 +19,8 @@ export interface Dump {
   bytes: number
 }
 
-// Counts the lines of each table's data, and at the end all bytes. In COPY's text form a row is one line, whatever is in it.
+// Counts the lines of each table's data, and at the end all bytes. In COPY's text form a row is one line, whatever is
+// in it.
 const COUNT = String.raw`
   { bytes += length($0) + 1 }
   END { printf "%.0f\n", bytes }
@@ -28,7 +30,8 @@ const COUNT = String.raw`
 `
 
 /** Reads the name out of a line like: COPY public."Odd (name" (id, "a column") FROM stdin; */
-export const tableOf = (line: string) => /^COPY ((?:"(?:[^"]|"")+"|[^". ]+)\.(?:"(?:[^"]|"")+"|[^". ]+)) /.exec(line)?.[1]
+export const tableOf = (line: string) =>
+  /^COPY ((?:"(?:[^"]|"")+"|[^". ]+)\.(?:"(?:[^"]|"")+"|[^". ]+)) /.exec(line)?.[1]
 
 const entry = (list: string, name: string) => new RegExp(`^; +${name}: (.*)$`, 'm').exec(list)?.[1]?.trim() ?? ''
 
@@ -40,16 +43,23 @@ const refused = (file: string, why: string) =>
 
 /** Words of PostgreSQL's that people need to understand what is wrong with a file. */
 const explain = (stderr: string) => {
-  const words = stderr.trim().split('\n').at(-1)?.replace(/^pg_restore: (error: )?/, '') ?? ''
-  if (/did not find magic string|too short|is empty|text format/.test(words)) return `it is no archive of pg_dump (${words})`
+  const words =
+    stderr
+      .trim()
+      .split('\n')
+      .at(-1)
+      ?.replace(/^pg_restore: (error: )?/, '') ?? ''
+  if (/did not find magic string|too short|is empty|text format/.test(words))
+    return `it is no archive of pg_dump (${words})`
   if (/unsupported version/.test(words)) return `it was made by a newer PostgreSQL (${words})`
   if (/end of file|could not read/.test(words)) return `it ends too early (${words})`
   return `it is damaged (${words})`
 }
 
 /**
- * Reads a whole dump through the server's pg_restore; nothing is written anywhere. One in directory format must be where the server sees it: `inside` is
- * its path there. Throws a Failure that says what is wrong with a dump that is empty, cut short, damaged, of a newer version, or without any table's data.
+ * Reads a whole dump through the server's pg_restore; nothing is written anywhere. One in directory format must be
+ * where the server sees it: `inside` is its path there. Throws a Failure that says what is wrong with a dump that is
+ * empty, cut short, damaged, of a newer version, or without any table's data.
  */
 export const readDump = async (server: Server, file: string, inside?: string): Promise<Dump> => {
   if (!existsSync(file)) throw refused(file, 'there is no such file')

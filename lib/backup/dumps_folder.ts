@@ -1,4 +1,5 @@
-// db/dumps, which the server's container can read as /pg-dump: the published dumps lie there, and what is only passing through, in folders of its own.
+// db/dumps, which the server's container can read as /pg-dump: the published dumps lie there, and what is only passing
+// through, in folders of its own.
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from '../config.ts'

@@ -35,7 +35,10 @@ export const fragileText = (found: Fragile[], searchPath: string) => {
 /** Warns of it. That this cannot be found out is no reason to have no backup. */
 export const warnOfFragile = async (server: Server, searchPath: string) => {
   try {
-    const text = fragileText(await rows<Fragile>(server, server.database, readFileSync(join(root, 'postgres', 'fragile.sql'), 'utf8')), searchPath)
+    const text = fragileText(
+      await rows<Fragile>(server, server.database, readFileSync(join(root, 'postgres', 'fragile.sql'), 'utf8')),
+      searchPath,
+    )
     if (text !== undefined) say.warn(text)
   } catch (error) {
     checkInterruption()

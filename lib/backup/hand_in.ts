@@ -1,5 +1,6 @@
-// A dump is restored by several processes at once, and these need it as a file that the server's postgres can read. It is given to a process of that container, which writes it
-// beside the data: whatever a container can write is never written, or linked to, from outside.
+// A dump is restored by several processes at once, and these need it as a file that the server's postgres can read. It
+// is given to a process of that container, which writes it beside the data: whatever a container can write is never
+// written, or linked to, from outside.
 import { closeSync, openSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { EXIT, Failure } from '../errors.ts'
@@ -19,8 +20,14 @@ export interface HandedIn {
 }
 
 const checkRoom = async (server: Server, bytes: number) => {
-  const free = Number((await capture(inServer(server, 'df', '--output=avail', '--block-size=1', PLACE))).split('\n').at(-1))
-  if (free < bytes) throw new Failure(`the data of postgres has ${size(free)} left, and the dump, which is copied there, is ${size(bytes)}`, { exitCode: EXIT.noSpace, hint: 'nothing was touched; free some space there' })
+  const free = Number(
+    (await capture(inServer(server, 'df', '--output=avail', '--block-size=1', PLACE))).split('\n').at(-1),
+  )
+  if (free < bytes)
+    throw new Failure(
+      `the data of postgres has ${size(free)} left, and the dump, which is copied there, is ${size(bytes)}`,
+      { exitCode: EXIT.noSpace, hint: 'nothing was touched; free some space there' },
+    )
 }
 
 const copyFile = async (server: Server, source: string, inside: string) => {
@@ -35,7 +42,9 @@ const copyFile = async (server: Server, source: string, inside: string) => {
 // One in directory format. bash, for its pipefail: who reads only one end of a pipe hears of half a copy.
 const copyFolder = (server: Server, source: string, inside: string) => {
   const extract = inServer(server, 'sh', '-c', 'mkdir "$0" && tar --extract --directory="$0"', inside)
-  return capture(['bash', '-c', 'set -o pipefail; tar --create --directory="$0" . | "$@"', source, ...extract], { what: `copying ${source} to the server` })
+  return capture(['bash', '-c', 'set -o pipefail; tar --create --directory="$0" . | "$@"', source, ...extract], {
+    what: `copying ${source} to the server`,
+  })
 }
 
 /** Copies a dump, a file or a folder, to where the server can read it. Throws a Failure: 74 when it does not fit. */
@@ -56,4 +65,19 @@ export const handIn = async (server: Server, source: string): Promise<HandedIn> 
 
 /** Removes what was left there by one that was killed. Only under the data lock. */
 export const sweepHandedIn = (server: Server) =>
-  attempt(inServer(server, 'find', PLACE, '-maxdepth', '1', '-name', FORM.replaceAll('X', '?'), '-exec', 'rm', '-rf', '{}', '+'))
+  attempt(
+    inServer(
+      server,
+      'find',
+      PLACE,
+      '-maxdepth',
+      '1',
+      '-name',
+      FORM.replaceAll('X', '?'),
+      '-exec',
+      'rm',
+      '-rf',
+      '{}',
+      '+',
+    ),
+  )

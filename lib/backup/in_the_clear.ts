@@ -1,4 +1,5 @@
-// An encrypted set, read again for a short time: by whoever brings the key, or without it by the dump that was kept in the clear.
+// An encrypted set, read again for a short time: by whoever brings the key, or without it by the dump that was kept in
+// the clear.
 import { join } from 'node:path'
 import { audit } from '../audit.ts'
 import { DUMP } from './backup_database.ts'
@@ -12,8 +13,14 @@ import { say, size } from '../say.ts'
 import { checkInterruption } from '../signals.ts'
 import { fileOf, rolesFile, sealedName, type BackupSet, type Manifest } from './sets.ts'
 
-/** Reads the key to a set from a file, and notes who does; undefined when the set is not encrypted. Throws a Failure: 64 without a file, 65 when it is not the key to this set. */
-export const keyTo = async ({ name, recipients }: Pick<Manifest, 'name' | 'recipients'>, file: string | undefined): Promise<Key | undefined> => {
+/**
+ * Reads the key to a set from a file, and notes who does; undefined when the set is not encrypted. Throws a Failure: 64
+ * without a file, 65 when it is not the key to this set.
+ */
+export const keyTo = async (
+  { name, recipients }: Pick<Manifest, 'name' | 'recipients'>,
+  file: string | undefined,
+): Promise<Key | undefined> => {
   if (!recipients) return undefined
   if (file === undefined) throw usage(`the set ${name} is encrypted`, 'name the file with the private key: --key FILE')
   const key = await readKey(file)
@@ -23,7 +30,10 @@ export const keyTo = async ({ name, recipients }: Pick<Manifest, 'name' | 'recip
 }
 
 const changed = (set: Manifest, name: string) =>
-  new Failure(`${name} of the set ${set.name} is not what it was when it was saved`, { exitCode: EXIT.data, hint: 'take another set (scripts/backup.ts --list)' })
+  new Failure(`${name} of the set ${set.name} is not what it was when it was saved`, {
+    exitCode: EXIT.data,
+    hint: 'take another set (scripts/backup.ts --list)',
+  })
 
 /** Throws a Failure (65) when a file of a set, in the clear in a folder, is not what the manifest says. */
 export const checkClear = async (set: Manifest, name: string, folder: string) => {
@@ -31,13 +41,19 @@ export const checkClear = async (set: Manifest, name: string, folder: string) =>
   throw changed(set, name)
 }
 
-/** Decrypts a file of a set into a folder, under its clear name. Throws a Failure (65) when it is not what the manifest says. */
+/**
+ * Decrypts a file of a set into a folder, under its clear name. Throws a Failure (65) when it is not what the manifest
+ * says.
+ */
 export const decryptInto = async (set: BackupSet, key: Key, name: string, folder: string) => {
   await decryptFile(key, join(set.folder, fileOf(set, name)?.name ?? name), join(folder, name))
   await checkClear(set, name, folder)
 }
 
-/** The uploaded files of a set. Its index is decrypted into a folder; the contents only on their way, so that none of them lies in the clear anywhere. */
+/**
+ * The uploaded files of a set. Its index is decrypted into a folder; the contents only on their way, so that none of
+ * them lies in the clear anywhere.
+ */
 export const contentsOf = async (set: BackupSet, folder: string, key: Key | undefined): Promise<Contents> => {
   if (!key || !set.objects) return clearContents(set.folder)
   await decryptInto(set, key, INDEX, folder)
@@ -50,31 +66,47 @@ const decryptAll = async (set: BackupSet, key: Key, folder: string) => {
   for (const name of [DUMP, rolesFile(set)]) await decryptInto(set, key, name, folder)
 }
 
-// The very dump, still there in the clear: postgres's first start would take it. The set's own files were compared with it when they were made; that they are still the
-// same, no key is needed to find out.
+// The very dump, still there in the clear: postgres's first start would take it. The set's own files were compared with
+// it when they were made; that they are still the same, no key is needed to find out.
 const copyLatest = async (set: BackupSet, folder: string) => {
-  for (const [name, published] of [[DUMP, 'latest.dump'], [rolesFile(set), `latest-${rolesFile(set)}`]] as const) {
+  for (const [name, published] of [
+    [DUMP, 'latest.dump'],
+    [rolesFile(set), `latest-${rolesFile(set)}`],
+  ] as const) {
     const file = join(folder, name)
     try {
       await copyPlain(join(DUMPS, published), file)
     } catch (error) {
       checkInterruption()
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-      throw usage(`the set ${set.name} is encrypted, and there is no db/dumps/${published}`, 'name the file with the private key: --key FILE')
+      throw usage(
+        `the set ${set.name} is encrypted, and there is no db/dumps/${published}`,
+        'name the file with the private key: --key FILE',
+      )
     }
     const sealed = sealedName(name)
     if ((await digest(join(set.folder, sealed))).sha256 !== set.files[sealed]?.sha256) throw changed(set, sealed)
     if ((await digest(file)).sha256 !== fileOf(set, name)?.sha256)
-      throw usage(`the set ${set.name} is encrypted, and db/dumps/${published} is of another one`, 'name the file with the private key: --key FILE')
+      throw usage(
+        `the set ${set.name} is encrypted, and db/dumps/${published} is of another one`,
+        'name the file with the private key: --key FILE',
+      )
   }
-  say.detail(`${set.name} is encrypted: db/dumps/latest.dump is restored, which has the sha256 that the manifest names; the set's own files are unchanged. --key FILE restores these`)
+  say.detail(
+    `${set.name} is encrypted: db/dumps/latest.dump is restored, which has the sha256 that the manifest names; the set's own files are unchanged. --key FILE restores these`,
+  )
 }
 
 /**
- * Calls back with a folder in which the dump and the roles of a set lie in the clear, and removes it afterwards if it is not the set's own. Only under the data lock. Without a
- * key an encrypted set is read from db/dumps/latest.dump, if that is its dump. Throws a Failure: 64 when it is not, 65 when the set is damaged.
+ * Calls back with a folder in which the dump and the roles of a set lie in the clear, and removes it afterwards if it
+ * is not the set's own. Only under the data lock. Without a key an encrypted set is read from db/dumps/latest.dump, if
+ * that is its dump. Throws a Failure: 64 when it is not, 65 when the set is damaged.
  */
-export const inTheClear = async <T>(set: BackupSet, key: Key | undefined, work: (folder: string) => Promise<T>): Promise<T> => {
+export const inTheClear = async <T>(
+  set: BackupSet,
+  key: Key | undefined,
+  work: (folder: string) => Promise<T>,
+): Promise<T> => {
   if (!set.recipients) return work(set.folder)
   sweepFolders('run')
   return withFolder('reading', async folder => {

@@ -1,4 +1,5 @@
-// Saves the uploaded files into a backup set. What the former set has is linked (without hard links: copied), not fetched; a content that has its name is never written to.
+// Saves the uploaded files into a backup set. What the former set has is linked (without hard links: copied), not
+// fetched; a content that has its name is never written to.
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { open, readdir, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -50,10 +51,18 @@ const link = async ({ contents, former }: Save, content: Written) => {
 }
 
 // The same content encrypted twice gives two files: under the same key, the one of the former set is looked at.
-const inFormer = (got: Stored, old: Stored | undefined): Stored => (old?.encrypted && old.sha256 === got.sha256 ? { ...got, encrypted: old.encrypted } : got)
+const inFormer = (got: Stored, old: Stored | undefined): Stored =>
+  old?.encrypted && old.sha256 === got.sha256 ? { ...got, encrypted: old.encrypted } : got
 
-/** Fetches an object; undefined when it was deleted since the listing. One that was changed since is taken as it is now. */
-const fetchNew = async (connection: Connection, save: Save, { listed, old }: Pair, number: number): Promise<Stored | undefined> => {
+/**
+ * Fetches an object; undefined when it was deleted since the listing. One that was changed since is taken as it is now.
+ */
+const fetchNew = async (
+  connection: Connection,
+  save: Save,
+  { listed, old }: Pair,
+  number: number,
+): Promise<Stored | undefined> => {
   const { folder } = save.contents
   const partial = join(folder, 'objects', `${number}.partial`)
   try {
@@ -64,7 +73,10 @@ const fetchNew = async (connection: Connection, save: Save, { listed, old }: Pai
     }
     const unchanged = got.etag === listed.etag
     if (unchanged && got.bytes !== listed.bytes)
-      throw new Failure(`fetching ${shown(listed.key)} failed: ${got.bytes} bytes came, and ${listed.bytes} were listed`, { hint: 'run it again' })
+      throw new Failure(
+        `fetching ${shown(listed.key)} failed: ${got.bytes} bytes came, and ${listed.bytes} were listed`,
+        { hint: 'run it again' },
+      )
     // An answer tells whole seconds, a listing more.
     const entry = unchanged ? { ...got, modified: listed.modified } : got
     const known = inFormer(entry, old)
@@ -100,12 +112,16 @@ const saveAll = async (connection: Connection, save: Save, index: FileHandle) =>
     onProgress({ ...saved })
     return `${JSON.stringify(entry)}\n`
   }
-  for await (const page of listPages(connection)) await index.appendFile((await several(await pair(page), saveOne)).join(''))
+  for await (const page of listPages(connection))
+    await index.appendFile((await several(await pair(page), saveOne)).join(''))
   await index.sync()
   return saved
 }
 
-/** Saves all uploaded files into a set's folder, and their index where `contents` says. A Failure leaves a part of them there: such a folder is no set. */
+/**
+ * Saves all uploaded files into a set's folder, and their index where `contents` says. A Failure leaves a part of them
+ * there: such a folder is no set.
+ */
 export const saveObjects = async (save: Save): Promise<Saved> => {
   const { stack, settings, contents } = save
   const { folder } = contents

@@ -11,7 +11,8 @@ export interface Pair {
   old: Stored | undefined
 }
 
-export const isSame = (a: Listed, b: Listed) => a.key === b.key && a.etag === b.etag && a.bytes === b.bytes && a.modified === b.modified
+export const isSame = (a: Listed, b: Listed) =>
+  a.key === b.key && a.etag === b.etag && a.bytes === b.bytes && a.modified === b.modified
 
 // One that cannot be read only means that more is fetched.
 const readFormer = async function* (former: Contents | undefined) {
@@ -23,11 +24,15 @@ const readFormer = async function* (former: Contents | undefined) {
   }
 }
 
-/** Pairs what is listed with what the former set has under the same key. Both are in the order of the keys' bytes, so neither has to be in memory as a whole. */
+/**
+ * Pairs what is listed with what the former set has under the same key. Both are in the order of the keys' bytes, so
+ * neither has to be in memory as a whole.
+ */
 export const pairing = (former: Contents | undefined) => {
   const entries = readFormer(former)
   let current: IteratorResult<Stored, void> | undefined
-  const isBehind = (key: string) => !current || (!current.done && Buffer.compare(Buffer.from(current.value.key), Buffer.from(key)) < 0)
+  const isBehind = (key: string) =>
+    !current || (!current.done && Buffer.compare(Buffer.from(current.value.key), Buffer.from(key)) < 0)
   const pair = async (listed: Listed): Promise<Pair> => {
     while (isBehind(listed.key)) current = await entries.next()
     const old = current?.value ?? undefined

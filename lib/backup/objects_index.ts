@@ -1,4 +1,5 @@
-// The uploaded files as they lie in a backup set: an index, and each content once, by its sha256, whatever the keys look like.
+// The uploaded files as they lie in a backup set: an index, and each content once, by its sha256, whatever the keys
+// look like.
 import { createReadStream, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { shown, type Stored } from './bucket.ts'
@@ -27,20 +28,27 @@ export const clearContents = (folder: string): Contents => ({ folder, index: joi
 export const lying = ({ bytes, sha256, encrypted }: Written) => encrypted ?? { bytes, sha256 }
 
 /**
- * The file with a content in a set, by the sha256 of what is in that file. So what is encrypted can be checked, shared between sets and copied without a key, and the
- * name does not tell whether it is a content that somebody else knows too.
+ * The file with a content in a set, by the sha256 of what is in that file. So what is encrypted can be checked, shared
+ * between sets and copied without a key, and the name does not tell whether it is a content that somebody else knows
+ * too.
  */
 export const contentFile = (folder: string, content: Written) => {
   const { sha256 } = lying(content)
   return join(folder, 'objects', sha256.slice(0, 2), sha256)
 }
 
-const spoilt = (what: string) => new Failure(`the uploaded files of this set cannot be used: ${what}`, { exitCode: EXIT.data, hint: 'take another set (scripts/backup.ts --list)' })
+const spoilt = (what: string) =>
+  new Failure(`the uploaded files of this set cannot be used: ${what}`, {
+    exitCode: EXIT.data,
+    hint: 'take another set (scripts/backup.ts --list)',
+  })
 
 const entryOf = (line: string): Stored => {
   const entry = JSON.parse(line) as Stored
   // The sha256 becomes a path.
-  const digests = [entry, lying(entry)].every(({ bytes, sha256 }) => Number.isSafeInteger(bytes) && /^[0-9a-f]{64}$/.test(sha256))
+  const digests = [entry, lying(entry)].every(
+    ({ bytes, sha256 }) => Number.isSafeInteger(bytes) && /^[0-9a-f]{64}$/.test(sha256),
+  )
   if (typeof entry.key === 'string' && digests) return entry
   throw new Error('it is no entry')
 }
@@ -61,7 +69,10 @@ export const readIndex = async function* ({ index: file }: Contents): AsyncGener
   }
 }
 
-/** The lines of a text that comes in pieces. Not readline's: those end at U+2028 too, which JSON leaves as it is in a key. */
+/**
+ * The lines of a text that comes in pieces. Not readline's: those end at U+2028 too, which JSON leaves as it is in a
+ * key.
+ */
 export const linesIn = async function* (chunks: AsyncIterable<string>) {
   let rest = ''
   for await (const chunk of chunks) {
@@ -91,8 +102,15 @@ export const troubleOf = async ({ folder, key }: Contents, entry: Stored, full: 
   return full && !(await isContent(file, entry, key)) ? `${file} has another content than its sha256 says` : ''
 }
 
-/** Checks that every content is there, whole; `full` reads all of them. Throws a Failure that names the first that is not. */
-export const checkContents = async (contents: Contents, entries: AsyncIterable<Stored> | Stored[], { full }: { full: boolean }) => {
+/**
+ * Checks that every content is there, whole; `full` reads all of them. Throws a Failure that names the first that is
+ * not.
+ */
+export const checkContents = async (
+  contents: Contents,
+  entries: AsyncIterable<Stored> | Stored[],
+  { full }: { full: boolean },
+) => {
   const good = new Set<string>()
   const total = { count: 0, bytes: 0 }
   let first = ''
@@ -112,4 +130,5 @@ export const checkContents = async (contents: Contents, entries: AsyncIterable<S
 }
 
 /** Checks a set's uploaded files against its index. */
-export const checkObjects = (contents: Contents, { full = false } = {}) => checkContents(contents, readIndex(contents), { full })
+export const checkObjects = (contents: Contents, { full = false } = {}) =>
+  checkContents(contents, readIndex(contents), { full })

@@ -54,10 +54,16 @@ const listAll = async (connection: Connection) => {
 
 // The etag of an object that came in parts is another one than after a restore, which sends it in one.
 const isPresent = async ({ folder, key }: Contents, entry: Stored, live: Listed | undefined) =>
-  live?.bytes === entry.bytes && (live.etag === entry.etag || live.etag === `"${await hashOf(contentFile(folder, entry), 'md5', key)}"`)
+  live?.bytes === entry.bytes &&
+  (live.etag === entry.etag || live.etag === `"${await hashOf(contentFile(folder, entry), 'md5', key)}"`)
 
 /** Uploads these, and looks whether the server has them then. */
-const uploadAll = async (connection: Connection, { folder, key }: Contents, entries: Stored[], onProgress: (uploaded: number, of: number) => void) => {
+const uploadAll = async (
+  connection: Connection,
+  { folder, key }: Contents,
+  entries: Stored[],
+  onProgress: (uploaded: number, of: number) => void,
+) => {
   let done = 0
   let sent = 0
   const progress = transfer(() => sent, sizeOf(entries))
@@ -69,18 +75,32 @@ const uploadAll = async (connection: Connection, { folder, key }: Contents, entr
       return etag
     })
     const live = await listAll(connection)
-    const lost = entries.filter(({ key, bytes }, index) => live.get(key)?.etag !== etags[index] || live.get(key)?.bytes !== bytes)
+    const lost = entries.filter(
+      ({ key, bytes }, index) => live.get(key)?.etag !== etags[index] || live.get(key)?.bytes !== bytes,
+    )
     if (lost[0])
-      throw new Failure(`${lost.length} of ${entries.length} files are not there as they were uploaded; the first is ${shown(lost[0].key)}`, {
-        hint: 'did an app change them meanwhile? What is right is not uploaded again',
-      })
+      throw new Failure(
+        `${lost.length} of ${entries.length} files are not there as they were uploaded; the first is ${shown(lost[0].key)}`,
+        {
+          hint: 'did an app change them meanwhile? What is right is not uploaded again',
+        },
+      )
   } finally {
     progress.end()
   }
 }
 
-/** Puts back every file that is missing or differs. Gives undefined when the plan was not agreed to. Throws a Failure before anything is touched when a content that is needed is damaged. */
-export const restoreObjects = async ({ stack, settings, contents, onPlan = async () => true, onProgress = () => {} }: Restore): Promise<Restored | undefined> => {
+/**
+ * Puts back every file that is missing or differs. Gives undefined when the plan was not agreed to. Throws a Failure
+ * before anything is touched when a content that is needed is damaged.
+ */
+export const restoreObjects = async ({
+  stack,
+  settings,
+  contents,
+  onPlan = async () => true,
+  onProgress = () => {},
+}: Restore): Promise<Restored | undefined> => {
   await checkObjects(contents)
   const connection = await connectMinio(stack.project, settings)
   try {
@@ -96,7 +116,8 @@ export const restoreObjects = async ({ stack, settings, contents, onPlan = async
     await checkContents(contents, wanted, { full: true })
     const missing = wanted.filter(({ key }) => !live.has(key)).length
     const extra = live.size - both
-    if (!(await onPlan({ count, missing, differing: wanted.length - missing, bytes: sizeOf(wanted), extra }))) return undefined
+    if (!(await onPlan({ count, missing, differing: wanted.length - missing, bytes: sizeOf(wanted), extra })))
+      return undefined
     if (wanted.length > 0) await uploadAll(connection, contents, wanted, onProgress)
     return { count, uploaded: wanted.length, present: count - wanted.length, extra }
   } finally {

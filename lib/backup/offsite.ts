@@ -1,7 +1,6 @@
-// The bucket off the site that encrypted backup sets are copied to:
-//
-//   <prefix>/sets/avril-20261122T030000Z/…    the files of a set; it counts when its manifest.json is there, which comes last
-//   <prefix>/objects/ab/ab…                   the contents of uploaded files, once for all sets, by the sha256 of what is in the file
+// The bucket off the site that encrypted backup sets are copied to:  <prefix>/sets/avril-20261122T030000Z/…    the
+// files of a set; it counts when its manifest.json is there, which comes last <prefix>/objects/ab/ab…
+// the contents of uploaded files, once for all sets, by the sha256 of what is in the file
 import type { Readable } from 'node:stream'
 import { listPages } from './bucket.ts'
 import type { Settings } from '../config.ts'
@@ -14,15 +13,25 @@ const WANTED = ['OFFSITE_ENDPOINT', 'OFFSITE_BUCKET', 'OFFSITE_ACCESS_KEY_ID', '
 
 const missingIn = (settings: Settings) => WANTED.filter(name => !settings[name])
 
-const incomplete = (missing: string[]) => badConfig(`.env has no ${missing.join(', ')}: no copy off the site without`, `all of these are needed: ${WANTED.join(', ')}`)
+const incomplete = (missing: string[]) =>
+  badConfig(
+    `.env has no ${missing.join(', ')}: no copy off the site without`,
+    `all of these are needed: ${WANTED.join(', ')}`,
+  )
 
-/** Whether sets are copied off the site. Throws a Failure (78) when a setting is missing, or when the copies would not be encrypted. */
+/**
+ * Whether sets are copied off the site. Throws a Failure (78) when a setting is missing, or when the copies would not
+ * be encrypted.
+ */
 export const isOffsite = (settings: Settings) => {
   const missing = missingIn(settings)
   if (missing.length === WANTED.length) return false
   if (missing.length > 0) throw incomplete(missing)
   if (recipientsOf(settings).length > 0) return true
-  throw badConfig('backup sets are not encrypted, so they are not copied off the site: they hold personal data', 'set BACKUP_RECIPIENTS, or take the OFFSITE_ settings out')
+  throw badConfig(
+    'backup sets are not encrypted, so they are not copied off the site: they hold personal data',
+    'set BACKUP_RECIPIENTS, or take the OFFSITE_ settings out',
+  )
 }
 
 export interface OffSite {
@@ -37,12 +46,22 @@ export const withOffsite = async <T>(settings: Settings, work: (site: OffSite) =
   const missing = missingIn(settings)
   if (missing.length > 0) throw incomplete(missing)
   const hints = {
-    unreachable: 'is OFFSITE_ENDPOINT right, and can this server reach it? What is missing off the site is copied by the next backup',
-    refused: 'is it right in .env (OFFSITE_ACCESS_KEY_ID, OFFSITE_SECRET_ACCESS_KEY)? It needs the rights to list, read, write and delete in the bucket',
+    unreachable:
+      'is OFFSITE_ENDPOINT right, and can this server reach it? What is missing off the site is copied by the next backup',
+    refused:
+      'is it right in .env (OFFSITE_ACCESS_KEY_ID, OFFSITE_SECRET_ACCESS_KEY)? It needs the rights to list, read, write and delete in the bucket',
     noBucket: 'make it, or correct OFFSITE_BUCKET in .env: the scripts make no bucket',
   }
   const region = settings.OFFSITE_REGION || 'us-east-1'
-  const connection = await connect({ server: 'the server off the site', endpoint, region, bucket, accessKeyId, secretAccessKey, hints })
+  const connection = await connect({
+    server: 'the server off the site',
+    endpoint,
+    region,
+    bucket,
+    accessKeyId,
+    secretAccessKey,
+    hints,
+  })
   try {
     return await work({ connection, prefix: settings.OFFSITE_PREFIX || (settings.COMPOSE_PROJECT_NAME ?? '') })
   } finally {
@@ -54,7 +73,9 @@ export const setKey = ({ prefix }: OffSite, name: string, file: string) => `${pr
 export const contentKey = ({ prefix }: OffSite, sha256: string) => `${prefix}/objects/${sha256.slice(0, 2)}/${sha256}`
 
 const get = ({ connection: { s3, client, bucket, signal, doing } }: OffSite, key: string) =>
-  doing(`reading ${key} off the site`, () => client.send(new s3.GetObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal }))
+  doing(`reading ${key} off the site`, () =>
+    client.send(new s3.GetObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal }),
+  )
 
 /** An object as it comes. */
 export const readStream = async (site: OffSite, key: string) => (await get(site, key)).Body as Readable
@@ -62,14 +83,16 @@ export const readStream = async (site: OffSite, key: string) => (await get(site,
 // Only what was read to its end tells whether these scripts wrote it: a connection that is cut is an error.
 const readManifest = async (site: OffSite, name: string) => {
   const key = setKey(site, name, 'manifest.json')
-  const text = await site.connection.doing(`reading ${key} off the site`, async () => (await get(site, key)).Body?.transformToString())
+  const text = await site.connection.doing(`reading ${key} off the site`, async () =>
+    (await get(site, key)).Body?.transformToString(),
+  )
   const manifest = manifestOf(text ?? '')
   return manifest?.name === name && manifest.recipients ? manifest : undefined
 }
 
 /**
- * The sets that are there, newest first; the names of those whose manifest is none of these scripts, which are nothing to count on, or to remove; and under each name that a
- * set can have the files that are there, complete or not.
+ * The sets that are there, newest first; the names of those whose manifest is none of these scripts, which are nothing
+ * to count on, or to remove; and under each name that a set can have the files that are there, complete or not.
  */
 export const listOffsite = async (site: OffSite) => {
   const files = new Map<string, string[]>()
@@ -100,11 +123,17 @@ export const listContents = async (site: OffSite) => {
   return contents
 }
 
-/** The set that is meant by its name or its beginning; the newest one without. Throws a Failure (64) when it is not there. */
+/**
+ * The set that is meant by its name or its beginning; the newest one without. Throws a Failure (64) when it is not
+ * there.
+ */
 export const findOffsite = async (site: OffSite, name: string | undefined) => {
   const { sets } = await listOffsite(site)
   const set = setNamed(sets, name)
   if (set) return set
   const what = name === undefined ? 'there is no set off the site' : `there is no set ${name} off the site`
-  throw new Failure(what, { exitCode: EXIT.usage, hint: 'scripts/backup.ts --list --offsite shows those that are there' })
+  throw new Failure(what, {
+    exitCode: EXIT.usage,
+    hint: 'scripts/backup.ts --list --offsite shows those that are there',
+  })
 }

@@ -24,7 +24,10 @@ const fetch = async ({ connection }: OffSite, key: string, file: string, sha256:
     return download(connection, key, file)
   })
   if (got?.sha256 === sha256) return
-  throw new Failure(`${key} off the site ${got ? 'is not what it was when it was copied' : 'is missing'}`, { exitCode: EXIT.data, hint: 'no set was made here; take another one: scripts/backup.ts --list --offsite' })
+  throw new Failure(`${key} off the site ${got ? 'is not what it was when it was copied' : 'is missing'}`, {
+    exitCode: EXIT.data,
+    hint: 'no set was made here; take another one: scripts/backup.ts --list --offsite',
+  })
 }
 
 /** The first of these files that is there with this content. */
@@ -38,14 +41,18 @@ const fetchContents = async (site: OffSite, folder: string, partial: string) => 
   for await (const sha256 of namesIn(createReadStream(join(partial, LIST), 'utf8'))) names.add(sha256)
   const there = await listContents(site)
   const wanted = [...names].reduce((sum, sha256) => sum + (there.get(sha256) ?? 0), 0)
-  if (freeSpace(folder) < wanted) throw noSpace(`${folder} has ${size(freeSpace(folder))} left, and the uploaded files are ${size(wanted)}`)
+  if (freeSpace(folder) < wanted)
+    throw noSpace(`${folder} has ${size(freeSpace(folder))} left, and the uploaded files are ${size(wanted)}`)
   const sets = listSets(folder).sets.filter(({ recipients, objects }) => recipients && objects)
   await several([...names], async sha256 => {
     checkInterruption()
     const place = join('objects', sha256.slice(0, 2), sha256)
     const target = join(partial, place)
     mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
-    const here = await findHere(sets.map(set => join(set.folder, place)), sha256)
+    const here = await findHere(
+      sets.map(set => join(set.folder, place)),
+      sha256,
+    )
     if (here) await linkOrCopy(here, target)
     else await fetch(site, contentKey(site, sha256), target, sha256)
   })
@@ -53,7 +60,8 @@ const fetchContents = async (site: OffSite, folder: string, partial: string) => 
 
 const fill = async (site: OffSite, manifest: Manifest, folder: string, partial: string) => {
   const { name, files, objects } = manifest
-  for (const [file, { sha256 }] of Object.entries(files)) await fetch(site, setKey(site, name, file), join(partial, file), sha256)
+  for (const [file, { sha256 }] of Object.entries(files))
+    await fetch(site, setKey(site, name, file), join(partial, file), sha256)
   if (objects) {
     mkdirSync(join(partial, 'objects'), { mode: 0o700 })
     await fetchContents(site, folder, partial)
@@ -64,8 +72,9 @@ const fill = async (site: OffSite, manifest: Manifest, folder: string, partial: 
 }
 
 /**
- * Brings a set, the newest one without a name, into BACKUP_DIR; each file of it is compared with its sha256, and it gets its name when it is whole. Gives its folder. Throws a
- * Failure: 64 when it is not there, or here already, 65 when it is damaged there, 69 when the server does not answer, 73 and 74 for the folder and its space.
+ * Brings a set, the newest one without a name, into BACKUP_DIR; each file of it is compared with its sha256, and it
+ * gets its name when it is whole. Gives its folder. Throws a Failure: 64 when it is not there, or here already, 65 when
+ * it is damaged there, 69 when the server does not answer, 73 and 74 for the folder and its space.
  */
 export const fetchSet = async (settings: Settings, name: string | undefined, wait: boolean) => {
   const folder = settings.BACKUP_DIR ?? ''
@@ -76,7 +85,10 @@ export const fetchSet = async (settings: Settings, name: string | undefined, wai
       const target = join(folder, set.name)
       if (existsSync(target)) throw usage(`${target} is there already`, 'scripts/backup.ts --list shows what is here')
       prepareFolder(folder)
-      if (freeSpace(folder) < bytesOf(set)) throw noSpace(`${folder} has ${size(freeSpace(folder))} left, and the set is ${size(bytesOf(set))} without its files`)
+      if (freeSpace(folder) < bytesOf(set))
+        throw noSpace(
+          `${folder} has ${size(freeSpace(folder))} left, and the set is ${size(bytesOf(set))} without its files`,
+        )
       work.step('fetch', `${set.name}, made ${set.made} on ${set.host}`)
       const partial = partialOf(target)
       mkdirSync(partial, { mode: 0o700 })
@@ -88,7 +100,9 @@ export const fetchSet = async (settings: Settings, name: string | undefined, wai
         throw error
       }
       sync(folder)
-      say.detail('each file was compared with its sha256; that the key opens them shows scripts/backup.ts --drill --key FILE')
+      say.detail(
+        'each file was compared with its sha256; that the key opens them shows scripts/backup.ts --drill --key FILE',
+      )
       return target
     })
   } finally {

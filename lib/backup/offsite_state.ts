@@ -17,16 +17,22 @@ export interface OffsiteState {
 
 const FILE = 'offsite.json'
 
-const isState = (it: unknown): it is OffsiteState => isRecord(it) && isTime(it.time) && isText(it.error) && Array.isArray(it.sets) && it.sets.every(isText)
+const isState = (it: unknown): it is OffsiteState =>
+  isRecord(it) && isTime(it.time) && isText(it.error) && Array.isArray(it.sets) && it.sets.every(isText)
 
 /** undefined when nothing was ever copied, or nobody knows any more: the next copy asks the other side. */
 export const readOffsite = () => readState(FILE, isState)
 
 /** Notes what is there; without `sets` what was there before. */
 export const noteOffsite = ({ sets, error = '' }: { sets?: string[]; error?: unknown }) => {
-  const state: OffsiteState = { time: new Date().toISOString(), sets: sets ?? readOffsite()?.sets ?? [], error: error === '' ? '' : messageOf(error).slice(0, 300) }
+  const state: OffsiteState = {
+    time: new Date().toISOString(),
+    sets: sets ?? readOffsite()?.sets ?? [],
+    error: error === '' ? '' : messageOf(error).slice(0, 300),
+  }
   replaceFile(stateFile(FILE), `${JSON.stringify(state)}\n`, 0o600)
 }
 
 /** Whether a set is off the site; undefined when none is copied there. */
-export const isCopied = (settings: Settings, name: string): boolean | undefined => (isOffsite(settings) ? (readOffsite()?.sets.includes(name) ?? false) : undefined)
+export const isCopied = (settings: Settings, name: string): boolean | undefined =>
+  isOffsite(settings) ? (readOffsite()?.sets.includes(name) ?? false) : undefined

@@ -32,7 +32,12 @@ interface Measured {
   etag: string
 }
 
-const partAt = (index: number, partSize: number) => ({ number: index + 1, start: index * partSize, bytes: 0, hash: createHash('md5') })
+const partAt = (index: number, partSize: number) => ({
+  number: index + 1,
+  start: index * partSize,
+  bytes: 0,
+  hash: createHash('md5'),
+})
 
 /** Reads a file once. The etag is that which S3 servers make: an md5, or that of the parts' md5s. */
 export const measure = async (file: string, partSize = PART): Promise<Measured> => {
@@ -42,7 +47,7 @@ export const measure = async (file: string, partSize = PART): Promise<Measured> 
   for await (const chunk of createReadStream(file, { highWaterMark: 1 << 18 }) as AsyncIterable<Buffer>) {
     checkInterruption()
     whole.update(chunk)
-    for (let rest = chunk; rest.length > 0; ) {
+    for (let rest = chunk; rest.length > 0;) {
       if (part.bytes === partSize) parts.push((part = partAt(parts.length, partSize)))
       const piece = rest.subarray(0, partSize - part.bytes)
       part.hash.update(piece)
@@ -51,7 +56,9 @@ export const measure = async (file: string, partSize = PART): Promise<Measured> 
     }
   }
   const hashed = parts.map(({ hash, ...it }) => ({ ...it, md5: hash.digest() }))
-  const joined = createHash('md5').update(Buffer.concat(hashed.map(({ md5 }) => md5))).digest('hex')
+  const joined = createHash('md5')
+    .update(Buffer.concat(hashed.map(({ md5 }) => md5)))
+    .digest('hex')
   const etag = hashed.length === 1 ? `"${hashed[0]?.md5.toString('hex')}"` : `"${joined}-${hashed.length}"`
   return { sha256: whole.digest('hex'), bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0), parts: hashed, etag }
 }
@@ -62,7 +69,8 @@ const bodyOf = (file: string, { start, bytes, md5 }: Part) => {
   return { Body, ContentLength: bytes, ContentMD5: md5.toString('base64') }
 }
 
-const storing = <T>({ connection: { doing } }: OffSite, key: string, work: () => Promise<T>) => doing(`storing ${key} off the site`, work)
+const storing = <T>({ connection: { doing } }: OffSite, key: string, work: () => Promise<T>) =>
+  doing(`storing ${key} off the site`, work)
 
 // A part is sent again by itself: not all that went before it.
 const sending = <T>(site: OffSite, key: string, send: () => Promise<T>) => patiently(() => storing(site, key, send))
@@ -70,21 +78,29 @@ const sending = <T>(site: OffSite, key: string, send: () => Promise<T>) => patie
 const putWhole = (site: OffSite, key: string, file: string, part: Part) => {
   const { s3, client, bucket, signal } = site.connection
   const object = { Bucket: bucket, Key: key, ContentType: 'application/octet-stream' }
-  return sending(site, key, () => client.send(new s3.PutObjectCommand({ ...object, ...bodyOf(file, part) }), { abortSignal: signal }))
+  return sending(site, key, () =>
+    client.send(new s3.PutObjectCommand({ ...object, ...bodyOf(file, part) }), { abortSignal: signal }),
+  )
 }
 
 const putParts = async (site: OffSite, key: string, file: string, parts: Part[], onSent: (bytes: number) => void) => {
   const { s3, client, bucket, signal } = site.connection
   const place = { Bucket: bucket, Key: key }
-  const { UploadId } = await client.send(new s3.CreateMultipartUploadCommand({ ...place, ContentType: 'application/octet-stream' }), { abortSignal: signal })
+  const { UploadId } = await client.send(
+    new s3.CreateMultipartUploadCommand({ ...place, ContentType: 'application/octet-stream' }),
+    { abortSignal: signal },
+  )
   try {
     const Parts = await several(parts, async part => {
-      const command = () => new s3.UploadPartCommand({ ...place, UploadId, PartNumber: part.number, ...bodyOf(file, part) })
+      const command = () =>
+        new s3.UploadPartCommand({ ...place, UploadId, PartNumber: part.number, ...bodyOf(file, part) })
       const { ETag } = await sending(site, key, () => client.send(command(), { abortSignal: signal }))
       onSent(part.bytes)
       return { PartNumber: part.number, ETag }
     })
-    await client.send(new s3.CompleteMultipartUploadCommand({ ...place, UploadId, MultipartUpload: { Parts } }), { abortSignal: signal })
+    await client.send(new s3.CompleteMultipartUploadCommand({ ...place, UploadId, MultipartUpload: { Parts } }), {
+      abortSignal: signal,
+    })
   } catch (error) {
     // One that stays, because the server is gone or this process is killed, is removed by the next run.
     await client.send(new s3.AbortMultipartUploadCommand({ ...place, UploadId })).catch(() => {})
@@ -92,7 +108,10 @@ const putParts = async (site: OffSite, key: string, file: string, parts: Part[],
   }
 }
 
-/** What is wrong with an object; '' when nothing is. Where the server's etag is no md5 (some encrypt) all of it is read back. */
+/**
+ * What is wrong with an object; '' when nothing is. Where the server's etag is no md5 (some encrypt) all of it is read
+ * back.
+ */
 const troubleWith = async (site: OffSite, key: string, { bytes, etag, sha256 }: Measured) => {
   const { s3, client, bucket, signal } = site.connection
   const head = await client.send(new s3.HeadObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal })
@@ -104,16 +123,31 @@ const troubleWith = async (site: OffSite, key: string, { bytes, etag, sha256 }: 
 }
 
 export const remove = ({ connection: { s3, client, bucket, signal, doing } }: OffSite, key: string) =>
-  doing(`removing ${key} off the site`, () => client.send(new s3.DeleteObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal }))
+  doing(`removing ${key} off the site`, () =>
+    client.send(new s3.DeleteObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal }),
+  )
 
 /**
- * Stores a file under a key, and looks whether it is there then, with its size and its content. Throws a Failure: 65 when the file here is damaged (it has not the sha256 that
- * it should have) and was not sent, 1 when it did not arrive as it was sent: then it is removed again, so that it cannot be taken for good.
+ * Stores a file under a key, and looks whether it is there then, with its size and its content. Throws a Failure: 65
+ * when the file here is damaged (it has not the sha256 that it should have) and was not sent, 1 when it did not arrive
+ * as it was sent: then it is removed again, so that it cannot be taken for good.
  */
-export const store = async (site: OffSite, key: string, file: string, sha256: string, { partSize, onSent = () => {} }: StoreOptions = {}) => {
+export const store = async (
+  site: OffSite,
+  key: string,
+  file: string,
+  sha256: string,
+  { partSize, onSent = () => {} }: StoreOptions = {},
+) => {
   const measured = await measure(file, partSize)
   if (measured.sha256 !== sha256)
-    throw new Failure(`${file} is damaged: it has not the sha256 that it had when it was saved, so it is not copied off the site`, { exitCode: EXIT.data, hint: 'look at the disk (dmesg); the sets before may be good: scripts/backup.ts --drill SET' })
+    throw new Failure(
+      `${file} is damaged: it has not the sha256 that it had when it was saved, so it is not copied off the site`,
+      {
+        exitCode: EXIT.data,
+        hint: 'look at the disk (dmesg); the sets before may be good: scripts/backup.ts --drill SET',
+      },
+    )
   await storing(site, key, async () => {
     const [part] = measured.parts
     if (part && measured.parts.length === 1) await putWhole(site, key, file, part).then(() => onSent(part.bytes))
@@ -121,14 +155,22 @@ export const store = async (site: OffSite, key: string, file: string, sha256: st
     const trouble = await troubleWith(site, key, measured)
     if (trouble === '') return
     await remove(site, key)
-    throw new Failure(`${key} did not arrive off the site as it was sent: ${trouble}`, { hint: 'the next backup sends it again; if it happens again ask who runs that server' })
+    throw new Failure(`${key} did not arrive off the site as it was sent: ${trouble}`, {
+      hint: 'the next backup sends it again; if it happens again ask who runs that server',
+    })
   })
 }
 
-/** Ends the uploads in parts that were begun under the prefix and never completed; they take space and no listing shows them. Only under the data lock. */
+/**
+ * Ends the uploads in parts that were begun under the prefix and never completed; they take space and no listing shows
+ * them. Only under the data lock.
+ */
 export const abortUnfinished = async ({ connection: { s3, client, bucket, signal, doing }, prefix }: OffSite) => {
   const { Uploads = [] } = await doing('listing unfinished uploads off the site', () =>
-    client.send(new s3.ListMultipartUploadsCommand({ Bucket: bucket, Prefix: `${prefix}/` }), { abortSignal: signal }))
+    client.send(new s3.ListMultipartUploadsCommand({ Bucket: bucket, Prefix: `${prefix}/` }), { abortSignal: signal }),
+  )
   for (const { Key, UploadId } of Uploads)
-    await doing('ending an unfinished upload off the site', () => client.send(new s3.AbortMultipartUploadCommand({ Bucket: bucket, Key, UploadId }), { abortSignal: signal }))
+    await doing('ending an unfinished upload off the site', () =>
+      client.send(new s3.AbortMultipartUploadCommand({ Bucket: bucket, Key, UploadId }), { abortSignal: signal }),
+    )
 }

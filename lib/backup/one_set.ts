@@ -18,14 +18,21 @@ const findSet = (folder: string, name: string | undefined) => {
   const { sets } = listSets(folder)
   const set = setNamed(sets, name)
   if (set) return set
-  throw usage(name === undefined ? `there is no set in ${folder}` : `there is no set ${name} in ${folder}`, 'scripts/backup.ts --list shows the sets')
+  throw usage(
+    name === undefined ? `there is no set in ${folder}` : `there is no set ${name} in ${folder}`,
+    'scripts/backup.ts --list shows the sets',
+  )
 }
 
 /** Shorter than from one night to the next, whatever the clocks do that night. */
 const NIGHTLY = 22 * 3_600_000
 
 /** What is to be said of the newest set when it is not what the last backup should have made; '' when it is. */
-export const lateText = ({ name, made }: Pick<BackupSet, 'name' | 'made'>, last: BackupEntry | undefined, now: Date) => {
+export const lateText = (
+  { name, made }: Pick<BackupSet, 'name' | 'made'>,
+  last: BackupEntry | undefined,
+  now: Date,
+) => {
   const failed = last?.result === 'failed'
   if (!failed && now.getTime() - Date.parse(made) < NIGHTLY) return ''
   return `${failed ? 'the last backup failed' : 'no backup was made since'}: ${name}, the newest set, is ${age(new Date(made), now)} old`
@@ -42,8 +49,8 @@ export interface SetOptions {
 }
 
 /**
- * Tries a set out. Gives its name and the seconds to recover. Throws a Failure: 64 for an unknown set, 65 when what it brings back is
- * not what it should hold.
+ * Tries a set out. Gives its name and the seconds to recover. Throws a Failure: 64 for an unknown set, 65 when what it
+ * brings back is not what it should hold.
  */
 export const tryOut = async ({ settings, name, keyFile, wait }: SetOptions) => {
   findSet(settings.BACKUP_DIR ?? '', name)
@@ -59,8 +66,15 @@ export const tryOut = async ({ settings, name, keyFile, wait }: SetOptions) => {
       const { project } = await openStack()
       const { image } = await findServer(project, settings)
       const { seconds, lost } = await inTheClear(set, key, folder => drill(project, image, set, folder, work))
-      const missing = lost.length === 0 ? '' : `, but ${lost.length} of its objects could not be made again: ${lost.map(({ object }) => object).join('; ')}`
-      await notify(listeners, missing === '', `drill: ${set.name} was restored into a throw-away server in ${seconds} s${missing}${late && `; ${late}`}`)
+      const missing =
+        lost.length === 0
+          ? ''
+          : `, but ${lost.length} of its objects could not be made again: ${lost.map(({ object }) => object).join('; ')}`
+      await notify(
+        listeners,
+        missing === '',
+        `drill: ${set.name} was restored into a throw-away server in ${seconds} s${missing}${late && `; ${late}`}`,
+      )
       return { set: set.name, seconds, lost }
     } catch (error) {
       await notify(listeners, false, `the drill of ${set.name} failed: ${messageOf(error)}`)
@@ -71,7 +85,10 @@ export const tryOut = async ({ settings, name, keyFile, wait }: SetOptions) => {
   }
 }
 
-/** Puts the dump of a set at db/dumps/latest.dump, for the first start of an empty postgres. Gives its name. Throws a Failure: 64 without a key that is needed, 65 when the set is damaged. */
+/**
+ * Puts the dump of a set at db/dumps/latest.dump, for the first start of an empty postgres. Gives its name. Throws a
+ * Failure: 64 without a key that is needed, 65 when the set is damaged.
+ */
 export const publishSet = async ({ settings, name, keyFile, wait }: SetOptions) => {
   findSet(settings.BACKUP_DIR ?? '', name)
   const work = await takeDataLock('publishing a backup', wait)

@@ -1,4 +1,5 @@
-// What becomes of a good set: db/dumps/latest.dump, where postgres and the old habits look for it; and the sets that nobody needs any more.
+// What becomes of a good set: db/dumps/latest.dump, where postgres and the old habits look for it; and the sets that
+// nobody needs any more.
 import { closeSync, constants, copyFileSync, fchmodSync, fsyncSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DUMP } from './backup_database.ts'
@@ -12,7 +13,8 @@ const digestFile = (name: string) => `${dumpFile(name)}.sha256`
 // Of whatever set was published before.
 const roleFiles = (name: string) => ROLES_FILES.map(file => join(DUMPS, `${name}-${file}`))
 
-// A copy and not a link: whoever writes to it, as the old scripts did, must not write to the set. No space is taken where the file system can share.
+// A copy and not a link: whoever writes to it, as the old scripts did, must not write to the set. No space is taken
+// where the file system can share.
 const replaceByCopy = (source: string, file: string) => {
   const partial = partialBeside(file)
   try {
@@ -29,8 +31,8 @@ const replaceByCopy = (source: string, file: string) => {
 }
 
 /**
- * Puts a set's dump into db/dumps under a name, from the folder where it lies in the clear, with its sha256 beside it (sha256sum -c reads it). At each moment there is a
- * good dump, or the one before.
+ * Puts a set's dump into db/dumps under a name, from the folder where it lies in the clear, with its sha256 beside it
+ * (sha256sum -c reads it). At each moment there is a good dump, or the one before.
  */
 export const publishDump = (set: Manifest, clear: string, name: string) => {
   mkdirSync(DUMPS, { recursive: true, mode: 0o700 })
@@ -63,7 +65,11 @@ export const planRetention = (folder: string, rules: Rules): Kept[] => retain(li
 /** Removes the sets that the rules do not keep, and what was published of them; gives their names. */
 export const applyRetention = (folder: string, rules: Rules) => {
   const { sets } = listSets(folder)
-  const goes = new Set(retain(sets, rules, new Date()).filter(({ keep }) => !keep).map(({ name }) => name))
+  const goes = new Set(
+    retain(sets, rules, new Date())
+      .filter(({ keep }) => !keep)
+      .map(({ name }) => name),
+  )
   const removed = sets.filter(({ name }) => goes.has(name))
   for (const set of removed) removeSet(set)
   return removed.map(({ name }) => name)

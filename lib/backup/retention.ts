@@ -32,8 +32,9 @@ export interface Kept {
   reason: string
 }
 
-// These stay whatever their age, the hard maximum included: a team that finds its cron entry dead for a month still has something to restore. While backups are
-// made, the last three are young, so only a site without new ones meets this; it is told (isOverdue), and whoever must obey the limit all the same removes them by hand.
+// These stay whatever their age, the hard maximum included: a team that finds its cron entry dead for a month still has
+// something to restore. While backups are made, the last three are young, so only a site without new ones meets this;
+// it is told (isOverdue), and whoever must obey the limit all the same removes them by hand.
 const ALWAYS = 3
 const DAY = 86_400_000
 
@@ -42,7 +43,8 @@ const weekOf = (time: number) => Math.floor((time / DAY + 3) / 7)
 const monthOf = (time: number) => new Date(time).getUTCFullYear() * 12 + new Date(time).getUTCMonth()
 
 /** Whether a set is older than the hard maximum: it is there only because it is one of the last. */
-export const isOverdue = (made: string, { maxDays }: Pick<Rules, 'maxDays'>, now: Date) => maxDays !== undefined && now.getTime() - Date.parse(made) >= maxDays * DAY
+export const isOverdue = (made: string, { maxDays }: Pick<Rules, 'maxDays'>, now: Date) =>
+  maxDays !== undefined && now.getTime() - Date.parse(made) >= maxDays * DAY
 
 /** What becomes of each set, newest first. Only sets that are complete and verified may be given. */
 export const retain = (sets: Dated[], { days, weeks, months, maxDays }: Rules, now: Date): Kept[] => {
@@ -57,7 +59,11 @@ export const retain = (sets: Dated[], { days, weeks, months, maxDays }: Rules, n
     const isFirstOfMonth = first(`month ${month}`)
     const isLast = index < ALWAYS
     if (isOverdue(made, { maxDays }, now))
-      return { name, keep: isLast, reason: `${isLast ? `one of the last ${ALWAYS}, though ` : ''}older than BACKUP_MAX_DAYS (${maxDays})` }
+      return {
+        name,
+        keep: isLast,
+        reason: `${isLast ? `one of the last ${ALWAYS}, though ` : ''}older than BACKUP_MAX_DAYS (${maxDays})`,
+      }
     const reasons = [
       isLast && `one of the last ${ALWAYS}`,
       now.getTime() - time < days * DAY && `of the last ${days} days`,

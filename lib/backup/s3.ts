@@ -21,9 +21,20 @@ export interface Place {
 
 const nothing = () => {}
 
-const NO_ANSWER = new Set(['ECONNREFUSED', 'ECONNRESET', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'EPIPE', 'ETIMEDOUT', 'ERR_STREAM_PREMATURE_CLOSE'])
+const NO_ANSWER = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ERR_STREAM_PREMATURE_CLOSE',
+])
 
-const statusOf = (error: unknown) => (error as { $metadata?: { httpStatusCode?: number } } | undefined)?.$metadata?.httpStatusCode
+const statusOf = (error: unknown) =>
+  (error as { $metadata?: { httpStatusCode?: number } } | undefined)?.$metadata?.httpStatusCode
 
 /** An error in the words of people; what is not the server's doing (a full disk) stays as it is. */
 const explain = ({ server, bucket, hints }: Place, doing: string, cause: unknown) => {
@@ -31,22 +42,37 @@ const explain = ({ server, bucket, hints }: Place, doing: string, cause: unknown
   const { code = '' } = cause as NodeJS.ErrnoException
   const status = statusOf(cause)
   if (NO_ANSWER.has(code) || cause.name === 'TimeoutError')
-    return new Failure(`${doing} failed: ${server} does not answer (${code || 'it has been silent for 30 s'})`, { exitCode: EXIT.unreachable, hint: hints.unreachable, cause })
-  if (cause.name === 'NoSuchBucket') return badConfig(`${doing} failed: ${server} has no bucket ${bucket}`, hints.noBucket)
-  if (status === 401 || status === 403) return badConfig(`${doing} failed: ${server} refuses the key (${cause.name})`, hints.refused)
-  if (/CERT|SSL|TLS|EPROTO/.test(code)) return new Failure(`${doing} failed: no secure connection to ${server} (${code})`, { exitCode: EXIT.unreachable, hint: hints.unreachable, cause })
+    return new Failure(`${doing} failed: ${server} does not answer (${code || 'it has been silent for 30 s'})`, {
+      exitCode: EXIT.unreachable,
+      hint: hints.unreachable,
+      cause,
+    })
+  if (cause.name === 'NoSuchBucket')
+    return badConfig(`${doing} failed: ${server} has no bucket ${bucket}`, hints.noBucket)
+  if (status === 401 || status === 403)
+    return badConfig(`${doing} failed: ${server} refuses the key (${cause.name})`, hints.refused)
+  if (/CERT|SSL|TLS|EPROTO/.test(code))
+    return new Failure(`${doing} failed: no secure connection to ${server} (${code})`, {
+      exitCode: EXIT.unreachable,
+      hint: hints.unreachable,
+      cause,
+    })
   if (status === undefined) return cause
-  return new Failure(`${doing} failed: ${server} answered ${status} (${cause.name}: ${messageOf(cause)})`, { hint: hints.unreachable, cause })
+  return new Failure(`${doing} failed: ${server} answered ${status} (${cause.name}: ${messageOf(cause)})`, {
+    hint: hints.unreachable,
+    cause,
+  })
 }
 
 /** In milliseconds, before a second and a third attempt. */
 const PAUSES = [1000, 4000]
 
-const mayPass = (error: unknown): error is Failure => error instanceof Failure && (error.exitCode === EXIT.unreachable || Number(statusOf(error.cause)) >= 500)
+const mayPass = (error: unknown): error is Failure =>
+  error instanceof Failure && (error.exitCode === EXIT.unreachable || Number(statusOf(error.cause)) >= 500)
 
 /**
- * Does something again when the server did not answer, or was not able to: a line that was cut is often there again a moment later. The library does that by itself
- * where nothing is streamed. Throws what the last attempt threw.
+ * Does something again when the server did not answer, or was not able to: a line that was cut is often there again a
+ * moment later. The library does that by itself where nothing is streamed. Throws what the last attempt threw.
  */
 export const patiently = async <T>(work: () => Promise<T>): Promise<T> => {
   for (const pause of PAUSES) {
@@ -102,8 +128,24 @@ export const connectMinio = async (project: string, settings: Settings) => {
   const start = 'start it (docker compose up -d minio), or look at its log: scripts/logs.ts minio'
   const instance = (await listInstances(project, 'minio')).find(({ running, oneOff }) => running && !oneOff)
   if (!instance) throw new Failure('minio is not running', { exitCode: EXIT.unreachable, hint: start })
-  const { BUCKET_NAME: bucket = '', AWS_ACCESS_KEY_ID: accessKeyId = '', AWS_SECRET_ACCESS_KEY: secretAccessKey = '' } = settings
+  const {
+    BUCKET_NAME: bucket = '',
+    AWS_ACCESS_KEY_ID: accessKeyId = '',
+    AWS_SECRET_ACCESS_KEY: secretAccessKey = '',
+  } = settings
   const again = 'docker compose up -d minio makes it take up what has changed in .env'
-  const hints = { unreachable: start, refused: `is it that of .env (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)? ${again}`, noBucket: `is it that of .env (BUCKET_NAME)? ${again}` }
-  return connect({ server: 'minio', endpoint: `http://${Object.values(instance.addresses)[0]}:9000`, region: 'us-east-1', bucket, accessKeyId, secretAccessKey, hints })
+  const hints = {
+    unreachable: start,
+    refused: `is it that of .env (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)? ${again}`,
+    noBucket: `is it that of .env (BUCKET_NAME)? ${again}`,
+  }
+  return connect({
+    server: 'minio',
+    endpoint: `http://${Object.values(instance.addresses)[0]}:9000`,
+    region: 'us-east-1',
+    bucket,
+    accessKeyId,
+    secretAccessKey,
+    hints,
+  })
 }

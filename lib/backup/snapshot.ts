@@ -23,16 +23,29 @@ export interface Snapshot {
 
 const OPEN = 'begin isolation level repeatable read, read only'
 
-/** Opens a snapshot that pg_dump and others can read by, until it is released or this process ends. Throws a Failure when the server does not answer. */
+/**
+ * Opens a snapshot that pg_dump and others can read by, until it is released or this process ends. Throws a Failure
+ * when the server does not answer.
+ */
 export const openSnapshot = async (server: Server): Promise<Snapshot> => {
   // psql sleeps in \! until its standard input is closed, and the transaction with it.
-  const words = [OPEN, 'set local idle_in_transaction_session_timeout = 0', 'select pg_export_snapshot()', String.raw`\! cat`]
-  const { release, stdout, stderr } = await hold(psql(server, server.database, ...words.flatMap(word => ['--command', word])))
+  const words = [
+    OPEN,
+    'set local idle_in_transaction_session_timeout = 0',
+    'select pg_export_snapshot()',
+    String.raw`\! cat`,
+  ]
+  const { release, stdout, stderr } = await hold(
+    psql(server, server.database, ...words.flatMap(word => ['--command', word])),
+  )
   if (release) return { id: stdout, release }
-  throw new Failure(`the database ${server.database} gave no snapshot: ${stderr.trim()}`, { hint: 'is postgres healthy? scripts/status.ts, scripts/logs.ts postgres' })
+  throw new Failure(`the database ${server.database} gave no snapshot: ${stderr.trim()}`, {
+    hint: 'is postgres healthy? scripts/status.ts, scripts/logs.ts postgres',
+  })
 }
 
-// ONLY: the rows of a partition or of an inheriting table are its own, as in a dump. Tables of an extension come back with the extension.
+// ONLY: the rows of a partition or of an inheriting table are its own, as in a dump. Tables of an extension come back
+// with the extension.
 const COUNT = `
 ${OPEN};
 set transaction snapshot :'snapshot';
@@ -49,7 +62,12 @@ order by relpages desc
 /** The rows of each table of a database, in a snapshot; without one as they are now. */
 export const countRows = async (server: Server, database: string, snapshot?: string) => {
   const text = snapshot === undefined ? COUNT.replace(/^set transaction.*$/m, '') : COUNT
-  const counted = await rows<{ table: string; rows: number }>(server, database, text, snapshot === undefined ? {} : { snapshot })
+  const counted = await rows<{ table: string; rows: number }>(
+    server,
+    database,
+    text,
+    snapshot === undefined ? {} : { snapshot },
+  )
   return Object.fromEntries(counted.map(({ table, rows }) => [table, rows]))
 }
 

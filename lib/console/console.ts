@@ -7,23 +7,45 @@ import { namesInstance, readLive } from '../deploy/nginx.ts'
 import { openIn, type Session } from './session.ts'
 import { appFor, type App, type Stack } from '../stack.ts'
 
-/** The app whose console is meant: that of a repository, or the only one that has a console. Throws a Failure (64) when there is none. */
+/**
+ * The app whose console is meant: that of a repository, or the only one that has a console. Throws a Failure (64) when
+ * there is none.
+ */
 export const appWithConsole = (stack: Stack, repository: string | undefined): App => {
-  const app = repository === undefined ? stack.apps.find(({ console }) => console.length > 0) : appFor(stack, repository)
+  const app =
+    repository === undefined ? stack.apps.find(({ console }) => console.length > 0) : appFor(stack, repository)
   if (app && app.console.length > 0) return app
-  throw usage(`${app?.repository ?? 'no app'} has ${app ? 'no' : 'a'} console`, 'the label avril.console in docker-compose.yml names the command that opens one')
+  throw usage(
+    `${app?.repository ?? 'no app'} has ${app ? 'no' : 'a'} console`,
+    'the label avril.console in docker-compose.yml names the command that opens one',
+  )
 }
 
-/** The instance that nginx sends requests to; of several the newest that is healthy. Throws a Failure (69) when none runs. */
+/**
+ * The instance that nginx sends requests to; of several the newest that is healthy. Throws a Failure (69) when none
+ * runs.
+ */
 export const liveInstance = async ({ project }: Stack, { service }: App): Promise<Instance> => {
   const running = (await listInstances(project, service)).filter(({ running, oneOff }) => running && !oneOff)
   const map = readLive(service)
   const live = running.filter(instance => map === undefined || namesInstance(map, instance))
   const instance = live.findLast(isHealthy) ?? live.at(-1)
   if (instance) return instance
-  throw new Failure(`no live instance of ${service} is running`, { exitCode: EXIT.unreachable, hint: 'scripts/status.ts shows what runs; docker compose up -d starts what is stopped' })
+  throw new Failure(`no live instance of ${service} is running`, {
+    exitCode: EXIT.unreachable,
+    hint: 'scripts/status.ts shows what runs; docker compose up -d starts what is stopped',
+  })
 }
 
 /** Opens it: a program of its own beside the one that serves, or a shell of that one. */
 export const openConsole = (instance: Instance, session: Session, words: string[]) =>
-  openIn(instance, session, [], 'sh', '-c', readFileSync(join(import.meta.dirname, 'console.sh'), 'utf8'), 'console', ...words)
+  openIn(
+    instance,
+    session,
+    [],
+    'sh',
+    '-c',
+    readFileSync(join(import.meta.dirname, 'console.sh'), 'utf8'),
+    'console',
+    ...words,
+  )

@@ -1,4 +1,5 @@
-// psql for people: with a history, an editor and a name that others can see; and nothing is left of it when its terminal is lost.
+// psql for people: with a history, an editor and a name that others can see; and nothing is left of it when its
+// terminal is lost.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { person, who } from '../person.ts'
@@ -19,6 +20,8 @@ export const openPsql = (server: Server, session: Session, readOnly: boolean, wo
     `PGOPTIONS=${settings.map(setting => `-c ${setting}`).join(' ')}`,
     `PSQL_HISTORY=${historyFile()}`,
   ]
-  const program = session.terminal ? ['bash', '-c', readFileSync(join(import.meta.dirname, 'psql.sh'), 'utf8'), 'psql'] : ['psql']
+  const program = session.terminal
+    ? ['bash', '-c', readFileSync(join(import.meta.dirname, 'psql.sh'), 'utf8'), 'psql']
+    : ['psql']
   return openIn({ ...server, account: ACCOUNT }, session, environment, ...program, ...words)
 }

@@ -24,25 +24,35 @@ export const coming = (app: App, pin: Pin, reload: boolean): Target => {
 }
 
 /** The release that Compose knows as live. */
-const present = (app: App, reload: boolean): Target => ({ pin: readPins()[app.service], files: pinFiles(), commit: () => {}, reload, prove: false })
+const present = (app: App, reload: boolean): Target => ({
+  pin: readPins()[app.service],
+  files: pinFiles(),
+  commit: () => {},
+  reload,
+  prove: false,
+})
 
 /**
- * Carries out a plan. Until the first switch a failure or a signal leaves the site as it was; after it a signal lets the rollout end, and a
- * failure goes back. Throws a Failure that says which phase failed and why.
+ * Carries out a plan. Until the first switch a failure or a signal leaves the site as it was; after it a signal lets
+ * the rollout end, and a failure goes back. Throws a Failure that says which phase failed and why.
  */
 export const carryOut = async (rollout: Rollout, plan: Plan, keep: number) => {
   const { app, progress } = rollout
   try {
     progress.phase('build', plan.image)
     if (plan.commit && !plan.built) await buildRelease(rollout.stack, app, plan.image, plan.commit)
-    if (await runsAsRoot(plan.image)) say.warn(`${app.service} runs as root in its container; give its Dockerfile a line USER (the recipes have one)`)
+    if (await runsAsRoot(plan.image))
+      say.warn(`${app.service} runs as root in its container; give its Dockerfile a line USER (the recipes have one)`)
     const pin = { image: plan.image, rollout: rolloutId(app), network: app.network, fingerprint: app.fingerprint }
     progress.note({ next: pin })
     const target = coming(app, pin, false)
     if (app.migrate.length > 0 && !plan.rollback) {
       progress.phase('migrate', app.migrate.join(' '))
       const hint = 'the migration may have done a part of its work; correct it and push, then run this again'
-      await show(composeRunOnce([COMPOSE_FILE, ...target.files], app.service, app.migrate), { what: 'the migration', hint })
+      await show(composeRunOnce([COMPOSE_FILE, ...target.files], app.service, app.migrate), {
+        what: 'the migration',
+        hint,
+      })
     }
     await converge(rollout, target)
     progress.phase('tidy')
@@ -57,7 +67,8 @@ export const carryOut = async (rollout: Rollout, plan: Plan, keep: number) => {
 }
 
 // Compose, Docker's DNS and nginx all take such a name.
-const rolloutId = ({ service }: App) => `${service}-${new Date().toISOString().replace(/[-:.]/g, '').replace('Z', '').toLowerCase()}`
+const rolloutId = ({ service }: App) =>
+  `${service}-${new Date().toISOString().replace(/[-:.]/g, '').replace('Z', '').toLowerCase()}`
 
 const goBack = async (rollout: Rollout, error: unknown) => {
   const { app, progress } = rollout
@@ -83,17 +94,21 @@ const goBack = async (rollout: Rollout, error: unknown) => {
 
 const finishLate = (rollout: Rollout, error: unknown) => {
   const { app, progress } = rollout
-  throw new Failure(`${app.repository} is deployed, but phase ${progress.journal.phase} did not end: ${messageOf(error)}`, {
-    hint: 'the new release serves; run it again (with --if-change) to put the rest in order',
-    cause: error,
-  })
+  throw new Failure(
+    `${app.repository} is deployed, but phase ${progress.journal.phase} did not end: ${messageOf(error)}`,
+    {
+      hint: 'the new release serves; run it again (with --if-change) to put the rest in order',
+      cause: error,
+    },
+  )
 }
 
 /** Goes back to what Compose knows as live; removes what was begun. */
 export const takeBack = async (rollout: Rollout, reload: boolean) => {
   const { app, stack } = rollout
   const target = present(app, reload)
-  const begun = async () => (await listInstances(stack.project, app.service)).filter(it => it.oneOff || it.rollout !== target.pin?.rollout)
+  const begun = async () =>
+    (await listInstances(stack.project, app.service)).filter(it => it.oneOff || it.rollout !== target.pin?.rollout)
   const before = target.pin ? liveMap(app, [target.pin.rollout]) : undefined
   if (readLive(app.service) !== before || reload) {
     say.step(`sending requests back to ${target.pin?.rollout ?? `the former instances of ${app.service}`}`)

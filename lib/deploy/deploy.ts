@@ -42,7 +42,10 @@ export interface Result {
   phases: Record<string, number>
 }
 
-/** Deploys an app. Throws a Failure: 75 when another deploy runs, 69 for what cannot be reached, 1 when the rollout failed and was taken back. */
+/**
+ * Deploys an app. Throws a Failure: 75 when another deploy runs, 69 for what cannot be reached, 1 when the rollout
+ * failed and was taken back.
+ */
 export const deployApp = async (stack: Stack, app: App, request: Request, options: DeployOptions): Promise<Result> => {
   const release = await takeDeployLock(options.wait)
   try {
@@ -80,30 +83,52 @@ const newJournal = (app: App, { rollback }: Request): Journal => ({
 const findNginx = async ({ project }: Stack) => {
   const nginx = (await listInstances(project, 'nginx')).find(({ running }) => running)
   if (nginx) return nginx
-  throw new Failure('nginx is not running, so there is no site to deploy to', { hint: 'start the stack first: docker compose up -d' })
+  throw new Failure('nginx is not running, so there is no site to deploy to', {
+    hint: 'start the stack first: docker compose up -d',
+  })
 }
 
-const settleFormer = async (stack: Stack, coming: App, rolloutOf: (app: App, journal: Journal) => Rollout, keep: number) => {
+const settleFormer = async (
+  stack: Stack,
+  coming: App,
+  rolloutOf: (app: App, journal: Journal) => Rollout,
+  keep: number,
+) => {
   const journal = readJournal()
-  // One that is damaged tells nothing of what was interrupted. The rollout that comes takes the instances as they are; a migration that goes on it would cut.
+  // One that is damaged tells nothing of what was interrupted. The rollout that comes takes the instances as they are;
+  // a migration that goes on it would cut.
   if (!journal && hasJournal()) await awaitOneOffs(stack, coming)
   if (!journal) return
   const app = stack.apps.find(({ service }) => service === journal.service)
-  if (!app) throw new Failure(`a deploy of ${journal.service} was interrupted, and docker-compose.yml has no such app any more`)
+  if (!app)
+    throw new Failure(`a deploy of ${journal.service} was interrupted, and docker-compose.yml has no such app any more`)
   await shielded(() => settle(journal, rolloutOf(app, journal), keep))
 }
 
-const deployNow = async (stack: Stack, app: App, request: Request, options: DeployOptions, rollout: Rollout): Promise<Result> => {
+const deployNow = async (
+  stack: Stack,
+  app: App,
+  request: Request,
+  options: DeployOptions,
+  rollout: Rollout,
+): Promise<Result> => {
   const { progress } = rollout
   progress.phase('plan', app.repository)
   const plan = await planOrRecord(stack, app, request, rollout)
   const revision = plan.commit?.sha ?? null
-  const result = { repository: app.repository, service: app.service, from: plan.from ?? null, image: plan.image, revision }
+  const result = {
+    repository: app.repository,
+    service: app.service,
+    from: plan.from ?? null,
+    image: plan.image,
+    revision,
+  }
   progress.note({ from: result.from, to: plan.image, revision })
   if (options.ifChange && plan.current) {
     progress.end(true)
     removeJournal()
-    if (plan.changed) say.warn('.env or docker-compose.yml has changed since; a deploy without --if-change takes that up')
+    if (plan.changed)
+      say.warn('.env or docker-compose.yml has changed since; a deploy without --if-change takes that up')
     return { ...result, result: 'unchanged', phases: progress.journal.phases }
   }
   explain(app, plan)

@@ -20,8 +20,9 @@ export const whyOf = ({ code, stdout, stderr }: Outcome) => {
 }
 
 /**
- * Carries the state of one instance to others, by the commands of its labels avril.state.save and avril.state.load. It may be called again with what has come since.
- * A failure costs visitors their login and nothing else, so it is a warning. Gives whether it was carried; throws when `over` is aborted.
+ * Carries the state of one instance to others, by the commands of its labels avril.state.save and avril.state.load. It
+ * may be called again with what has come since. A failure costs visitors their login and nothing else, so it is a
+ * warning. Gives whether it was carried; throws when `over` is aborted.
  */
 export const handOverState = async ({ state }: App, from: Instance, to: Instance[], over: AbortSignal) => {
   if (!state) return true
@@ -29,20 +30,30 @@ export const handOverState = async ({ state }: App, from: Instance, to: Instance
   const saved = await attempt(exec(from.id, ...state.save), { ...limit(), most: MOST })
   over.throwIfAborted()
   if (saved.code !== 0) {
-    say.warn(`what ${from.name} keeps in its memory cannot be saved (${whyOf(saved)}): visitors may have to log in again`)
+    say.warn(
+      `what ${from.name} keeps in its memory cannot be saved (${whyOf(saved)}): visitors may have to log in again`,
+    )
     return false
   }
   if (saved.stdout.trim() === '') return true
-  const loaded = await Promise.all(to.map(({ id }) => attempt(docker('exec', '--interactive', id, ...state.load), { ...limit(), most: MOST, input: saved.stdout })))
+  const loaded = await Promise.all(
+    to.map(({ id }) =>
+      attempt(docker('exec', '--interactive', id, ...state.load), { ...limit(), most: MOST, input: saved.stdout }),
+    ),
+  )
   over.throwIfAborted()
   const failed = loaded.find(({ code }) => code !== 0)
-  if (failed) say.warn(`what ${from.name} keeps in its memory cannot be taken over (${whyOf(failed)}): visitors may have to log in again`)
+  if (failed)
+    say.warn(
+      `what ${from.name} keeps in its memory cannot be taken over (${whyOf(failed)}): visitors may have to log in again`,
+    )
   return failed === undefined
 }
 
 /**
- * Hands over again and again what comes to an old instance while it drains: at once, every few seconds, and when it has no request left. A visitor whose session was
- * renewed in the moment of the switch must not wait for the slowest request of the others. Ends early when that fails.
+ * Hands over again and again what comes to an old instance while it drains: at once, every few seconds, and when it has
+ * no request left. A visitor whose session was renewed in the moment of the switch must not wait for the slowest
+ * request of the others. Ends early when that fails.
  */
 export const keepHandingOver = async (handOver: () => Promise<boolean>, drained: Promise<void>, pause = 3000) => {
   const over = new AbortController()

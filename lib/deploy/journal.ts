@@ -31,7 +31,8 @@ const FILE = 'rollout.json'
 
 export const writeJournal = (journal: Journal) => replaceFile(stateFile(FILE), `${JSON.stringify(journal)}\n`)
 
-const isPin = (it: unknown): it is Pin => isRecord(it) && [it.image, it.rollout, it.network, it.fingerprint].every(isText)
+const isPin = (it: unknown): it is Pin =>
+  isRecord(it) && [it.image, it.rollout, it.network, it.fingerprint].every(isText)
 
 const isJournal = (it: unknown): it is Journal =>
   isRecord(it) &&

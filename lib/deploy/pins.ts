@@ -1,4 +1,5 @@
-// Which release of each app is live, as a file that Compose reads beside docker-compose.yml: so plain `docker compose up -d` agrees.
+// Which release of each app is live, as a file that Compose reads beside docker-compose.yml: so plain `docker compose
+// up -d` agrees.
 import { PINS_FILE } from '../compose.ts'
 import { badConfig } from '../errors.ts'
 import { readIfThere, replaceFile, stateFile } from '../files.ts'
@@ -24,7 +25,8 @@ const ENTRY = new RegExp(
     `    networks: \\{ (${NAME}): \\{ aliases: \\[\\3\\] \\} \\}\\n`,
 )
 
-// Without `build: !reset null` Compose would build a missing image from the working tree and give it the release's name.
+// Without `build: !reset null` Compose would build a missing image from the working tree and give it the release's
+// name.
 export const renderPins = (pins: Pins) => {
   const entries = Object.entries(pins).map(
     ([service, { image, rollout, network, fingerprint }]) =>
@@ -40,7 +42,11 @@ export const parsePins = (text: string): Pins => {
   let rest = text.replace(/^#.*\n/gm, '').replace(/^services:( \{\})?\n/, '')
   while (rest !== '') {
     const match = ENTRY.exec(rest)
-    if (!match) throw badConfig('docker-compose.override.yml was not written by these scripts, or was edited', 'move your own changes to docker-compose.yml, and remove the file')
+    if (!match)
+      throw badConfig(
+        'docker-compose.override.yml was not written by these scripts, or was edited',
+        'move your own changes to docker-compose.yml, and remove the file',
+      )
     const [entry, service = '', image = '', rollout = '', fingerprint = '', network = ''] = match
     pins[service] = { image, rollout, network, fingerprint }
     rest = rest.slice(entry.length)

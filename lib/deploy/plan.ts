@@ -2,7 +2,19 @@
 import { checkElixir, buildSettingsOf, isSecretName, readAtBuild } from './build_settings.ts'
 import { loadSettings } from '../config.ts'
 import { badConfig, Failure } from '../errors.ts'
-import { branchHead, checkRepository, defaultBranch, fetchRepository, missingFrom, namedCommit, readCommit, readFileAt, remoteHead, searchAt, type Commit } from '../git.ts'
+import {
+  branchHead,
+  checkRepository,
+  defaultBranch,
+  fetchRepository,
+  missingFrom,
+  namedCommit,
+  readCommit,
+  readFileAt,
+  remoteHead,
+  searchAt,
+  type Commit,
+} from '../git.ts'
 import { readHistory, trail } from '../history.ts'
 import { isHealthy, listInstances } from '../instances.ts'
 import { readPins } from './pins.ts'
@@ -22,7 +34,10 @@ export interface Plan {
   commit: Commit | undefined
   rollback: boolean
   built: boolean
-  /** the live release is of the same commit, and was built in another way: by another recipe, base image or setting of its build */
+  /**
+   * the live release is of the same commit, and was built in another way: by another recipe, base image or setting of
+   * its build
+   */
   rebuilt: boolean
   /** settings that .env sets, that the code reads while it is built, and that its build does not get */
   unknownToBuild: string[]
@@ -35,12 +50,18 @@ export interface Plan {
   changed: boolean
 }
 
-/** Throws a Failure for an unknown branch, tag or commit (64), a remote that does not answer (69), a rollback that has nowhere to go (1). */
+/**
+ * Throws a Failure for an unknown branch, tag or commit (64), a remote that does not answer (69), a rollback that has
+ * nowhere to go (1).
+ */
 export const makePlan = async (stack: Stack, app: App, request: Request): Promise<Plan> => {
   const live = (await listInstances(stack.project, app.service)).filter(({ oneOff, running }) => running && !oneOff)
   const { image, commit } = request.rollback ? rollbackOf(app) : await wantedOf(stack, app, request)
   const built = await imageExists(image)
-  if (!built && !commit) throw new Failure(`the release before, ${image}, is not on this machine any more`, { hint: 'deploy its commit: deploy_local.ts <repo> --to <commit>' })
+  if (!built && !commit)
+    throw new Failure(`the release before, ${image}, is not on this machine any more`, {
+      hint: 'deploy its commit: deploy_local.ts <repo> --to <commit>',
+    })
   const from = readPins()[app.service]?.image ?? live[0]?.image
   if (commit) await checkWhole(app, commit)
   const known = commit ? await checkBuild(app, commit) : []
@@ -53,7 +74,10 @@ export const makePlan = async (stack: Stack, app: App, request: Request): Promis
     unknownToBuild: known,
     from,
     fromRevision: live[0]?.revision,
-    current: commit !== undefined && live.length >= app.replicas && live.every(it => it.revision === commit.sha && it.image === image && isHealthy(it)),
+    current:
+      commit !== undefined &&
+      live.length >= app.replicas &&
+      live.every(it => it.revision === commit.sha && it.image === image && isHealthy(it)),
     changed: live.some(({ fingerprint }) => fingerprint !== undefined && fingerprint !== app.fingerprint),
   }
 }
@@ -63,7 +87,10 @@ const checkWhole = async ({ repository, folder }: App, { sha }: Commit) => {
   const missing = await missingFrom(folder, sha)
   if (missing.length === 0) return
   const shown = missing.length > 6 ? [...missing.slice(0, 5), `${missing.length - 5} more`] : missing
-  throw badConfig(`${repository} at ${sha.slice(0, 12)} has what is not in its repository, and would be missing in the release: ${shown.join(', ')}`, 'commit the files themselves, or make them a package that the lock file pins; nothing was touched')
+  throw badConfig(
+    `${repository} at ${sha.slice(0, 12)} has what is not in its repository, and would be missing in the release: ${shown.join(', ')}`,
+    'commit the files themselves, or make them a package that the lock file pins; nothing was touched',
+  )
 }
 
 /** The head of the remote's default branch, as a first start builds it. Throws the Failures of a plan. */
@@ -74,7 +101,10 @@ export const firstCommit = async (app: App) => {
   return commit
 }
 
-/** Throws (78) when the base image is too old or too new for the commit. Gives the settings that it reads while it is built, that .env sets, and that its build does not get. */
+/**
+ * Throws (78) when the base image is too old or too new for the commit. Gives the settings that it reads while it is
+ * built, that .env sets, and that its build does not get.
+ */
 const checkBuild = async ({ service, folder, build }: App, { sha }: Commit) => {
   checkElixir(service, build.args?.BASE ?? '', (await readFileAt(folder, sha, 'mix.exs')) ?? '')
   const settings = loadSettings()
@@ -97,7 +127,10 @@ const commitOf = async (folder: string, { branch, to, dryRun }: Request) => {
 
 const rollbackOf = ({ service, repository }: App) => {
   const image = trail(readHistory(), service).at(-2)
-  if (!image) throw new Failure(`there is no release of ${repository} before the live one to go back to`, { hint: 'deploy a commit: deploy_local.ts <repo> --to <commit>' })
+  if (!image)
+    throw new Failure(`there is no release of ${repository} before the live one to go back to`, {
+      hint: 'deploy a commit: deploy_local.ts <repo> --to <commit>',
+    })
   return { image, commit: undefined }
 }
 

@@ -21,7 +21,12 @@ const digestOfSecrets = ({ secrets }: Stack, build: Build) => {
   })
   const set = values.filter(([, value]) => value !== undefined && value !== '')
   // With a key that nobody has who has the image, or a short secret could be guessed by it.
-  return set.length === 0 ? undefined : createHmac('sha256', settings.SECRET_KEY_BASE ?? '').update(JSON.stringify(set)).digest('hex').slice(0, 12)
+  return set.length === 0
+    ? undefined
+    : createHmac('sha256', settings.SECRET_KEY_BASE ?? '')
+        .update(JSON.stringify(set))
+        .digest('hex')
+        .slice(0, 12)
 }
 
 /** The arguments of a build, with one that changes when its secrets do. */
@@ -33,13 +38,18 @@ const argumentsOf = (stack: Stack, { build }: App) => {
 const recipeOf = (stack: Stack, app: App) => {
   const { dockerfile, dockerfile_inline } = app.build
   const args = argumentsOf(stack, app)
-  const own = dockerfile && isAbsolute(dockerfile) ? readFileSync(dockerfile, 'utf8') : (dockerfile_inline ?? dockerfile ?? '')
-  return createHash('sha256').update(JSON.stringify([own, args])).digest('hex').slice(0, 6)
+  const own =
+    dockerfile && isAbsolute(dockerfile) ? readFileSync(dockerfile, 'utf8') : (dockerfile_inline ?? dockerfile ?? '')
+  return createHash('sha256')
+    .update(JSON.stringify([own, args]))
+    .digest('hex')
+    .slice(0, 6)
 }
 
 const repositoryOf = ({ project }: Stack, { service }: App) => `${project}-${service}`
 
-export const releaseName = (stack: Stack, app: App, sha: string) => `${repositoryOf(stack, app)}:${sha.slice(0, 12)}-${recipeOf(stack, app)}`
+export const releaseName = (stack: Stack, app: App, sha: string) =>
+  `${repositoryOf(stack, app)}:${sha.slice(0, 12)}-${recipeOf(stack, app)}`
 
 export const imageExists = async (image: string) => (await attempt(inspectImages([image]))).code === 0
 
@@ -49,15 +59,39 @@ export const runsAsRoot = async (image: string) => {
   return /^(|0|root)(:.*)?$/.test(found?.Config.User ?? '')
 }
 
-/** Builds the release of a commit from the files of exactly that commit. Throws a Failure when the build fails; nothing is left then. */
-export const buildRelease = async (stack: Stack, app: App, image: string, commit: Commit, told: Pick<RunOptions, 'hint' | 'hide'> = {}) => {
+/**
+ * Builds the release of a commit from the files of exactly that commit. Throws a Failure when the build fails; nothing
+ * is left then.
+ */
+export const buildRelease = async (
+  stack: Stack,
+  app: App,
+  image: string,
+  commit: Commit,
+  told: Pick<RunOptions, 'hint' | 'hide'> = {},
+) => {
   const context = stateFile('build')
   const plan = stateFile('build.json')
   clear(context, plan)
   try {
     await exportCommit(app.folder, commit.sha, context)
-    writeFileSync(plan, JSON.stringify({ secrets: stack.secrets, services: { [app.service]: { image, build: { ...app.build, args: argumentsOf(stack, app), context, labels: labelsOf(app, commit) } } } }))
-    await show(compose([plan], '--progress', 'plain', 'build', app.service), { what: 'the build', hint: 'correct it and push, then run this again', ...told })
+    writeFileSync(
+      plan,
+      JSON.stringify({
+        secrets: stack.secrets,
+        services: {
+          [app.service]: {
+            image,
+            build: { ...app.build, args: argumentsOf(stack, app), context, labels: labelsOf(app, commit) },
+          },
+        },
+      }),
+    )
+    await show(compose([plan], '--progress', 'plain', 'build', app.service), {
+      what: 'the build',
+      hint: 'correct it and push, then run this again',
+      ...told,
+    })
   } finally {
     clear(context, plan)
   }
@@ -73,7 +107,10 @@ const labelsOf = (app: App, { sha, date }: Commit) => ({
   'avril.repository': app.repository,
 })
 
-/** Removes old releases of an app: all but those that are named, and the newest `keep`. Gives the names of what it removed. */
+/**
+ * Removes old releases of an app: all but those that are named, and the newest `keep`. Gives the names of what it
+ * removed.
+ */
 export const pruneReleases = async (stack: Stack, app: App, trail: string[], used: string[], keep: number) => {
   const listed = await capture(images(repositoryOf(stack, app)))
   const releases = listed
@@ -83,12 +120,21 @@ export const pruneReleases = async (stack: Stack, app: App, trail: string[], use
     .filter(({ Tag }) => TAG.test(Tag))
     .map(({ Repository, Tag, CreatedAt }) => ({ name: `${Repository}:${Tag}`, created: CreatedAt }))
   const removed: string[] = []
-  for (const name of releasesToRemove(releases, trail, used, keep)) if ((await attempt(removeImage(name))).code === 0) removed.push(name)
+  for (const name of releasesToRemove(releases, trail, used, keep))
+    if ((await attempt(removeImage(name))).code === 0) removed.push(name)
   return removed
 }
 
-/** Which releases to remove: never one that is used, nor the one that a rollback goes to; the last that were live stay, up to `keep` in all. */
-export const releasesToRemove = (releases: { name: string; created: string }[], trail: string[], used: string[], keep: number) => {
+/**
+ * Which releases to remove: never one that is used, nor the one that a rollback goes to; the last that were live stay,
+ * up to `keep` in all.
+ */
+export const releasesToRemove = (
+  releases: { name: string; created: string }[],
+  trail: string[],
+  used: string[],
+  keep: number,
+) => {
   const rank = ({ name }: { name: string }) => trail.lastIndexOf(name)
   const newestFirst = releases.toSorted((a, b) => rank(b) - rank(a) || b.created.localeCompare(a.created))
   const kept = new Set([...used, ...trail.slice(-2)])

@@ -1,4 +1,5 @@
-// The heart: instances of one release take the place of those of another, and nginx always has a healthy one to send requests to.
+// The heart: instances of one release take the place of those of another, and nginx always has a healthy one to send
+// requests to.
 import { COMPOSE_FILE, composeAdd, healthLog, logs, remove, start, stop } from '../compose.ts'
 import { Failure, messageOf } from '../errors.ts'
 import { addressFor, isHealthy, listIds, listInstances, readInstance, type Instance } from '../instances.ts'
@@ -20,11 +21,17 @@ export interface Rollout {
   progress: Progress
   /** seconds that a new instance has to get healthy */
   timeout: number
-  /** seconds that a new instance must have run before it gets requests: one that gets healthy and then dies never has one to lose */
+  /**
+   * seconds that a new instance must have run before it gets requests: one that gets healthy and then dies never has
+   * one to lose
+   */
   probation: number
 }
 
-/** What shall be live: a release and the Compose files that its instances are started with; without a pin what docker-compose.yml names. */
+/**
+ * What shall be live: a release and the Compose files that its instances are started with; without a pin what
+ * docker-compose.yml names.
+ */
 export interface Target {
   pin: Pin | undefined
   files: string[]
@@ -36,12 +43,14 @@ export interface Target {
   prove: boolean
 }
 
-const listOwn = async ({ stack, app }: Rollout) => (await listInstances(stack.project, app.service)).filter(({ oneOff }) => !oneOff)
+const listOwn = async ({ stack, app }: Rollout) =>
+  (await listInstances(stack.project, app.service)).filter(({ oneOff }) => !oneOff)
 
 /**
- * Replaces all instances of an app by instances of the target, one after another, with at most one more than usual at a time. It takes things as
- * they are, so it also goes on with a rollout that was stopped half-way, and goes back from one that failed.
- * Throws a Failure when an instance does not get healthy or does not stay so; signals are heeded until the first switch.
+ * Replaces all instances of an app by instances of the target, one after another, with at most one more than usual at a
+ * time. It takes things as they are, so it also goes on with a rollout that was stopped half-way, and goes back from
+ * one that failed. Throws a Failure when an instance does not get healthy or does not stay so; signals are heeded until
+ * the first switch.
  */
 export const converge = async (rollout: Rollout, target: Target) => {
   const { app, stack, nginx } = rollout
@@ -56,11 +65,23 @@ export const converge = async (rollout: Rollout, target: Target) => {
     if (fresh.length < app.replicas) {
       const before = readLive(app.service)
       // By its service name nginx would also reach the instance that is still starting.
-      if (before === undefined && old.length > 0) await shielded(() => switchLive(nginx, app.service, liveMap(app, old.map(({ name }) => name))))
+      if (before === undefined && old.length > 0)
+        await shielded(() =>
+          switchLive(
+            nginx,
+            app.service,
+            liveMap(
+              app,
+              old.map(({ name }) => name),
+            ),
+          ),
+        )
       fresh.push(await startOne(rollout, target, own, watch))
     }
     const complete = fresh.length >= app.replicas
-    const leaving = complete ? own.filter(it => !isNew(it)) : old.slice(0, Math.max(0, fresh.length + old.length - app.replicas))
+    const leaving = complete
+      ? own.filter(it => !isNew(it))
+      : old.slice(0, Math.max(0, fresh.length + old.length - app.replicas))
     const staying = old.filter(it => !leaving.includes(it))
     await shielded(() => handOver(rollout, target, { fresh, staying, leaving, complete }, watch))
     return complete
@@ -91,7 +112,8 @@ const startOne = async (rollout: Rollout, { files, prove }: Target, own: Instanc
   void showLog(log.lines)
   try {
     await watch.untilHealthy(instance.id, instance.name, timeout)
-    if (prove) await watch.guard([instance], signal => proveInstance(rollout.nginx, rollout.stack, app, instance, signal))
+    if (prove)
+      await watch.guard([instance], signal => proveInstance(rollout.nginx, rollout.stack, app, instance, signal))
     const rest = Date.parse(instance.started) + probation * 1000 - Date.now()
     if (rest > 0) {
       say.detail(`healthy; it gets requests when it has run for ${probation} s (--probation)`)
@@ -115,8 +137,16 @@ const withLastWords = async ({ id }: Instance, error: unknown) => {
   const probe = await attempt(healthLog(id))
   const said = (log.stdout + log.stderr).trim() || '(it wrote nothing)'
   const checked = [...new Set(probe.stdout.split('\n').filter(Boolean))].slice(-2).join(' · ')
-  const parts = [messageOf(error), '  the last lines of its log:', ...said.split('\n').map(line => `    ${line}`), checked && `  its health check said: ${checked}`]
-  return new Failure(parts.filter(Boolean).join('\n'), { cause: error, hint: 'correct it and push, then run this again' })
+  const parts = [
+    messageOf(error),
+    '  the last lines of its log:',
+    ...said.split('\n').map(line => `    ${line}`),
+    checked && `  its health check said: ${checked}`,
+  ]
+  return new Failure(parts.filter(Boolean).join('\n'), {
+    cause: error,
+    hint: 'correct it and push, then run this again',
+  })
 }
 
 interface HandOver {
@@ -126,7 +156,12 @@ interface HandOver {
   complete: boolean
 }
 
-const handOver = async (rollout: Rollout, target: Target, { fresh, staying, leaving, complete }: HandOver, watch: Watch) => {
+const handOver = async (
+  rollout: Rollout,
+  target: Target,
+  { fresh, staying, leaving, complete }: HandOver,
+  watch: Watch,
+) => {
   const { app, nginx, progress } = rollout
   const names = [...fresh, ...staying].map(({ name }) => name)
   const text = liveMap(app, complete && target.pin ? [target.pin.rollout] : names)
@@ -139,7 +174,9 @@ const handOver = async (rollout: Rollout, target: Target, { fresh, staying, leav
     over.throwIfAborted()
     await switchLive(nginx, app.service, text)
     over.throwIfAborted()
-    const [wanted, unwanted] = [fresh, leaving].map(instances => instances.map(it => addressFor(nginx, it)).filter(Boolean)) as [string[], string[]]
+    const [wanted, unwanted] = [fresh, leaving].map(instances =>
+      instances.map(it => addressFor(nginx, it)).filter(Boolean),
+    ) as [string[], string[]]
     const prove = (signal: AbortSignal) => proveSwitch(nginx, app, target.prove, wanted, unwanted, signal)
     if (!leaving.some(({ running }) => running)) return prove(over)
     progress.phase('drain', `waiting until nobody is served by ${leaving.map(({ name }) => name).join(', ')}`)

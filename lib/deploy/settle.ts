@@ -13,8 +13,8 @@ import { say } from '../say.ts'
 import type { App, Stack } from '../stack.ts'
 
 /**
- * Puts in order what a killed deploy left behind: before its switch it goes back, after it forward. The caller holds the lock, so whoever wrote the
- * journal is dead.
+ * Puts in order what a killed deploy left behind: before its switch it goes back, after it forward. The caller holds
+ * the lock, so whoever wrote the journal is dead.
  */
 export const settle = async (journal: Journal, rollout: Rollout, keep: number) => {
   const { next, service, repository, phase, who, since } = journal
@@ -32,9 +32,15 @@ export const settle = async (journal: Journal, rollout: Rollout, keep: number) =
     }
   }
   progress.end(true)
-  record({ ...journal, phases: progress.journal.phases }, result === 'completed' ? 'deployed' : 'interrupted', `interrupted in phase ${phase}, ${result}`)
+  record(
+    { ...journal, phases: progress.journal.phases },
+    result === 'completed' ? 'deployed' : 'interrupted',
+    `interrupted in phase ${phase}, ${result}`,
+  )
   removeJournal()
-  say.done(`the interrupted deploy of ${repository} ${result === 'completed' ? 'is completed' : 'is taken back: the site is as it was before it'}`)
+  say.done(
+    `the interrupted deploy of ${repository} ${result === 'completed' ? 'is completed' : 'is taken back: the site is as it was before it'}`,
+  )
 }
 
 const tryForward = async (rollout: Rollout, next: Pin) => {
@@ -51,13 +57,19 @@ const tryForward = async (rollout: Rollout, next: Pin) => {
 // nginx's file names either the alias of the rollout or its first instances.
 const isSwitched = async ({ stack, app }: Rollout, next: Pin) => {
   const live = readLive(app.service) ?? ''
-  const fresh = (await listInstances(stack.project, app.service)).filter(it => !it.oneOff && it.rollout === next.rollout)
+  const fresh = (await listInstances(stack.project, app.service)).filter(
+    it => !it.oneOff && it.rollout === next.rollout,
+  )
   return fresh.some(isHealthy) && fresh.some(instance => namesInstance(live, instance))
 }
 
 /** A migration that was left running must not be cut: what it has begun it may end. */
 export const awaitOneOffs = async ({ project }: Stack, { service }: App) => {
-  const labels = [`com.docker.compose.project=${project}`, `com.docker.compose.service=${service}`, 'com.docker.compose.oneoff=True']
+  const labels = [
+    `com.docker.compose.project=${project}`,
+    `com.docker.compose.service=${service}`,
+    'com.docker.compose.oneoff=True',
+  ]
   const ids = (await capture(containerIds(...labels))).split('\n').filter(Boolean)
   if (ids.length === 0) return
   say.step('its migration is still running: waiting for it to end')

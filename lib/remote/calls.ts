@@ -32,7 +32,8 @@ export const noteCall = ({ name }: Host, what: string) => {
 }
 
 /** Of a deploy: "avril-profil by anna: deployed"; of a backup: "backup by anna: made". */
-const endOf = ({ repository, who, result, phase, error }: Partial<Entry>) => `${repository ?? 'backup'} by ${who}: ${result}${phase ? ` in phase ${phase}` : ''}${error ? ` (${error})` : ''}`
+const endOf = ({ repository, who, result, phase, error }: Partial<Entry>) =>
+  `${repository ?? 'backup'} by ${who}: ${result}${phase ? ` in phase ${phase}` : ''}${error ? ` (${error})` : ''}`
 
 // A line that was cut by a power failure tells nothing.
 const parsed = (text: string) => {
@@ -48,18 +49,26 @@ const newsIn = (line: string, since: string) => {
 const underWay = ({ rollout }: Host) => {
   if (rollout === '') return []
   const { repository, who, phase } = parsed(rollout)
-  return [isText(repository) ? `${repository} by ${String(who)} is in phase ${String(phase)}` : 'a deploy is under way there, or was interrupted']
+  return [
+    isText(repository)
+      ? `${repository} by ${String(who)} is in phase ${String(phase)}`
+      : 'a deploy is under way there, or was interrupted',
+  ]
 }
 
 /** Says how the calls to this host ended whose connection was lost, or whose caller was killed. */
 export const tellOfLostCalls = (host: Host) => {
-  const pids = readdirSync(dirname(fileOf(0))).flatMap(name => FORM.exec(name)?.[1] ?? []).map(Number)
+  const pids = readdirSync(dirname(fileOf(0)))
+    .flatMap(name => FORM.exec(name)?.[1] ?? [])
+    .map(Number)
   for (const pid of pids.filter(pid => !isAlive(pid))) {
     const call = readState(basename(fileOf(pid)), isCall)
     if (!call) rmSync(fileOf(pid), { force: true })
     if (call?.host !== host.name) continue
     const news = [...underWay(host), ...newsIn(host.deploy, call.since), ...newsIn(host.backup, call.since)]
-    say.step(`the call at ${call.since} (${call.what}) did not come back. Since then: ${news.join('; ') || 'nothing has ended there'}`)
+    say.step(
+      `the call at ${call.since} (${call.what}) did not come back. Since then: ${news.join('; ') || 'nothing has ended there'}`,
+    )
     if (host.rollout === '') rmSync(fileOf(pid), { force: true })
   }
 }

@@ -1,4 +1,5 @@
-// Brings the database of a backup set from a server to db/dumps here: in pieces if need be, checked against its manifest, then published.
+// Brings the database of a backup set from a server to db/dumps here: in pieces if need be, checked against its
+// manifest, then published.
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { DUMP } from '../backup/backup_database.ts'
@@ -30,7 +31,8 @@ const PAUSE = 2000
 
 const folderOf = ({ name }: Manifest) => join(DUMPS, PREFIX + name)
 
-const left = () => (existsSync(DUMPS) ? readdirSync(DUMPS) : []).filter(name => name.startsWith(PREFIX)).map(name => join(DUMPS, name))
+const left = () =>
+  (existsSync(DUMPS) ? readdirSync(DUMPS) : []).filter(name => name.startsWith(PREFIX)).map(name => join(DUMPS, name))
 
 const begunIn = (folder: string): { host?: unknown; set?: unknown } => {
   try {
@@ -40,12 +42,22 @@ const begunIn = (folder: string): { host?: unknown; set?: unknown } => {
   }
 }
 
-/** A download from this host that was cut less than a day ago; what else is left of downloads is removed. Only under the lock. */
+/**
+ * A download from this host that was cut less than a day ago; what else is left of downloads is removed. Only under the
+ * lock.
+ */
 export const cutDownload = (host: Host): Manifest | undefined => {
   let found: Manifest | undefined
   for (const folder of left()) {
     const { host: from, set } = begunIn(folder)
-    if (!found && isManifest(set) && basename(folder) === PREFIX + set.name && from === host.name && Date.now() - statSync(folder).mtimeMs < DAY) found = set
+    if (
+      !found &&
+      isManifest(set) &&
+      basename(folder) === PREFIX + set.name &&
+      from === host.name &&
+      Date.now() - statSync(folder).mtimeMs < DAY
+    )
+      found = set
     else rmSync(folder, { recursive: true, force: true })
   }
   return found
@@ -69,11 +81,12 @@ const fetchRest = async (host: Host, set: Manifest, name: string, file: string) 
 const fetchFile = async (host: Host, set: Manifest, name: string, file: string) => {
   const { bytes = 0, sha256 } = set.files[name] ?? {}
   if (sizeOf(file) > bytes) truncateSync(file)
-  for (let idle = 0; sizeOf(file) < bytes; ) {
+  for (let idle = 0; sizeOf(file) < bytes;) {
     const before = sizeOf(file)
     const { command, outcome } = await fetchRest(host, set, name, file)
     if (sizeOf(file) >= bytes) break
-    if (outcome.code !== NO_CONNECTION && outcome.code !== 0) throw failureOf(command, outcome, { what: `backup.ts --send on ${host.name}` })
+    if (outcome.code !== NO_CONNECTION && outcome.code !== 0)
+      throw failureOf(command, outcome, { what: `backup.ts --send on ${host.name}` })
     idle = sizeOf(file) > before ? 0 : idle + 1
     if (idle >= TRIES) throw cut(host, file, bytes)
     say.warn(`the connection was cut at ${size(sizeOf(file))} of ${size(bytes)}: going on`)
@@ -82,7 +95,10 @@ const fetchFile = async (host: Host, set: Manifest, name: string, file: string) 
   sync(file)
   if ((await digest(file)).sha256 === sha256) return
   rmSync(file)
-  throw new Failure(`${name} of ${set.name} did not arrive as it is on ${host.name}: its sha256 is another`, { exitCode: EXIT.data, hint: 'nothing was replaced here; run it again' })
+  throw new Failure(`${name} of ${set.name} did not arrive as it is on ${host.name}: its sha256 is another`, {
+    exitCode: EXIT.data,
+    hint: 'nothing was replaced here; run it again',
+  })
 }
 
 const cut = ({ name }: Host, file: string, bytes: number) =>
@@ -99,7 +115,10 @@ const decrypt = async (set: Manifest, key: Key, folder: string) => {
   }
 }
 
-/** Brings a set's dump and its roles, decrypts them with a key, and publishes them in db/dumps under a name. Throws a Failure: 69 when the connection is gone for good, 65, 74. */
+/**
+ * Brings a set's dump and its roles, decrypts them with a key, and publishes them in db/dumps under a name. Throws a
+ * Failure: 69 when the connection is gone for good, 65, 74.
+ */
 export const download = async (host: Host, set: Manifest, name: string, key: Key | undefined) => {
   const folder = folderOf(set)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
@@ -107,9 +126,15 @@ export const download = async (host: Host, set: Manifest, name: string, key: Key
   const files = [DUMP, rolesFile(set)].flatMap(file => fileOf(set, file)?.name ?? [])
   // Once as it comes, once decrypted, once where it is published.
   const copies = key ? 3 : 2
-  const wanted = files.reduce((sum, name) => sum + copies * (set.files[name]?.bytes ?? 0) - sizeOf(join(folder, name)), 0)
+  const wanted = files.reduce(
+    (sum, name) => sum + copies * (set.files[name]?.bytes ?? 0) - sizeOf(join(folder, name)),
+    0,
+  )
   if (freeSpace(DUMPS) < wanted)
-    throw new Failure(`${DUMPS} has ${size(freeSpace(DUMPS))} left, and ${size(wanted)} are needed`, { exitCode: EXIT.noSpace, hint: 'nothing was replaced; free some space there, then run it again' })
+    throw new Failure(`${DUMPS} has ${size(freeSpace(DUMPS))} left, and ${size(wanted)} are needed`, {
+      exitCode: EXIT.noSpace,
+      hint: 'nothing was replaced; free some space there, then run it again',
+    })
   for (const file of files) await fetchFile(host, set, file, join(folder, file))
   if (key) await decrypt(set, key, folder)
   publishDump(set, folder, name)

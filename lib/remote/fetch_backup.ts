@@ -9,7 +9,11 @@ import { askThere, reach } from './remote.ts'
 import { say } from '../say.ts'
 import { manifestOf, type Manifest } from '../backup/sets.ts'
 
-const noAnswer = ({ name }: Host) => new Failure(`what ${name} answered is no backup set`, { exitCode: EXIT.data, hint: 'nothing was touched here; are the scripts there of the same version, and is it the right host?' })
+const noAnswer = ({ name }: Host) =>
+  new Failure(`what ${name} answered is no backup set`, {
+    exitCode: EXIT.data,
+    hint: 'nothing was touched here; are the scripts there of the same version, and is it the right host?',
+  })
 
 const namesThere = async (host: Host) => {
   const answer = await askThere(host, 'backup', ['--list', '--json'])
@@ -36,18 +40,27 @@ const unfinished = async (host: Host) => {
 }
 
 /**
- * Makes a set on a host ('' for DEPLOY_HOST), or goes on with the download of the last, and publishes its database in db/dumps as the given name, or latest. Throws a
- * Failure: 64 when the set is encrypted and no key file is named, 69 when the host cannot be reached, 65 when not what was sent arrived, or the server's answer is no set, 74
- * when it does not fit, 75 when something else works on the data here.
+ * Makes a set on a host ('' for DEPLOY_HOST), or goes on with the download of the last, and publishes its database in
+ * db/dumps as the given name, or latest. Throws a Failure: 64 when the set is encrypted and no key file is named, 69
+ * when the host cannot be reached, 65 when not what was sent arrived, or the server's answer is no set, 74 when it does
+ * not fit, 75 when something else works on the data here.
  */
-export const fetchBackup = async (on: string, name: string | undefined, withFiles: boolean, keyFile: string | undefined) => {
+export const fetchBackup = async (
+  on: string,
+  name: string | undefined,
+  withFiles: boolean,
+  keyFile: string | undefined,
+) => {
   if (keyFile !== undefined) await readKey(keyFile)
   const host = await reach(on)
   if (host.noise !== '')
-    throw new Failure(`the login shell on ${host.name} writes lines of its own (${JSON.stringify(host.noise.slice(0, 80))}): they would be taken for data`, {
-      exitCode: EXIT.unreachable,
-      hint: 'nothing was begun; in its .bashrc have them written only where the shell is interactive',
-    })
+    throw new Failure(
+      `the login shell on ${host.name} writes lines of its own (${JSON.stringify(host.noise.slice(0, 80))}): they would be taken for data`,
+      {
+        exitCode: EXIT.unreachable,
+        hint: 'nothing was begun; in its .bashrc have them written only where the shell is interactive',
+      },
+    )
   const work = await takeDataLock('downloading', false)
   try {
     work.step('make', `a backup set on ${host.name}`)

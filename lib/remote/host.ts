@@ -13,7 +13,9 @@ export interface Host {
   name: string
   /** of the scripts there */
   folder: string
-  /** the last line of its history of deploys and of backups, and the deploy that is under way, as JSON; '' without one */
+  /**
+   * the last line of its history of deploys and of backups, and the deploy that is under way, as JSON; '' without one
+   */
   deploy: string
   backup: string
   rollout: string
@@ -28,47 +30,106 @@ const text = (name: string) => readFileSync(join(import.meta.dirname, name), 'ut
 
 const unusable = (message: string, hint: string) => new Failure(message, { exitCode: EXIT.unreachable, hint })
 
-/** Where a command is to run: the host that was typed ('' for DEPLOY_HOST), and DEPLOY_PATH there. Neither needs a whole .env: a laptop may have none. */
+/**
+ * Where a command is to run: the host that was typed ('' for DEPLOY_HOST), and DEPLOY_PATH there. Neither needs a whole
+ * .env: a laptop may have none.
+ */
 const placeOf = (typed: string) => {
   const { DEPLOY_HOST, DEPLOY_PATH } = parseSettings(readIfThere(join(root, '.env')) ?? '')
   const host = typed || DEPLOY_HOST
-  if (!host) throw usage('no host is named', 'name it (--on host), or set DEPLOY_HOST in .env: an entry of ~/.ssh/config, or user@host')
-  if (!HOST.test(host)) throw usage(`${JSON.stringify(host)} cannot be the name of a host`, 'an entry of ~/.ssh/config, or user@host')
+  if (!host)
+    throw usage(
+      'no host is named',
+      'name it (--on host), or set DEPLOY_HOST in .env: an entry of ~/.ssh/config, or user@host',
+    )
+  if (!HOST.test(host))
+    throw usage(`${JSON.stringify(host)} cannot be the name of a host`, 'an entry of ~/.ssh/config, or user@host')
   return { host, folder: DEPLOY_PATH || FOLDER }
 }
 
 /** Of the files that make up the scripts; the same sum as in remote_facts.sh. */
 const ownVersion = () => {
-  const filesIn = (folder: string) => readdirSync(join(root, folder), { recursive: true, withFileTypes: true }).filter(it => it.isFile()).map(it => join(it.parentPath, it.name))
+  const filesIn = (folder: string) =>
+    readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+      .filter(it => it.isFile())
+      .map(it => join(it.parentPath, it.name))
   const hash = createHash('sha256')
-  for (const file of [join(root, 'package-lock.json'), ...filesIn('lib'), ...filesIn('scripts')].toSorted()) hash.update(readFileSync(file))
+  for (const file of [join(root, 'package-lock.json'), ...filesIn('lib'), ...filesIn('scripts')].toSorted())
+    hash.update(readFileSync(file))
   return hash.digest('hex')
 }
 
 const checkNode = (host: string, version: string) => {
-  const install = 'install it there (https://nodejs.org). ssh runs no login shell: node must be in the PATH of `ssh HOST env`'
+  const install =
+    'install it there (https://nodejs.org). ssh runs no login shell: node must be in the PATH of `ssh HOST env`'
   if (version === '') throw unusable(`there is no Node on ${host}`, install.replace('HOST', host))
   const [major = 0, minor = 0] = version.replace(/^v/, '').split('.').map(Number)
-  if (major < NODE[0] || (major === NODE[0] && minor < NODE[1])) throw unusable(`Node on ${host} is ${version}, and the scripts need ${NODE.join('.')} or later`, install.replace('HOST', host))
+  if (major < NODE[0] || (major === NODE[0] && minor < NODE[1]))
+    throw unusable(
+      `Node on ${host} is ${version}, and the scripts need ${NODE.join('.')} or later`,
+      install.replace('HOST', host),
+    )
 }
 
-/** Connects; later calls share the connection. Throws a Failure (69) with the reason when that, the folder, or Node there is missing. */
+/**
+ * Connects; later calls share the connection. Throws a Failure (69) with the reason when that, the folder, or Node
+ * there is missing.
+ */
 export const openHost = async (typed: string): Promise<Host> => {
   const { host, folder } = placeOf(typed)
   const batch = process.stdin.isTTY !== true
   const outcome = await attempt(ssh(host, { batch }, text('remote_facts.sh'), folder), { asks: true })
   if (outcome.code === NO_CONNECTION) throw unreachable(host, outcome.stderr)
-  if (outcome.code === 127) throw unusable(`ssh cannot be run: ${outcome.stderr.trim()}`, 'install the OpenSSH client: openssh-client')
-  const facts = Object.fromEntries([...outcome.stdout.matchAll(/^avril:(\w+)=(.*)$/gm)].map(([, name = '', value = '']) => [name, value]))
-  if (!facts.folder) throw unusable(`${host} answers, but runs no shell for us: ${(outcome.stderr || outcome.stdout).trim().slice(0, 300)}`, `try ssh ${host} true`)
-  if (facts.folder === 'missing') throw unusable(`the scripts are not in ${folder} on ${host}`, 'clone this repository there, or set DEPLOY_PATH in .env')
+  if (outcome.code === 127)
+    throw unusable(`ssh cannot be run: ${outcome.stderr.trim()}`, 'install the OpenSSH client: openssh-client')
+  const facts = Object.fromEntries(
+    [...outcome.stdout.matchAll(/^avril:(\w+)=(.*)$/gm)].map(([, name = '', value = '']) => [name, value]),
+  )
+  if (!facts.folder)
+    throw unusable(
+      `${host} answers, but runs no shell for us: ${(outcome.stderr || outcome.stdout).trim().slice(0, 300)}`,
+      `try ssh ${host} true`,
+    )
+  if (facts.folder === 'missing')
+    throw unusable(
+      `the scripts are not in ${folder} on ${host}`,
+      'clone this repository there, or set DEPLOY_PATH in .env',
+    )
   checkNode(host, facts.node ?? '')
-  if (facts.scripts !== ownVersion()) say.warn(`the scripts on ${host} are of another version than here (there: ${facts.commit || 'no git repository'}); git pull makes them one`)
-  return { name: host, folder, deploy: facts.deploy ?? '', backup: facts.backup ?? '', rollout: facts.rollout ?? '', noise: outcome.stdout.split(/^avril:/m)[0]?.trim() ?? '' }
+  if (facts.scripts !== ownVersion())
+    say.warn(
+      `the scripts on ${host} are of another version than here (there: ${facts.commit || 'no git repository'}); git pull makes them one`,
+    )
+  return {
+    name: host,
+    folder,
+    deploy: facts.deploy ?? '',
+    backup: facts.backup ?? '',
+    rollout: facts.rollout ?? '',
+    noise: outcome.stdout.split(/^avril:/m)[0]?.trim() ?? '',
+  }
 }
 
 /** One of the scripts in the folder there, with these arguments and variables of its environment. */
-export const scriptThere = ({ name, folder }: Host, terminal: boolean, environment: Record<string, string>, script: string, argv: string[]) => {
+export const scriptThere = (
+  { name, folder }: Host,
+  terminal: boolean,
+  environment: Record<string, string>,
+  script: string,
+  argv: string[],
+) => {
   const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`)
-  return ssh(name, { terminal }, text('remote_run.sh'), folder, 'env', ...variables, 'node', '--import', 'tsx', `scripts/${script}.ts`, ...argv)
+  return ssh(
+    name,
+    { terminal },
+    text('remote_run.sh'),
+    folder,
+    'env',
+    ...variables,
+    'node',
+    '--import',
+    'tsx',
+    `scripts/${script}.ts`,
+    ...argv,
+  )
 }

@@ -14,7 +14,9 @@ import { interactive, steer } from '../terminal.ts'
 // What the other side is told of the terminal here: it has none of its own, unless a person talks to it.
 const look = () => {
   const { NO_COLOR = '', DEBUG = '' } = process.env
-  return Object.fromEntries(Object.entries({ AVRIL_TERMINAL: terminal ? '1' : '', NO_COLOR, DEBUG }).filter(([, value]) => value !== ''))
+  return Object.fromEntries(
+    Object.entries({ AVRIL_TERMINAL: terminal ? '1' : '', NO_COLOR, DEBUG }).filter(([, value]) => value !== ''),
+  )
 }
 
 const END = `grep -lzxF -- "AVRIL_CALL=$1" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3 | xargs -r kill -INT`
@@ -32,9 +34,13 @@ const run = (host: Host, script: string, argv: string[], input: Input) => {
   return input === 'data' ? runWithData(host, script, argv) : steered(host, script, argv).then(({ code }) => code)
 }
 
-const steered = (host: Host, script: string, argv: string[], options = {}) => steer(scriptThere(host, false, { ...look(), AVRIL_STEERED: '1' }, script, argv), options)
+const steered = (host: Host, script: string, argv: string[], options = {}) =>
+  steer(scriptThere(host, false, { ...look(), AVRIL_STEERED: '1' }, script, argv), options)
 
-/** Connects to a host ('' for DEPLOY_HOST), and says how calls to it ended that did not come back. Throws a Failure (69) with the reason when it cannot be reached. */
+/**
+ * Connects to a host ('' for DEPLOY_HOST), and says how calls to it ended that did not come back. Throws a Failure (69)
+ * with the reason when it cannot be reached.
+ */
 export const reach = async (on: string) => {
   const host = await openHost(on)
   tellOfLostCalls(host)
@@ -42,7 +48,12 @@ export const reach = async (on: string) => {
 }
 
 /** Notes the call until it has come back. Throws a Failure (69) when the connection is lost. */
-const noted = async <T extends number | { code: number }>(host: Host, script: string, what: string[], call: () => Promise<T>) => {
+const noted = async <T extends number | { code: number }>(
+  host: Host,
+  script: string,
+  what: string[],
+  call: () => Promise<T>,
+) => {
   const done = noteCall(host, [script, ...what].join(' ').slice(0, 200))
   const result = await call()
   if ((typeof result === 'number' ? result : result.code) === NO_CONNECTION)
@@ -55,8 +66,8 @@ const noted = async <T extends number | { code: number }>(host: Host, script: st
 }
 
 /**
- * Runs a script on a host ('' for DEPLOY_HOST) with the words of a command line; gives its exit code. Throws a Failure (69) with the reason when the host cannot be
- * reached, or when the connection is lost.
+ * Runs a script on a host ('' for DEPLOY_HOST) with the words of a command line; gives its exit code. Throws a Failure
+ * (69) with the reason when the host cannot be reached, or when the connection is lost.
  */
 export const runThere = async (on: string, script: string, argv: string[], input: Input = 'none') => {
   const host = await reach(on)
@@ -64,10 +75,16 @@ export const runThere = async (on: string, script: string, argv: string[], input
   return noted(host, script, input === 'none' ? argv : [], () => run(host, script, argv, input))
 }
 
-/** Runs a script on a host and gives what it prints; its words for people are shown. Throws a Failure with its exit code when it fails. */
+/**
+ * Runs a script on a host and gives what it prints; its words for people are shown. Throws a Failure with its exit code
+ * when it fails.
+ */
 export const askThere = async (host: Host, script: string, argv: string[]) => {
   const { code, stdout } = await noted(host, script, argv, () => steered(host, script, argv, { output: true }))
   checkInterruption()
   if (code === 0) return stdout
-  throw new Failure(`${script}.ts on ${host.name} ended with ${code}`, { exitCode: code, hint: 'the lines above are its own' })
+  throw new Failure(`${script}.ts on ${host.name} ended with ${code}`, {
+    exitCode: code,
+    hint: 'the lines above are its own',
+  })
 }

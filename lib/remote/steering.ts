@@ -1,4 +1,5 @@
-// The far end of a call over ssh without a terminal: its standard input carries what would be signals there, and its end is a lost terminal.
+// The far end of a call over ssh without a terminal: its standard input carries what would be signals there, and its
+// end is a lost terminal.
 const SIGNALS = new Set(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
 
 /** Turns the lines that come on the standard input into signals for this process. It does not stay alive for that. */

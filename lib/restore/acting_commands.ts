@@ -1,4 +1,5 @@
-// The commands of a dump that do more than define what the database holds. A dump is text that pg_restore sends on: whoever made it can have put anything there.
+// The commands of a dump that do more than define what the database holds. A dump is text that pg_restore sends on:
+// whoever made it can have put anything there.
 
 const NAME_PART = String.raw`(?:[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|"(?:[^"]|"")*")`
 const TOKEN = new RegExp(
@@ -29,7 +30,8 @@ const SETTINGS =
   'statement_timeout|lock_timeout|idle_in_transaction_session_timeout|transaction_timeout|client_encoding|check_function_bodies|xmloption|client_min_messages|row_security|' +
   'default_tablespace|default_table_access_method|default_with_oids|search_path'
 
-// As pg_dump and pg_restore write them. What is computed meanwhile is found in what comes to be; what belongs to the server as a whole is in no dump of a database.
+// As pg_dump and pg_restore write them. What is computed meanwhile is found in what comes to be; what belongs to the
+// server as a whole is in no dump of a database.
 const DEFINING = new RegExp(
   `^(?:${[
     String.raw`CREATE (?!(?:EVENT TRIGGER|ROLE|USER(?! MAPPING)|GROUP|DATABASE|TABLESPACE|SUBSCRIPTION)\b).*`,
@@ -57,7 +59,10 @@ const withoutParentheses = (command: string): string => {
 }
 
 // A comment of the other kind could hide where a text begins; pg_dump writes none.
-const isDefining = (command: string) => DEFINING.test(command) && !command.includes('/*') && !/^CREATE (?:[A-Z]+ )*TABLE .* AS\b/u.test(withoutParentheses(command.replaceAll(/"(?:[^"]|"")*"/g, '""')))
+const isDefining = (command: string) =>
+  DEFINING.test(command) &&
+  !command.includes('/*') &&
+  !/^CREATE (?:[A-Z]+ )*TABLE .* AS\b/u.test(withoutParentheses(command.replaceAll(/"(?:[^"]|"")*"/g, '""')))
 
 /** Those of a text that pg_restore sent. */
 export const actingCommands = (sql: string) => commandsIn(sql).filter(command => !isDefining(command))

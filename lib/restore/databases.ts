@@ -1,5 +1,6 @@
-// The databases beside the live one: the one that a restore is filling, and the former ones that are kept for a way back. Their names tell what they
-// are, and when they became it: avril_restoring_20261122t030000z, avril_before_20261122t030000z.
+// The databases beside the live one: the one that a restore is filling, and the former ones that are kept for a way
+// back. Their names tell what they are, and when they became it: avril_restoring_20261122t030000z,
+// avril_before_20261122t030000z.
 import { badConfig } from '../errors.ts'
 import { psql, rows, sql, type Server } from '../postgres.ts'
 import { capture } from '../run.ts'
@@ -17,16 +18,23 @@ export interface Database {
 export const maintenance = ({ database }: Server) => (database === 'postgres' ? 'template1' : 'postgres')
 
 /** Runs SQL on the server as a whole. */
-export const admin = (server: Server, text: string, variables: Record<string, string> = {}) => sql(server, maintenance(server), text, variables)
+export const admin = (server: Server, text: string, variables: Record<string, string> = {}) =>
+  sql(server, maintenance(server), text, variables)
 
 /** "20261122t030000z" */
 export const stampOf = (time: Date) => setStamp(time).toLowerCase()
 
-/** The name of a database beside the live one. Throws (78) when PostgreSQL, which cuts names at 63 bytes, would not keep all of it. */
+/**
+ * The name of a database beside the live one. Throws (78) when PostgreSQL, which cuts names at 63 bytes, would not keep
+ * all of it.
+ */
 export const nameOf = (live: string, kind: Kind, stamp: string) => {
   const name = `${live}_${kind}_${stamp}`
   if (name.length <= 63) return name
-  throw badConfig(`POSTGRES_DB (${live}) is too long a name: none of a database beside it fits`, 'PostgreSQL takes 63 characters, and a restore needs 27 of them')
+  throw badConfig(
+    `POSTGRES_DB (${live}) is too long a name: none of a database beside it fits`,
+    'PostgreSQL takes 63 characters, and a restore needs 27 of them',
+  )
 }
 
 /** Since when a database of this name is what its name says; undefined when it is none of these. */
@@ -52,7 +60,8 @@ export const listDatabases = async (server: Server, kind: Kind): Promise<Databas
   })
 }
 
-export const databaseExists = async (server: Server, name: string) => (await admin(server, `select true from pg_database where datname = :'name'`, { name })) === 't'
+export const databaseExists = async (server: Server, name: string) =>
+  (await admin(server, `select true from pg_database where datname = :'name'`, { name })) === 't'
 
 // As the live one is; when somebody has dropped that, as the server makes them.
 const CREATION = String.raw`
@@ -68,10 +77,11 @@ from pg_database where datname in (:'live', 'template1') order by datname = :'li
 export const creationOf = (server: Server, name: string) => admin(server, CREATION, { name, live: server.database })
 
 /** Makes an empty database like the live one: owner, encoding, locale. */
-export const createDatabase = (server: Server, name: string) => admin(server, `${CREATION}\\gexec`, { name, live: server.database })
+export const createDatabase = (server: Server, name: string) =>
+  admin(server, `${CREATION}\\gexec`, { name, live: server.database })
 
-// What a dump without --create does not hold. The settings are copied as they are stored: written out as commands some of them read differently.
-// Those that are there already are of extensions: postgis_topology sets a search_path.
+// What a dump without --create does not hold. The settings are copied as they are stored: written out as commands some
+// of them read differently. Those that are there already are of extensions: postgis_topology sets a search_path.
 const ADOPT = String.raw`
 delete from pg_db_role_setting using pg_database
   where setdatabase = oid and datname = :'name' and exists (select from pg_database where datname = :'live');
@@ -86,8 +96,23 @@ select format('grant %s on database %I to %s', privilege_type, :'name', case gra
 from pg_database, aclexplode(datacl) where datname = :'live' \gexec
 `
 
-/** Gives a database what the live one has and no dump of it holds: settings of the database and of roles in it, rights, comment, limit of connections. */
-export const adoptFromLive = (server: Server, name: string) => capture(psql(server, maintenance(server), '--single-transaction', '--file=-', `--set=name=${name}`, `--set=live=${server.database}`), { input: ADOPT, what: "copying the database's settings" })
+/**
+ * Gives a database what the live one has and no dump of it holds: settings of the database and of roles in it, rights,
+ * comment, limit of connections.
+ */
+export const adoptFromLive = (server: Server, name: string) =>
+  capture(
+    psql(
+      server,
+      maintenance(server),
+      '--single-transaction',
+      '--file=-',
+      `--set=name=${name}`,
+      `--set=live=${server.database}`,
+    ),
+    { input: ADOPT, what: "copying the database's settings" },
+  )
 
 /** Removes a database, and ends whoever is connected to it. */
-export const dropDatabase = (server: Server, name: string) => admin(server, 'drop database if exists :"name" with (force)', { name })
+export const dropDatabase = (server: Server, name: string) =>
+  admin(server, 'drop database if exists :"name" with (force)', { name })

@@ -35,18 +35,24 @@ export interface Filling {
 // Where each core has a job, workers of a job would only sort on the disk what fits into memory.
 const WORKERS = availableParallelism() - JOBS
 
-// Nothing is lost by a crash that loses the last commits of a database which is not in its place yet; the swap's own commit waits for the disk.
-export const SESSION = ['-c synchronous_commit=off', '-c maintenance_work_mem=256MB', `-c max_parallel_maintenance_workers=${WORKERS}`]
+// Nothing is lost by a crash that loses the last commits of a database which is not in its place yet; the swap's own
+// commit waits for the disk.
+export const SESSION = [
+  '-c synchronous_commit=off',
+  '-c maintenance_work_mem=256MB',
+  `-c max_parallel_maintenance_workers=${WORKERS}`,
+]
 
-// The log of building indexes is whole pages: a tenth of the time of a restore is won by writing less of it. Not every server was built with lz4.
+// The log of building indexes is whole pages: a tenth of the time of a restore is won by writing less of it. Not every
+// server was built with lz4.
 const HAS_LZ4 = `select count(*) from pg_settings, pg_roles where name = 'wal_compression' and 'lz4' = any (enumvals) and rolname = current_user and rolsuper`
 
 // vacuumdb leaves these out.
 const ANALYZE_PARTITIONED = String.raw`select format('analyze %s', oid::regclass) from pg_class where relkind = 'p' \gexec`
 
 /**
- * Makes the database, its rows compared with the dump, then gives it its place by `finish`; what could not be made again of it is given too. When any of this fails it is removed, and the Failure says that
- * the live one is as it was.
+ * Makes the database, its rows compared with the dump, then gives it its place by `finish`; what could not be made
+ * again of it is given too. When any of this fails it is removed, and the Failure says that the live one is as it was.
  */
 export const fillBeside = async <T>(filling: Filling, finish: () => Promise<T>): Promise<T & { lost: Lost[] }> => {
   try {
@@ -57,13 +63,18 @@ export const fillBeside = async <T>(filling: Filling, finish: () => Promise<T>):
     await shielded(() => discard(filling))
     if (!(error instanceof Failure)) throw error
     const { message, exitCode, hint } = error
-    throw new Failure(`nothing was restored: ${message}`, { exitCode, cause: error, hint: `${filling.server.database} is as it was${hint ? `; ${hint}` : ''}` })
+    throw new Failure(`nothing was restored: ${message}`, {
+      exitCode,
+      cause: error,
+      hint: `${filling.server.database} is as it was${hint ? `; ${hint}` : ''}`,
+    })
   }
 }
 
 const fill = async ({ server, step, scratch, inside, dump, searchPath, anonymise, options }: Filling) => {
   step('restore', `into ${scratch}, beside the live database`)
-  // A signal ends the client, not what it started in the container: a database that comes to be after the clean-up would be left.
+  // A signal ends the client, not what it started in the container: a database that comes to be after the clean-up
+  // would be left.
   await shielded(() => createDatabase(server, scratch))
   const session = (await sql(server, scratch, HAS_LZ4)) === '1' ? [...SESSION, '-c wal_compression=lz4'] : SESSION
   const lost = await bringBack(server, scratch, inside, { searchPath, flags: roleFlags(options), settings: session })
@@ -102,7 +113,10 @@ const analyze = async (server: Server, scratch: string) => {
 const runFile = async (server: Server, database: string, searchPath: string, file: string) => {
   const from = openSync(file, 'r')
   try {
-    await capture(psqlWith(server, [option('search_path', searchPath)], database, '--single-transaction', '--file=-'), { from, what: `the SQL of ${file}` })
+    await capture(psqlWith(server, [option('search_path', searchPath)], database, '--single-transaction', '--file=-'), {
+      from,
+      what: `the SQL of ${file}`,
+    })
   } finally {
     closeSync(from)
   }
@@ -111,7 +125,11 @@ const runFile = async (server: Server, database: string, searchPath: string, fil
 /** Throws a Failure (65) when a database has not the rows of the dump that it was filled from. */
 export const compareWithDump = async (server: Server, scratch: string, dump: Dump) => {
   const [found, expected] = await together(() => [countRows(server, scratch), ownTables(server, scratch, dump)])
-  compareRows(expected, found, { message: () => 'what was restored is not what the dump holds', found: 'restored', expected: 'in the dump' })
+  compareRows(expected, found, {
+    message: () => 'what was restored is not what the dump holds',
+    found: 'restored',
+    expected: 'in the dump',
+  })
 }
 
 const discard = async ({ server, scratch }: Filling) => {

@@ -27,30 +27,51 @@ const inSet = (folder: string): Source => {
   const manifest = manifestOf(readPlainIfThere(join(folder, 'manifest.json')) ?? '')
   const dump = manifest && fileOf(manifest, DUMP)
   if (dump) return { path: join(folder, dump.name), manifest, known: manifest, sha256: dump.sha256 }
-  throw new Failure(`${folder} is no backup set that can be used: its manifest is missing or damaged`, { exitCode: EXIT.data, hint: 'nothing was touched; take another one (scripts/backup.ts --list)' })
+  throw new Failure(`${folder} is no backup set that can be used: its manifest is missing or damaged`, {
+    exitCode: EXIT.data,
+    hint: 'nothing was touched; take another one (scripts/backup.ts --list)',
+  })
 }
 
 // What lies in db/ may have been put there by a container.
-const isOurs = (path: string) => existsSync(DUMPS) && `${realpathSync(path)}/`.startsWith(`${dirname(realpathSync(DUMPS))}/`)
+const isOurs = (path: string) =>
+  existsSync(DUMPS) && `${realpathSync(path)}/`.startsWith(`${dirname(realpathSync(DUMPS))}/`)
 
 // The sets are looked at only where a digest is noted: their disk may be the one that is lost.
 const atPath = (path: string, sets: () => BackupSet[]): Source => {
   const real = realpathSync(path)
-  if (isOurs(dirname(path)) && !isOurs(real)) throw usage(`${path} is a link that leads out of db/dumps`, `nothing is read through it; if you trust it, name the file itself: ${real}`)
+  if (isOurs(dirname(path)) && !isOurs(real))
+    throw usage(
+      `${path} is a link that leads out of db/dumps`,
+      `nothing is read through it; if you trust it, name the file itself: ${real}`,
+    )
   if (!isFolder(real) && !statSync(real).isFile()) throw usage(`${path} is neither a file nor a folder`)
   if (isFolder(real) && existsSync(join(real, 'manifest.json'))) return inSet(real)
-  if (isFolder(real) && !existsSync(join(real, 'toc.dat'))) throw usage(`${path} is neither a backup set nor a dump in directory format`)
+  if (isFolder(real) && !existsSync(join(real, 'toc.dat')))
+    throw usage(`${path} is neither a backup set nor a dump in directory format`)
   if (basename(real) === sealedName(DUMP)) return inSet(dirname(real))
   const noted = isFolder(real) ? undefined : readPlainIfThere(`${path}.sha256`)
   const sha256 = noted === undefined ? undefined : (/^[0-9a-f]{64}\b/.exec(noted)?.[0] ?? 'unreadable')
-  return { path: real, manifest: undefined, known: sha256 === undefined ? undefined : sets().find(set => fileOf(set, DUMP)?.sha256 === sha256), sha256 }
+  return {
+    path: real,
+    manifest: undefined,
+    known: sha256 === undefined ? undefined : sets().find(set => fileOf(set, DUMP)?.sha256 === sha256),
+    sha256,
+  }
 }
 
-const dumpNames = () => namesInFolder(DUMPS).filter(file => /^[^.].*\.dump$/.test(file)).map(file => basename(file, '.dump'))
+const dumpNames = () =>
+  namesInFolder(DUMPS)
+    .filter(file => /^[^.].*\.dump$/.test(file))
+    .map(file => basename(file, '.dump'))
 
-const choices = (names: string[]) => (names.length === 0 ? 'there is none' : `there are: ${names.slice(0, 20).join(', ')}${names.length > 20 ? ', …' : ''}`)
+const choices = (names: string[]) =>
+  names.length === 0 ? 'there is none' : `there are: ${names.slice(0, 20).join(', ')}${names.length > 20 ? ', …' : ''}`
 
-/** The dump that is meant; without a word db/dumps/latest.dump. Throws a Failure (64) with what there is when that is none, or more than one. */
+/**
+ * The dump that is meant; without a word db/dumps/latest.dump. Throws a Failure (64) with what there is when that is
+ * none, or more than one.
+ */
 export const findDump = (word = 'latest', folder: string): Source => {
   if (word.includes('/')) {
     if (existsSync(word)) return atPath(resolve(word), () => listSets(folder).sets)

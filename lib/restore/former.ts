@@ -7,7 +7,10 @@ import { say } from '../say.ts'
 /** The former databases, newest first. */
 export const listFormer = (server: Server): Promise<Database[]> => listDatabases(server, 'before')
 
-/** Removes the former databases that were put aside more than so many days ago, but none that somebody is connected to. Gives their names. */
+/**
+ * Removes the former databases that were put aside more than so many days ago, but none that somebody is connected to.
+ * Gives their names.
+ */
 export const removeFormer = async (server: Server, days: number, now = new Date()) => {
   const removed: string[] = []
   for (const { name, since } of await listFormer(server)) {

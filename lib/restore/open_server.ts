@@ -1,4 +1,5 @@
-// The server that a restore works with: the stack's own, or, when that does not run, one in a container of its own on the same data.
+// The server that a restore works with: the stack's own, or, when that does not run, one in a container of its own on
+// the same data.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { COMPOSE_FILE, compose, containerIds, docker, logs, remove, restart, start, stop } from '../compose.ts'
@@ -28,21 +29,25 @@ export interface OpenServer {
   handOver: () => Promise<void>
 }
 
-const answers = async (server: Server) => (await attempt(inServer(server, 'pg_isready', '--quiet', `--username=${server.user}`))).code === 0
+const answers = async (server: Server) =>
+  (await attempt(inServer(server, 'pg_isready', '--quiet', `--username=${server.user}`))).code === 0
 
 const becomesHealthy = async ({ project }: Stack, { id, name }: Instance) => {
   const watch = watchService(project, SERVICE)
   try {
     say.step(`waiting for ${name} to get ready`)
-    return await watch.untilHealthy(id, name, PATIENCE).then(() => true, () => false)
+    return await watch.untilHealthy(id, name, PATIENCE).then(
+      () => true,
+      () => false,
+    )
   } finally {
     watch.stop()
   }
 }
 
 /**
- * Ends what a restore that was killed or stopped has left, in so many seconds: its server ends by itself when its standard input is closed, unless it was
- * only just being made then.
+ * Ends what a restore that was killed or stopped has left, in so many seconds: its server ends by itself when its
+ * standard input is closed, unless it was only just being made then.
  */
 const endFormer = async ({ project }: Stack, patience: number) => {
   const ids = (await capture(containerIds(`${LABEL}=${project}`))).split('\n').filter(Boolean)
@@ -52,23 +57,60 @@ const endFormer = async ({ project }: Stack, patience: number) => {
 }
 
 const serveAlone = async ({ project }: Stack) => {
-  const words = ['run', '--rm', '--no-deps', '--no-TTY', '--quiet-pull', '--user', ACCOUNT, '--label', `${LABEL}=${project}`, '--entrypoint', 'bash']
+  const words = [
+    'run',
+    '--rm',
+    '--no-deps',
+    '--no-TTY',
+    '--quiet-pull',
+    '--user',
+    ACCOUNT,
+    '--label',
+    `${LABEL}=${project}`,
+    '--entrypoint',
+    'bash',
+  ]
   // Neither an override of a person's nor a pin: what they change may be what keeps the server from starting.
-  const command = compose([COMPOSE_FILE], ...words, SERVICE, '-c', readFileSync(join(root, 'postgres', 'alone.sh'), 'utf8'))
-  // A client that is told to end while it makes the container leaves it behind; the end of its standard input reaches the container whenever it begins.
+  const command = compose(
+    [COMPOSE_FILE],
+    ...words,
+    SERVICE,
+    '-c',
+    readFileSync(join(root, 'postgres', 'alone.sh'), 'utf8'),
+  )
+  // A client that is told to end while it makes the container leaves it behind; the end of its standard input reaches
+  // the container whenever it begins.
   const { release, stderr } = await hold(command, { patience: 3000 })
   const id = release && (await attempt(containerIds(`${LABEL}=${project}`))).stdout.trim()
-  if (release && id) return { id, release, image: (await attempt(docker('container', 'inspect', '--format', '{{.Config.Image}}', id))).stdout.trim() }
+  if (release && id)
+    return {
+      id,
+      release,
+      image: (await attempt(docker('container', 'inspect', '--format', '{{.Config.Image}}', id))).stdout.trim(),
+    }
   await release?.()
-  throw new Failure(`postgres does not start, and a container of its own on the same data neither:\n  ${stderr.trim().split('\n').slice(-8).join('\n  ')}`, {
-    exitCode: EXIT.unreachable,
-    hint: 'nothing was changed. Without any data the first start restores db/dumps/latest.dump by itself: docker compose up -d postgres',
-  })
+  throw new Failure(
+    `postgres does not start, and a container of its own on the same data neither:\n  ${stderr.trim().split('\n').slice(-8).join('\n  ')}`,
+    {
+      exitCode: EXIT.unreachable,
+      hint: 'nothing was changed. Without any data the first start restores db/dumps/latest.dump by itself: docker compose up -d postgres',
+    },
+  )
 }
 
 const handOver = async () => {
-  const up = compose([COMPOSE_FILE, ...pinFiles()], 'up', '--detach', '--no-build', '--wait', '--wait-timeout', String(PATIENCE), SERVICE)
-  const hint = 'the database is restored, but postgres does not start: scripts/logs.ts postgres says why; then docker compose up -d'
+  const up = compose(
+    [COMPOSE_FILE, ...pinFiles()],
+    'up',
+    '--detach',
+    '--no-build',
+    '--wait',
+    '--wait-timeout',
+    String(PATIENCE),
+    SERVICE,
+  )
+  const hint =
+    'the database is restored, but postgres does not start: scripts/logs.ts postgres says why; then docker compose up -d'
   await capture(up, { what: 'starting postgres', hint })
 }
 
@@ -79,7 +121,10 @@ export const openServer = async (stack: Stack, settings: Settings): Promise<Open
   const own = (await listInstances(stack.project, SERVICE)).find(({ running, oneOff }) => running && !oneOff)
   if (own) {
     const server = { id: own.id, name: own.name, image: own.image, ...logins }
-    if ((await answers(server)) || (own.health === 'starting' && (await becomesHealthy(stack, own)) && (await answers(server))))
+    if (
+      (await answers(server)) ||
+      (own.health === 'starting' && (await becomesHealthy(stack, own)) && (await answers(server)))
+    )
       return { server: await openSessions(server), alone: false, close: async () => {}, handOver: async () => {} }
     say.warn(`${own.name} does not answer:`)
     say.detail((await attempt(logs(own.id, '--tail', '5'))).stderr.trim())
@@ -87,25 +132,37 @@ export const openServer = async (stack: Stack, settings: Settings): Promise<Open
   return openAlone(stack, own, logins)
 }
 
-const openAlone = async (stack: Stack, own: Instance | undefined, logins: Pick<Server, 'user' | 'app' | 'database'>): Promise<OpenServer> => {
+const openAlone = async (
+  stack: Stack,
+  own: Instance | undefined,
+  logins: Pick<Server, 'user' | 'app' | 'database'>,
+): Promise<OpenServer> => {
   let release = async () => {}
   // What was stopped is started again whatever happens: a signal, too.
-  const close = () => shielded(async () => {
-    await release()
-    if (own) await attempt(start(own.id))
-  })
-  // A signal ends the client that gave the order to stop, not the engine's work on it: an order to start would find it running still.
-  const callOff = () => shielded(async () => {
-    await release()
-    await endFormer(stack, 5)
-    if (own) await attempt(restart(own.id))
-  })
+  const close = () =>
+    shielded(async () => {
+      await release()
+      if (own) await attempt(start(own.id))
+    })
+  // A signal ends the client that gave the order to stop, not the engine's work on it: an order to start would find it
+  // running still.
+  const callOff = () =>
+    shielded(async () => {
+      await release()
+      await endFormer(stack, 5)
+      if (own) await attempt(restart(own.id))
+    })
   try {
     if (own) await capture(stop(own.id))
     say.step('postgres does not run: a container of its own serves its data meanwhile')
     const alone = await serveAlone(stack)
     release = alone.release
-    const server = await openSessions({ id: alone.id, name: `${stack.project}'s data, in a container of its own`, image: alone.image, ...logins })
+    const server = await openSessions({
+      id: alone.id,
+      name: `${stack.project}'s data, in a container of its own`,
+      image: alone.image,
+      ...logins,
+    })
     const goOn = async () => {
       await release()
       await handOver()

@@ -30,7 +30,9 @@ export const swapIn = ({ open: { server }, step }: Place, incoming: string, form
     return { former, ...(await swap(server, incoming, former ?? '')) }
   })
 
-/** After a swap: starts the server of the stack if it was down, and the apps anew. A signal waits until that is done. */
+/**
+ * After a swap: starts the server of the stack if it was down, and the apps anew. A signal waits until that is done.
+ */
 export const startAnew = ({ stack, open, step }: Place, { former, began, ended }: Swapped) =>
   shielded(async () => {
     const { database } = open.server
@@ -46,5 +48,10 @@ export const startAnew = ({ stack, open, step }: Place, { former, began, ended }
         hint: former ? 'to go back to the former database: backup_restore.ts --undo' : 'scripts/logs.ts shows more',
       })
     }
-    return { database, former: former ?? null, swap: secondsBetween(began, ended), interruption: open.alone ? null : secondsBetween(began, new Date()) }
+    return {
+      database,
+      former: former ?? null,
+      swap: secondsBetween(began, ended),
+      interruption: open.alone ? null : secondsBetween(began, new Date()),
+    }
   })

@@ -46,7 +46,10 @@ export interface Result {
   former: string | null
   /** the dump, or the database that was swapped back */
   from: string
-  /** of the swap alone, and from its beginning until the apps were healthy again; null when no app was connected: in seconds */
+  /**
+   * of the swap alone, and from its beginning until the apps were healthy again; null when no app was connected: in
+   * seconds
+   */
   swap: number
   interruption: number | null
   /** what of the dump could not be made again; none of it is data */
@@ -78,7 +81,12 @@ const underLocks = async <T>(wait: boolean, work: (data: DataWork) => Promise<T>
   }
 }
 
-const withServer = (stack: Stack, settings: Settings, wait: boolean, act: (work: Work) => Promise<Omit<Result, 'seconds'> | undefined>): Promise<Result | undefined> =>
+const withServer = (
+  stack: Stack,
+  settings: Settings,
+  wait: boolean,
+  act: (work: Work) => Promise<Omit<Result, 'seconds'> | undefined>,
+): Promise<Result | undefined> =>
   underLocks(wait, async data => {
     data.step('open')
     const open = await openServer(stack, settings)
@@ -91,7 +99,10 @@ const withServer = (stack: Stack, settings: Settings, wait: boolean, act: (work:
     }
   })
 
-/** Restores a dump. Gives undefined when it was only to be planned. Throws a Failure that says what became of the live database. */
+/**
+ * Restores a dump. Gives undefined when it was only to be planned. Throws a Failure that says what became of the live
+ * database.
+ */
 export const restore = async (stack: Stack, settings: Settings, request: Request, manner: Manner) => {
   const find = () => findDump(request.word, settings.BACKUP_DIR ?? '')
   const early = find()
@@ -103,7 +114,10 @@ export const restore = async (stack: Stack, settings: Settings, request: Request
     if (key) work.step('decrypt', source.path)
     const staged = await stage(work.server, source.path, key)
     try {
-      const contents = request.files && source.manifest && (await contentsOf({ ...source.manifest, folder: dirname(source.path) }, staged.folder, key))
+      const contents =
+        request.files &&
+        source.manifest &&
+        (await contentsOf({ ...source.manifest, folder: dirname(source.path) }, staged.folder, key))
       const result = await restoreStaged(work, settings, source, staged, request, manner)
       if (result && contents) await filesToo(work, settings, request, contents)
       return result
@@ -115,7 +129,12 @@ export const restore = async (stack: Stack, settings: Settings, request: Request
 }
 
 // A set is named again as it was named now: a copy of it has another name than it says.
-const filesToo = async ({ stack, step }: Work, settings: Settings, { word = 'latest', keyFile }: Request, contents: Contents) => {
+const filesToo = async (
+  { stack, step }: Work,
+  settings: Settings,
+  { word = 'latest', keyFile }: Request,
+  contents: Contents,
+) => {
   step('files', 'those of the set that are missing or differ; what came since stays')
   try {
     sayFiles(await restoreObjects({ stack, settings, contents }))
@@ -129,14 +148,30 @@ const filesToo = async ({ stack, step }: Work, settings: Settings, { word = 'lat
   }
 }
 
-const show = ({ dryRun, json }: Manner, plan: object, text: string) => (dryRun ? print(json ? JSON.stringify(plan) : text) : say.line(text))
+const show = ({ dryRun, json }: Manner, plan: object, text: string) =>
+  dryRun ? print(json ? JSON.stringify(plan) : text) : say.line(text)
 
-const restoreStaged = async (work: Work, settings: Settings, source: Source, staged: Staged, request: Request, manner: Manner) => {
+const restoreStaged = async (
+  work: Work,
+  settings: Settings,
+  source: Source,
+  staged: Staged,
+  request: Request,
+  manner: Manner,
+) => {
   const { server, step, stack, stamp } = work
   step('prove', `reading all of ${source.path}`)
   const plan = await planRestore(stack, server, source, staged, request, stamp)
   if (!(await isKnown(source, staged.path, settings.BACKUP_DIR ?? '', request.vouched)))
-    plan.runs = await tryStrange({ project: stack.project, step, server, path: source.path, clear: staged.path, plan, options: request })
+    plan.runs = await tryStrange({
+      project: stack.project,
+      step,
+      server,
+      path: source.path,
+      clear: staged.path,
+      plan,
+      options: request,
+    })
   show(manner, plan, planText(plan))
   if (manner.dryRun) return undefined
   if (manner.ask && request.into === undefined) await confirm(`replacing ${server.database}`, server.database)
@@ -145,7 +180,16 @@ const restoreStaged = async (work: Work, settings: Settings, source: Source, sta
   const scratch = nameOf(server.database, 'restoring', stamp)
   const { into } = request
   const result = { result: 'restored' as const, from: source.path }
-  const filling = { server, step, scratch, inside: staged.inside, dump: plan.dump, searchPath: plan.searchPath, anonymise: request.anonymise, options: request }
+  const filling = {
+    server,
+    step,
+    scratch,
+    inside: staged.inside,
+    dump: plan.dump,
+    searchPath: plan.searchPath,
+    anonymise: request.anonymise,
+    options: request,
+  }
   // A server of its own that holds the copy ends when the other one takes over.
   const swapAfterwards = async () => {
     await staged.remove()
@@ -155,7 +199,11 @@ const restoreStaged = async (work: Work, settings: Settings, source: Source, sta
     const { lost, ...swapped } = await fillBeside(filling, swapAfterwards)
     return { ...result, lost, ...(await startAnew(work, swapped)) }
   }
-  const { lost } = await fillBeside(filling, () => shielded(async () => ({ renamed: await admin(server, 'alter database :"scratch" rename to :"into"', { scratch, into }) })))
+  const { lost } = await fillBeside(filling, () =>
+    shielded(async () => ({
+      renamed: await admin(server, 'alter database :"scratch" rename to :"into"', { scratch, into }),
+    })),
+  )
   return { ...result, lost, database: into, former: null, swap: 0, interruption: null }
 }
 
@@ -164,13 +212,25 @@ export const undo = (stack: Stack, settings: Settings, manner: Manner) =>
   withServer(stack, settings, manner.wait, async work => {
     const { server, stamp } = work
     const [former] = await listFormer(server)
-    if (!former) throw usage('there is no former database to go back to', 'a restore keeps one until a backup finds that its time is over (FORMER_DAYS)')
+    if (!former)
+      throw usage(
+        'there is no former database to go back to',
+        'a restore keeps one until a backup finds that its time is over (FORMER_DAYS)',
+      )
     const there = await databaseExists(server, server.database)
     const name = there ? nameOf(server.database, 'before', stamp) : undefined
-    const text = [`back to     ${former.name}, put aside ${age(former.since)} ago`, `kept        the database as it is now${name ? `, under the name ${name}` : ': there is none'}`]
+    const text = [
+      `back to     ${former.name}, put aside ${age(former.since)} ago`,
+      `kept        the database as it is now${name ? `, under the name ${name}` : ': there is none'}`,
+    ]
     show(manner, { from: former.name, former: name }, text.join('\n'))
     if (manner.dryRun) return undefined
     if (manner.ask) await confirm(`replacing ${server.database}`, server.database)
     audit('undo of a restore', { back: former.name, database: server.database, former: name ?? null })
-    return { result: 'undone' as const, lost: [], from: former.name, ...(await startAnew(work, await swapIn(work, former.name, name))) }
+    return {
+      result: 'undone' as const,
+      lost: [],
+      from: former.name,
+      ...(await startAnew(work, await swapIn(work, former.name, name))),
+    }
   })

@@ -51,10 +51,16 @@ const setAt = (path: string, folder: string) => {
 }
 
 /**
- * Brings back those files of a set that are missing or differ, and removes none. Gives undefined when it was only to be planned. Throws a Failure: 64 for a set that is not
- * there or has no files, 65 when one that is needed is damaged (nothing was touched then), 75 while a backup or a restore runs.
+ * Brings back those files of a set that are missing or differ, and removes none. Gives undefined when it was only to be
+ * planned. Throws a Failure: 64 for a set that is not there or has no files, 65 when one that is needed is damaged
+ * (nothing was touched then), 75 while a backup or a restore runs.
  */
-export const restoreFiles = async (stack: Stack, settings: Settings, { word, keyFile }: FilesRequest, manner: Manner): Promise<FilesResult | undefined> => {
+export const restoreFiles = async (
+  stack: Stack,
+  settings: Settings,
+  { word, keyFile }: FilesRequest,
+  manner: Manner,
+): Promise<FilesResult | undefined> => {
   const find = () => findSet(word, settings.BACKUP_DIR ?? '')
   await keyTo(find(), keyFile)
   const work = await takeDataLock('restoring files', manner.wait)
@@ -70,12 +76,15 @@ export const restoreFiles = async (stack: Stack, settings: Settings, { word, key
         return false
       }
       say.line(text)
-      if (manner.ask && difference.missing + difference.differing > 0) await confirm('replacing uploaded files', set.name)
+      if (manner.ask && difference.missing + difference.differing > 0)
+        await confirm('replacing uploaded files', set.name)
       audit('restore of files', { set: set.name, ...difference })
       return true
     }
     work.step('files', `those of ${set.name} that are missing or differ`)
-    const restored = await withFolder('reading', async folder => restoreObjects({ stack, settings, contents: await contentsOf(set, folder, key), onPlan }))
+    const restored = await withFolder('reading', async folder =>
+      restoreObjects({ stack, settings, contents: await contentsOf(set, folder, key), onPlan }),
+    )
     return restored && { result: 'files restored', set: set.name, ...restored, seconds: work.seconds() }
   } finally {
     await work.release()

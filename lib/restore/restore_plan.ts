@@ -1,4 +1,5 @@
-// Whether a dump can be restored, and what that would do: all of it found out while the site is up, and nothing touched.
+// Whether a dump can be restored, and what that would do: all of it found out while the site is up, and nothing
+// touched.
 import { hostname } from 'node:os'
 import { databaseExists, maintenance, nameOf } from './databases.ts'
 import { readDump, type Dump } from '../backup/dump.ts'
@@ -54,24 +55,40 @@ export interface Plan {
   restarts: string[]
 }
 
-const refuse = (message: string, hint: string, exitCode: number = EXIT.data) => new Failure(message, { exitCode, hint: `nothing was touched; ${hint}` })
+const refuse = (message: string, hint: string, exitCode: number = EXIT.data) =>
+  new Failure(message, { exitCode, hint: `nothing was touched; ${hint}` })
 
 const major = (version: string) => Number(version.split('.')[0])
 
 const checkDump = async (server: Server, { path }: Source, dump: Dump, { fromDatabase }: Request) => {
   if (dump.database !== fromDatabase)
-    throw refuse(`${path} is a dump of the database ${dump.database}, not of ${fromDatabase}`, `if it is the right one all the same: --from-database ${dump.database}`)
+    throw refuse(
+      `${path} is a dump of the database ${dump.database}, not of ${fromDatabase}`,
+      `if it is the right one all the same: --from-database ${dump.database}`,
+    )
   const version = await sql(server, maintenance(server), 'show server_version')
   if (major(dump.server) > major(version))
-    throw refuse(`${path} was made of PostgreSQL ${dump.server}, and this server is ${version.split(' ')[0]}`, 'a newer one cannot be restored into an older one')
+    throw refuse(
+      `${path} was made of PostgreSQL ${dump.server}, and this server is ${version.split(' ')[0]}`,
+      'a newer one cannot be restored into an older one',
+    )
 }
 
-/** Throws a Failure (74) when a server has no room for a dump: twice the data's text is what it takes with its indexes, as a rule, and the log of writing it. */
+/**
+ * Throws a Failure (74) when a server has no room for a dump: twice the data's text is what it takes with its indexes,
+ * as a rule, and the log of writing it.
+ */
 export const checkSpace = async (server: Server, { bytes }: Pick<Dump, 'bytes'>) => {
   const folder = await sql(server, maintenance(server), 'show data_directory')
-  const free = Number((await capture(inServer(server, 'df', '--output=avail', '--block-size=1', folder))).split('\n').at(-1))
+  const free = Number(
+    (await capture(inServer(server, 'df', '--output=avail', '--block-size=1', folder))).split('\n').at(-1),
+  )
   if (free < 2 * bytes)
-    throw refuse(`the data of postgres has ${size(free)} left, and a second database of about ${size(2 * bytes)} is to lie beside the first`, 'free some space there', EXIT.noSpace)
+    throw refuse(
+      `the data of postgres has ${size(free)} left, and a second database of about ${size(2 * bytes)} is to lie beside the first`,
+      'free some space there',
+      EXIT.noSpace,
+    )
 }
 
 const UNCOUNTED = `
@@ -80,7 +97,10 @@ from pg_class c join pg_namespace n on n.oid = relnamespace
 where relkind = 'p' or relkind = 'r' and exists (select from pg_depend where classid = 'pg_class'::regclass and objid = c.oid and deptype = 'e')
 `
 
-/** The tables of a dump without those of extensions, which bring rows of their own, and without partitioned ones, whose rows are in their partitions. */
+/**
+ * The tables of a dump without those of extensions, which bring rows of their own, and without partitioned ones, whose
+ * rows are in their partitions.
+ */
 export const ownTables = async (server: Server, database: string, { tables }: Dump) => {
   const uncounted = new Set(await rows<string>(server, database, UNCOUNTED))
   return Object.fromEntries(Object.entries(tables).filter(([table]) => !uncounted.has(table)))
@@ -88,10 +108,12 @@ export const ownTables = async (server: Server, database: string, { tables }: Du
 
 const checkTarget = async (server: Server, into: string | undefined) => {
   if (into === undefined) await checkSwappable(server)
-  else if (await databaseExists(server, into)) throw usage(`there is a database ${into} already`, 'name one that is not there yet')
+  else if (await databaseExists(server, into))
+    throw usage(`there is a database ${into} already`, 'name one that is not there yet')
 }
 
-// What a set's dump holds was found out by reading all of it when the set was made, and its sha256 says that it is the same still.
+// What a set's dump holds was found out by reading all of it when the set was made, and its sha256 says that it is the
+// same still.
 const knownDump = ({ known }: Source): Dump | undefined => {
   if (known?.database.bytes === undefined) return undefined
   const { name, server, tables, bytes } = known.database
@@ -107,14 +129,28 @@ const countBoth = async (server: Server, dump: Dump) => {
 
 // What the set says; where it says nothing, as it is in the live database; where that is missing, as PostgreSQL has it.
 const pathOf = async (server: Server, known: Source['known']) =>
-  known?.database.searchPath ?? searchPathOf(server, (await databaseExists(server, server.database)) ? server.database : maintenance(server))
+  known?.database.searchPath ??
+  searchPathOf(server, (await databaseExists(server, server.database)) ? server.database : maintenance(server))
 
 /** Proves a dump, and tells what restoring it would do. Throws a Failure that says why it cannot be. */
-export const planRestore = async (stack: Stack, server: Server, source: Source, staged: Staged, request: Request, stamp: string): Promise<Plan> => {
+export const planRestore = async (
+  stack: Stack,
+  server: Server,
+  source: Source,
+  staged: Staged,
+  request: Request,
+  stamp: string,
+): Promise<Plan> => {
   const { known } = source
   const former = nameOf(server.database, 'before', stamp)
   await checkTarget(server, request.into)
-  if (request.files && !source.manifest?.objects) throw usage(`${source.path} has no uploaded files with it`, known?.objects ? `it is the dump of a set that has: name that, ${known.name}` : 'name a set that has: scripts/backup.ts --list')
+  if (request.files && !source.manifest?.objects)
+    throw usage(
+      `${source.path} has no uploaded files with it`,
+      known?.objects
+        ? `it is the dump of a set that has: name that, ${known.name}`
+        : 'name a set that has: scripts/backup.ts --list',
+    )
   await checkDigest(staged.path, source)
   const dump = knownDump(source) ?? (await readDump(server, source.path, staged.inside))
   const [{ now, after }, searchPath, users] = await Promise.all([

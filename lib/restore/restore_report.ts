@@ -29,8 +29,15 @@ const changes = ({ now, after }: Plan) =>
 
 const changeLines = (plan: Plan) => {
   const changed = changes(plan)
-  const shown = changed.slice(0, 8).map(({ table, before = 0, after }) => `            ${table}: ${number(before)} → ${after === undefined ? 'not there' : number(after)}`)
-  return changed.length > shown.length ? [...shown, `            … and ${changed.length - shown.length} tables more`] : shown
+  const shown = changed
+    .slice(0, 8)
+    .map(
+      ({ table, before = 0, after }) =>
+        `            ${table}: ${number(before)} → ${after === undefined ? 'not there' : number(after)}`,
+    )
+  return changed.length > shown.length
+    ? [...shown, `            … and ${changed.length - shown.length} tables more`]
+    : shown
 }
 
 const SHOWN = 20
@@ -43,7 +50,9 @@ const strangeLines = ({ source, runs }: Plan) => {
   return [
     `warning     ${source} is of no backup set of this server. A dump is a program of whoever made it, and runs with all rights in the database`,
     'tried       in a throw-away server without a network: its rows came back',
-    ...(runs.length > 0 ? ['runs        what it holds that is run, now or when something is written:', ...shown, ...more] : ['runs        nothing that is run was found in it']),
+    ...(runs.length > 0
+      ? ['runs        what it holds that is run, now or when something is written:', ...shown, ...more]
+      : ['runs        nothing that is run was found in it']),
   ]
 }
 
@@ -57,14 +66,19 @@ export const planText = (plan: Plan) => {
     `rows now    ${now ? total(now) : 'there is no such database'}`,
     `rows after  ${total(after)}`,
     ...changeLines(plan),
-    former ? `kept        the database as it is now, under the name ${former}; backup_restore.ts --undo swaps it back` : 'kept        everything that is there',
+    former
+      ? `kept        the database as it is now, under the name ${former}; backup_restore.ts --undo swaps it back`
+      : 'kept        everything that is there',
     ...strangeLines(plan),
     ...(restarts.length > 0 ? [`restarted   ${restarts.join(', ')}`] : []),
   ].join('\n')
 }
 
 /** What bringing back the files of a set will do. */
-export const filesPlanText = (set: Pick<BackupSet, 'name' | 'made' | 'folder'>, { count, missing, differing, bytes, extra }: Difference) =>
+export const filesPlanText = (
+  set: Pick<BackupSet, 'name' | 'made' | 'folder'>,
+  { count, missing, differing, bytes, extra }: Difference,
+) =>
   [
     `from        ${set.folder}`,
     `made        ${set.made}, ${age(new Date(set.made))} ago`,
@@ -91,11 +105,18 @@ export const concludeFiles = ({ set, seconds: spent, ...files }: FilesResult) =>
 export const conclude = (result: Result) => {
   const { database, former, lost, interruption, seconds: spent } = result
   const all = Object.values(spent).reduce((sum, it) => sum + it, 0)
-  say.done(`${database} is ${result.result === 'undone' ? 'what it was before' : 'restored'}, after ${seconds(all * 1000)}`)
-  if (interruption !== null) say.done(`time without service: ${seconds(interruption * 1000)} at most (the swap ${seconds(result.swap * 1000)}, the rest the restart of the apps)`)
+  say.done(
+    `${database} is ${result.result === 'undone' ? 'what it was before' : 'restored'}, after ${seconds(all * 1000)}`,
+  )
+  if (interruption !== null)
+    say.done(
+      `time without service: ${seconds(interruption * 1000)} at most (the swap ${seconds(result.swap * 1000)}, the rest the restart of the apps)`,
+    )
   if (former !== null) say.detail(`the former database is ${former}; to go back: backup_restore.ts --undo`)
   if (lost.length === 0) return 0
   sayLost(lost)
-  say.warn(`all rows are there, and the site is up, but ${lost.length} ${lost.length === 1 ? 'object is' : 'objects are'} missing: correct ${lost.length === 1 ? 'it' : 'them'} by hand (scripts/psql.ts)`)
+  say.warn(
+    `all rows are there, and the site is up, but ${lost.length} ${lost.length === 1 ? 'object is' : 'objects are'} missing: correct ${lost.length === 1 ? 'it' : 'them'} by hand (scripts/psql.ts)`,
+  )
   return EXIT.incomplete
 }

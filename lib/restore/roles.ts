@@ -1,4 +1,5 @@
-// The roles that a dump needs: its owners, and those who have rights in it. They are not in it, and a restore stops at the first that is missing.
+// The roles that a dump needs: its owners, and those who have rights in it. They are not in it, and a restore stops at
+// the first that is missing.
 import { Failure } from '../errors.ts'
 import { admin } from './databases.ts'
 import { inServer, type Server } from '../postgres.ts'
@@ -12,19 +13,26 @@ export interface RoleOptions {
 }
 
 /** pg_restore's words for them. */
-export const roleFlags = ({ noOwner, noAcl }: RoleOptions) => [...(noOwner ? ['--no-owner'] : []), ...(noAcl ? ['--no-acl'] : [])]
+export const roleFlags = ({ noOwner, noAcl }: RoleOptions) => [
+  ...(noOwner ? ['--no-owner'] : []),
+  ...(noAcl ? ['--no-acl'] : []),
+]
 
-// Of pg_restore's script: the line that begins each entry, and the commands that name roles in entries that are nothing but such commands. A body of a
-// function can hold the same words, in an entry of another type.
+// Of pg_restore's script: the line that begins each entry, and the commands that name roles in entries that are nothing
+// but such commands. A body of a function can hold the same words, in an entry of another type.
 const LINES = String.raw`
   /^-- (Data for )?Name: .*; Type: .*; Schema: .*; Owner: / { print; kind = $0; sub(/.*; Type: /, "", kind); sub(/;.*/, "", kind); next }
   kind ~ /ACL$/ && /^(GRANT|ALTER DEFAULT PRIVILEGES|SET SESSION AUTHORIZATION) / { print; next }
   kind == "POLICY" && /^CREATE POLICY / { print }
 `
 const IDENTIFIER = String.raw`(?:"(?:[^"]|"")+"|[^\s",;]+)`
-const GRANTEE = new RegExp(String.raw`(?: TO | FOR ROLE |^SET SESSION AUTHORIZATION )(${IDENTIFIER}(?:, ${IDENTIFIER})*)(?= (?:USING|WITH|IN|GRANT|REVOKE) |;| \(|$)`, 'g')
+const GRANTEE = new RegExp(
+  String.raw`(?: TO | FOR ROLE |^SET SESSION AUTHORIZATION )(${IDENTIFIER}(?:, ${IDENTIFIER})*)(?= (?:USING|WITH|IN|GRANT|REVOKE) |;| \(|$)`,
+  'g',
+)
 
-const bare = (identifier: string) => (identifier.startsWith('"') ? identifier.slice(1, -1).replaceAll('""', '"') : identifier)
+const bare = (identifier: string) =>
+  identifier.startsWith('"') ? identifier.slice(1, -1).replaceAll('""', '"') : identifier
 
 /** The roles in those lines. */
 export const rolesIn = (lines: string[]) => {
@@ -32,7 +40,9 @@ export const rolesIn = (lines: string[]) => {
     const owner = /^-- .*; Owner: (.*)$/.exec(line)?.[1]
     if (owner !== undefined) return owner === '-' ? [] : [owner]
     const [command = ''] = line.startsWith('CREATE POLICY ') ? line.split(/ (?:USING|WITH CHECK) \(/) : [line]
-    return [...command.matchAll(GRANTEE)].flatMap(([, list = '']) => (list.match(new RegExp(IDENTIFIER, 'g')) ?? []).map(bare))
+    return [...command.matchAll(GRANTEE)].flatMap(([, list = '']) =>
+      (list.match(new RegExp(IDENTIFIER, 'g')) ?? []).map(bare),
+    )
   })
   return [...new Set(found)].filter(role => !['', 'public', 'PUBLIC'].includes(role)).toSorted()
 }
@@ -44,7 +54,10 @@ export const checkRoles = async (server: Server, inside: string, options: RoleOp
   const there = new Set((await admin(server, 'select rolname from pg_roles')).split('\n'))
   const missing = rolesIn(script.split('\n')).filter(role => !there.has(role))
   if (missing.length === 0) return
-  throw new Failure(`this server has no role ${missing.join(', ')}, and the dump needs ${missing.length === 1 ? 'it' : 'them'}`, {
-    hint: "nothing was touched; create what is missing (a backup set's roles.json lists it), or restore with --no-owner --no-acl",
-  })
+  throw new Failure(
+    `this server has no role ${missing.join(', ')}, and the dump needs ${missing.length === 1 ? 'it' : 'them'}`,
+    {
+      hint: "nothing was touched; create what is missing (a backup set's roles.json lists it), or restore with --no-owner --no-acl",
+    },
+  )
 }

@@ -1,5 +1,5 @@
-// A dump on its way to the server that restores it. What is encrypted in a set lies in the clear in db/dumps while it is needed: on the server's own disk, beside the data that it
-// came from.
+// A dump on its way to the server that restores it. What is encrypted in a set lies in the clear in db/dumps while it
+// is needed: on the server's own disk, beside the data that it came from.
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { freeSpace } from '../backup/backup_folder.ts'
@@ -33,7 +33,11 @@ export const stage = async (server: Server, source: string, key?: Key): Promise<
 const decrypt = async (key: Key, source: string, target: string) => {
   const [wanted, free] = [statSync(source).size, freeSpace(DUMPS)]
   const hint = 'nothing was touched; the dump is decrypted there: free some space there'
-  if (free < wanted) throw new Failure(`${DUMPS} has ${size(free)} left, and the dump is ${size(wanted)}`, { exitCode: EXIT.noSpace, hint })
+  if (free < wanted)
+    throw new Failure(`${DUMPS} has ${size(free)} left, and the dump is ${size(wanted)}`, {
+      exitCode: EXIT.noSpace,
+      hint,
+    })
   await decryptFile(key, source, target)
   return target
 }

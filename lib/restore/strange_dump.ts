@@ -1,5 +1,6 @@
-// A dump that no backup set of this server holds is a program of whoever made it, and runs with all rights in the database. So it is restored in a throw-away server first, which
-// has no network and nothing to lose; then it is known what in it runs.
+// A dump that no backup set of this server holds is a program of whoever made it, and runs with all rights in the
+// database. So it is restored in a throw-away server first, which has no network and nothing to lose; then it is known
+// what in it runs.
 import { randomUUID } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -34,14 +35,20 @@ const setsOf = (folder: string) => {
 }
 
 /** Whether a dump, which lies in the clear at `path`, is that of a set in BACKUP_DIR, or of one that is vouched for. */
-export const isKnown = async ({ sha256 }: Pick<Source, 'sha256'>, path: string, folder: string, vouched: Manifest | undefined) => {
+export const isKnown = async (
+  { sha256 }: Pick<Source, 'sha256'>,
+  path: string,
+  folder: string,
+  vouched: Manifest | undefined,
+) => {
   if (statSync(path).isDirectory()) return false
   const content = sha256 ?? (await digest(path)).sha256
   return [...(vouched ? [vouched] : []), ...setsOf(folder)].some(set => fileOf(set, DUMP)?.sha256 === content)
 }
 
 // Nobody logs in as they do; but what is theirs in the dump can be.
-const ROLES = "select format('create role %I %s;', rolname, case when rolsuper then 'superuser' end) from pg_roles where rolname !~ '^pg_'"
+const ROLES =
+  "select format('create role %I %s;', rolname, case when rolsuper then 'superuser' end) from pg_roles where rolname !~ '^pg_'"
 
 // What it holds is not kept.
 const QUICK = ['fsync=off', 'full_page_writes=off', 'wal_level=minimal', 'max_wal_senders=0']
@@ -54,7 +61,10 @@ const commandsOf = async (server: Server, mark: string) => {
   const { code, stderr } = await attempt(docker('logs', server.id), { most: MOST })
   const sent = stderr.split(mark).flatMap(entry => /^pg_restore\|LOG: {2}statement: ([^]*)$/.exec(entry)?.[1] ?? [])
   const commands = sent.flatMap(text => actingCommands(text.replaceAll('\n\t', '\n')))
-  return [...(code === 0 ? [] : ['more than can be read: its log is incomplete']), ...new Set(commands.map(command => `the command ${command}`))]
+  return [
+    ...(code === 0 ? [] : ['more than can be read: its log is incomplete']),
+    ...new Set(commands.map(command => `the command ${command}`)),
+  ]
 }
 
 interface Trial {
@@ -69,24 +79,46 @@ interface Trial {
   options: RoleOptions
 }
 
-/** Restores it there. Gives what in it runs at a restore, in words. Throws a Failure (65) when its rows do not come back. */
+/**
+ * Restores it there. Gives what in it runs at a restore, in words. Throws a Failure (65) when its rows do not come
+ * back.
+ */
 export const tryStrange = ({ project, step, server, path, clear, plan, options }: Trial): Promise<string[]> => {
-  step('try', `${path} is of no backup set of this server: it is restored in a throw-away server without a network first`)
+  step(
+    'try',
+    `${path} is of no backup set of this server: it is restored in a throw-away server without a network first`,
+  )
   const mark = `${randomUUID()}|`
-  return withThrowAway(project, server.image, [...QUICK, 'log_statement=all', `log_line_prefix=${mark}%a|`], async bare => {
-    await admin(bare, await admin(server, ROLES))
-    const trial = await openSessions(bare)
-    await admin(trial, await creationOf(server, DATABASE))
-    await checkSpace(trial, plan.dump)
-    const { inside } = await handIn(trial, clear)
-    try {
-      await bringBack(trial, DATABASE, inside, { searchPath: plan.searchPath, flags: roleFlags(options), settings: SESSION })
-      await compareWithDump(trial, DATABASE, plan.dump)
-    } catch (error) {
-      checkInterruption()
-      if (!(error instanceof Failure)) throw error
-      throw new Failure(`${path} cannot be restored, not even in a throw-away server: ${error.message}`, { exitCode: EXIT.data, cause: error, hint: 'nothing was touched; take another one (scripts/backup.ts --list)' })
-    }
-    return [...(await commandsOf(trial, mark)), ...(await rows<string>(trial, DATABASE, readFileSync(join(root, 'postgres', 'what_runs.sql'), 'utf8')))]
-  })
+  return withThrowAway(
+    project,
+    server.image,
+    [...QUICK, 'log_statement=all', `log_line_prefix=${mark}%a|`],
+    async bare => {
+      await admin(bare, await admin(server, ROLES))
+      const trial = await openSessions(bare)
+      await admin(trial, await creationOf(server, DATABASE))
+      await checkSpace(trial, plan.dump)
+      const { inside } = await handIn(trial, clear)
+      try {
+        await bringBack(trial, DATABASE, inside, {
+          searchPath: plan.searchPath,
+          flags: roleFlags(options),
+          settings: SESSION,
+        })
+        await compareWithDump(trial, DATABASE, plan.dump)
+      } catch (error) {
+        checkInterruption()
+        if (!(error instanceof Failure)) throw error
+        throw new Failure(`${path} cannot be restored, not even in a throw-away server: ${error.message}`, {
+          exitCode: EXIT.data,
+          cause: error,
+          hint: 'nothing was touched; take another one (scripts/backup.ts --list)',
+        })
+      }
+      return [
+        ...(await commandsOf(trial, mark)),
+        ...(await rows<string>(trial, DATABASE, readFileSync(join(root, 'postgres', 'what_runs.sql'), 'utf8'))),
+      ]
+    },
+  )
 }

@@ -6,7 +6,10 @@ import { dropDatabase, listDatabases } from './databases.ts'
 import type { Server } from '../postgres.ts'
 import { say } from '../say.ts'
 
-/** Removes the databases, the files and the throw-away servers of interrupted restores. Only under the data lock: no restore is under way then. */
+/**
+ * Removes the databases, the files and the throw-away servers of interrupted restores. Only under the data lock: no
+ * restore is under way then.
+ */
 export const sweepRestores = async (project: string, server: Server) => {
   const left = await listDatabases(server, 'restoring')
   for (const { name } of left) {

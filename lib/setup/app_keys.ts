@@ -1,4 +1,5 @@
-// The keys by which phoenix reaches the database and the files. Sites that are older than such keys give it those of the administrators, until `setup.ts --upgrade` makes it some of its own.
+// The keys by which phoenix reaches the database and the files. Sites that are older than such keys give it those of
+// the administrators, until `setup.ts --upgrade` makes it some of its own.
 import { makeAppRole, appRoleTrouble, giveToApp } from '../app_role.ts'
 import { connectMinio } from '../backup/s3.ts'
 import { docker } from '../compose.ts'
@@ -11,7 +12,10 @@ import { changeSettings, newSecret } from './make_settings.ts'
 import { findServer, loginsOf, openSessions } from '../postgres.ts'
 import { capture } from '../run.ts'
 
-/** What is of the old kind, or not as .env says: `about` is "database" or "files", and `mend` says what is done about it. */
+/**
+ * What is of the old kind, or not as .env says: `about` is "database" or "files", and `mend` says what is done about
+ * it.
+ */
 interface Keys {
   about: 'database' | 'files'
   look: (settings: Settings) => Promise<Finding[]>
@@ -26,16 +30,31 @@ interface Keys {
 const database: Keys = {
   about: 'database',
   former: ({ POSTGRES_USER, POSTGRES_APP_USER }) =>
-    POSTGRES_APP_USER ? undefined : { text: `phoenix logs in to the database as ${POSTGRES_USER}, a superuser: whoever breaks into the app can run programs in the database's container`, mend: 'making a role of its own for phoenix, which owns the database' },
-  added: ({ POSTGRES_USER = '' }) => ({ POSTGRES_APP_USER: `${POSTGRES_USER.slice(0, 59)}_app`, POSTGRES_APP_PASSWORD: newSecret() }),
+    POSTGRES_APP_USER
+      ? undefined
+      : {
+          text: `phoenix logs in to the database as ${POSTGRES_USER}, a superuser: whoever breaks into the app can run programs in the database's container`,
+          mend: 'making a role of its own for phoenix, which owns the database',
+        },
+  added: ({ POSTGRES_USER = '' }) => ({
+    POSTGRES_APP_USER: `${POSTGRES_USER.slice(0, 59)}_app`,
+    POSTGRES_APP_PASSWORD: newSecret(),
+  }),
   look: async settings => {
     const server = await openSessions(await findServer(settings.COMPOSE_PROJECT_NAME ?? '', settings))
     const trouble = await appRoleTrouble(server)
     const about = { about: 'database', mend: `making the role ${server.app}, and giving it the database` }
-    return [trouble === undefined ? good(`phoenix logs in to the database as ${server.app}, who is no superuser and owns ${server.database}`) : warning(trouble, undefined, about)]
+    return [
+      trouble === undefined
+        ? good(`phoenix logs in to the database as ${server.app}, who is no superuser and owns ${server.database}`)
+        : warning(trouble, undefined, about),
+    ]
   },
   make: async settings => {
-    const server = await openSessions({ ...(await findServer(settings.COMPOSE_PROJECT_NAME ?? '', settings)), ...loginsOf(settings) })
+    const server = await openSessions({
+      ...(await findServer(settings.COMPOSE_PROJECT_NAME ?? '', settings)),
+      ...loginsOf(settings),
+    })
     await makeAppRole(server, settings.POSTGRES_APP_PASSWORD ?? '')
     await giveToApp(server, server.database)
   },
@@ -43,10 +62,19 @@ const database: Keys = {
 
 const files: Keys = {
   about: 'files',
-  former: ({ MINIO_ROOT_USER }) => (MINIO_ROOT_USER ? undefined : { text: "phoenix has the administrator's key of minio: whoever breaks into the app can do anything there", mend: 'making a key for phoenix, to the one bucket' }),
+  former: ({ MINIO_ROOT_USER }) =>
+    MINIO_ROOT_USER
+      ? undefined
+      : {
+          text: "phoenix has the administrator's key of minio: whoever breaks into the app can do anything there",
+          mend: 'making a key for phoenix, to the one bucket',
+        },
   // What minio runs with stays as it is, so that it need not be restarted.
   added: ({ AWS_ACCESS_KEY_ID: user = '', AWS_SECRET_ACCESS_KEY: password = '' }) => ({
-    MINIO_ROOT_USER: user, MINIO_ROOT_PASSWORD: password, AWS_ACCESS_KEY_ID: `${user.slice(0, 124)}_app`, AWS_SECRET_ACCESS_KEY: newSecret(),
+    MINIO_ROOT_USER: user,
+    MINIO_ROOT_PASSWORD: password,
+    AWS_ACCESS_KEY_ID: `${user.slice(0, 124)}_app`,
+    AWS_SECRET_ACCESS_KEY: newSecret(),
   }),
   look: async settings => {
     const { s3, client, bucket, doing, close } = await connectMinio(settings.COMPOSE_PROJECT_NAME ?? '', settings)
@@ -55,18 +83,29 @@ const files: Keys = {
       return [good(`the key of phoenix is for the bucket ${bucket} alone`)]
     } catch (error) {
       if (!(error instanceof Failure) || error.exitCode !== EXIT.config) throw error
-      return [warning(`minio refuses the key of phoenix (${settings.AWS_ACCESS_KEY_ID})`, undefined, { about: 'files', mend: `making the key ${settings.AWS_ACCESS_KEY_ID}` })]
+      return [
+        warning(`minio refuses the key of phoenix (${settings.AWS_ACCESS_KEY_ID})`, undefined, {
+          about: 'files',
+          mend: `making the key ${settings.AWS_ACCESS_KEY_ID}`,
+        }),
+      ]
     } finally {
       close()
     }
   },
   make: async ({ COMPOSE_PROJECT_NAME: project = '', AWS_ACCESS_KEY_ID = '', AWS_SECRET_ACCESS_KEY = '' }) => {
     const minio = (await listInstances(project, 'minio')).find(({ running, oneOff }) => running && !oneOff)
-    if (!minio) throw new Failure('minio is not running', { exitCode: EXIT.unreachable, hint: 'docker compose up -d minio' })
+    if (!minio)
+      throw new Failure('minio is not running', { exitCode: EXIT.unreachable, hint: 'docker compose up -d minio' })
     const env = { BUCKET_KEY: AWS_ACCESS_KEY_ID, BUCKET_SECRET: AWS_SECRET_ACCESS_KEY }
     const words = Object.keys(env).flatMap(name => ['--env', name])
-    const hint = 'has the container the administrator of .env (MINIO_ROOT_USER)? docker compose up -d minio makes it take up what has changed there'
-    await capture(docker('exec', ...words, minio.id, 'sh', '/etc/minio/bucket_key.sh'), { env, what: 'making the key', hint })
+    const hint =
+      'has the container the administrator of .env (MINIO_ROOT_USER)? docker compose up -d minio makes it take up what has changed there'
+    await capture(docker('exec', ...words, minio.id, 'sh', '/etc/minio/bucket_key.sh'), {
+      env,
+      what: 'making the key',
+      hint,
+    })
   },
 }
 
@@ -74,7 +113,14 @@ const KINDS = [database, files]
 
 const lookAt = async ({ about, former, look }: Keys, settings: Settings, upgrade: boolean): Promise<Finding[]> => {
   const found = former(settings)
-  if (found) return [warning(found.text, 'tsx scripts/setup.ts --upgrade changes that while the site is up', upgrade ? { about, mend: found.mend } : {})]
+  if (found)
+    return [
+      warning(
+        found.text,
+        'tsx scripts/setup.ts --upgrade changes that while the site is up',
+        upgrade ? { about, mend: found.mend } : {},
+      ),
+    ]
   try {
     return await look(settings)
   } catch (error) {
@@ -89,7 +135,10 @@ export const keyFindings = async (upgrade: boolean) => {
   return (await Promise.all(KINDS.map(kind => lookAt(kind, settings, upgrade)))).flat()
 }
 
-/** Makes the keys that a finding is about; those that .env lacks are written there, once they are good. Neither a deploy nor a restore is at work meanwhile. */
+/**
+ * Makes the keys that a finding is about; those that .env lacks are written there, once they are good. Neither a deploy
+ * nor a restore is at work meanwhile.
+ */
 export const makeKeys = async ({ about }: Finding) => {
   const release = await takeDeployLock(true)
   try {

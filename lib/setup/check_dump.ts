@@ -27,13 +27,20 @@ const isArchive = (file: string) => /^(PGDMP|toc\.dat$)/.test(headOf(file))
 export const dumpFindings = async (): Promise<Finding[]> => {
   const file = join(DUMPS, 'latest.dump')
   if (!existsSync(file)) return [good('no db/dumps/latest.dump: a first start begins with an empty database')]
-  const wrong = (what: string, hint = 'put a good one in its place, or remove it to begin with an empty database') => [bad(`db/dumps/latest.dump ${what}`, hint, { exitCode: EXIT.data })]
+  const wrong = (what: string, hint = 'put a good one in its place, or remove it to begin with an empty database') => [
+    bad(`db/dumps/latest.dump ${what}`, hint, { exitCode: EXIT.data }),
+  ]
   const stats = statSync(file)
-  if (!realpathSync(file).startsWith(`${realpathSync(DUMPS)}/`)) return wrong('is a link that leads out of db/dumps', 'copy the dump there')
+  if (!realpathSync(file).startsWith(`${realpathSync(DUMPS)}/`))
+    return wrong('is a link that leads out of db/dumps', 'copy the dump there')
   if (stats.isDirectory()) return [good('db/dumps/latest.dump, in directory format: a first start restores it')]
   if (stats.size === 0) return wrong('is empty')
   if (!isArchive(file)) return wrong('is no archive of pg_dump (made with --format=custom)')
   const source = findDump('latest', '')
   await checkDigest(file, source)
-  return [good(`db/dumps/latest.dump, ${size(stats.size)}${source.sha256 ? ', its sha256 fits' : ''}: a first start restores it`)]
+  return [
+    good(
+      `db/dumps/latest.dump, ${size(stats.size)}${source.sha256 ? ', its sha256 fits' : ''}: a first start restores it`,
+    ),
+  ]
 }

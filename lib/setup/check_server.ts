@@ -19,7 +19,8 @@ export const diskFindings = (disks: Disk[]): Finding[] =>
   disks.map(({ folders, free, inodes }) => {
     const text = `${size(free)} free for ${folders.join(', ')}`
     const hint = 'docker system df shows what the engine holds, scripts/backup.ts --list the backups'
-    if (inodes !== undefined && inodes < 0.02) return bad(`${text}, but hardly an inode`, 'many small files: df -i, and du --inodes', { exitCode: EXIT.noSpace })
+    if (inodes !== undefined && inodes < 0.02)
+      return bad(`${text}, but hardly an inode`, 'many small files: df -i, and du --inodes', { exitCode: EXIT.noSpace })
     if (free < 2 * GB) return bad(`only ${text}`, hint, { exitCode: EXIT.noSpace })
     return free < 10 * GB ? warning(`only ${text}`, hint) : good(text)
   })
@@ -28,7 +29,12 @@ export const diskFindings = (disks: Disk[]): Finding[] =>
 export const clockFindings = (synchronised: boolean | undefined): Finding[] => {
   if (synchronised === undefined) return [unknown('there is no timedatectl here that tells whether it is synchronised')]
   if (synchronised) return [good('synchronised')]
-  return [warning('not synchronised with a time server: certificates, logs and backups go by it', 'apt install systemd-timesyncd; timedatectl set-ntp true')]
+  return [
+    warning(
+      'not synchronised with a time server: certificates, logs and backups go by it',
+      'apt install systemd-timesyncd; timedatectl set-ntp true',
+    ),
+  ]
 }
 
 /** `packages` are those that want it; undefined when no reboot is pending. */
@@ -42,25 +48,45 @@ export const rebootFindings = (packages: string[] | undefined): Finding[] => {
 export const nodeFindings = (version: string): Finding[] => {
   const [major = 0, minor = 0] = version.split('.').map(Number)
   if (major > 20 || (major === 20 && minor >= 19)) return []
-  return [bad(`Node ${version} is too old: 20.19 or later is needed`, 'https://nodejs.org/en/download', { exitCode: EXIT.unreachable })]
+  return [
+    bad(`Node ${version} is too old: 20.19 or later is needed`, 'https://nodejs.org/en/download', {
+      exitCode: EXIT.unreachable,
+    }),
+  ]
 }
 
 /** `enabled` is what systemd says of the engine's unit; undefined without systemd. */
 export const bootFindings = (enabled: string | undefined): Finding[] => {
   const hint = 'have it started by what starts this machine: the containers then come back by themselves'
-  if (enabled === undefined) return [warning('there is no systemd here, so nothing is known to start the engine at boot', hint)]
+  if (enabled === undefined)
+    return [warning('there is no systemd here, so nothing is known to start the engine at boot', hint)]
   // A snap of Docker has a unit of its own.
-  if (enabled === '' || enabled === 'not-found') return [warning('docker.service is no unit of systemd here, so nothing is known to start the engine at boot', hint)]
+  if (enabled === '' || enabled === 'not-found')
+    return [warning('docker.service is no unit of systemd here, so nothing is known to start the engine at boot', hint)]
   if (enabled === 'enabled') return [good('the engine starts at boot')]
-  return [bad('the engine does not start at boot', 'as root: systemctl enable docker', { mend: 'having the engine start at boot' })]
+  return [
+    bad('the engine does not start at boot', 'as root: systemctl enable docker', {
+      mend: 'having the engine start at boot',
+    }),
+  ]
 }
 
-/** The mode of files that hold secrets or personal data: path → mode. A group may read them: that is how somebody else than root runs the scripts. */
+/**
+ * The mode of files that hold secrets or personal data: path → mode. A group may read them: that is how somebody else
+ * than root runs the scripts.
+ */
 export const modeFindings = (modes: Record<string, number>): Finding[] =>
   unless(
     'no secret and no dump can be read by everybody',
     Object.entries(modes).flatMap(([path, mode]) =>
-      (mode & 0o007) === 0 ? [] : [warning(`${path} can be read by every user of this machine`, `chmod o= ${path}`, { about: path, mend: `chmod o= ${path}` })],
+      (mode & 0o007) === 0
+        ? []
+        : [
+            warning(`${path} can be read by every user of this machine`, `chmod o= ${path}`, {
+              about: path,
+              mend: `chmod o= ${path}`,
+            }),
+          ],
     ),
   )
 
@@ -70,5 +96,7 @@ export const ownLogFindings = (sizes: Record<string, number>): Finding[] =>
     'those of the scripts are small',
     Object.entries(sizes)
       .filter(([, bytes]) => bytes > GB / 20)
-      .map(([path, bytes]) => warning(`${path} has grown to ${size(bytes)}`, 'look what it is full of; the scripts read all of it')),
+      .map(([path, bytes]) =>
+        warning(`${path} has grown to ${size(bytes)}`, 'look what it is full of; the scripts read all of it'),
+      ),
   )

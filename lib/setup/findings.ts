@@ -20,8 +20,19 @@ type More = Pick<Finding, 'about' | 'mend' | 'exitCode'>
 
 export const good = (text: string): Finding => ({ level: 'good', text })
 export const unknown = (text: string): Finding => ({ level: 'unknown', text })
-export const warning = (text: string, hint?: string, more: More = {}): Finding => ({ level: 'warning', text, hint, ...more })
-export const bad = (text: string, hint?: string, more: More = {}): Finding => ({ level: 'bad', text, hint, exitCode: EXIT.failed, ...more })
+export const warning = (text: string, hint?: string, more: More = {}): Finding => ({
+  level: 'warning',
+  text,
+  hint,
+  ...more,
+})
+export const bad = (text: string, hint?: string, more: More = {}): Finding => ({
+  level: 'bad',
+  text,
+  hint,
+  exitCode: EXIT.failed,
+  ...more,
+})
 
 /** A Failure, or what the operating system refuses, as a finding; anything else is a bug and thrown again. */
 export const findingOf = (error: unknown): Finding => {

@@ -11,14 +11,18 @@ import { attempt } from '../run.ts'
 const PATIENCE = 3000
 
 export interface Ipv6Facts {
-  /** the addresses of the AAAA records of the site, each with why nobody can connect to it; undefined when no server of names answered */
+  /**
+   * the addresses of the AAAA records of the site, each with why nobody can connect to it; undefined when no server of
+   * names answered
+   */
   records: { address: string; trouble: string | undefined }[] | undefined
   /** this machine has an address that the world could know */
   reachable: boolean
 }
 
 // Unique local addresses (fc00::/7) and those of one link (fe80::/10) are known to nobody outside.
-const isPublic = ({ family, internal, address }: { family: string; internal: boolean; address: string }) => family === 'IPv6' && !internal && !/^f[cde]/i.test(address)
+const isPublic = ({ family, internal, address }: { family: string; internal: boolean; address: string }) =>
+  family === 'IPv6' && !internal && !/^f[cde]/i.test(address)
 
 const hasPublicAddress = () => Object.values(networkInterfaces()).some(addresses => addresses?.some(isPublic))
 
@@ -36,28 +40,56 @@ const troubleAt = (address: string, port: number) =>
 
 // ENODATA: the name has no such record; ENOTFOUND: it is none.
 const recordsOf = (site: string) =>
-  new Resolver({ timeout: PATIENCE, tries: 1 }).resolve6(site).catch((error: NodeJS.ErrnoException) => (error.code === 'ENODATA' || error.code === 'ENOTFOUND' ? [] : undefined))
+  new Resolver({ timeout: PATIENCE, tries: 1 })
+    .resolve6(site)
+    .catch((error: NodeJS.ErrnoException) => (error.code === 'ENODATA' || error.code === 'ENOTFOUND' ? [] : undefined))
 
 /** Looks the site's name up, and connects to each address of IPv6 that it has, on a port. */
 export const readIpv6 = async (site: string, port: number): Promise<Ipv6Facts> => {
   const addresses = await recordsOf(site)
-  const records = addresses && (await Promise.all(addresses.map(async address => ({ address, trouble: await troubleAt(address, port) }))))
+  const records =
+    addresses &&
+    (await Promise.all(addresses.map(async address => ({ address, trouble: await troubleAt(address, port) }))))
   return { records, reachable: hasPublicAddress() }
 }
 
-const LISTEN = 'an empty NGINX_BIND and NETWORK_IPV6=true have nginx listen there (.env.example says how); or take the record out of the DNS'
+const LISTEN =
+  'an empty NGINX_BIND and NETWORK_IPV6=true have nginx listen there (.env.example says how); or take the record out of the DNS'
 
 /** What visitors by IPv6 meet. */
-export const ipv6Findings = ({ WHOST: site = '', NGINX_BIND, NETWORK_IPV6 }: Settings, { records, reachable }: Ipv6Facts): Finding[] => {
+export const ipv6Findings = (
+  { WHOST: site = '', NGINX_BIND, NETWORK_IPV6 }: Settings,
+  { records, reachable }: Ipv6Facts,
+): Finding[] => {
   const one = NGINX_BIND === '' && NETWORK_IPV6 !== 'true' && reachable
-  const alike = one ? [warning('nginx listens on IPv6 too, but all visitors that come by it have one address there, and share its limits', 'set NETWORK_IPV6=true (.env.example says how)')] : []
-  if (records === undefined) return [...alike, unknown(`no server of names told whether ${site} has an address of IPv6`)]
-  const silent = records.flatMap(({ address, trouble }) => (trouble === undefined ? [] : [warning(`${site} has the address ${address} (an AAAA record), and nobody can connect to it: ${trouble}. Visitors with IPv6 wait for it in vain`, LISTEN)]))
+  const alike = one
+    ? [
+        warning(
+          'nginx listens on IPv6 too, but all visitors that come by it have one address there, and share its limits',
+          'set NETWORK_IPV6=true (.env.example says how)',
+        ),
+      ]
+    : []
+  if (records === undefined)
+    return [...alike, unknown(`no server of names told whether ${site} has an address of IPv6`)]
+  const silent = records.flatMap(({ address, trouble }) =>
+    trouble === undefined
+      ? []
+      : [
+          warning(
+            `${site} has the address ${address} (an AAAA record), and nobody can connect to it: ${trouble}. Visitors with IPv6 wait for it in vain`,
+            LISTEN,
+          ),
+        ],
+  )
   if (records.length === 0) return alike.length > 0 ? alike : [good(`${site} has no address of IPv6`)]
   return unless(`${site} can be reached at ${records.map(({ address }) => address).join(', ')}`, [...alike, ...silent])
 }
 
-/** Whether nginx can listen on IPv6 with each visitor's own address: the machine has one that the world could know, and the engine gives networks theirs. */
+/**
+ * Whether nginx can listen on IPv6 with each visitor's own address: the machine has one that the world could know, and
+ * the engine gives networks theirs.
+ */
 export const canServeIpv6 = async () => {
   if (!hasPublicAddress()) return false
   const network = 'avril-ipv6-trial'

@@ -1,6 +1,18 @@
 // The .env of a new server: the example, with secrets of its own.
 import { randomBytes } from 'node:crypto'
-import { chownSync, closeSync, existsSync, fsyncSync, linkSync, openSync, readFileSync, realpathSync, rmSync, statSync, writeSync } from 'node:fs'
+import {
+  chownSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { docker } from '../compose.ts'
 import { readSettings, root, SECRETS, type Settings } from '../config.ts'
@@ -15,7 +27,8 @@ export const ENV_FILE = join(root, '.env')
 export const newSecret = () => randomBytes(32).toString('hex')
 
 /** The line of a setting; where there is none, the one that the example has as a comment. */
-const lineOf = (text: string, name: string) => [new RegExp(`^${name}=.*$`, 'm'), new RegExp(`^#${name}=.*$`, 'm')].find(line => line.test(text))
+const lineOf = (text: string, name: string) =>
+  [new RegExp(`^${name}=.*$`, 'm'), new RegExp(`^#${name}=.*$`, 'm')].find(line => line.test(text))
 
 // A function as the replacement: a "$" in a value is a "$".
 const setLine = (text: string, name: string, value: string) => {
@@ -24,7 +37,8 @@ const setLine = (text: string, name: string, value: string) => {
 }
 
 /** A .env with these settings in it: each in its line, or, when it has none, at the end. */
-export const settingsWith = (text: string, values: Record<string, string>) => Object.entries(values).reduce((it, [name, value]) => setLine(it, name, value), text)
+export const settingsWith = (text: string, values: Record<string, string>) =>
+  Object.entries(values).reduce((it, [name, value]) => setLine(it, name, value), text)
 
 /** The app's own role, and the administrator that the bucket's key is not. */
 const APP_KEYS = { POSTGRES_APP_USER: 'avril_app', MINIO_ROOT_USER: 'avril_root' }
@@ -32,8 +46,11 @@ const APP_KEYS = { POSTGRES_APP_USER: 'avril_app', MINIO_ROOT_USER: 'avril_root'
 /** The text of a new .env; with a host name it is that of a public site. `ipv6`: nginx can listen there. */
 export const newSettings = (example: string, host: string | undefined, ipv6 = false) => {
   const everywhere = ipv6 ? { NGINX_BIND: '', NETWORK_IPV6: 'true' } : { NGINX_BIND: '0.0.0.0' }
-  const open: Settings = host === undefined ? {} : { WHOST: host, CLIENT_TO_PHOENIX_URL: `https://${host}`, ...everywhere }
-  const secrets = Object.fromEntries([...SECRETS, 'POSTGRES_APP_PASSWORD', 'MINIO_ROOT_PASSWORD'].map(name => [name, newSecret()]))
+  const open: Settings =
+    host === undefined ? {} : { WHOST: host, CLIENT_TO_PHOENIX_URL: `https://${host}`, ...everywhere }
+  const secrets = Object.fromEntries(
+    [...SECRETS, 'POSTGRES_APP_PASSWORD', 'MINIO_ROOT_PASSWORD'].map(name => [name, newSecret()]),
+  )
   return settingsWith(example, { ...open, ...APP_KEYS, ...secrets })
 }
 
@@ -61,13 +78,19 @@ const writeNew = (text: string) => {
     linkSync(partial, ENV_FILE)
     sync(root)
   } catch (error) {
-    throw new Failure(`${ENV_FILE} cannot be made: ${messageOf(error)}`, { ...detailsOf(error), exitCode: EXIT.cannotWrite })
+    throw new Failure(`${ENV_FILE} cannot be made: ${messageOf(error)}`, {
+      ...detailsOf(error),
+      exitCode: EXIT.cannotWrite,
+    })
   } finally {
     rmSync(partial, { force: true })
   }
 }
 
-/** Makes .env, 0600 from its first byte on; never replaces one. Throws a Failure: 73 when it cannot be written, 78 when a former site's is missing. */
+/**
+ * Makes .env, 0600 from its first byte on; never replaces one. Throws a Failure: 73 when it cannot be written, 78 when
+ * a former site's is missing.
+ */
 export const makeSettings = async (host: string | undefined) => {
   const example = readFileSync(join(root, '.env.example'), 'utf8')
   const text = newSettings(example, host, host !== undefined && (await canServeIpv6()))
@@ -75,7 +98,10 @@ export const makeSettings = async (host: string | undefined) => {
   writeNew(text)
 }
 
-/** Changes settings of the .env that is there: at once and for good, and it stays whose it is. Throws a Failure, and then it is as it was. */
+/**
+ * Changes settings of the .env that is there: at once and for good, and it stays whose it is. Throws a Failure, and
+ * then it is as it was.
+ */
 export const changeSettings = (values: Record<string, string>) => {
   if (Object.keys(values).length === 0) return
   const file = realpathSync(ENV_FILE)

@@ -1,5 +1,6 @@
-// What containers are given to read of this machine: their programs run as users of their own, so it must be readable by everybody. A clone that was made under a
-// strict umask is not, and all looks healthy until the first visitor needs a page of an error.
+// What containers are given to read of this machine: their programs run as users of their own, so it must be readable
+// by everybody. A clone that was made under a strict umask is not, and all looks healthy until the first visitor needs
+// a page of an error.
 import { chmodSync, existsSync, lstatSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from '../config.ts'
@@ -9,15 +10,24 @@ import type { StackConfig } from '../stack.ts'
 // The dumps are nobody's but postgres's.
 const isOurs = (folder: string) => folder.startsWith(join(root, '/')) && !folder.startsWith(join(root, 'db'))
 
-/** The folders of this checkout that containers read, and the static files that visitors do; neither certificates nor dumps. */
+/**
+ * The folders of this checkout that containers read, and the static files that visitors do; neither certificates nor
+ * dumps.
+ */
 export const readFolders = ({ services }: StackConfig) => {
   const volumes = Object.values(services).flatMap(({ volumes = [] }) => volumes)
-  const read = volumes.flatMap(({ type, source, target, read_only }) => (type === 'bind' && read_only && source !== undefined && (target === '/static' || isOurs(source)) ? [source] : []))
-  return [...new Set(read)].filter(folder => existsSync(folder) && !read.some(other => folder.startsWith(join(other, '/'))))
+  const read = volumes.flatMap(({ type, source, target, read_only }) =>
+    type === 'bind' && read_only && source !== undefined && (target === '/static' || isOurs(source)) ? [source] : [],
+  )
+  return [...new Set(read)].filter(
+    folder => existsSync(folder) && !read.some(other => folder.startsWith(join(other, '/'))),
+  )
 }
 
-const walk = (folder: string): string[] =>
-  [folder, ...readdirSync(folder, { recursive: true, encoding: 'utf8' }).map(name => join(folder, name))]
+const walk = (folder: string): string[] => [
+  folder,
+  ...readdirSync(folder, { recursive: true, encoding: 'utf8' }).map(name => join(folder, name)),
+]
 
 // As far as its owner may, so may everybody.
 const wantedOf = (mode: number) => mode | ((mode & 0o500) >> 3) | ((mode & 0o500) >> 6)
@@ -37,7 +47,13 @@ export const readableFindings = (folders: string[]): Finding[] =>
     folders.flatMap(folder => {
       const closed = closedIn(folder)
       if (closed.length === 0) return []
-      return [bad(`${closed[0]?.path}${closed.length > 1 ? ` and ${closed.length - 1} more` : ''} cannot be read by the users of containers (a umask?)`, `chmod -R go=u-w ${folder}`, { about: folder, mend: `chmod -R go=u-w ${folder}` })]
+      return [
+        bad(
+          `${closed[0]?.path}${closed.length > 1 ? ` and ${closed.length - 1} more` : ''} cannot be read by the users of containers (a umask?)`,
+          `chmod -R go=u-w ${folder}`,
+          { about: folder, mend: `chmod -R go=u-w ${folder}` },
+        ),
+      ]
     }),
   )
 

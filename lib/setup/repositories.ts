@@ -16,7 +16,9 @@ export interface Repository {
 }
 
 export const repositoriesOf = ({ services }: StackConfig): Repository[] =>
-  Object.values(services).flatMap(({ labels, build }) => (labels?.[APP_LABEL] && build?.context ? [{ name: labels[APP_LABEL], folder: build.context }] : []))
+  Object.values(services).flatMap(({ labels, build }) =>
+    labels?.[APP_LABEL] && build?.context ? [{ name: labels[APP_LABEL], folder: build.context }] : [],
+  )
 
 /** The setting that names another address of a repository: AVRIL_PROFIL_GIT_URL for avril-profil. */
 export const urlSetting = (name: string) => `${name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}_GIT_URL`
@@ -25,7 +27,10 @@ export const urlSetting = (name: string) => `${name.toUpperCase().replaceAll(/[^
 export const urlOf = (settings: Settings, name: string) => {
   const url = settings[urlSetting(name)] || `${HOME}/${name}`
   if (/^(https?:\/\/|ssh:\/\/|git:\/\/|file:\/\/|\/|\.{1,2}\/|\w[\w.-]*@\w[\w.-]*:)\S+$/.test(url)) return url
-  throw badConfig(`.env: ${urlSetting(name)} is not the address of a repository`, 'https://…, ssh://…, user@host:path, or an absolute path')
+  throw badConfig(
+    `.env: ${urlSetting(name)} is not the address of a repository`,
+    'https://…, ssh://…, user@host:path, or an absolute path',
+  )
 }
 
 const isEmpty = (folder: string) => readdirSync(folder).length === 0
@@ -33,8 +38,15 @@ const isEmpty = (folder: string) => readdirSync(folder).length === 0
 // Whoever gets the folder (a backup, an image) has the token.
 const loginFinding = (name: string, folder: string, address: string, settings: Settings) => {
   const text = `the address that ${folder} has of its remote holds a login`
-  if (addressWithLogin(address, settings)) return warning(text, undefined, { about: name, mend: `taking the login out of ${folder}/.git/config, as .env has it` })
-  return warning(text, `set ${urlSetting(name)} in .env to what git -C ${folder} config remote.origin.url prints; then tsx scripts/setup.ts takes it out there`)
+  if (addressWithLogin(address, settings))
+    return warning(text, undefined, {
+      about: name,
+      mend: `taking the login out of ${folder}/.git/config, as .env has it`,
+    })
+  return warning(
+    text,
+    `set ${urlSetting(name)} in .env to what git -C ${folder} config remote.origin.url prints; then tsx scripts/setup.ts takes it out there`,
+  )
 }
 
 /** Whether each repository is there. */
@@ -43,7 +55,8 @@ export const repositoryFindings = (repositories: Repository[], settings: Setting
     repositories.map(async ({ name, folder }) => {
       try {
         const mend = `cloning ${withoutLogin(urlOf(settings, name))} to ${folder}`
-        if (!existsSync(folder) || isEmpty(folder)) return bad(`${name} is not there`, undefined, { about: name, mend, exitCode: EXIT.unreachable })
+        if (!existsSync(folder) || isEmpty(folder))
+          return bad(`${name} is not there`, undefined, { about: name, mend, exitCode: EXIT.unreachable })
         const address = await checkRepository(folder)
         return hasLogin(address) ? loginFinding(name, folder, address, settings) : good(folder)
       } catch (error) {
@@ -56,6 +69,8 @@ export const repositoryFindings = (repositories: Repository[], settings: Setting
 export const cloneFor = async ({ about }: Finding, repositories: Repository[], settings: Settings) => {
   for (const { name, folder } of repositories.filter(({ name }) => name === about)) {
     sweepClones(folder)
-    await (existsSync(folder) && !isEmpty(folder) ? forgetLogin(folder) : cloneRepository(urlOf(settings, name), folder))
+    await (existsSync(folder) && !isEmpty(folder)
+      ? forgetLogin(folder)
+      : cloneRepository(urlOf(settings, name), folder))
   }
 }

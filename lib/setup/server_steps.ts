@@ -1,7 +1,16 @@
 // The steps that are about the machine: what is installed, its disks, its clock, who may read what.
 import { chmodSync, existsSync, readdirSync, readFileSync, statfsSync, statSync } from 'node:fs'
 import { dirname, isAbsolute, join } from 'node:path'
-import { bootFindings, clockFindings, diskFindings, modeFindings, nodeFindings, ownLogFindings, rebootFindings, type Disk } from './check_server.ts'
+import {
+  bootFindings,
+  clockFindings,
+  diskFindings,
+  modeFindings,
+  nodeFindings,
+  ownLogFindings,
+  rebootFindings,
+  type Disk,
+} from './check_server.ts'
 import { keepsModes, mountFindings, readMount } from '../backup/backup_mount.ts'
 import { docker } from '../compose.ts'
 import { root, type Settings } from '../config.ts'
@@ -24,10 +33,12 @@ const programFindings = async (): Promise<Finding[]> => {
   const missing = nodeFindings(process.versions.node)
   missing.push(...checked.flatMap(it => (it.status === 'rejected' ? [{ ...findingOf(it.reason), ...wanted }] : [])))
   const builds = (await attempt(docker('buildx', 'version'))).code === 0
-  if (!builds && missing.length === 0) missing.push(bad('buildx, which builds the images, is not installed', 'apt install docker-buildx', wanted))
+  if (!builds && missing.length === 0)
+    missing.push(bad('buildx, which builds the images, is not installed', 'apt install docker-buildx', wanted))
   if (!isInstalled('git')) missing.push(bad('git is not installed', 'apt install git', wanted))
   const cron = isInstalled('cron') || isInstalled('crond')
-  if (!cron) missing.push(warning('cron is not installed, so nothing makes backups', 'apt install cron', { mend: INSTALL }))
+  if (!cron)
+    missing.push(warning('cron is not installed, so nothing makes backups', 'apt install cron', { mend: INSTALL }))
   if (missing.length > 0) return missing
   const [engine, compose] = checked.map(it => (it.status === 'fulfilled' ? it.value : ''))
   return [good(`Docker ${engine}, Compose ${compose}, Node ${process.versions.node}, git, cron`)]
@@ -68,14 +79,24 @@ const pendingReboot = () => {
   return existsSync(`${file}.pkgs`) ? readFileSync(`${file}.pkgs`, 'utf8').split('\n').filter(Boolean) : []
 }
 
-const engineAtBoot = async () => (hasSystemd() ? (await attempt(['systemctl', 'is-enabled', 'docker'])).stdout.trim() : undefined)
+const engineAtBoot = async () =>
+  hasSystemd() ? (await attempt(['systemctl', 'is-enabled', 'docker'])).stdout.trim() : undefined
 
 const enableEngine = async () => {
   const { code, stderr } = await attempt(['systemctl', 'enable', 'docker'])
-  if (code !== 0) throw new Failure(`systemctl enable docker: ${stderr.trim()}`, { exitCode: EXIT.cannotWrite, hint: 'run it as root (sudo)' })
+  if (code !== 0)
+    throw new Failure(`systemctl enable docker: ${stderr.trim()}`, {
+      exitCode: EXIT.cannotWrite,
+      hint: 'run it as root (sudo)',
+    })
 }
 
-const filesIn = (folder: string, form: RegExp) => (existsSync(folder) ? readdirSync(folder).filter(name => form.test(name)).map(name => join(folder, name)) : [])
+const filesIn = (folder: string, form: RegExp) =>
+  existsSync(folder)
+    ? readdirSync(folder)
+        .filter(name => form.test(name))
+        .map(name => join(folder, name))
+    : []
 
 const isOpen = (path: string) => (statSync(path).mode & 0o007) !== 0
 
@@ -102,13 +123,20 @@ const readOwnLogs = () => {
 }
 
 /** What can be looked at before there are settings, and what the settings only add to. */
-export const serverSteps = (settings: () => Settings): Record<'programs' | 'boot' | 'disk' | 'clock' | 'reboot' | 'mount' | 'secrecy' | 'logs', Step> => ({
+export const serverSteps = (
+  settings: () => Settings,
+): Record<'programs' | 'boot' | 'disk' | 'clock' | 'reboot' | 'mount' | 'secrecy' | 'logs', Step> => ({
   programs: { name: 'programs', needs: [], look: programFindings, mend: installPrograms },
   boot: { name: 'boot', needs: ['programs'], look: async () => bootFindings(await engineAtBoot()), mend: enableEngine },
   disk: { name: 'disk', needs: [], look: async () => diskFindings(await readDisks(settings())) },
   clock: { name: 'clock', needs: [], look: async () => clockFindings(await isSynchronised()) },
   reboot: { name: 'reboot', needs: [], look: () => rebootFindings(pendingReboot()) },
   mount: { name: 'mount', needs: ['settings'], look: () => lookAtMount(settings()) },
-  secrecy: { name: 'secrecy', needs: [], look: () => modeFindings(readModes(settings())), mend: async ({ about = '' }) => chmodSync(about, statSync(about).mode & 0o770) },
+  secrecy: {
+    name: 'secrecy',
+    needs: [],
+    look: () => modeFindings(readModes(settings())),
+    mend: async ({ about = '' }) => chmodSync(about, statSync(about).mode & 0o770),
+  },
   logs: { name: 'logs', needs: [], look: () => ownLogFindings(readOwnLogs()) },
 })

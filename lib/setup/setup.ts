@@ -1,4 +1,5 @@
-// Goes through the steps that make a server: each is looked at, done where it is wanted and possible, and looked at again.
+// Goes through the steps that make a server: each is looked at, done where it is wanted and possible, and looked at
+// again.
 import { findingOf, unknown, type Finding } from './findings.ts'
 import { takeLock } from '../lock.ts'
 import { say, seconds, silence } from '../say.ts'
@@ -22,7 +23,10 @@ export interface Result extends Finding {
 /** In milliseconds: a screen that stands still for longer makes people press Ctrl-C. */
 const PATIENCE = 15_000
 
-/** Waits for work, and whenever nothing was said for some time says what `tell` knows of it: how far it is, after so many seconds. */
+/**
+ * Waits for work, and whenever nothing was said for some time says what `tell` knows of it: how far it is, after so
+ * many seconds.
+ */
 export const accompany = async <T>(work: Promise<T>, tell: (spent: string) => string | Promise<string>) => {
   const started = performance.now()
   const over = new AbortController()
@@ -47,10 +51,15 @@ const lookAt = async ({ look }: Step) => {
   }
 }
 
-/** Does what can be done about the findings; gives those that are left then. A failure takes the place of what it could not mend. */
+/**
+ * Does what can be done about the findings; gives those that are left then. A failure takes the place of what it could
+ * not mend.
+ */
 const mendAll = async (step: Step, findings: Finding[]) => {
   const failures = new Map<string, Finding>()
-  const wanted = new Map(findings.flatMap(finding => (finding.mend === undefined ? [] : [[finding.mend, finding] as const])))
+  const wanted = new Map(
+    findings.flatMap(finding => (finding.mend === undefined ? [] : [[finding.mend, finding] as const])),
+  )
   if (!step.mend || wanted.size === 0) return findings
   for (const [what, finding] of wanted) {
     say.step(`${step.name}: ${what}`)
@@ -72,7 +81,9 @@ const mendUnless = async (step: Step, findings: Finding[], missing: string[]) =>
 }
 
 const withHint = (finding: Finding): Finding =>
-  finding.mend === undefined || finding.hint !== undefined ? finding : { ...finding, hint: `tsx scripts/setup.ts does that: ${finding.mend}` }
+  finding.mend === undefined || finding.hint !== undefined
+    ? finding
+    : { ...finding, hint: `tsx scripts/setup.ts does that: ${finding.mend}` }
 
 /** Goes through the steps; `mend`: does what can be done. `found` hears of each finding as it is known. */
 export const goThrough = async (steps: Step[], mend: boolean, found: (result: Result) => void) => {
@@ -80,8 +91,15 @@ export const goThrough = async (steps: Step[], mend: boolean, found: (result: Re
   const stopped = new Set<string>()
   for (const step of steps) {
     const missing = step.needs.filter(name => stopped.has(name))
-    const first = missing.length > 0 ? [unknown(`this needs ${missing.join(' and ')} to be in order`)] : await lookAt(step)
-    const findings = mend ? await mendUnless(step, first, (step.mendAfter ?? []).filter(name => stopped.has(name))) : first.map(withHint)
+    const first =
+      missing.length > 0 ? [unknown(`this needs ${missing.join(' and ')} to be in order`)] : await lookAt(step)
+    const findings = mend
+      ? await mendUnless(
+          step,
+          first,
+          (step.mendAfter ?? []).filter(name => stopped.has(name)),
+        )
+      : first.map(withHint)
     if (missing.length > 0 || findings.some(({ level }) => level === 'bad')) stopped.add(step.name)
     for (const finding of findings) {
       const result = { step: step.name, ...finding }

@@ -46,13 +46,16 @@ const lookAtSettings = (known: Known, host: string | undefined): Finding[] => {
   known.settings = loadSettings()
   const { WHOST: site } = known.settings
   const hint = 'change WHOST there, and what goes with it (NGINX_BIND, CLIENT_TO_PHOENIX_URL)'
-  if (host !== undefined && host !== site) return [bad(`.env is there already, and its WHOST is ${site}, not ${host}`, hint, { exitCode: EXIT.config })]
+  if (host !== undefined && host !== site)
+    return [bad(`.env is there already, and its WHOST is ${site}, not ${host}`, hint, { exitCode: EXIT.config })]
   return [good(site === 'localhost' ? 'a site for this machine alone (WHOST=localhost)' : `a public site, ${site}`)]
 }
 
 const lookAtIpv6 = async ({ settings }: Known): Promise<Finding[]> => {
   const { WHOST: site = '', NGINX_PORT } = settings
-  return site === 'localhost' ? [unknown('not looked at (WHOST=localhost)')] : ipv6Findings(settings, await readIpv6(site, Number(NGINX_PORT)))
+  return site === 'localhost'
+    ? [unknown('not looked at (WHOST=localhost)')]
+    : ipv6Findings(settings, await readIpv6(site, Number(NGINX_PORT)))
 }
 
 const lookAtCompose = async (known: Known) => {
@@ -63,23 +66,45 @@ const lookAtCompose = async (known: Known) => {
 
 const interruptedDeploy = () => {
   const damages: Finding[] = []
-  const journal = readJournal(damage => damages.push(warning(damage, 'an interrupted deploy may have left more instances than usual (scripts/status.ts): deploy each app once more')))
+  const journal = readJournal(damage =>
+    damages.push(
+      warning(
+        damage,
+        'an interrupted deploy may have left more instances than usual (scripts/status.ts): deploy each app once more',
+      ),
+    ),
+  )
   if (!journal || isAlive(journal.pid)) return damages
-  return [warning(`the deploy of ${journal.repository} by ${journal.who} was interrupted in phase ${journal.phase}`, 'the next deploy puts it in order')]
+  return [
+    warning(
+      `the deploy of ${journal.repository} by ${journal.who} was interrupted in phase ${journal.phase}`,
+      'the next deploy puts it in order',
+    ),
+  ]
 }
 
 const interruptedDataWork = () => {
   const damages: Finding[] = []
-  const work = readDataWork(damage => damages.push(warning(damage, 'the next backup or restore puts in order what one that was interrupted has left')))
+  const work = readDataWork(damage =>
+    damages.push(warning(damage, 'the next backup or restore puts in order what one that was interrupted has left')),
+  )
   if (!work || isAlive(work.pid)) return damages
   const since = age(new Date(work.since))
-  return [warning(`${work.who} was ${work.what}, and it was interrupted in step ${work.step}, ${since} ago`, 'the next backup or restore puts it in order')]
+  return [
+    warning(
+      `${work.who} was ${work.what}, and it was interrupted in step ${work.step}, ${since} ago`,
+      'the next backup or restore puts it in order',
+    ),
+  ]
 }
 
 /** What keeps the next deploy from working, or was left half done. */
 const lookAtReleases = (): Finding[] => {
   const pins = Object.keys(readPins())
-  return unless(pins.length === 0 ? 'no deploy yet' : `brought by a deploy: ${pins.join(', ')}`, [...interruptedDeploy(), ...interruptedDataWork()])
+  return unless(pins.length === 0 ? 'no deploy yet' : `brought by a deploy: ${pins.join(', ')}`, [
+    ...interruptedDeploy(),
+    ...interruptedDataWork(),
+  ])
 }
 
 // A health check that is good says little of the pages: those of the apps of Avril are constant words.
@@ -88,25 +113,46 @@ const pageFindings = async (config: StackConfig, instances: Instance[]) => {
   if (!nginx) return []
   const stack = stackOf(config)
   const found = await Promise.all(stack.apps.map(async app => ({ app, trouble: await pageTrouble(nginx, stack, app) })))
-  return found.flatMap(({ app: { service }, trouble }) => (trouble === undefined ? [] : [bad(`${service} is healthy, but ${trouble}`, `its log tells more: tsx scripts/logs.ts ${service}; a deploy or a rollback replaces it`)]))
+  return found.flatMap(({ app: { service }, trouble }) =>
+    trouble === undefined
+      ? []
+      : [
+          bad(
+            `${service} is healthy, but ${trouble}`,
+            `its log tells more: tsx scripts/logs.ts ${service}; a deploy or a rollback replaces it`,
+          ),
+        ],
+  )
 }
 
 const lookAtServices = async ({ config }: Known): Promise<Finding[]> => {
   const services = Object.keys(config.services)
   const instances = await listInstances(config.name)
   const troubles = troublesOf(services, instances)
-  if (troubles.length === 0) return [...(await pageFindings(config, instances)), good(`all ${services.length} are healthy: ${services.join(', ')}`)]
-  return [bad(troubles.join(', '), 'tsx scripts/status.ts, tsx scripts/logs.ts <service>', { mend: 'starting what is not healthy, once what it needs is fetched and built' })]
+  if (troubles.length === 0)
+    return [
+      ...(await pageFindings(config, instances)),
+      good(`all ${services.length} are healthy: ${services.join(', ')}`),
+    ]
+  return [
+    bad(troubles.join(', '), 'tsx scripts/status.ts, tsx scripts/logs.ts <service>', {
+      mend: 'starting what is not healthy, once what it needs is fetched and built',
+    }),
+  ]
 }
 
 type InspectedImage = { Config: { Labels?: Record<string, string> | null } }
 
 const lookAtImages = async ({ merged }: Known): Promise<Finding[]> => {
   const images = Object.values(merged.services).flatMap(({ image }) => image ?? [])
-  const labels = await Promise.all([...new Set(images)].map(async image => ({ image, ...(await attempt(inspectImages([image]))) })))
+  const labels = await Promise.all(
+    [...new Set(images)].map(async image => ({ image, ...(await attempt(inspectImages([image]))) })),
+  )
   const here = labels.filter(({ code }) => code === 0)
   if (here.length === 0) return [unknown('none is here yet')]
-  const standIns = here.filter(({ stdout }) => (JSON.parse(stdout) as InspectedImage[]).some(({ Config }) => Config.Labels?.['avril.standin'] === 'true'))
+  const standIns = here.filter(({ stdout }) =>
+    (JSON.parse(stdout) as InspectedImage[]).some(({ Config }) => Config.Labels?.['avril.standin'] === 'true'),
+  )
   if (standIns.length === 0) return [good('they are the real ones')]
   const hint = 'not for a real site. Where a registry answers: docker compose pull, docker compose build --pull'
   return [warning(`stand-ins, or built on one: ${standIns.map(({ image }) => image).join(', ')}`, hint)]
@@ -122,7 +168,11 @@ const repositoryStep = (known: Known): Step => ({
 /** By what phoenix logs in, and whether what runs knows it. */
 const keySteps = (upgrade: boolean): Step[] => [
   { name: 'keys', needs: ['compose'], look: () => keyFindings(upgrade), mend: makeKeys },
-  { name: 'running', needs: ['compose'], look: async () => takenUpFindings(await readConfig([COMPOSE_FILE, ...pinFiles()])) },
+  {
+    name: 'running',
+    needs: ['compose'],
+    look: async () => takenUpFindings(await readConfig([COMPOSE_FILE, ...pinFiles()])),
+  },
 ]
 
 /** The steps by which a site that is older than keys of its own for the app gets them; nothing else is changed. */
@@ -146,10 +196,18 @@ const startedSteps = (known: Known): Step[] => [
   },
   ...keySteps(false),
   { name: 'images', needs: ['compose'], look: () => lookAtImages(known) },
-  { name: 'backups', needs: ['settings'], look: () => backupFindings(readBackupFacts(known.settings)), mend: finding => makeNightly(known.settings, finding) },
+  {
+    name: 'backups',
+    needs: ['settings'],
+    look: () => backupFindings(readBackupFacts(known.settings)),
+    mend: finding => makeNightly(known.settings, finding),
+  },
 ]
 
-/** The steps. `host` is the name of the site, for a .env that is made now; without `start` they end before the first thing that is fetched, built or started. */
+/**
+ * The steps. `host` is the name of the site, for a .env that is made now; without `start` they end before the first
+ * thing that is fetched, built or started.
+ */
 export const setupSteps = ({ host, start }: { host: string | undefined; start: boolean }): Step[] => {
   const known: Known = { settings: {}, config: NOTHING, merged: NOTHING }
   const { programs, boot, disk, clock, reboot, mount, secrecy, logs } = serverSteps(() => known.settings)
@@ -158,7 +216,13 @@ export const setupSteps = ({ host, start }: { host: string | undefined; start: b
     boot,
     clock,
     reboot,
-    { name: 'settings', needs: [], mendAfter: ['programs'], look: () => lookAtSettings(known, host), mend: () => makeSettings(host) },
+    {
+      name: 'settings',
+      needs: [],
+      mendAfter: ['programs'],
+      look: () => lookAtSettings(known, host),
+      mend: () => makeSettings(host),
+    },
     disk,
     { name: 'compose', needs: ['programs', 'settings'], look: () => lookAtCompose(known) },
     { name: 'stack', needs: ['compose'], look: () => stackFindings(known.config, known.merged, isFile) },
@@ -170,7 +234,9 @@ export const setupSteps = ({ host, start }: { host: string | undefined; start: b
     mount,
     secrecy,
     { name: 'releases', needs: [], look: lookAtReleases },
-    ...(start ? startedSteps(known) : [{ name: 'services', needs: [], look: () => [unknown('nothing is started (--no-start)')] }]),
+    ...(start
+      ? startedSteps(known)
+      : [{ name: 'services', needs: [], look: () => [unknown('nothing is started (--no-start)')] }]),
     logs,
   ]
 }

@@ -1,4 +1,5 @@
-// The first start: what is missing is fetched and built, then all services are started; what runs already is left alone.
+// The first start: what is missing is fetched and built, then all services are started; what runs already is left
+// alone.
 import { COMPOSE_FILE, compose, logs } from '../compose.ts'
 import { EXIT, Failure } from '../errors.ts'
 import { stateFile } from '../files.ts'
@@ -13,13 +14,16 @@ import { accompany } from './setup.ts'
 import { readConfig, stackOf, type StackConfig } from '../stack.ts'
 
 /** What apt and each layer print while an image is built: hundreds of lines that tell nothing. */
-const CHATTER = /^#\d+ (sha256:|extracting |resolve |[\d.]+ +(Get:|Selecting |Preparing |Unpacking |Setting up |\(Reading|update-alternatives|debconf:|Processing triggers))/
+const CHATTER =
+  /^#\d+ (sha256:|extracting |resolve |[\d.]+ +(Get:|Selecting |Preparing |Unpacking |Setting up |\(Reading|update-alternatives|debconf:|Processing triggers))/
 
 const files = () => [COMPOSE_FILE, ...pinFiles()]
 
 /** The services whose image is not on this machine. */
 export const missingImages = async ({ services }: StackConfig) => {
-  const named = Object.entries(services).map(async ([service, { image = '' }]) => ((await imageExists(image)) ? [] : [service]))
+  const named = Object.entries(services).map(async ([service, { image = '' }]) =>
+    (await imageExists(image)) ? [] : [service],
+  )
   return (await Promise.all(named)).flat()
 }
 
@@ -38,13 +42,21 @@ const fetchImages = async (config: StackConfig, missing: string[]) => {
   const pulled = missing.filter(service => !config.services[service]?.build)
   const pinned = pulled.filter(service => pinFiles().length > 0 && config.services[service]?.labels?.['avril.rollout'])
   if (pinned.length > 0)
-    throw new Failure(`the release of ${pinned.join(', ')} that docker-compose.override.yml names is not on this machine`, {
-      hint: 'it was made elsewhere, or removed: rm docker-compose.override.yml nginx/live/*.map, run this again, then deploy',
-    })
+    throw new Failure(
+      `the release of ${pinned.join(', ')} that docker-compose.override.yml names is not on this machine`,
+      {
+        hint: 'it was made elsewhere, or removed: rm docker-compose.override.yml nginx/live/*.map, run this again, then deploy',
+      },
+    )
   if (pulled.length > 0) {
     say.step(`start: fetching the images of ${pulled.join(', ')}`)
     const hint = 'is the network there (a proxy? a full disk?), and does the registry answer?'
-    await show(compose([COMPOSE_FILE], '--progress', 'plain', 'pull', ...pulled), { what: 'fetching images', hint, exitCode: EXIT.unreachable, hide: /^\s*[0-9a-f]{12} / })
+    await show(compose([COMPOSE_FILE], '--progress', 'plain', 'pull', ...pulled), {
+      what: 'fetching images',
+      hint,
+      exitCode: EXIT.unreachable,
+      hide: /^\s*[0-9a-f]{12} /,
+    })
   }
   const built = missing.filter(service => config.services[service]?.build)
   if (built.length === 0) return
@@ -53,9 +65,18 @@ const fetchImages = async (config: StackConfig, missing: string[]) => {
   // As a deploy does, by a commit: a clone has local changes, and what git keeps of it.
   const stack = stackOf(config)
   const apps = stack.apps.filter(({ service }) => built.includes(service))
-  for (const app of apps) await buildRelease(stack, app, config.services[app.service]?.image ?? '', await firstCommit(app), { hint, hide: CHATTER })
+  for (const app of apps)
+    await buildRelease(stack, app, config.services[app.service]?.image ?? '', await firstCommit(app), {
+      hint,
+      hide: CHATTER,
+    })
   const others = built.filter(service => !apps.some(app => app.service === service))
-  if (others.length > 0) await show(compose([COMPOSE_FILE], '--progress', 'plain', 'build', ...others), { what: 'the build', hint, hide: CHATTER })
+  if (others.length > 0)
+    await show(compose([COMPOSE_FILE], '--progress', 'plain', 'build', ...others), {
+      what: 'the build',
+      hint,
+      hide: CHATTER,
+    })
 }
 
 const lastLines = async ({ id }: Instance, count: number) => {
@@ -82,7 +103,10 @@ const howFar = async (services: string[], project: string, spent: string) => {
   return `after ${spent}: ${waiting.join(', ') || 'all are healthy'}${says}`
 }
 
-/** Starts what does not run, and waits until all are healthy; before that for a deploy or a restore that is at work. Throws a Failure. */
+/**
+ * Starts what does not run, and waits until all are healthy; before that for a deploy or a restore that is at work.
+ * Throws a Failure.
+ */
 export const startStack = async () => {
   const release = await takeDeployLock(true)
   try {
@@ -98,7 +122,9 @@ export const startStack = async () => {
       if (!(error instanceof Failure) || error.exitCode > 128) throw error
       await explainIll(config.name, error.message)
       const taken = /address already in use|port is already allocated/.test(error.message)
-      const hint = taken ? 'what else listens on that port? ss -ltnp' : 'the logs above say why; scripts/logs.ts shows all of them'
+      const hint = taken
+        ? 'what else listens on that port? ss -ltnp'
+        : 'the logs above say why; scripts/logs.ts shows all of them'
       throw new Failure(error.message, { cause: error, hint })
     })
     say.detail('a start runs no migration; a deploy does: tsx scripts/deploy_all.ts')

@@ -15,18 +15,27 @@ const MOST = 6
 
 const readRunning = async ({ id, addresses }: Instance): Promise<Running> => {
   const lines = JSON.parse(await capture(docker('inspect', '--format', '{{json .Config.Env}}', id))) as string[]
-  return { networks: Object.keys(addresses), environment: Object.fromEntries(lines.map(line => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)])) }
+  return {
+    networks: Object.keys(addresses),
+    environment: Object.fromEntries(
+      lines.map(line => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+    ),
+  }
 }
 
-const networksOf = ({ networks = {} }: ServiceConfig, config: StackConfig) => Object.keys(networks).map(name => config.networks?.[name]?.name ?? `${config.name}_${name}`)
+const networksOf = ({ networks = {} }: ServiceConfig, config: StackConfig) =>
+  Object.keys(networks).map(name => config.networks?.[name]?.name ?? `${config.name}_${name}`)
 
-const listed = (names: string[]) => [...names.slice(0, MOST), ...(names.length > MOST ? [`${names.length - MOST} more`] : [])].join(', ')
+const listed = (names: string[]) =>
+  [...names.slice(0, MOST), ...(names.length > MOST ? [`${names.length - MOST} more`] : [])].join(', ')
 
 /** In what an instance differs from what it would be now, by names alone: values may be secrets. */
 export const differences = (service: ServiceConfig, config: StackConfig, { networks, environment }: Running) => {
   const wanted = networksOf(service, config)
   // Compose doubles each $ in what it prints.
-  const settings = Object.entries(service.environment ?? {}).flatMap(([name, value]) => (value === null || (environment[name] ?? '') === value.replaceAll('$$', '$') ? [] : [name]))
+  const settings = Object.entries(service.environment ?? {}).flatMap(([name, value]) =>
+    value === null || (environment[name] ?? '') === value.replaceAll('$$', '$') ? [] : [name],
+  )
   const missing = wanted.filter(name => !networks.includes(name))
   const surplus = networks.filter(name => !wanted.includes(name))
   return [
@@ -38,15 +47,35 @@ export const differences = (service: ServiceConfig, config: StackConfig, { netwo
 
 const hintFor = (service: string, { labels }: ServiceConfig) => {
   const repository = labels?.[APP_LABEL]
-  return repository === undefined ? `when the apps are deployed: docker compose up -d ${service}, with a short interruption` : `tsx scripts/deploy_local.ts ${repository}, which no visitor notices`
+  return repository === undefined
+    ? `when the apps are deployed: docker compose up -d ${service}, with a short interruption`
+    : `tsx scripts/deploy_local.ts ${repository}, which no visitor notices`
 }
 
 /** What is to be said of all that runs. */
 export const takenUpFindings = async (config: StackConfig): Promise<Finding[]> => {
-  const instances = (await listInstances(config.name)).filter(({ running, oneOff, service }) => running && !oneOff && config.services[service])
-  const found = await Promise.all(instances.map(async instance => ({ instance, service: config.services[instance.service] ?? {}, running: await readRunning(instance) })))
-  return unless('what runs is as docker-compose.yml and .env say', found.flatMap(({ instance, service, running }) => {
-    const differs = differences(service, config, running)
-    return differs.length === 0 ? [] : [warning(`${instance.name} runs as before a change: ${differs.join('; ')}`, hintFor(instance.service, service))]
-  }))
+  const instances = (await listInstances(config.name)).filter(
+    ({ running, oneOff, service }) => running && !oneOff && config.services[service],
+  )
+  const found = await Promise.all(
+    instances.map(async instance => ({
+      instance,
+      service: config.services[instance.service] ?? {},
+      running: await readRunning(instance),
+    })),
+  )
+  return unless(
+    'what runs is as docker-compose.yml and .env say',
+    found.flatMap(({ instance, service, running }) => {
+      const differs = differences(service, config, running)
+      return differs.length === 0
+        ? []
+        : [
+            warning(
+              `${instance.name} runs as before a change: ${differs.join('; ')}`,
+              hintFor(instance.service, service),
+            ),
+          ]
+    }),
+  )
 }

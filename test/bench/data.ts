@@ -1,4 +1,5 @@
-// Backup and restore of a database of more than 1 GB, against the commands of the old scripts, in turn on the same data.
+// Backup and restore of a database of more than 1 GB, against the commands of the old scripts, in turn on the same
+// data.
 import { appendFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { docker } from '../../lib/compose.ts'
@@ -37,7 +38,8 @@ const idOf = async ({ project }: Site, service: string) => {
   throw new Failure(`no container of ${service} is there`)
 }
 
-const inPostgres = async (site: Site, ...words: string[]) => docker('exec', '--interactive', await idOf(site, 'postgres'), ...words)
+const inPostgres = async (site: Site, ...words: string[]) =>
+  docker('exec', '--interactive', await idOf(site, 'postgres'), ...words)
 const login = ['-U', 'avril', '-d', 'avril']
 
 const timed = async (work: () => Promise<unknown>) => {
@@ -57,7 +59,14 @@ const backups = async (site: Site) => {
   }
   const bytes = (file: string) => statSync(file).size
   const [last] = ours.slice(-1)
-  return { old, ours, sizes: { old: bytes(join(site.folder, 'db', 'dumps', 'old.dump')), ours: bytes(join(last?.result.folder ?? '', 'database.dump')) } }
+  return {
+    old,
+    ours,
+    sizes: {
+      old: bytes(join(site.folder, 'db', 'dumps', 'old.dump')),
+      ours: bytes(join(last?.result.folder ?? '', 'database.dump')),
+    },
+  }
 }
 
 // The old script's words; it stops phoenix before and starts it afterwards.
@@ -66,11 +75,14 @@ const oldRestore = (site: Site) =>
     const phoenix = await idOf(site, 'phoenix')
     await capture(docker('stop', phoenix))
     // It ends with 1 when it ignored an error; the old script then left phoenix stopped.
-    await attempt(await inPostgres(site, 'pg_restore', '--clean', '--no-acl', '--no-owner', ...login, '/pg-dump/old.dump'))
+    await attempt(
+      await inPostgres(site, 'pg_restore', '--clean', '--no-acl', '--no-owner', ...login, '/pg-dump/old.dump'),
+    )
     await capture(docker('start', phoenix))
   })
 
-// What the run before has left must not slow down the next: what is still to be written, and the former database, which a later backup would remove.
+// What the run before has left must not slow down the next: what is still to be written, and the former database, which
+// a later backup would remove.
 const SETTLE = String.raw`
 select format('drop database %I', datname) from pg_database where datname like 'avril\_before\_%' \gexec
 checkpoint;
@@ -92,7 +104,10 @@ const restores = async (site: Site) => {
 
 const UPLOADS = 100
 
-/** The memory of a backup to a public key with 200 MB of uploaded files that no set has yet, and of bringing back all of it. */
+/**
+ * The memory of a backup to a public key with 200 MB of uploaded files that no set has yet, and of bringing back all of
+ * it.
+ */
 const encrypted = async (site: Site) => {
   say.step('an encrypted backup and its restore, with uploaded files')
   const { generateX25519Identity, identityToRecipient } = await loadAge()
@@ -100,12 +115,20 @@ const encrypted = async (site: Site) => {
   const key = join(site.folder, 'key.txt')
   writeFileSync(key, `${identity}\n`, { mode: 0o600 })
   appendFileSync(join(site.folder, '.env'), `BACKUP_RECIPIENTS=${await identityToRecipient(identity)}\n`)
-  const uploads = Array.from({ length: UPLOADS }, (_, index) => JSON.stringify({ key: `cv-${index}`, bytes: 2_000_000 }))
-  const objects = (action: string, input = '') => capture([process.execPath, TSX, join(site.folder, 'test', 'helpers', 'objects.ts'), action], { cwd: site.folder, input })
+  const uploads = Array.from({ length: UPLOADS }, (_, index) =>
+    JSON.stringify({ key: `cv-${index}`, bytes: 2_000_000 }),
+  )
+  const objects = (action: string, input = '') =>
+    capture([process.execPath, TSX, join(site.folder, 'test', 'helpers', 'objects.ts'), action], {
+      cwd: site.folder,
+      input,
+    })
   await objects('put', uploads.join('\n'))
   const saved = await run<{ name: string }>(site, 'backup')
   await objects('empty')
-  return [saved, await run(site, 'backup_restore', '--yes', '--files', '--key', key, saved.result.name)].map(({ peak }) => peak)
+  return [saved, await run(site, 'backup_restore', '--yes', '--files', '--key', key, saved.result.name)].map(
+    ({ peak }) => peak,
+  )
 }
 
 export const data: Part = async (site): Promise<Outcome> => {
@@ -115,12 +138,18 @@ export const data: Part = async (site): Promise<Outcome> => {
   site.set({ BACKUP_DIR: `'${sets}'` })
   say.step('filling the database')
   await capture(await inPostgres(site, 'psql', '-qX', '-v', 'ON_ERROR_STOP=1', ...login), { input: FILL + QUIET })
-  const bytes = Number(await capture(await inPostgres(site, 'psql', '-XqAt', ...login), { input: `select pg_database_size('avril')` }))
+  const bytes = Number(
+    await capture(await inPostgres(site, 'psql', '-XqAt', ...login), { input: `select pg_database_size('avril')` }),
+  )
   const saved = await backups(site)
   const restored = await restores(site)
   const sealed = await encrypted(site)
   const [old, ours] = [median(restored.old), medianOf(restored.ours, ({ wall }) => wall)]
-  const [before, with_, without] = [median(saved.old), medianOf(saved.ours, ({ wall }) => wall), medianOf(saved.ours, ({ wall, result }) => wall - (result.seconds.verify ?? 0))]
+  const [before, with_, without] = [
+    median(saved.old),
+    medianOf(saved.ours, ({ wall }) => wall),
+    medianOf(saved.ours, ({ wall, result }) => wall - (result.seconds.verify ?? 0)),
+  ]
   const peak = Math.max(...[...restored.ours, ...saved.ours].map(it => it.peak))
   return {
     figures: [
@@ -133,8 +162,16 @@ export const data: Part = async (site): Promise<Outcome> => {
       figures.plain('pg_restore --clean in place: time, all of it without service (median)', `${old.toFixed(1)} s`),
       figures.plain('backup_restore.ts, proof and comparison included (median)', `${ours.toFixed(1)} s`),
       figures.most('  time against the old one', ours / old, 1, '×'),
-      figures.most('  time without service: the swap', medianOf(restored.ours, ({ result }) => result.swap), 2, 's'),
-      figures.plain("  the same with the app's restart", `${medianOf(restored.ours, ({ result }) => result.interruption).toFixed(1)} s`),
+      figures.most(
+        '  time without service: the swap',
+        medianOf(restored.ours, ({ result }) => result.swap),
+        2,
+        's',
+      ),
+      figures.plain(
+        "  the same with the app's restart",
+        `${medianOf(restored.ours, ({ result }) => result.interruption).toFixed(1)} s`,
+      ),
       figures.most('peak memory of the scripts', peak, 150, 'MB', 0),
       figures.most('  encrypting and decrypting, with 200 MB of uploaded files', Math.max(...sealed), 150, 'MB', 0),
     ],

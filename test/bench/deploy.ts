@@ -30,7 +30,11 @@ const PHASES = /^→ (plan|build|migrate|start|healthy|switch|drain|stop|tidy)(:
 
 // `begin` is what comes before the first phase: the start of Node, the settings, the lock.
 const phasesOf = (marks: { label: string; at: number }[], end: number): TimedPhase[] =>
-  [{ label: 'begin', at: 0 }, ...marks].map(({ label, at }, index) => ({ label, from: at, to: marks[index]?.at ?? end }))
+  [{ label: 'begin', at: 0 }, ...marks].map(({ label, at }, index) => ({
+    label,
+    from: at,
+    to: marks[index]?.at ?? end,
+  }))
 
 /** Runs deploy_local.ts avril. Throws a Failure with its last lines when it does not end with 0. */
 export const deploy = async (site: Site, words: string[] = [], onPhase = (_label: string) => {}): Promise<Deploy> => {
@@ -40,7 +44,10 @@ export const deploy = async (site: Site, words: string[] = [], onPhase = (_label
   const peak = join(site.folder, '.state', 'peak')
   const script = join(site.folder, 'scripts', 'deploy_local.ts')
   const command = [TSX, '--import', pathToFileURL(PEAK).href, script, '--json', ...words, 'avril']
-  const child = spawn(process.execPath, command, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, PEAK_FILE: peak } })
+  const child = spawn(process.execPath, command, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, PEAK_FILE: peak },
+  })
   const marks: { label: string; at: number }[] = []
   const lines: string[] = []
   createInterface({ input: child.stderr }).on('line', line => {

@@ -44,7 +44,7 @@ export const watchEngine = ({ project, service }: Site) => {
     const started = await startOf(id)
     const migration = own.some(oneOff) ? at('die', oneOff) - at('start', oneOff) : 0
     return {
-      ready: (await readyAt(id) - started) / 1000,
+      ready: ((await readyAt(id)) - started) / 1000,
       healthy: (at('health_status: healthy', ({ Actor }) => Actor.ID === id) - started) / 1000,
       migration: migration / 1000,
     }

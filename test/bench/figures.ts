@@ -79,10 +79,13 @@ export const tableOf = (figures: readonly Figure[]) => {
   const head = ['', 'figure', 'value', 'target']
   // A long value without a target may stand out to the right.
   const measured = rows.filter(([, , , target], index) => target !== '' || index === 0)
-  const widthOf = (list: string[][], column: number) => Math.max(...[head, ...list].map(row => row[column]?.length ?? 0))
+  const widthOf = (list: string[][], column: number) =>
+    Math.max(...[head, ...list].map(row => row[column]?.length ?? 0))
   const widths = [rows, rows, measured].map(widthOf)
   const lines = [head, ...rows].map(row => row.map((cell, column) => cell.padEnd(widths[column] ?? 8)).join('  '))
-  return lines.map((line, index) => `${line}  ${index === 0 ? '' : mark(figures[index - 1] as Figure)}`.trimEnd()).join('\n')
+  return lines
+    .map((line, index) => `${line}  ${index === 0 ? '' : mark(figures[index - 1] as Figure)}`.trimEnd())
+    .join('\n')
 }
 
 /** Whether everything that must hold does. */

@@ -14,7 +14,12 @@ const TOLERANCE = 1.1
 // What is done once, however many there are, is left out.
 const each = (made: Deploy, replicas: number) => spentIn(made, 'start', 'healthy', 'switch', 'drain', 'stop') / replicas
 
-const withReplicas = async (site: Site, releases: readonly [string, string], replicas: number, { rollouts, rate }: Settings) => {
+const withReplicas = async (
+  site: Site,
+  releases: readonly [string, string],
+  replicas: number,
+  { rollouts, rate }: Settings,
+) => {
   const times = Math.max(1, Math.ceil(rollouts / 10))
   site.set({ PHOENIX_REPLICAS: replicas })
   say.step(`${replicas} instances of ${site.service}`)
@@ -24,7 +29,11 @@ const withReplicas = async (site: Site, releases: readonly [string, string], rep
     for (let index = 0; index < times; index += 1) {
       await quiet(3)
       const what = `${replicas} instances, rollout ${index + 1} of ${times}`
-      done.push(await deploy(site, ['--probation', '0', '--to', releases[index % 2] ?? ''], phase => doing(`${what}: ${phase}`)))
+      done.push(
+        await deploy(site, ['--probation', '0', '--to', releases[index % 2] ?? ''], phase =>
+          doing(`${what}: ${phase}`),
+        ),
+      )
       say.done(`${what}: ${phasesText(done.slice(-1))}`)
     }
     await quiet(5)

@@ -63,4 +63,10 @@ export const old: Part = async (site, { rate, picture }): Promise<Outcome> => {
   }
 }
 
-const shortOf = ({ phases, report: { sent, failed, failures, kinds } }: Run) => ({ phases, sent, failed, failures, kinds })
+const shortOf = ({ phases, report: { sent, failed, failures, kinds } }: Run) => ({
+  phases,
+  sent,
+  failed,
+  failures,
+  kinds,
+})

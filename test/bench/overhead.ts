@@ -1,5 +1,5 @@
-// What a rollout costs beyond what the app itself needs, and what its visitors feel of it. Both releases are built before; there
-// is no probation and no open websocket, which would hold the drain up by rule and not by work.
+// What a rollout costs beyond what the app itself needs, and what its visitors feel of it. Both releases are built
+// before; there is no probation and no open websocket, which would hold the drain up by rule and not by work.
 import { say } from '../../lib/say.ts'
 import { between, type Report } from '../load/report.ts'
 import { buildTwo, deploy, spentIn, type Deploy } from './deploy.ts'
@@ -27,7 +27,12 @@ const overheadOf = (it: Measured) => rolloutOf(it) - it.ready - LONGEST
 
 const seconds = (value: number) => `${value.toFixed(2)} s`
 
-const measure = async (site: Site, releases: readonly [string, string], times: number, { now, doing, quiet }: Running) => {
+const measure = async (
+  site: Site,
+  releases: readonly [string, string],
+  times: number,
+  { now, doing, quiet }: Running,
+) => {
   const engine = watchEngine(site)
   const done: Measured[] = []
   try {
@@ -60,19 +65,46 @@ const resultsOf = (result: readonly Measured[], report: Report, p99s: ReturnType
   const milliseconds = (number: (it: (typeof p99s)[number]) => number) => `${medianOf(p99s, number).toFixed(1)} ms`
   return [
     figures.noneFailed(`${result.length} rollouts of releases that were built before`, report),
-    figures.plain('wall time of the command (medians from here on)', ofMedian(({ wall }) => wall)),
+    figures.plain(
+      'wall time of the command (medians from here on)',
+      ofMedian(({ wall }) => wall),
+    ),
     figures.plain('  of it: start of Node, checks, plan', ofMedian(beforeOf)),
-    figures.plain("  of it: the migration, its container's start and removal", ofMedian(it => spentIn(it, 'migrate'))),
-    figures.plain("  of that: the migration's own time", ofMedian(({ migration }) => migration)),
+    figures.plain(
+      "  of it: the migration, its container's start and removal",
+      ofMedian(it => spentIn(it, 'migrate')),
+    ),
+    figures.plain(
+      "  of that: the migration's own time",
+      ofMedian(({ migration }) => migration),
+    ),
     figures.plain('the rollout: from the new instance to the end of the command', ofMedian(rolloutOf)),
-    figures.plain("− the app's own start: container's start to its line that it listens", ofMedian(({ ready }) => ready)),
+    figures.plain(
+      "− the app's own start: container's start to its line that it listens",
+      ofMedian(({ ready }) => ready),
+    ),
     figures.plain('− the longest request in flight', seconds(LONGEST)),
     figures.most('= overhead', medianOf(result, overheadOf), 1, 's'),
-    figures.plain('  of it: from listening to the event "healthy"', ofMedian(({ ready, healthy }) => healthy - ready)),
+    figures.plain(
+      '  of it: from listening to the event "healthy"',
+      ofMedian(({ ready, healthy }) => healthy - ready),
+    ),
     figures.plain('seconds a phase', phasesText(result)),
-    figures.plain('p99 of fast requests before', milliseconds(({ before }) => before)),
-    figures.plain('p99 of fast requests during', milliseconds(({ during }) => during)),
-    figures.most('p99 during against before', medianOf(p99s, ({ ratio }) => ratio), 2, '×', 1),
+    figures.plain(
+      'p99 of fast requests before',
+      milliseconds(({ before }) => before),
+    ),
+    figures.plain(
+      'p99 of fast requests during',
+      milliseconds(({ during }) => during),
+    ),
+    figures.most(
+      'p99 during against before',
+      medianOf(p99s, ({ ratio }) => ratio),
+      2,
+      '×',
+      1,
+    ),
   ]
 }
 

@@ -1,5 +1,5 @@
-// Loaded into a script: notes at its end the most memory that it held (kB). The maximum of getrusage would be that of the
-// process that started it, when that was larger: Linux hands it on.
+// Loaded into a script: notes at its end the most memory that it held (kB). The maximum of getrusage would be that of
+// the process that started it, when that was larger: Linux hands it on.
 import { readFileSync, writeFileSync } from 'node:fs'
 
 process.on('exit', () => {

@@ -44,7 +44,9 @@ export const rollouts: Part = async (site, { rollouts: times, rate }): Promise<O
     const before = between(report.rows, (at - BEFORE + 1) * 1000, at * 1000).fast.p99
     return between(report.rows, at * 1000, (at + wall) * 1000).fast.p99 / before
   }
-  const switched = result.flatMap(({ at, phases }) => reloadsOf(phases).map(({ from, to }) => ({ from: at + from, to: at + to })))
+  const switched = result.flatMap(({ at, phases }) =>
+    reloadsOf(phases).map(({ from, to }) => ({ from: at + from, to: at + to })),
+  )
   const cuts = cutsIn(report, switched)
   return {
     figures: [
@@ -55,6 +57,12 @@ export const rollouts: Part = async (site, { rollouts: times, rate }): Promise<O
       figures.plain('p99 during a rollout with its build, against before', `${medianOf(result, ratio).toFixed(1)} ×`),
       figures.plain('the load itself was late (p99)', `${report.lateness.p99.toFixed(1)} ms`),
     ],
-    details: { rollouts: result, websocket: cuts, failures: report.failures, kinds: report.kinds, lateness: report.lateness },
+    details: {
+      rollouts: result,
+      websocket: cuts,
+      failures: report.failures,
+      kinds: report.kinds,
+      lateness: report.lateness,
+    },
   }
 }

@@ -23,12 +23,23 @@ export interface Ran<Result> {
 export const run = async <Result>({ folder }: Site, name: string, ...words: string[]): Promise<Ran<Result>> => {
   const peak = join(folder, '.state', 'peak')
   const since = performance.now()
-  const child = spawn(process.execPath, [TSX, '--import', PEAK, join(folder, 'scripts', `${name}.ts`), '--json', ...words], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, PEAK_FILE: peak },
-  })
-  const [stdout, stderr] = await Promise.all([child.stdout.setEncoding('utf8').toArray(), child.stderr.setEncoding('utf8').toArray(), once(child, 'close')])
+  const child = spawn(
+    process.execPath,
+    [TSX, '--import', PEAK, join(folder, 'scripts', `${name}.ts`), '--json', ...words],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, PEAK_FILE: peak },
+    },
+  )
+  const [stdout, stderr] = await Promise.all([
+    child.stdout.setEncoding('utf8').toArray(),
+    child.stderr.setEncoding('utf8').toArray(),
+    once(child, 'close'),
+  ])
   const wall = (performance.now() - since) / 1000
-  if (child.exitCode !== 0) throw new Failure(`${name}.ts ended with ${child.exitCode ?? child.signalCode}\n${stderr.join('').split('\n').slice(-20).join('\n  ')}`)
+  if (child.exitCode !== 0)
+    throw new Failure(
+      `${name}.ts ended with ${child.exitCode ?? child.signalCode}\n${stderr.join('').split('\n').slice(-20).join('\n  ')}`,
+    )
   return { wall, peak: Number(readFileSync(peak, 'utf8')) / 1024, result: JSON.parse(stdout.join('')) }
 }

@@ -1,4 +1,5 @@
-// A site of the benchmark's own: a copy of the checkout in a temporary folder, its repositories, its stack on the real engine.
+// A site of the benchmark's own: a copy of the checkout in a temporary folder, its repositories, its stack on the real
+// engine.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -44,7 +45,14 @@ const sweep = async () => {
     const names = await listed(kind, 'ls', '--quiet', '--filter', ofProject)
     if (names.length > 0) await capture(docker(kind, 'rm', ...names))
   }
-  const images = await listed('image', 'ls', '--format', '{{.Repository}}:{{.Tag}}', '--filter', `reference=${PROJECT}-*`)
+  const images = await listed(
+    'image',
+    'ls',
+    '--format',
+    '{{.Repository}}:{{.Tag}}',
+    '--filter',
+    `reference=${PROJECT}-*`,
+  )
   if (images.length > 0) await capture(docker('image', 'rm', '--force', ...images))
 }
 

@@ -12,7 +12,10 @@ const TIMES = 10
 
 const spent = (words: string[]) => {
   const start = performance.now()
-  const { status, stderr } = spawnSync(process.execPath, words, { stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8' })
+  const { status, stderr } = spawnSync(process.execPath, words, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    encoding: 'utf8',
+  })
   if (status !== 0) throw new Failure(`${words.join(' ')} ended with ${status}: ${stderr}`)
   return (performance.now() - start) / 1000
 }
@@ -42,7 +45,10 @@ export const start: Part = async (site): Promise<Outcome> => {
   return {
     figures: [
       figures.most('tsx scripts/deploy_local.ts --help (median)', of('help'), 0.35, 's'),
-      figures.plain('  for scale: node -e 0; tsx with an empty script', `${of('node').toFixed(2)} s; ${of('tsx').toFixed(2)} s`),
+      figures.plain(
+        '  for scale: node -e 0; tsx with an empty script',
+        `${of('node').toFixed(2)} s; ${of('tsx').toFixed(2)} s`,
+      ),
       figures.most('peak memory of deploy_local.ts (its own process)', peak, 150, 'MB', 0),
     ],
     details: { seconds: times, peak },

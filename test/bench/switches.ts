@@ -1,5 +1,5 @@
-// The switch alone, over and over: nginx's file is written again and nginx reloaded, by the rollout's own code. No request may
-// fail.
+// The switch alone, over and over: nginx's file is written again and nginx reloaded, by the rollout's own code. No
+// request may fail.
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { listInstances } from '../../lib/instances.ts'
@@ -16,7 +16,8 @@ const PAUSE = 1
 type Nginx = typeof import('../../lib/deploy/nginx.ts')
 
 // That of the site's own copy: it writes into the checkout that it lies in.
-const nginxOf = async ({ folder }: Site): Promise<Nginx> => import(pathToFileURL(join(folder, 'lib', 'deploy', 'nginx.ts')).href)
+const nginxOf = async ({ folder }: Site): Promise<Nginx> =>
+  import(pathToFileURL(join(folder, 'lib', 'deploy', 'nginx.ts')).href)
 
 const findNginx = async ({ project }: Site) => {
   const [instance] = await listInstances(project, 'nginx')
@@ -49,8 +50,17 @@ export const switches: Part = async (site, { switches: times, rate }): Promise<O
     figures: [
       figures.noneFailed(`${times} bare switches, ${rate} requests a second`, lostIn(report, cuts)),
       ...websocketFigures('switches', cuts),
-      figures.plain('time of a switch (median; longest)', `${median(spent).toFixed(0)} ms; ${Math.max(...spent).toFixed(0)} ms`),
+      figures.plain(
+        'time of a switch (median; longest)',
+        `${median(spent).toFixed(0)} ms; ${Math.max(...spent).toFixed(0)} ms`,
+      ),
     ],
-    details: { switches: result, websocket: cuts, failures: report.failures, kinds: report.kinds, lateness: report.lateness },
+    details: {
+      switches: result,
+      websocket: cuts,
+      failures: report.failures,
+      kinds: report.kinds,
+      lateness: report.lateness,
+    },
   }
 }

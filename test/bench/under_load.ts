@@ -38,7 +38,10 @@ const checkRan = (report: Report) => {
   try {
     assertRan(report)
   } catch (error) {
-    throw new Failure(messageOf(error), { cause: error, hint: 'the machine is too busy to measure on, or the site is down' })
+    throw new Failure(messageOf(error), {
+      cause: error,
+      hint: 'the machine is too busy to measure on, or the site is down',
+    })
   }
 }
 

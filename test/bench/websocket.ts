@@ -1,5 +1,5 @@
-// What became of the websocket. nginx cuts it when its drain time is over, by rule; a message that is on its way then is lost
-// with it. That is counted by itself, and only when the websocket had all of its time.
+// What became of the websocket. nginx cuts it when its drain time is over, by rule; a message that is on its way then
+// is lost with it. That is counted by itself, and only when the websocket had all of its time.
 import type { Report } from '../load/load.ts'
 import type { TimedPhase } from '../load/old_procedure.ts'
 import { DRAIN_SECONDS } from './site.ts'
@@ -20,7 +20,8 @@ export interface Reload {
 }
 
 /** The phases of a rollout in which nginx is reloaded. */
-export const reloadsOf = (phases: readonly TimedPhase[]): readonly Reload[] => phases.filter(({ label }) => label === 'switch')
+export const reloadsOf = (phases: readonly TimedPhase[]): readonly Reload[] =>
+  phases.filter(({ label }) => label === 'switch')
 
 export const cutsIn = ({ rows, websocketReconnects }: Report, reloads: readonly Reload[]): Cuts => {
   const opened = rows.filter(({ kind, ok }) => kind === 'handshake' && ok).map(({ at }) => at)
@@ -32,7 +33,8 @@ export const cutsIn = ({ rows, websocketReconnects }: Report, reloads: readonly 
   return {
     closed: websocketReconnects.length,
     early: websocketReconnects.filter(({ at }) => isEarly(at)).length,
-    messages: rows.filter(({ kind, ok, outcome }) => kind === 'websocket' && !ok && outcome.startsWith('closed')).length,
+    messages: rows.filter(({ kind, ok, outcome }) => kind === 'websocket' && !ok && outcome.startsWith('closed'))
+      .length,
   }
 }
 

@@ -13,8 +13,8 @@ export interface ChildOptions {
 
 const LAST_LINES = 15
 
-// A group of its own keeps the terminal's Ctrl-C from its children. It is told with SIGINT, and only it decides what that means:
-// apt, for one, first finishes the package that it is at.
+// A group of its own keeps the terminal's Ctrl-C from its children. It is told with SIGINT, and only it decides what
+// that means: apt, for one, first finishes the package that it is at.
 const interrupt = ({ pid }: ChildProcess) => {
   try {
     if (pid !== undefined) process.kill(-pid, 'SIGINT')

@@ -24,10 +24,22 @@ void test('the lines of Compose: the build, then those that are waited for', () 
 })
 
 void test('a row never wraps, and holds nothing that moves the cursor', () => {
-  const rows = fitted([{ label: 'build', text: `a\tb\u001b[2J${'x'.repeat(100)}` }, { label: 'p99', text: '1 ms' }], 40)
+  const rows = fitted(
+    [
+      { label: 'build', text: `a\tb\u001b[2J${'x'.repeat(100)}` },
+      { label: 'p99', text: '1 ms' },
+    ],
+    40,
+  )
   for (const row of rows) ok(row.length < 40)
   ok(rows[0]?.startsWith('  build  a b [2Jxxx'))
-  equal(plain([{ label: 'failed', text: '0' }, { label: 'p99', text: '1 ms' }]), 'failed 0 · p99 1 ms')
+  equal(
+    plain([
+      { label: 'failed', text: '0' },
+      { label: 'p99', text: '1 ms' },
+    ]),
+    'failed 0 · p99 1 ms',
+  )
 })
 
 void test('the name of a real stack is refused, and the command that stops the demo survives a space in its path', () => {

@@ -23,12 +23,20 @@ export interface Site {
 
 const NAME = /^avril-demo[a-z0-9_-]{0,30}$/
 
-const between = (text: string, least: number, most: number) => /^\d{1,5}$/.test(text) && Number(text) >= least && Number(text) <= most
+const between = (text: string, least: number, most: number) =>
+  /^\d{1,5}$/.test(text) && Number(text) >= least && Number(text) <= most
 
 /** Reads DEMO_NAME, DEMO_PORT, DEMO_RATE and DEMO_FOLDER. Throws a Failure (64) when one makes no sense. */
 export const siteFrom = (env: NodeJS.ProcessEnv): Site => {
-  const { DEMO_NAME: name = 'avril-demo', DEMO_PORT: port = '8080', DEMO_RATE: rate = '250', DEMO_FOLDER, INIT_CWD = '.' } = env
-  if (!NAME.test(name)) throw usage(`DEMO_NAME ${JSON.stringify(name)} is not avril-demo, or that and more of a-z 0-9 _ -`)
+  const {
+    DEMO_NAME: name = 'avril-demo',
+    DEMO_PORT: port = '8080',
+    DEMO_RATE: rate = '250',
+    DEMO_FOLDER,
+    INIT_CWD = '.',
+  } = env
+  if (!NAME.test(name))
+    throw usage(`DEMO_NAME ${JSON.stringify(name)} is not avril-demo, or that and more of a-z 0-9 _ -`)
   if (!between(port, 1024, 65_535)) throw usage(`DEMO_PORT ${JSON.stringify(port)} is not a port from 1024 to 65535`)
   if (!between(rate, 20, 1000)) throw usage(`DEMO_RATE ${JSON.stringify(rate)} is not a number from 20 to 1000`)
   // npm moves to the checkout, and leaves in INIT_CWD where it was called.
@@ -86,11 +94,16 @@ export const takeFolder = async ({ folder }: Site) => {
   const { release, code, stderr } = await hold([...lock, 'sh', '-c', 'echo; exec cat'])
   if (release) return release
   throw code === EXIT.locked
-    ? new Failure(`another demo is at work in ${folder}`, { exitCode: EXIT.locked, hint: 'wait for its end, or stop it with Ctrl-C' })
+    ? new Failure(`another demo is at work in ${folder}`, {
+        exitCode: EXIT.locked,
+        hint: 'wait for its end, or stop it with Ctrl-C',
+      })
     : new Failure(`${folder} cannot be locked: ${stderr.trim()}`)
 }
 
-/** Removes what an earlier demo left: containers, volumes, network, images, folder. Tells whether there was anything. */
+/**
+ * Removes what an earlier demo left: containers, volumes, network, images, folder. Tells whether there was anything.
+ */
 export const removeFormer = async (site: Site) => {
   const containers = await list('ps', '--all', '--quiet', '--no-trunc', ...project(site))
   if (containers.length > 0) await capture(remove(containers))
@@ -98,7 +111,14 @@ export const removeFormer = async (site: Site) => {
   if (volumes.length > 0) await capture(docker('volume', 'rm', '--force', ...volumes))
   const networks = await list('network', 'ls', '--quiet', ...project(site))
   if (networks.length > 0) await capture(docker('network', 'rm', ...networks))
-  const images = await list('image', 'ls', '--format', '{{.Repository}}:{{.Tag}}', '--filter', `reference=${site.name}-*`)
+  const images = await list(
+    'image',
+    'ls',
+    '--format',
+    '{{.Repository}}:{{.Tag}}',
+    '--filter',
+    `reference=${site.name}-*`,
+  )
   // Another demo's name may go on after this one's.
   const own = images.filter(image => /^[^-]+:/.test(image.slice(site.name.length + 1)))
   if (own.length > 0) await capture(docker('image', 'rm', '--force', ...own))
@@ -118,13 +138,15 @@ export const changeSettings = async ({ copy }: Site, settings: Record<string, st
 
 /** The folders that are mounted; the engine would make them too, but as root. */
 export const makeMountedFolders = async ({ copy, play }: Site) => {
-  for (const folder of [join(copy, 'db', 'dumps'), join(play, 'ssl', 'localhost')]) await mkdir(folder, { recursive: true })
+  for (const folder of [join(copy, 'db', 'dumps'), join(play, 'ssl', 'localhost')])
+    await mkdir(folder, { recursive: true })
 }
 
 const quoted = (word: string) => (/^[\w/.:=@-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`)
 
 /** What a person copies to stop the demo, from any folder. */
-export const stopCommand = ({ name, copy }: Site) => `docker compose -p ${name} --project-directory ${quoted(copy)} down --volumes`
+export const stopCommand = ({ name, copy }: Site) =>
+  `docker compose -p ${name} --project-directory ${quoted(copy)} down --volumes`
 
 /** What a person copies to deploy one more commit. */
 export const tryCommands = ({ copy }: Site) => [

@@ -60,7 +60,8 @@ export const runStep = async (step: Step) => {
   const begin = performance.now()
   let [phase, since, text] = [name, begin, '']
   say.step(`${name}: ${what}`)
-  const current = () => `${seconds(performance.now() - since)}  ${interruption.aborted ? 'stopping, please wait' : text}`
+  const current = () =>
+    `${seconds(performance.now() - since)}  ${interruption.aborted ? 'stopping, please wait' : text}`
   const endView = startView(() => [{ label: phase, text: current() }, ...(beside?.() ?? [])], intervalOf(step))
   const onLine = (line: string) => {
     const reading = read(line)

@@ -27,7 +27,9 @@ const SLOW = 500
 
 const busyLine = ({ lateness, rate }: Report, before: number) => {
   if (lateness.p99 <= LATE && before <= SLOW) return []
-  return [`This machine is too busy, or too small, for ${rate} requests a second; fewer: DEMO_RATE=${Math.ceil(rate / 2)} npm run demo`]
+  return [
+    `This machine is too busy, or too small, for ${rate} requests a second; fewer: DEMO_RATE=${Math.ceil(rate / 2)} npm run demo`,
+  ]
 }
 
 const failures = (report: Report) => {
@@ -35,7 +37,8 @@ const failures = (report: Report) => {
   return report.failed === 0 ? [] : [`failed   ${parts.join(', ')}`, loadSummary(report), '']
 }
 
-const listed = (entries: [string, number][]) => entries.map(([name, milliseconds]) => `${name} ${seconds(milliseconds)}`).join(' · ')
+const listed = (entries: [string, number][]) =>
+  entries.map(([name, milliseconds]) => `${name} ${seconds(milliseconds)}`).join(' · ')
 
 /** What was measured. */
 export const results = ({ report, phases, steps }: Measured) => {
@@ -55,4 +58,8 @@ export const results = ({ report, phases, steps }: Measured) => {
 
 /** What to do next. */
 export const farewell = (site: Site) =>
-  [`the site   ${site.url}`, `try it     ${tryCommands(site).join('\n           ')}`, `stop it    ${stopCommand(site)}`].join('\n')
+  [
+    `the site   ${site.url}`,
+    `try it     ${tryCommands(site).join('\n           ')}`,
+    `stop it    ${stopCommand(site)}`,
+  ].join('\n')

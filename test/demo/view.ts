@@ -1,4 +1,5 @@
-// What is going on right now: a few rows that are redrawn in place. Without a terminal they become one plain line now and then.
+// What is going on right now: a few rows that are redrawn in place. Without a terminal they become one plain line now
+// and then.
 import { paint, say } from '../../lib/say.ts'
 
 export interface Row {
@@ -49,7 +50,10 @@ const startBlock = (draw: () => Row[]) => {
   }
 }
 
-/** Shows what `draw` gives until the function that it returns is called; without a terminal at these intervals (seconds). */
+/**
+ * Shows what `draw` gives until the function that it returns is called; without a terminal at these intervals
+ * (seconds).
+ */
 export const startView = (draw: () => Row[], interval: number) => {
   if (terminal) return startBlock(draw)
   const timer = setInterval(() => say.line(`  ${plain(draw())}`), interval * 1000)

@@ -1,4 +1,5 @@
-// A visitor with a real browser (Debian's Chromium). Prints what was seen as JSON; ends with 1, and says why, when a page does not become ready.
+// A visitor with a real browser (Debian's Chromium). Prints what was seen as JSON; ends with 1, and says why, when a
+// page does not become ready.
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 import { type Browser, type BrowserContext, chromium, type Page, type Request } from 'playwright-core'
@@ -119,7 +120,9 @@ const look = async (browser: Browser, { page, ears }: Visit, url: string, link: 
   return { ...seen, after, ...ears.found }
 }
 
-/** What the first page says of its release, after it and the one behind its link were seen; and whether it was split. */
+/**
+ * What the first page says of its release, after it and the one behind its link were seen; and whether it was split.
+ */
 const round = async ({ page, ears }: Visit, url: string, link: string) => {
   const before = ears.found.split.length
   const isSplit = () => ears.found.split.length > before
@@ -146,7 +149,13 @@ const watch = async (visitor: Visit, kept: Visit, url: string, link: string) => 
   }
   await follow(kept.page, kept.ears, link)
   const reloads = kept.ears.documents() - loaded
-  return { rounds, splits, releases, page: visitor.ears.found, kept: { path: pathOf(kept.page), reloads, ...kept.ears.found } }
+  return {
+    rounds,
+    splits,
+    releases,
+    page: visitor.ears.found,
+    kept: { path: pathOf(kept.page), reloads, ...kept.ears.found },
+  }
 }
 
 /** What became of it, or why it went no further, with all that went wrong before. */

@@ -1,10 +1,9 @@
-// The uploaded files, for tests:
-//   objects.ts save FOLDER [FORMER] | check FOLDER | check-full FOLDER | restore FOLDER     what lib/ does; prints its result
-//   objects.ts put                    stores what stdin lists: {key, type, content or bytes, headers} a line
-//   objects.ts list                   prints what the server has, with the sha256 of each content
-//   objects.ts delete KEY … | empty   deletes these, or all
-// REGION is the one that what goes straight to the server is signed for.
-// DURING is a shell command that is run when the first file was saved or restored, while nothing else goes on here.
+// The uploaded files, for tests: objects.ts save FOLDER [FORMER] | check FOLDER | check-full FOLDER | restore FOLDER
+// what lib/ does; prints its result objects.ts put                    stores what stdin lists: {key, type, content or
+// bytes, headers} a line objects.ts list                   prints what the server has, with the sha256 of each content
+// objects.ts delete KEY … | empty   deletes these, or all REGION is the one that what goes straight to the server is
+// signed for. DURING is a shell command that is run when the first file was saved or restored, while nothing else goes
+// on here.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
@@ -49,14 +48,30 @@ const list = async (connection: Connection) => {
     const it = await client.send(new s3.GetObjectCommand({ Bucket: bucket, Key: key }))
     const content = await it.Body!.transformToByteArray()
     const { ContentType, ContentDisposition, CacheControl, Metadata } = it
-    print(JSON.stringify({ key, bytes: content.length, sha256: createHash('sha256').update(content).digest('hex'), ContentType, ContentDisposition, CacheControl, Metadata }))
+    print(
+      JSON.stringify({
+        key,
+        bytes: content.length,
+        sha256: createHash('sha256').update(content).digest('hex'),
+        ContentType,
+        ContentDisposition,
+        CacheControl,
+        Metadata,
+      }),
+    )
   }
 }
 
 const remove = ({ s3, client, bucket }: Connection, unwanted: string[]) =>
   several(unwanted, key => client.send(new s3.DeleteObjectCommand({ Bucket: bucket, Key: key })))
 
-const command = { usage: 'objects.ts', summary: '', words: [1, 99] as [number, number], options: {}, examples: [] as [string, string][] }
+const command = {
+  usage: 'objects.ts',
+  summary: '',
+  words: [1, 99] as [number, number],
+  options: {},
+  examples: [] as [string, string][],
+}
 
 await main(command, async (_, [action = '', folder = '', ...rest]) => {
   const { saveObjects } = await import('../../lib/backup/objects.ts')
@@ -65,10 +80,22 @@ await main(command, async (_, [action = '', folder = '', ...rest]) => {
   const contents = clearContents(folder)
   if (action === 'save') {
     mkdirSync(folder, { mode: 0o700 })
-    return print(JSON.stringify(await saveObjects({ stack, settings, contents, former: rest[0] ? clearContents(rest[0]) : undefined, onProgress: once })))
+    return print(
+      JSON.stringify(
+        await saveObjects({
+          stack,
+          settings,
+          contents,
+          former: rest[0] ? clearContents(rest[0]) : undefined,
+          onProgress: once,
+        }),
+      ),
+    )
   }
-  if (action.startsWith('check')) return print(JSON.stringify(await checkObjects(contents, { full: action === 'check-full' })))
-  if (action === 'restore') return print(JSON.stringify(await restoreObjects({ stack, settings, contents, onProgress: once })))
+  if (action.startsWith('check'))
+    return print(JSON.stringify(await checkObjects(contents, { full: action === 'check-full' })))
+  if (action === 'restore')
+    return print(JSON.stringify(await restoreObjects({ stack, settings, contents, onProgress: once })))
   const { connectMinio } = await import('../../lib/backup/s3.ts')
   const connection = await connectMinio(stack.project, settings)
   const { REGION } = process.env

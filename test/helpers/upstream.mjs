@@ -1,5 +1,6 @@
-// What stands behind nginx in its test: an app on 3000 and 4000 that tells what reached it, and on 9000 a store that gives
-// away a listing whenever it is asked for more than one object by its name. JavaScript: Debian's node strips no types.
+// What stands behind nginx in its test: an app on 3000 and 4000 that tells what reached it, and on 9000 a store that
+// gives away a listing whenever it is asked for more than one object by its name. JavaScript: Debian's node strips no
+// types.
 import { createHash } from 'node:crypto'
 import { createServer, get } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -17,21 +18,34 @@ const app = async (request, response) => {
   // An app that asks phoenix as it renders a page, with the visitor's headers spread into its own request or with none.
   const through = searchParams.get('through')
   if (through) {
-    get({ host: through, port: 8080, path: '/api/v2', headers: searchParams.has('spread') ? headers : {} }, answer => answer.pipe(response))
+    get({ host: through, port: 8080, path: '/api/v2', headers: searchParams.has('spread') ? headers : {} }, answer =>
+      answer.pipe(response),
+    )
     return
   }
   await wait(Number(searchParams.get('ms')))
   const has = [null, name].includes(searchParams.get('only'))
   const status = Number(searchParams.get('status') ?? (has ? 200 : 404))
-  const own = searchParams.has('policies') ? { 'content-security-policy': "default-src 'own'", 'referrer-policy': 'no-referrer', 'x-frame-options': 'DENY' } : {}
+  const own = searchParams.has('policies')
+    ? { 'content-security-policy': "default-src 'own'", 'referrer-policy': 'no-referrer', 'x-frame-options': 'DENY' }
+    : {}
   const kept = searchParams.has('cache') ? { 'cache-control': searchParams.get('cache') } : {}
   response.writeHead(status, { 'content-type': 'application/json', 'x-powered-by': 'a secret', ...own, ...kept })
   response.end(JSON.stringify({ name, method, url, body: body.length, headers, filler: '.'.repeat(1200) }))
 }
 
 const answer = (response, status, body, type = 'application/xml') => {
-  const secrets = { 'cache-control': 'public, max-age=9', 'set-cookie': 'a=secret', 'x-amz-request-id': 'a secret', 'x-minio-deployment-id': 'a secret' }
-  const policies = { 'content-security-policy': 'block-all-mixed-content', 'referrer-policy': 'unsafe-url', 'x-frame-options': 'ALLOWALL' }
+  const secrets = {
+    'cache-control': 'public, max-age=9',
+    'set-cookie': 'a=secret',
+    'x-amz-request-id': 'a secret',
+    'x-minio-deployment-id': 'a secret',
+  }
+  const policies = {
+    'content-security-policy': 'block-all-mixed-content',
+    'referrer-policy': 'unsafe-url',
+    'x-frame-options': 'ALLOWALL',
+  }
   response.writeHead(status, { 'content-type': type, ...secrets, ...policies })
   response.end(body)
 }
@@ -45,7 +59,8 @@ const store = ({ url = '/', headers }, response) => {
   else if (key.startsWith('typed/')) answer(response, 200, '<script></script>', key.slice(6).replace('_', '/'))
   else if (headers.range === 'bytes=99-') answer(response, 416, '<Error>secret InvalidRange</Error>')
   else if (key.endsWith('.html')) answer(response, 200, '<script></script>', 'text/html')
-  else answer(response, headers.range === undefined ? 200 : 206, JSON.stringify({ name, url, headers }), 'application/pdf')
+  else
+    answer(response, headers.range === undefined ? 200 : 206, JSON.stringify({ name, url, headers }), 'application/pdf')
 }
 
 const apps = [3000, 4000].map(port => createServer((request, response) => void app(request, response)).listen(port))

@@ -1,4 +1,5 @@
-// weak_line.mjs PORT FILE: a ProxyCommand for ssh; the line is cut when as many bytes have come from the server as FILE says.
+// weak_line.mjs PORT FILE: a ProxyCommand for ssh; the line is cut when as many bytes have come from the server as FILE
+// says.
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 

@@ -1,4 +1,5 @@
-// websocket_client.ts URL MS: opens a websocket, waits for its first message, then for MS of silence, and prints what it saw.
+// websocket_client.ts URL MS: opens a websocket, waits for its first message, then for MS of silence, and prints what
+// it saw.
 import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import { WebSocket } from 'ws'

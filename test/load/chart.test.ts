@@ -26,13 +26,24 @@ void test('the axis ends above the largest value, at round numbers', () => {
 
 void test('columns are rates; a last one that is shorter is no dip', () => {
   const columns = perSecond({ timeline: steady(15), seconds: 1.5 })
-  deepEqual(columns, [{ width: 1, answered: 250, failed: 0 }, { width: 0.5, answered: 250, failed: 0 }])
+  deepEqual(columns, [
+    { width: 1, answered: 250, failed: 0 },
+    { width: 0.5, answered: 250, failed: 0 },
+  ])
   equal(perSecond({ timeline: steady(20, [3, 15, 16]), seconds: 2 })[1]?.failed, 2)
   deepEqual(perSecond({ timeline: [], seconds: 0 }), [])
 })
 
 void test('labels do not touch, and stay between the edges', () => {
-  const middles = spread([{ middle: 50, width: 40 }, { middle: 51, width: 40 }, { middle: 98, width: 40 }], 0, 130)
+  const middles = spread(
+    [
+      { middle: 50, width: 40 },
+      { middle: 51, width: 40 },
+      { middle: 98, width: 40 },
+    ],
+    0,
+    130,
+  )
   deepEqual(middles, [30, 70, 110])
   deepEqual(spread([{ middle: 50, width: 20 }], 0, 100), [50])
 })
@@ -57,7 +68,9 @@ void test('the panels share their scales', () => {
 })
 
 void test('one lost request can be seen', () => {
-  const heights = [...drawChart(chart).matchAll(/height="([\d.]+)" fill="url\(#failed\)"/g)].map(([, height]) => Number(height))
+  const heights = [...drawChart(chart).matchAll(/height="([\d.]+)" fill="url\(#failed\)"/g)].map(([, height]) =>
+    Number(height),
+  )
   equal(heights.length, 2, 'one column and the legend')
   ok(heights.every(height => height >= 3))
   const clean = drawChart({ ...chart, panels: chart.panels.slice(1) }).matchAll(/fill="url\(#failed\)"/g)

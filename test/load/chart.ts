@@ -1,5 +1,6 @@
-// A picture of one or more runs of the load generator, one panel above another on the same scales: what was answered and what
-// failed in each second, with the phases of the rollout. Its background is its own: it can be read on a dark page too.
+// A picture of one or more runs of the load generator, one panel above another on the same scales: what was answered
+// and what failed in each second, with the phases of the rollout. Its background is its own: it can be read on a dark
+// page too.
 import { escape, INK, LINE, line, MUTED, rect, spread, text, ticks } from './svg.ts'
 
 /** In seconds on the panel's time axis. */
@@ -39,7 +40,8 @@ const LETTER = 6.2
 const LEAST_FAILED = 3
 const POINTS_PER_SECOND = 10
 
-// Wong's palette (Nature Methods 8, 441), which people with any colour vision can tell apart; failures are hatched as well.
+// Wong's palette (Nature Methods 8, 441), which people with any colour vision can tell apart; failures are hatched as
+// well.
 const ANSWERED = '#56b4e9'
 const FAILED = '#d55e00'
 const HATCHED = 'url(#failed)'

@@ -14,11 +14,14 @@ after(() => rmSync(folder, { recursive: true }))
 
 const COMMAND = ['--import', 'tsx', join(import.meta.dirname, 'load.ts')]
 
-const start = (...words: string[]) => spawn(process.execPath, [...COMMAND, ...words], { stdio: ['pipe', 'pipe', 'pipe'] })
+const start = (...words: string[]) =>
+  spawn(process.execPath, [...COMMAND, ...words], { stdio: ['pipe', 'pipe', 'pipe'] })
 
 const ended = async (child: ReturnType<typeof start>) => {
   const exit = once(child, 'exit')
-  const [stdout, stderr] = await Promise.all([child.stdout, child.stderr].map(stream => stream.setEncoding('utf8').toArray()))
+  const [stdout, stderr] = await Promise.all(
+    [child.stdout, child.stderr].map(stream => stream.setEncoding('utf8').toArray()),
+  )
   await exit
   return { code: child.exitCode, stdout: String(stdout?.join('')), stderr: String(stderr?.join('')) }
 }

@@ -1,5 +1,6 @@
-// Connections as browsers hold them: opened once, used again and again. Each has an agent of its own with room for one, so that
-// it is known which one a request travels on and how long that was idle. Node never sends a request a second time by itself.
+// Connections as browsers hold them: opened once, used again and again. Each has an agent of its own with room for one,
+// so that it is known which one a request travels on and how long that was idle. Node never sends a request a second
+// time by itself.
 import { Agent } from 'node:http'
 
 export interface Connection {
@@ -27,7 +28,10 @@ export const busyPool = (size: number) => {
   return { take, give, close: () => free.forEach(({ agent }) => agent.destroy()) }
 }
 
-/** Each is left idle for a random time between the limits (ms) before it is used again. There are as many as the rate needs. */
+/**
+ * Each is left idle for a random time between the limits (ms) before it is used again. There are as many as the rate
+ * needs.
+ */
 export const idlePool = ([least, most]: readonly [number, number]) => {
   let free: Connection[] = []
   const take = () => {
@@ -39,7 +43,11 @@ export const idlePool = ([least, most]: readonly [number, number]) => {
   }
   const give = (connection: Connection) => {
     const now = performance.now()
-    free.push({ agent: connection.agent, ready: now + least + Math.random() * (most - least) * 0.9, expires: now + most })
+    free.push({
+      agent: connection.agent,
+      ready: now + least + Math.random() * (most - least) * 0.9,
+      expires: now + most,
+    })
   }
   return { take, give, close: () => free.forEach(({ agent }) => agent.destroy()) }
 }

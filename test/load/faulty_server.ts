@@ -59,7 +59,8 @@ export const faultyServer = async (faults: Faults = {}) => {
     if (isReset(request.socket)) {
       counts.idleResets += 1
       request.socket.resetAndDestroy()
-    } else if (request.method === 'POST') void echo(request, response, fault(every(faults.wrongEcho, (counts.posts += 1))))
+    } else if (request.method === 'POST')
+      void echo(request, response, fault(every(faults.wrongEcho, (counts.posts += 1))))
     else get(response)
   })
   server.on('connection', (socket: Socket) => {

@@ -21,8 +21,8 @@ export interface LoadOptions {
   /** reused connections that are kept busy */
   connections?: number
   /**
-   * How long the others are left idle, at least and at most (ms). Any proxy closes idle connections at some time, and a request
-   * that crosses that is lost: stay below nginx's keepalive_min_timeout, which is what it promises at a reload.
+   * How long the others are left idle, at least and at most (ms). Any proxy closes idle connections at some time, and a
+   * request that crosses that is lost: stay below nginx's keepalive_min_timeout, which is what it promises at a reload.
    */
   idle?: readonly [number, number]
   /** ms after which a request counts as failed */
@@ -90,7 +90,13 @@ export const startLoad = (options: LoadOptions) => {
     const seconds = stopSending() / 1000
     await allAnswered()
     for (const part of [http, socket]) part?.close()
-    return reportOf(forgiveCuts(rows, options.drain ?? Infinity), { startedAt, rate, seconds, marks, websocketReconnects })
+    return reportOf(forgiveCuts(rows, options.drain ?? Infinity), {
+      startedAt,
+      rate,
+      seconds,
+      marks,
+      websocketReconnects,
+    })
   }
   let report: ReturnType<typeof finish> | undefined
   const snapshot = () => ({

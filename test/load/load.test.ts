@@ -10,7 +10,11 @@ type Server = Awaited<ReturnType<typeof faultyServer>>
 
 type Settings = Omit<LoadOptions, 'url'> & { seconds?: number }
 
-const loaded = async (faults: Faults, { seconds = 0, ...options }: Settings, during?: (server: Server) => Promise<unknown>) => {
+const loaded = async (
+  faults: Faults,
+  { seconds = 0, ...options }: Settings,
+  during?: (server: Server) => Promise<unknown>,
+) => {
   const server = await faultyServer(faults)
   const load = startLoad({ url: server.url, paths: { slow: '/version' }, ...options })
   await (during?.(server) ?? wait(seconds * 1000))
@@ -40,8 +44,14 @@ void test('a good server: nothing fails, every kind is sent, at the planned rate
   ok(report.planned >= 2499 && sent <= report.planned + 1, `${sent} of ${report.planned}`)
   for (const [kind, stats] of Object.entries(report.kinds)) ok(stats.answered > 0, kind)
   ok(report.reused > 0.8 * report.kinds.keepalive.sent)
-  deepEqual(report.instances.map(({ instance }) => instance), ['app-1'])
-  equal(report.timeline.reduce((sum, { answered }) => sum + answered, 0), report.answered)
+  deepEqual(
+    report.instances.map(({ instance }) => instance),
+    ['app-1'],
+  )
+  equal(
+    report.timeline.reduce((sum, { answered }) => sum + answered, 0),
+    report.answered,
+  )
 })
 
 void test('connections that are reset when they open', async () => {
@@ -64,7 +74,11 @@ void test('idle connections that are reset under a request, none of them sent ag
 })
 
 void test('error pages, answers that are cut off, wrong echoes', async () => {
-  const cases = [[{ badGateway: 50 }, '502'], [{ cutOff: 50 }, 'cut off'], [{ wrongEcho: 5 }, 'wrong echo']] as const
+  const cases = [
+    [{ badGateway: 50 }, '502'],
+    [{ cutOff: 50 }, 'cut off'],
+    [{ wrongEcho: 5 }, 'wrong echo'],
+  ] as const
   for (const [faults, code] of cases) {
     const { report, counts } = await loaded(faults, { seconds: 2, rate: 250 })
     ok(counts.faults > 0)

@@ -66,7 +66,9 @@ export const summary = (report: Report) => {
     `${planned} were planned; the latest was sent ${whole(lateness.max)} after its time`,
     'kind           sent answered   failed    p50 ms    p99 ms    max ms',
     ...shown.map(([kind, stats]) => statsLine(kind, stats)),
-    ...instances.map(({ instance, first, last, answered }) => `${instance}: ${answered} from ${whole(first)} to ${whole(last)}`),
+    ...instances.map(
+      ({ instance, first, last, answered }) => `${instance}: ${answered} from ${whole(first)} to ${whole(last)}`,
+    ),
     ...websocketReconnects.map(({ at, code }) => `websocket closed with ${code} at ${whole(at)}`),
     ...failures.map(failureLine),
   ].join('\n')

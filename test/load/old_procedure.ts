@@ -1,4 +1,5 @@
-// How this stack was updated before: what the rollout is compared with, by the benchmark and by the test that must see failures.
+// How this stack was updated before: what the rollout is compared with, by the benchmark and by the test that must see
+// failures.
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { capture } from '../../lib/run.ts'
@@ -18,8 +19,13 @@ export interface TimedPhase {
   to: number
 }
 
-const compose = (target: Pick<Target, 'project'>, ...words: string[]) =>
-  ['docker', 'compose', '--project-name', target.project, ...words]
+const compose = (target: Pick<Target, 'project'>, ...words: string[]) => [
+  'docker',
+  'compose',
+  '--project-name',
+  target.project,
+  ...words,
+]
 
 /** The commands, in the order of the old script. `--wait` stands for its loop around `docker ps -f health=healthy`. */
 export const oldCommands = (target: Target, old: string) => {
@@ -55,19 +61,23 @@ const runningInstance = async ({ folder, project, service }: Target) => {
   const filters = labels.flatMap(label => ['--filter', `label=com.docker.compose.${label}`])
   const listed = await capture(['docker', 'ps', '-q', '--no-trunc', ...filters], { cwd: folder })
   const ids = listed.split('\n').filter(id => id !== '')
-  if (ids.length !== 1 || ids[0] === undefined) throw new Error(`${service} has ${ids.length} running instances, not one`)
+  if (ids.length !== 1 || ids[0] === undefined)
+    throw new Error(`${service} has ${ids.length} running instances, not one`)
   return ids[0]
 }
 
 /** Scale to two, wait for health, reload nginx, stop and remove the old one. */
-export const oldProcedure = async (target: Target) => timed(oldCommands(target, await runningInstance(target)), target.folder)
+export const oldProcedure = async (target: Target) =>
+  timed(oldCommands(target, await runningInstance(target)), target.folder)
 
 /** What Compose does by itself: the old container goes before the new one comes. Ends when the new one is healthy. */
 export const recreate = (target: Target) => timed({ recreate: [recreateCommand(target)] }, target.folder)
 
-// What the former configuration did not have: it kept a name for five seconds, and left everything else to nginx's defaults.
+// What the former configuration did not have: it kept a name for five seconds, and left everything else to nginx's
+// defaults.
 const FORMER: Record<string, (text: string) => string> = {
-  'nginx.conf': text => text.replace(/(resolver 127\.0\.0\.11 valid=)\d+s/, '$15s').replace(/^ *keepalive_min_timeout .*\n/m, ''),
+  'nginx.conf': text =>
+    text.replace(/(resolver 127\.0\.0\.11 valid=)\d+s/, '$15s').replace(/^ *keepalive_min_timeout .*\n/m, ''),
   'proxy_defaults.conf': text => text.replaceAll(/^proxy_(next_upstream\w*|connect_timeout) .*\n/gm, ''),
 }
 
@@ -79,7 +89,10 @@ const rewrite = async (file: string, change: (text: string) => string) => {
   return () => writeFile(file, before)
 }
 
-/** Lets nginx route as its former configuration did: by the service name, which Docker's DNS answers. Gives what puts it back. */
+/**
+ * Lets nginx route as its former configuration did: by the service name, which Docker's DNS answers. Gives what puts it
+ * back.
+ */
 export const useServiceName = async (target: Target) => {
   const folder = join(target.folder, 'nginx')
   const live = join(folder, 'live', `${target.service}.map`)

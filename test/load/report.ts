@@ -2,7 +2,10 @@
 import type { Kind } from './schedule.ts'
 import type { Closing } from './websocket.ts'
 
-/** One request. Times are ms since the start; latency counts from when it was due, so a generator or a server that lags shows. */
+/**
+ * One request. Times are ms since the start; latency counts from when it was due, so a generator or a server that lags
+ * shows.
+ */
 export interface Row {
   at: number
   kind: Kind | 'handshake'
@@ -67,13 +70,16 @@ export const statsOf = (rows: readonly Row[]): Stats => {
 const SOON = 500
 
 /**
- * Leaves a websocket's message out of what failed when its connection was cut after the drain time (s), counted from the first answer of the instance that came next:
- * so long a rollout promises to keep it, and what is on its way at that moment nobody can save.
+ * Leaves a websocket's message out of what failed when its connection was cut after the drain time (s), counted from
+ * the first answer of the instance that came next: so long a rollout promises to keep it, and what is on its way at
+ * that moment nobody can save.
  */
 export const forgiveCuts = (rows: readonly Row[], drain: number): Row[] => {
   const began = new Map<string, number>()
-  for (const { instance, ok, at, latency } of rows) if (ok && instance !== '') began.set(instance, Math.min(began.get(instance) ?? Infinity, at + latency))
-  const nextAfter = (instance: string) => Math.min(...[...began.values()].filter(at => at > (began.get(instance) ?? Infinity)))
+  for (const { instance, ok, at, latency } of rows)
+    if (ok && instance !== '') began.set(instance, Math.min(began.get(instance) ?? Infinity, at + latency))
+  const nextAfter = (instance: string) =>
+    Math.min(...[...began.values()].filter(at => at > (began.get(instance) ?? Infinity)))
   const isCut = ({ kind, outcome, at, latency, instance }: Row) =>
     kind === 'websocket' && outcome === 'closed with 1006' && at + latency - nextAfter(instance) >= drain * 1000 - SOON
   return rows.map(row => (isCut(row) ? { ...row, ok: true, outcome: 'cut after the drain time' } : row))
@@ -85,7 +91,10 @@ export const between = (rows: readonly Row[], from: number, to: number, label = 
   return { label, from, to, ...statsOf(inside), fast: statsOf(inside.filter(({ kind }) => FAST.has(kind))) }
 }
 
-/** One segment from each mark to the next, and one before the first (`before`), each with the requests that were due in it. */
+/**
+ * One segment from each mark to the next, and one before the first (`before`), each with the requests that were due in
+ * it.
+ */
 export const splitByMarks = ({ rows, marks, seconds }: Pick<Report, 'rows' | 'marks' | 'seconds'>) => {
   const bounds = [{ at: 0, label: 'before' }, ...marks.toSorted((a, b) => a.at - b.at)]
   return bounds.map(({ at, label }, index) => between(rows, at, bounds[index + 1]?.at ?? seconds * 1000, label))
@@ -101,7 +110,9 @@ export const timelineOf = (rows: readonly Row[], seconds: number, step = STEP) =
   return line
 }
 
-/** The instances in the order of their first request, with the time of the first and the last one that they answered. */
+/**
+ * The instances in the order of their first request, with the time of the first and the last one that they answered.
+ */
 export const instancesIn = (rows: readonly Row[]) => {
   const seen = new Map<string, { instance: string; first: number; last: number; answered: number }>()
   for (const { at, instance } of rows.filter(row => row.instance !== '')) {
@@ -151,6 +162,7 @@ export type Report = ReturnType<typeof reportOf>
 /** Throws unless the load was real: as many requests as planned, on reused connections too. */
 export const assertRan = ({ planned, sent, reused, kinds }: Pick<Report, 'planned' | 'sent' | 'reused' | 'kinds'>) => {
   const requests = sent - kinds.handshake.sent
-  if (planned < 1 || requests < planned) throw new Error(`the load did not run: ${requests} requests sent, ${planned} planned`)
+  if (planned < 1 || requests < planned)
+    throw new Error(`the load did not run: ${requests} requests sent, ${planned} planned`)
   if (kinds.keepalive.sent > 100 && reused === 0) throw new Error('no connection was reused: no reset could be seen')
 }

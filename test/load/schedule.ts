@@ -15,7 +15,14 @@ export type Rates = Record<Kind, number>
 /** Requests a second of each kind; what is not asked for otherwise goes to reused connections. */
 export const mix = (rate: number, asked: Partial<Rates> = {}): Rates => {
   const tenth = rate / 10
-  const others = { idle: tenth, post: tenth, fresh: tenth, slow: Math.min(3, tenth), websocket: Math.min(2, tenth), ...asked }
+  const others = {
+    idle: tenth,
+    post: tenth,
+    fresh: tenth,
+    slow: Math.min(3, tenth),
+    websocket: Math.min(2, tenth),
+    ...asked,
+  }
   const { idle, post, fresh, slow, websocket } = others
   const sum = idle + post + fresh + slow + websocket
   const keepalive = asked.keepalive ?? rate - sum
@@ -27,7 +34,10 @@ export const mix = (rate: number, asked: Partial<Rates> = {}): Rates => {
   return rates
 }
 
-/** Deals the kinds out evenly (the smooth weighted round robin of nginx's upstreams): rare kinds come at regular distances. */
+/**
+ * Deals the kinds out evenly (the smooth weighted round robin of nginx's upstreams): rare kinds come at regular
+ * distances.
+ */
 export const dealer = (rates: Rates) => {
   const total = Object.values(rates).reduce((sum, rate) => sum + rate, 0)
   const credit = new Map<Kind, number>(KINDS.map(kind => [kind, 0]))

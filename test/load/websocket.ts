@@ -1,5 +1,5 @@
-// The one websocket that stays open, as the pages of the site hold it. When it is closed it is opened again at once, as the
-// script of such a page does.
+// The one websocket that stays open, as the pages of the site hold it. When it is closed it is opened again at once, as
+// the script of such a page does.
 import { WebSocket } from 'ws'
 import type { Answer } from './request.ts'
 
@@ -41,8 +41,10 @@ export const openSocket = (url: URL, timeout: number, { onConnect, onClose }: So
       socket.send(message.text)
     }
   }
-  // A message that was on its way when the connection closed is lost; one that waited for the connection goes on waiting.
-  const lose = (outcome: string) => messages.filter(({ sent }) => sent).forEach(message => settle(message, false, outcome))
+  // A message that was on its way when the connection closed is lost; one that waited for the connection goes on
+  // waiting.
+  const lose = (outcome: string) =>
+    messages.filter(({ sent }) => sent).forEach(message => settle(message, false, outcome))
   const receive = (text: string) => {
     const match = messages.find(message => message.sent && message.text === text)
     const oldest = messages.find(({ sent }) => sent)

@@ -1,4 +1,5 @@
-// registry.mjs ARCHIVE PORT: an image registry that serves what `docker save` wrote to ARCHIVE, as a mirror of any registry would. Read only.
+// registry.mjs ARCHIVE PORT: an image registry that serves what `docker save` wrote to ARCHIVE, as a mirror of any
+// registry would. Read only.
 import { createHash } from 'node:crypto'
 import { createReadStream, openSync, readSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -13,11 +14,15 @@ const read = ({ offset, size }) => {
   return bytes
 }
 
-const text = (block, from, length) => block.subarray(from, from + length).toString().replace(/\0.*$/s, '')
+const text = (block, from, length) =>
+  block
+    .subarray(from, from + length)
+    .toString()
+    .replace(/\0.*$/s, '')
 
 // Where the contents of each file of the archive lie: nothing is unpacked.
 const places = new Map()
-for (let offset = 0; ; ) {
+for (let offset = 0; ;) {
   const block = read({ offset, size: 512 })
   const name = text(block, 0, 100)
   if (name === '') break
@@ -35,7 +40,10 @@ const json = path => JSON.parse(read(placeOf(path)))
 const layerOf = (path, diffId) => {
   const packed = read({ ...placeOf(path), size: 2 }).readUInt16BE() === 0x1f8b
   const own = /^blobs\/sha256\/([0-9a-f]{64})$/.exec(path)?.[1]
-  return { digest: own === undefined ? diffId : `sha256:${own}`, mediaType: `application/vnd.docker.image.rootfs.diff.tar${packed ? '.gzip' : ''}` }
+  return {
+    digest: own === undefined ? diffId : `sha256:${own}`,
+    mediaType: `application/vnd.docker.image.rootfs.diff.tar${packed ? '.gzip' : ''}`,
+  }
 }
 
 const blobs = new Map()
@@ -45,8 +53,12 @@ for (const { Config, RepoTags, Layers } of json('manifest.json')) {
     blobs.set(digest, placeOf(path))
     return { mediaType, digest, size: placeOf(path).size }
   }
-  const layers = json(Config).rootfs.diff_ids.map((diffId, index) => entry(Layers[index], layerOf(Layers[index], diffId)))
-  const digestOfConfig = `sha256:${createHash('sha256').update(read(placeOf(Config))).digest('hex')}`
+  const layers = json(Config).rootfs.diff_ids.map((diffId, index) =>
+    entry(Layers[index], layerOf(Layers[index], diffId)),
+  )
+  const digestOfConfig = `sha256:${createHash('sha256')
+    .update(read(placeOf(Config)))
+    .digest('hex')}`
   const config = entry(Config, { mediaType: 'application/vnd.docker.container.image.v1+json', digest: digestOfConfig })
   const mediaType = 'application/vnd.docker.distribution.manifest.v2+json'
   const manifest = JSON.stringify({ schemaVersion: 2, mediaType, config, layers })
@@ -54,11 +66,13 @@ for (const { Config, RepoTags, Layers } of json('manifest.json')) {
   for (const tag of RepoTags) {
     const [name, version] = tag.split(':')
     const repository = name.includes('/') ? name : `library/${name}`
-    for (const reference of [version, digest]) manifests.set(`${repository}/${reference}`, { mediaType, digest, manifest })
+    for (const reference of [version, digest])
+      manifests.set(`${repository}/${reference}`, { mediaType, digest, manifest })
   }
 }
 
-const send = (response, status, headers, body) => response.writeHead(status, { 'content-length': Buffer.byteLength(body), ...headers }).end(body)
+const send = (response, status, headers, body) =>
+  response.writeHead(status, { 'content-length': Buffer.byteLength(body), ...headers }).end(body)
 
 createServer(({ url, method }, response) => {
   const [, repository, kind, reference] = /^\/v2\/(.+)\/(manifests|blobs)\/([^/?]+)/.exec(url) ?? []
@@ -67,10 +81,23 @@ createServer(({ url, method }, response) => {
   if (!found) return send(response, 404, {}, '')
   if (kind === 'manifests') {
     const { mediaType, digest, manifest } = found
-    const headers = { 'content-type': mediaType, 'docker-content-digest': digest, 'content-length': Buffer.byteLength(manifest) }
+    const headers = {
+      'content-type': mediaType,
+      'docker-content-digest': digest,
+      'content-length': Buffer.byteLength(manifest),
+    }
     return response.writeHead(200, headers).end(method === 'HEAD' ? '' : manifest)
   }
-  response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': found.size, 'docker-content-digest': reference })
+  response.writeHead(200, {
+    'content-type': 'application/octet-stream',
+    'content-length': found.size,
+    'docker-content-digest': reference,
+  })
   if (method === 'HEAD' || found.size === 0) return response.end()
-  return createReadStream('', { fd: file, autoClose: false, start: found.offset, end: found.offset + found.size - 1 }).pipe(response)
+  return createReadStream('', {
+    fd: file,
+    autoClose: false,
+    start: found.offset,
+    end: found.offset + found.size - 1,
+  }).pipe(response)
 }).listen(Number(port), '127.0.0.1', () => console.log('ready'))

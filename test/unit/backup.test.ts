@@ -23,7 +23,11 @@ void test('a table that lacks rows, or is missing, is named with both numbers', 
   compareTables({ 'public.a': 3 }, dump)
   assert.throws(
     () => compareTables({ 'public.a': 4, 'public.b': 1 }, dump),
-    (error: unknown) => error instanceof Failure && error.exitCode === 65 && error.message.includes('public.a: 3 rows in the dump, 4 in') && error.message.includes('public.b: no rows'),
+    (error: unknown) =>
+      error instanceof Failure &&
+      error.exitCode === 65 &&
+      error.message.includes('public.a: 3 rows in the dump, 4 in') &&
+      error.message.includes('public.b: no rows'),
   )
 })
 
@@ -42,11 +46,13 @@ void test('the cron entry runs at the time given, as root, with a % that cron do
 
 /** The commands that cron starts on a day, 0 for Sunday. */
 const commandsOn = (day: number) =>
-  cronText('02:05').split('\n').flatMap(line => {
-    const [, from, to, command = ''] = /^5 2 \* \* (?:\*|(\d)(?:-(\d))?) root (.*)$/.exec(line) ?? []
-    const isThen = from === undefined || (Number(from) <= day && day <= Number(to ?? from))
-    return command !== '' && isThen ? [command] : []
-  })
+  cronText('02:05')
+    .split('\n')
+    .flatMap(line => {
+      const [, from, to, command = ''] = /^5 2 \* \* (?:\*|(\d)(?:-(\d))?) root (.*)$/.exec(line) ?? []
+      const isThen = from === undefined || (Number(from) <= day && day <= Number(to ?? from))
+      return command !== '' && isThen ? [command] : []
+    })
 
 for (const [what, fails, ran, status] of [
   ['both succeed', '', 'backup drill', 0],
@@ -58,19 +64,35 @@ for (const [what, fails, ran, status] of [
     t.after(() => rmSync(folder, { recursive: true }))
     mkdirSync(join(folder, '.state'))
     const node = join(folder, 'node')
-    writeFileSync(node, `#!/bin/sh
+    writeFileSync(
+      node,
+      `#!/bin/sh
 case "$*" in *--drill*) it=drill;; *) it=backup;; esac
-echo "$it begins" >>ran; sleep 0.1; echo "$it ends" >>ran; echo "output of $it"; [ "$it" != '${fails}' ]\n`, { mode: 0o755 })
+echo "$it begins" >>ran; sleep 0.1; echo "$it ends" >>ran; echo "output of $it"; [ "$it" != '${fails}' ]\n`,
+      { mode: 0o755 },
+    )
     const commands = commandsOn(0)
     assert.equal(commands.length, 1)
     assert.ok((commands[0] ?? '').length < 1000)
-    const command = (commands[0] ?? '').replace(`'${process.execPath}'`, `'${node}'`).replace(`'${root}'`, `'${folder}'`)
+    const command = (commands[0] ?? '')
+      .replace(`'${process.execPath}'`, `'${node}'`)
+      .replace(`'${root}'`, `'${folder}'`)
     const { status: ended, stdout } = spawnSync('/bin/sh', ['-c', command], { encoding: 'utf8' })
-    assert.equal(readFileSync(join(folder, 'ran'), 'utf8'), ran.split(' ').map(it => `${it} begins\n${it} ends\n`).join(''))
+    assert.equal(
+      readFileSync(join(folder, 'ran'), 'utf8'),
+      ran
+        .split(' ')
+        .map(it => `${it} begins\n${it} ends\n`)
+        .join(''),
+    )
     assert.deepEqual([ended, stdout], [status, fails && `output of ${fails}\n`])
   })
 }
 
 void test('each other day has one backup and no drill', () => {
-  for (const day of [1, 2, 3, 4, 5, 6]) assert.deepEqual(commandsOn(day).map(it => it.includes('--drill')), [false])
+  for (const day of [1, 2, 3, 4, 5, 6])
+    assert.deepEqual(
+      commandsOn(day).map(it => it.includes('--drill')),
+      [false],
+    )
 })

@@ -61,20 +61,41 @@ for (const [name, line, message] of [
 void test('an optional setting may be missing or empty, and is checked when it is there', () => {
   assert.equal(readSettings(example, example).BACKUP_MAX_DAYS, undefined)
   assert.equal(readSettings(`${example}BACKUP_MAX_DAYS=\n`, example).BACKUP_MAX_DAYS, '')
-  assert.match(refusal(`${example}BACKUP_MAX_DAYS=never\n`), /line \d+: BACKUP_MAX_DAYS is not empty or a whole number from 1 to 3650/)
+  assert.match(
+    refusal(`${example}BACKUP_MAX_DAYS=never\n`),
+    /line \d+: BACKUP_MAX_DAYS is not empty or a whole number from 1 to 3650/,
+  )
 })
 
 void test('single quotes keep what is special, as Compose reads it too', () => {
-  assert.equal(readSettings(withLine('POSTGRES_PASSWORD', "POSTGRES_PASSWORD='p a$s#\"w`'"), example).POSTGRES_PASSWORD, 'p a$s#"w`')
+  assert.equal(
+    readSettings(withLine('POSTGRES_PASSWORD', "POSTGRES_PASSWORD='p a$s#\"w`'"), example).POSTGRES_PASSWORD,
+    'p a$s#"w`',
+  )
 })
 
-for (const value of ["default-src 'self'; img-src 'self' data: https://*.example.org; report-uri /csp?a=b#c", "it's", ' {a} # b\té! ', '']) {
+for (const value of [
+  "default-src 'self'; img-src 'self' data: https://*.example.org; report-uri /csp?a=b#c",
+  "it's",
+  ' {a} # b\té! ',
+  '',
+]) {
   void test(`double quotes keep ${JSON.stringify(value)}, as Compose reads it too`, () => {
-    assert.equal(readSettings(withLine('POSTGRES_PASSWORD', `POSTGRES_PASSWORD="${value}"`), example).POSTGRES_PASSWORD, value)
+    assert.equal(
+      readSettings(withLine('POSTGRES_PASSWORD', `POSTGRES_PASSWORD="${value}"`), example).POSTGRES_PASSWORD,
+      value,
+    )
     const folder = mkdtempSync(join(tmpdir(), 'compose-'))
     writeFileSync(join(folder, '.env'), `VALUE="${value}"\n`)
-    writeFileSync(join(folder, 'compose.yml'), 'services: { a: { image: a, environment: { READ: "${VALUE}" }, env_file: .env } }')
-    const printed = execFileSync('docker', ['compose', '--project-directory', folder, '--file', join(folder, 'compose.yml'), 'config', '--format', 'json'], { encoding: 'utf8' })
+    writeFileSync(
+      join(folder, 'compose.yml'),
+      'services: { a: { image: a, environment: { READ: "${VALUE}" }, env_file: .env } }',
+    )
+    const printed = execFileSync(
+      'docker',
+      ['compose', '--project-directory', folder, '--file', join(folder, 'compose.yml'), 'config', '--format', 'json'],
+      { encoding: 'utf8' },
+    )
     rmSync(folder, { recursive: true })
     const { services } = JSON.parse(printed) as { services: { a: { environment: Record<string, string> } } }
     assert.deepEqual(services.a.environment, { READ: value, VALUE: value })
@@ -114,5 +135,11 @@ for (const [line, words = /is not empty or/] of [
 }
 
 void test('lines are counted from 1, comments and empty lines included', () => {
-  assert.deepEqual([...linesOf('# a\n\nB=1\r\nC=\n', 'f')], [['B', 3], ['C', 4]])
+  assert.deepEqual(
+    [...linesOf('# a\n\nB=1\r\nC=\n', 'f')],
+    [
+      ['B', 3],
+      ['C', 4],
+    ],
+  )
 })

@@ -19,7 +19,8 @@ const written = (content: Buffer | string) => {
   writeFileSync(file, content, { mode: 0o600 })
   return file
 }
-const ends = (exitCode: number, words: RegExp) => (error: unknown) => error instanceof Failure && error.exitCode === exitCode && words.test(error.message)
+const ends = (exitCode: number, words: RegExp) => (error: unknown) =>
+  error instanceof Failure && error.exitCode === exitCode && words.test(error.message)
 
 const { generateX25519Identity, identityToRecipient } = await loadAge()
 const identity = await generateX25519Identity()
@@ -33,15 +34,29 @@ for (const bytes of [0, 1, 65_536, 300_001]) {
     const [sealed, clear] = [path(), path()]
     const { plain, ...digest } = await encryptFile(sealer, written(content), sealed)
     assert.deepEqual(plain, { bytes, sha256: createHash('sha256').update(content).digest('hex') })
-    assert.deepEqual(digest, { bytes: readFileSync(sealed).length, sha256: createHash('sha256').update(readFileSync(sealed)).digest('hex') })
+    assert.deepEqual(digest, {
+      bytes: readFileSync(sealed).length,
+      sha256: createHash('sha256').update(readFileSync(sealed)).digest('hex'),
+    })
     await decryptFile(await readKey(keyFile), sealed, clear)
     assert.deepEqual(readFileSync(clear), content)
   })
 }
 
 void test('a file that does not come out as it went in is refused when it is made', async () => {
-  const forgetful: Sealer = { ...sealer, seal: chunks => sealer.seal((async function* () { for await (const chunk of chunks) yield chunk.subarray(1) })()) }
-  await assert.rejects(encryptFile(forgetful, written('content'), path()), ends(65, /was read back, and is not what was encrypted/))
+  const forgetful: Sealer = {
+    ...sealer,
+    seal: chunks =>
+      sealer.seal(
+        (async function* () {
+          for await (const chunk of chunks) yield chunk.subarray(1)
+        })(),
+      ),
+  }
+  await assert.rejects(
+    encryptFile(forgetful, written('content'), path()),
+    ends(65, /was read back, and is not what was encrypted/),
+  )
 })
 
 void test('a file that is damaged, cut short, or for another key is refused', async () => {
@@ -51,13 +66,25 @@ void test('a file that is damaged, cut short, or for another key is refused', as
   const key = await readKey(keyFile)
   const damaged = Buffer.from(content)
   damaged[150_000]! ^= 1
-  for (const it of [damaged, content.subarray(0, -1), content.subarray(0, 100_000), content.subarray(0, 20), Buffer.from('nonsense')])
+  for (const it of [
+    damaged,
+    content.subarray(0, -1),
+    content.subarray(0, 100_000),
+    content.subarray(0, 20),
+    Buffer.from('nonsense'),
+  ])
     await assert.rejects(decryptFile(key, written(it), path()), ends(65, /cannot be decrypted/))
-  await assert.rejects(decryptFile(await readKey(written(await generateX25519Identity())), sealed, path()), ends(65, /cannot be decrypted/))
+  await assert.rejects(
+    decryptFile(await readKey(written(await generateX25519Identity())), sealed, path()),
+    ends(65, /cannot be decrypted/),
+  )
 })
 
 void test('a mistyped public key is refused, and none is no encryption', async () => {
-  await assert.rejects(openSealer({ BACKUP_RECIPIENTS: `${recipient.slice(0, -1)}${recipient.endsWith('q') ? 'p' : 'q'}` }), ends(78, /is no public key of age/))
+  await assert.rejects(
+    openSealer({ BACKUP_RECIPIENTS: `${recipient.slice(0, -1)}${recipient.endsWith('q') ? 'p' : 'q'}` }),
+    ends(78, /is no public key of age/),
+  )
   assert.equal(await openSealer({ BACKUP_RECIPIENTS: '' }), undefined)
   assert.deepEqual(recipientsOf({ BACKUP_RECIPIENTS: 'b,a,b' }), ['a', 'b'])
 })

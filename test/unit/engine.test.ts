@@ -44,8 +44,19 @@ const runEngine = (trouble: string) => {
       writeFileSync(join(folder, name), `#!/bin/sh\n${FRENCH}\n${text}\n`)
       chmodSync(join(folder, name), 0o755)
     }
-    const env = { ...process.env, PATH: `${folder}:${process.env.PATH}`, LC_ALL: 'C.UTF-8', LANGUAGE: 'fr', TROUBLE: trouble }
-    const { status, stderr } = spawnSync('bash', [join(import.meta.dirname, '../../lib/engine.sh')], { cwd: folder, env, encoding: 'utf8', timeout: 30_000 })
+    const env = {
+      ...process.env,
+      PATH: `${folder}:${process.env.PATH}`,
+      LC_ALL: 'C.UTF-8',
+      LANGUAGE: 'fr',
+      TROUBLE: trouble,
+    }
+    const { status, stderr } = spawnSync('bash', [join(import.meta.dirname, '../../lib/engine.sh')], {
+      cwd: folder,
+      env,
+      encoding: 'utf8',
+      timeout: 30_000,
+    })
     return { status, stderr, told: readFileSync(join(folder, 'log'), 'utf8') }
   } finally {
     rmSync(folder, { recursive: true })

@@ -8,7 +8,8 @@ import { Failure, failureFrom } from '../../lib/errors.ts'
 import { namesInFolder, replaceFile } from '../../lib/files.ts'
 import { findingOf } from '../../lib/setup/findings.ts'
 
-const refusal = (code: string) => Object.assign(new Error(`${code}: it cannot be done, open '/x'`), { code, syscall: 'open' })
+const refusal = (code: string) =>
+  Object.assign(new Error(`${code}: it cannot be done, open '/x'`), { code, syscall: 'open' })
 
 // what the operating system refuses; the exit code, and what is to be done
 const REFUSALS: [code: string, exitCode: number, hint: RegExp | undefined][] = [
@@ -64,10 +65,17 @@ const FOLDERS: [path: string, words: RegExp | undefined][] = [
 for (const [path, words] of FOLDERS)
   void test(`a folder that ${words ? 'cannot be read is not taken for an empty one' : 'is not there is empty'}: ${path.slice(0, 20)}`, () => {
     const names = () => namesInFolder(join(folder, path))
-    if (words) assert.throws(names, (error: Failure) => error instanceof Failure && words.test(error.message) && error.hint !== undefined)
+    if (words)
+      assert.throws(
+        names,
+        (error: Failure) => error instanceof Failure && words.test(error.message) && error.hint !== undefined,
+      )
     else assert.deepEqual(names(), [])
   })
 
 void test('a file that cannot be written says what is to be done about the reason', () => {
-  assert.throws(() => replaceFile(join(folder, 'file', 'below'), ''), (error: Failure) => error.hint?.includes('no folder') === true)
+  assert.throws(
+    () => replaceFile(join(folder, 'file', 'below'), ''),
+    (error: Failure) => error.hint?.includes('no folder') === true,
+  )
 })

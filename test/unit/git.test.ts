@@ -1,21 +1,54 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
 import { Failure } from '../../lib/errors.ts'
-import { branchHead, checkRepository, cloneRepository, exportCommit, fetchRepository, forgetLogin, missingFrom, namedCommit, remoteHead } from '../../lib/git.ts'
+import {
+  branchHead,
+  checkRepository,
+  cloneRepository,
+  exportCommit,
+  fetchRepository,
+  forgetLogin,
+  missingFrom,
+  namedCommit,
+  remoteHead,
+} from '../../lib/git.ts'
 import { addressWithLogin, bareAddress } from '../../lib/git_login.ts'
 import { failureOfGit } from '../../lib/git_words.ts'
 
 const place = mkdtempSync(join(tmpdir(), 'avril git '))
 after(() => rmSync(place, { recursive: true }))
 
-const settings = { GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1', GIT_AUTHOR_NAME: 'A', GIT_AUTHOR_EMAIL: 'a@example.org', GIT_COMMITTER_NAME: 'A', GIT_COMMITTER_EMAIL: 'a@example.org' }
-const git = (folder: string, ...words: string[]) => execFileSync('git', ['-C', folder, ...words], { encoding: 'utf8', env: { ...process.env, ...settings }, stdio: ['ignore', 'pipe', 'pipe'] }).trim()
+const settings = {
+  GIT_CONFIG_GLOBAL: '/dev/null',
+  GIT_CONFIG_NOSYSTEM: '1',
+  GIT_AUTHOR_NAME: 'A',
+  GIT_AUTHOR_EMAIL: 'a@example.org',
+  GIT_COMMITTER_NAME: 'A',
+  GIT_COMMITTER_EMAIL: 'a@example.org',
+}
+const git = (folder: string, ...words: string[]) =>
+  execFileSync('git', ['-C', folder, ...words], {
+    encoding: 'utf8',
+    env: { ...process.env, ...settings },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  }).trim()
 
 let count = 0
 /** A repository with a commit that has these files. */
@@ -41,7 +74,10 @@ const cloneOf = (folder: string, ...words: string[]) => {
 }
 
 const failure = async (work: Promise<unknown>) => {
-  const error = await work.then(() => undefined, (error: unknown) => error)
+  const error = await work.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
   assert.ok(error instanceof Failure, String(error))
   return error
 }
@@ -67,9 +103,18 @@ const CLONES: Record<string, (folder: string) => void> = {
   'attributes of its info folder': folder => info(folder, 'attributes', '* text eol=crlf\n'),
   'core.autocrlf': folder => setFlag(folder, 'core.autocrlf', 'true'),
   'core.eol': folder => (setFlag(folder, 'core.eol', 'crlf'), info(folder, 'attributes', '* text\n')),
-  'core.attributesFile': folder => (writeFileSync(join(folder, '.git/own'), '* text eol=crlf\n'), setFlag(folder, 'core.attributesFile', join(folder, '.git/own'))),
-  'a filter': folder => (info(folder, 'attributes', '* filter=loud\n'), setFlag(folder, 'filter.loud.smudge', 'tr a-z A-Z')),
-  'a sparse checkout': folder => (setFlag(folder, 'core.sparseCheckout', 'true'), info(folder, 'sparse-checkout', '/other\n')),
+  'core.attributesFile': folder => (
+    writeFileSync(join(folder, '.git/own'), '* text eol=crlf\n'),
+    setFlag(folder, 'core.attributesFile', join(folder, '.git/own'))
+  ),
+  'a filter': folder => (
+    info(folder, 'attributes', '* filter=loud\n'),
+    setFlag(folder, 'filter.loud.smudge', 'tr a-z A-Z')
+  ),
+  'a sparse checkout': folder => (
+    setFlag(folder, 'core.sparseCheckout', 'true'),
+    info(folder, 'sparse-checkout', '/other\n')
+  ),
   'core.fileMode': folder => setFlag(folder, 'core.fileMode', 'false'),
   'a replaced object': folder => {
     const blob = git(folder, 'rev-parse', 'HEAD:script.sh')
@@ -95,9 +140,17 @@ for (const [what, make] of Object.entries(CLONES))
   })
 
 void test('the attributes of the commit itself hold, as in any clone of it', async () => {
-  const { folder, sha } = repository({ '.gitattributes': '*.bat text eol=crlf\n', 'a.bat': 'one\n', 'a.sh': 'one\n', 'link': '' })
+  const { folder, sha } = repository({
+    '.gitattributes': '*.bat text eol=crlf\n',
+    'a.bat': 'one\n',
+    'a.sh': 'one\n',
+    link: '',
+  })
   const target = await exported(folder, sha)
-  assert.deepEqual(['a.bat', 'a.sh'].map(name => readFileSync(join(target, name), 'utf8')), ['one\r\n', 'one\n'])
+  assert.deepEqual(
+    ['a.bat', 'a.sh'].map(name => readFileSync(join(target, name), 'utf8')),
+    ['one\r\n', 'one\n'],
+  )
 })
 
 void test('of a clone that left files behind (--filter) all are exported', async () => {
@@ -106,7 +159,10 @@ void test('of a clone that left files behind (--filter) all are exported', async
   git(folder, 'config', 'uploadpack.allowAnySHA1InWant', 'true')
   const sha = commit(folder, { 'a/b.txt': 'two\n' })
   const target = await exported(cloneOf(folder, '--filter=blob:none', '--no-checkout'), sha)
-  assert.deepEqual(['file.txt', 'a/b.txt'].map(name => readFileSync(join(target, name), 'utf8')), ['one\n', 'two\n'])
+  assert.deepEqual(
+    ['file.txt', 'a/b.txt'].map(name => readFileSync(join(target, name), 'utf8')),
+    ['one\n', 'two\n'],
+  )
 })
 
 void test('a worktree of a clone is a repository too', async () => {
@@ -121,12 +177,49 @@ void test('a worktree of a clone is a repository too', async () => {
 const LFS = 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n'
 // what it is, what makes it, what is said
 const MISSING: [what: string, make: (folder: string) => void, said: string[]][] = [
-  ['a submodule', folder => git(folder, '-c', 'protocol.file.allow=always', 'submodule', '--quiet', 'add', `file://${repository().folder}`, 'assets/shared'), ['assets/shared (a submodule)']],
-  ['a file of Git LFS', folder => commit(folder, { 'film de démo.mp4': LFS }), ['film de démo.mp4 (a file of Git LFS)']],
-  ['a file of git-crypt', folder => commit(folder, { 'a/secret': '\0GITCRYPT\0abc\n' }), ['a/secret (encrypted by git-crypt)']],
-  ['a file of git-annex', folder => commit(folder, { 'big.bin': '/annex/objects/SHA256E-s1--a.bin\n' }), ['big.bin (a file of git-annex)']],
-  ['a link of git-annex', folder => symlinkSync('.git/annex/objects/a/b/c', join(folder, 'big')), ['big (a file of git-annex)']],
-  ['words about them, and other links', folder => (symlinkSync('file.txt', join(folder, 'link')), commit(folder, { 'README.md': `It begins:\n\n${LFS}GITCRYPT\n` })), []],
+  [
+    'a submodule',
+    folder =>
+      git(
+        folder,
+        '-c',
+        'protocol.file.allow=always',
+        'submodule',
+        '--quiet',
+        'add',
+        `file://${repository().folder}`,
+        'assets/shared',
+      ),
+    ['assets/shared (a submodule)'],
+  ],
+  [
+    'a file of Git LFS',
+    folder => commit(folder, { 'film de démo.mp4': LFS }),
+    ['film de démo.mp4 (a file of Git LFS)'],
+  ],
+  [
+    'a file of git-crypt',
+    folder => commit(folder, { 'a/secret': '\0GITCRYPT\0abc\n' }),
+    ['a/secret (encrypted by git-crypt)'],
+  ],
+  [
+    'a file of git-annex',
+    folder => commit(folder, { 'big.bin': '/annex/objects/SHA256E-s1--a.bin\n' }),
+    ['big.bin (a file of git-annex)'],
+  ],
+  [
+    'a link of git-annex',
+    folder => symlinkSync('.git/annex/objects/a/b/c', join(folder, 'big')),
+    ['big (a file of git-annex)'],
+  ],
+  [
+    'words about them, and other links',
+    folder => (
+      symlinkSync('file.txt', join(folder, 'link')),
+      commit(folder, { 'README.md': `It begins:\n\n${LFS}GITCRYPT\n` })
+    ),
+    [],
+  ],
 ]
 for (const [what, make, said] of MISSING)
   void test(`what an export cannot bring is found: ${what}`, async () => {
@@ -189,11 +282,23 @@ void test('a folder that is no repository is not taken for a part of one that it
 // its words, the exit code, the beginning of the one hint
 const WORDS: [words: string, exitCode: number, hint: RegExp][] = [
   ["fatal: detected dubious ownership in repository at '/x'", 78, /belongs to another user.*chown/],
-  ["error: cannot lock ref 'refs/x': Unable to create '/x/.git/packed-refs.lock': File exists.", 75, /remove that file/],
-  ["error: could not delete reference x: Unable to create '/x/.git/packed-refs.lock': File exists.\n\nAnother git process seems to be running", 75, /remove that file/],
+  [
+    "error: cannot lock ref 'refs/x': Unable to create '/x/.git/packed-refs.lock': File exists.",
+    75,
+    /remove that file/,
+  ],
+  [
+    "error: could not delete reference x: Unable to create '/x/.git/packed-refs.lock': File exists.\n\nAnother git process seems to be running",
+    75,
+    /remove that file/,
+  ],
   ['fatal: write error: No space left on device', 74, /make room/],
   ["error: cannot open '.git/FETCH_HEAD': Permission denied", 73, /may this user write/],
-  ['error: insufficient permission for adding an object to repository database .git/objects', 73, /may this user write/],
+  [
+    'error: insufficient permission for adding an object to repository database .git/objects',
+    73,
+    /may this user write/,
+  ],
   ['error: object file .git/objects/ab/cd is empty', 78, /damaged/],
   ["remote: HTTP Basic: Access denied\nfatal: Authentication failed for 'https://example.org/a'", 69, /login/],
   ["fatal: could not read Username for 'https://github.com': terminal prompts disabled", 69, /login/],
@@ -201,7 +306,11 @@ const WORDS: [words: string, exitCode: number, hint: RegExp][] = [
   ['Host key verification failed.\nfatal: Could not read from remote repository.', 69, /fingerprint/],
   ["fatal: unable to access 'https://x/': server certificate verification failed. CAfile: none", 69, /certificate/],
   ["fatal: unable to access 'https://x/': Could not resolve host: x", 69, /name of the host/],
-  ["fatal: unable to access 'https://x/': Failed to connect to x port 443: Connection refused", 69, /does the remote work/],
+  [
+    "fatal: unable to access 'https://x/': Failed to connect to x port 443: Connection refused",
+    69,
+    /does the remote work/,
+  ],
   ["fatal: repository 'https://x/' not found", 69, /does the address fit/],
   ["fatal: '/nowhere' does not appear to be a git repository", 69, /does the address fit/],
   ['fatal: something new', 69, /git says why/],
@@ -226,7 +335,10 @@ void test('a repository of another owner, and a lock that was left, are told as 
   await fetchRepository(clone)
   execFileSync('chown', ['-R', '65534', clone])
   // The machine of a test may trust every folder.
-  const trusting = execFileSync('sh', ['-c', 'git config --get-all safe.directory || true'], { encoding: 'utf8', cwd: '/' }).includes('*')
+  const trusting = execFileSync('sh', ['-c', 'git config --get-all safe.directory || true'], {
+    encoding: 'utf8',
+    cwd: '/',
+  }).includes('*')
   if (trusting) return t.skip('git trusts every folder here')
   const { exitCode, hint } = await failure(checkRepository(clone))
   assert.deepEqual([exitCode, /chown/.test(hint ?? '')], [78, true])
@@ -263,7 +375,9 @@ void test('a token brings the clone, and stands in none of its files; one that d
     await fetchRepository(clone)
     await forgetLogin(clone)
     assert.equal(found(), '')
-    const { exitCode, message, hint } = await failure(cloneRepository(address.replace('s3cr3t', 'wr0ng'), join(place, 'refused')))
+    const { exitCode, message, hint } = await failure(
+      cloneRepository(address.replace('s3cr3t', 'wr0ng'), join(place, 'refused')),
+    )
     assert.equal(exitCode, 69)
     assert.match(hint ?? '', /login/)
     assert.doesNotMatch(message, /wr0ng/)

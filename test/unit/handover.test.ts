@@ -32,6 +32,12 @@ void test('why it failed is a line that says something, whatever the command pri
   const why = (code: number, stderr: string, stdout = '') => whyOf({ code, stdout, stderr })
   assert.equal(why(1, ''), 'it ended with 1')
   assert.equal(why(1, '', 'first\nno such file\n'), 'no such file')
-  assert.equal(why(127, 'escript: exception error: bad argument\n  in function  binary_to_term/1\n  in call from init:start_em/1\n'), 'escript: exception error: bad argument')
+  assert.equal(
+    why(
+      127,
+      'escript: exception error: bad argument\n  in function  binary_to_term/1\n  in call from init:start_em/1\n',
+    ),
+    'escript: exception error: bad argument',
+  )
   assert.match(why(143, 'half a line'), /^it did not end within 30 s/)
 })

@@ -5,10 +5,23 @@ import { test } from 'node:test'
 
 const MODULE = join(import.meta.dirname, '../../lib/inherited.ts')
 
-/** What a command finds in its environment, when it was called with these variables, under a umask that nobody but its owner can read by. */
+/**
+ * What a command finds in its environment, when it was called with these variables, under a umask that nobody but its
+ * owner can read by.
+ */
 const environmentOf = (variables: Record<string, string>) => {
   const program = `const { forgetInherited } = await import(${JSON.stringify(MODULE)}); forgetInherited(); console.log(JSON.stringify([process.umask(), process.env]))`
-  const words = ['-c', 'umask 077; exec "$@"', 'sh', process.execPath, '--import', 'tsx', '--input-type=module', '--eval', program]
+  const words = [
+    '-c',
+    'umask 077; exec "$@"',
+    'sh',
+    process.execPath,
+    '--import',
+    'tsx',
+    '--input-type=module',
+    '--eval',
+    program,
+  ]
   const { stdout, stderr } = spawnSync('sh', words, { encoding: 'utf8', env: { ...process.env, ...variables } })
   assert.notEqual(stdout, '', stderr)
   return JSON.parse(stdout) as [number, Record<string, string>]
@@ -36,13 +49,25 @@ const HOSTILE: Record<string, string> = {
   RNCP_API_KEY: 'other',
 }
 
-const [umask, environment] = environmentOf({ ...HOSTILE, LC_ALL: 'fr_FR.UTF-8', LANGUAGE: 'fr', DOCKER_HOST: 'unix:///x', HTTPS_PROXY: 'http://x', NO_COLOR: '1' })
+const [umask, environment] = environmentOf({
+  ...HOSTILE,
+  LC_ALL: 'fr_FR.UTF-8',
+  LANGUAGE: 'fr',
+  DOCKER_HOST: 'unix:///x',
+  HTTPS_PROXY: 'http://x',
+  NO_COLOR: '1',
+})
 
-for (const name of Object.keys(HOSTILE)) void test(`${name} of whoever calls decides nothing`, () => assert.equal(environment[name], undefined))
+for (const name of Object.keys(HOSTILE))
+  void test(`${name} of whoever calls decides nothing`, () => assert.equal(environment[name], undefined))
 
 void test('every command works under the same umask, and reads programs in the same language', () => {
   assert.equal(umask, 0o022)
   assert.deepEqual([environment.LC_ALL, environment.LANGUAGE], ['C.UTF-8', 'C'])
 })
 
-void test('how the engine and the network are reached stays', () => assert.deepEqual([environment.DOCKER_HOST, environment.HTTPS_PROXY, environment.NO_COLOR], ['unix:///x', 'http://x', '1']))
+void test('how the engine and the network are reached stays', () =>
+  assert.deepEqual(
+    [environment.DOCKER_HOST, environment.HTTPS_PROXY, environment.NO_COLOR],
+    ['unix:///x', 'http://x', '1'],
+  ))

@@ -10,7 +10,11 @@ void test('who waits for a lock does not wait for ever', { timeout: 20_000 }, as
   const release = await takeLock(name, () => 'nobody', false)
   t.after(() => rmSync(statePath(name), { force: true }))
   try {
-    await assert.rejects(takeLock(name, () => 'a question', true, 1), (error: unknown) => error instanceof Failure && error.exitCode === 75 && error.message === 'the lock is held by a question')
+    await assert.rejects(
+      takeLock(name, () => 'a question', true, 1),
+      (error: unknown) =>
+        error instanceof Failure && error.exitCode === 75 && error.message === 'the lock is held by a question',
+    )
   } finally {
     await release()
   }

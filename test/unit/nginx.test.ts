@@ -6,7 +6,8 @@ const app = { service: 'phoenix', port: '4000' }
 
 // What nginx does with the file: the first expression that matches wins.
 const pick = (map: string, id: string) => {
-  for (const [, pattern = '', target] of map.matchAll(/^"~(.+)" (\S+);$/gm)) if (new RegExp(pattern).test(`phoenix ${id}`)) return target
+  for (const [, pattern = '', target] of map.matchAll(/^"~(.+)" (\S+);$/gm))
+    if (new RegExp(pattern).test(`phoenix ${id}`)) return target
   return undefined
 }
 
@@ -24,4 +25,5 @@ for (let count = 1; count <= 16; count += 1) {
   })
 }
 
-void test('the service is part of the key, so that apps do not mix', () => assert.match(liveMap(app, ['a']), /^"~\^phoenix \[0123456789abcdef\]" a:4000;$/m))
+void test('the service is part of the key, so that apps do not mix', () =>
+  assert.match(liveMap(app, ['a']), /^"~\^phoenix \[0123456789abcdef\]" a:4000;$/m))

@@ -30,7 +30,8 @@ for (const [what, plant] of Object.entries(PLANTED))
   void test(`not read, and not waited for: ${what}`, async () => {
     const file = path(`planted ${what}`)
     plant(file)
-    for (const read of [openPlain, readPlainIfThere]) assert.throws(() => read(file), { exitCode: 65, message: /is no plain file/ })
+    for (const read of [openPlain, readPlainIfThere])
+      assert.throws(() => read(file), { exitCode: 65, message: /is no plain file/ })
     await assert.rejects(copyPlain(file, path(`copy of ${what}`)), { exitCode: 65 })
     assert.equal(plainSize(file), undefined)
     const set = join(path(`sets with ${what}`), 'avril-20261122T030000Z')
@@ -49,16 +50,33 @@ void test('a file is replaced, whatever was put in its place or beside it, and w
   for (const name of ['state', '.state.partial']) symlinkSync(path('secret'), path(name))
   replaceFile(path('state'), 'new')
   assert.deepEqual([readFileSync(path('state'), 'utf8'), readFileSync(path('secret'), 'utf8')], ['new', 'secret'])
-  assert.deepEqual(readdirSync(folder).filter(name => name.endsWith('.partial')), ['.state.partial'])
+  assert.deepEqual(
+    readdirSync(folder).filter(name => name.endsWith('.partial')),
+    ['.state.partial'],
+  )
 })
 
 // Texts of a roles file; what psql reads of them must be the same but for letters, digits, + / and =.
-for (const text of ['', "'", "');\n\\! id\n", '\\! id', ':user', '$$', '\\.\n', '\u0000', '\u2028\r\n\\i /etc/passwd', 'é'.repeat(100_000)])
+for (const text of [
+  '',
+  "'",
+  "');\n\\! id\n",
+  '\\! id',
+  ':user',
+  '$$',
+  '\\.\n',
+  '\u0000',
+  '\u2028\r\n\\i /etc/passwd',
+  'é'.repeat(100_000),
+])
   void test(`data for psql: ${JSON.stringify(text.slice(0, 30))}`, () => {
     for (const name of ['roles.json', 'latest-globals.sql']) {
       writeFileSync(path(name), text)
       const [first = ''] = scriptOf(path(name)).split('\n')
-      assert.match(first, /^create temp table given as select convert_from\(decode\('[A-Za-z0-9+/]*=*', 'base64'\), 'UTF8'\) as text;$/)
+      assert.match(
+        first,
+        /^create temp table given as select convert_from\(decode\('[A-Za-z0-9+/]*=*', 'base64'\), 'UTF8'\) as text;$/,
+      )
       assert.equal(Buffer.from(/decode\('([^']*)'/.exec(first)?.[1] ?? '', 'base64').toString(), text)
     }
   })

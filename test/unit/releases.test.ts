@@ -4,7 +4,17 @@ import { trail, type Entry } from '../../lib/history.ts'
 import { releasesToRemove } from '../../lib/deploy/releases.ts'
 
 const deployed = (from: string | null, to: string, more: Partial<Entry> = {}): Entry => ({
-  time: '', who: '', repository: 'avril', service: 'phoenix', phases: {}, revision: null, rollback: false, result: 'deployed', from, to, ...more,
+  time: '',
+  who: '',
+  repository: 'avril',
+  service: 'phoenix',
+  phases: {},
+  revision: null,
+  rollback: false,
+  result: 'deployed',
+  from,
+  to,
+  ...more,
 })
 
 void test('the trail is what was live, one after another', () => {
@@ -12,7 +22,12 @@ void test('the trail is what was live, one after another', () => {
 })
 
 void test('a failed deploy, and another app, leave no trace', () => {
-  const history = [deployed(null, 'a'), deployed('a', 'b', { result: 'failed' }), deployed('x', 'y', { service: 'nuxt_profile' }), deployed('a', 'c')]
+  const history = [
+    deployed(null, 'a'),
+    deployed('a', 'b', { result: 'failed' }),
+    deployed('x', 'y', { service: 'nuxt_profile' }),
+    deployed('a', 'c'),
+  ]
   assert.deepEqual(trail(history, 'phoenix'), ['a', 'c'])
 })
 
@@ -21,14 +36,17 @@ void test('a rollback twice goes back twice, never forward to what was rolled ba
   assert.equal(trail(history, 'phoenix').at(-2), 'a')
 })
 
-void test('the same release deployed again is one step', () => assert.deepEqual(trail([deployed(null, 'a'), deployed('a', 'a')], 'phoenix'), ['a']))
+void test('the same release deployed again is one step', () =>
+  assert.deepEqual(trail([deployed(null, 'a'), deployed('a', 'a')], 'phoenix'), ['a']))
 
 const releases = ['a', 'b', 'c', 'd', 'e'].map((name, index) => ({ name, created: `2026-01-0${index + 1}` }))
 
-void test('the newest that were live stay', () => assert.deepEqual(releasesToRemove(releases, ['a', 'b', 'c', 'd', 'e'], ['e'], 3), ['b', 'a']))
+void test('the newest that were live stay', () =>
+  assert.deepEqual(releasesToRemove(releases, ['a', 'b', 'c', 'd', 'e'], ['e'], 3), ['b', 'a']))
 
 void test('what runs, and what a rollback goes to, stay however old', () => {
   assert.deepEqual(releasesToRemove(releases, ['c', 'd', 'e', 'b'], ['a', 'b'], 1), ['d', 'c'])
 })
 
-void test('a release that never was live goes first', () => assert.deepEqual(releasesToRemove(releases, ['a', 'b', 'c', 'd'], ['d'], 4), ['e']))
+void test('a release that never was live goes first', () =>
+  assert.deepEqual(releasesToRemove(releases, ['a', 'b', 'c', 'd'], ['d'], 4), ['e']))

@@ -29,10 +29,18 @@ void test('the name of a database beside the live one tells since when', () => {
 })
 
 for (const name of [
-  'avril_before_20269922t030005z', 'avril_before_20261122T030005Z', 'avril_before_20261122t030005z_mine', 'avril_beforehand', 'avril_before_',
-  'xavril_before_20261122t030005z', 'avril_restoring_20261122t030005z', 'avril2_before_20261122t030005z', 'avril',
+  'avril_before_20269922t030005z',
+  'avril_before_20261122T030005Z',
+  'avril_before_20261122t030005z_mine',
+  'avril_beforehand',
+  'avril_before_',
+  'xavril_before_20261122t030005z',
+  'avril_restoring_20261122t030005z',
+  'avril2_before_20261122t030005z',
+  'avril',
 ]) {
   void test(`no former database: ${name}`, () => assert.equal(sinceOf('avril', 'before', name), undefined))
 }
 
-void test('a name that PostgreSQL would cut is refused', () => assert.throws(() => nameOf('a'.repeat(40), 'before', stampOf(new Date())), /too long a name/))
+void test('a name that PostgreSQL would cut is refused', () =>
+  assert.throws(() => nameOf('a'.repeat(40), 'before', stampOf(new Date())), /too long a name/))

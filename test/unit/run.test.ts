@@ -20,7 +20,9 @@ void test('what gives too much is ended, wherever it writes', async () => {
 })
 
 void test('what is ended has failed, though it says 0 as docker exec does', async () => {
-  const { code } = await attempt(['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.05; done'], { signal: AbortSignal.timeout(300) })
+  const { code } = await attempt(['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.05; done'], {
+    signal: AbortSignal.timeout(300),
+  })
   assert.equal(code, 143)
 })
 
@@ -29,7 +31,13 @@ const ABORTED: [what: string, work: (signal: AbortSignal) => Promise<unknown>, s
   ['attempt', signal => attempt(['true'], { signal }), 0],
   ['capture', signal => assert.rejects(capture(['true'], { signal })), 0],
   ['show', signal => assert.rejects(show(['sleep', '60'], { signal })), 1],
-  ['follow', async signal => { for await (const line of follow(['sleep', '60'], { signal }).lines) assert.fail(line) }, 1],
+  [
+    'follow',
+    async signal => {
+      for await (const line of follow(['sleep', '60'], { signal }).lines) assert.fail(line)
+    },
+    1,
+  ],
   ['sleep', signal => sleep(60_000, signal), 0],
 ]
 
@@ -62,7 +70,11 @@ for (const command of [['sleep', '3'], ['no-such-program'], [import.meta.dirname
   void test(`nobody waits for ${JSON.stringify(command)}, however it ends`, () => {
     const program = `(await import(${JSON.stringify(join(import.meta.dirname, '../../lib/run.ts'))})).launch(${JSON.stringify(command)}); console.log('done')`
     const started = performance.now()
-    const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', program], { encoding: 'utf8' })
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      ['--import', 'tsx', '--input-type=module', '--eval', program],
+      { encoding: 'utf8' },
+    )
     assert.deepEqual([status, stdout, stderr], [0, 'done\n', ''])
     assert.ok(performance.now() - started < 3000)
   })

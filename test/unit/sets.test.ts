@@ -24,11 +24,16 @@ const clear = {
 const sealed = {
   ...clear,
   recipients: ['age1x'],
-  files: Object.fromEntries([...['database.dump.age', 'roles.json.age', 'objects.jsonl.age'].map(name => [name, { ...digest, plain: digest }] as const), ['objects.sha256', digest]]),
+  files: Object.fromEntries([
+    ...['database.dump.age', 'roles.json.age', 'objects.jsonl.age'].map(
+      name => [name, { ...digest, plain: digest }] as const,
+    ),
+    ['objects.sha256', digest],
+  ]),
 }
 
 const nonsense: Record<string, unknown> = {
-  'nothing': null,
+  nothing: null,
   'a list': [clear],
   'another version': { ...clear, version: 2 },
   'a name that leads out': { ...clear, name: 'x/../../../home/anna' },
@@ -49,9 +54,15 @@ const nonsense: Record<string, unknown> = {
   'a file without a size': { ...clear, files: { ...clear.files, 'roles.json': { sha256: digest.sha256 } } },
   'a size below nothing': { ...clear, files: { ...clear.files, 'roles.json': { ...digest, bytes: -1 } } },
   'half a byte': { ...clear, files: { ...clear.files, 'roles.json': { ...digest, bytes: 1.5 } } },
-  'a sha256 that leads out': { ...clear, files: { ...clear.files, 'roles.json': { ...digest, sha256: `../${'a'.repeat(61)}` } } },
+  'a sha256 that leads out': {
+    ...clear,
+    files: { ...clear.files, 'roles.json': { ...digest, sha256: `../${'a'.repeat(61)}` } },
+  },
   'a sha256 that is cut': { ...clear, files: { ...clear.files, 'roles.json': { ...digest, sha256: 'a'.repeat(63) } } },
-  'a clear content without a sha256': { ...sealed, files: { ...sealed.files, 'roles.json.age': { ...digest, plain: { bytes: 3 } } } },
+  'a clear content without a sha256': {
+    ...sealed,
+    files: { ...sealed.files, 'roles.json.age': { ...digest, plain: { bytes: 3 } } },
+  },
   'encrypted files without recipients': { ...sealed, recipients: undefined },
   'recipients of clear files': { ...clear, recipients: ['age1x'] },
   'no recipient': { ...sealed, recipients: [] },
@@ -61,18 +72,28 @@ const nonsense: Record<string, unknown> = {
 }
 
 void test('a manifest is read as it was written, in the clear, encrypted, and of the database alone', () => {
-  const older = (of: typeof clear | typeof sealed) => ({ ...of, files: Object.fromEntries(Object.entries(of.files).map(([name, file]) => [name.replace('roles.json', 'globals.sql'), file])) })
-  for (const manifest of [clear, sealed, { ...clear, objects: null }, older(clear), older(sealed)]) assert.deepEqual(manifestOf(JSON.stringify(manifest, null, 2)), manifest)
+  const older = (of: typeof clear | typeof sealed) => ({
+    ...of,
+    files: Object.fromEntries(
+      Object.entries(of.files).map(([name, file]) => [name.replace('roles.json', 'globals.sql'), file]),
+    ),
+  })
+  for (const manifest of [clear, sealed, { ...clear, objects: null }, older(clear), older(sealed)])
+    assert.deepEqual(manifestOf(JSON.stringify(manifest, null, 2)), manifest)
 })
 
-for (const [what, manifest] of Object.entries(nonsense)) void test(`no manifest: ${what}`, () => assert.equal(manifestOf(JSON.stringify(manifest)), undefined))
+for (const [what, manifest] of Object.entries(nonsense))
+  void test(`no manifest: ${what}`, () => assert.equal(manifestOf(JSON.stringify(manifest)), undefined))
 
 void test('no manifest: text that is no JSON', () => {
   for (const text of ['', '{', JSON.stringify(clear).slice(0, -1)]) assert.equal(manifestOf(text), undefined)
 })
 
 void test('a set whose manifest has no time counts for nothing, and does not stand in the way of the others', () => {
-  for (const [name, manifest] of [['avril-20261121T030000Z', clear], ['avril-20261122T030000Z', { ...clear, made: undefined }]] as const) {
+  for (const [name, manifest] of [
+    ['avril-20261121T030000Z', clear],
+    ['avril-20261122T030000Z', { ...clear, made: undefined }],
+  ] as const) {
     mkdirSync(join(folder, name))
     for (const file of Object.keys(clear.files)) writeFileSync(join(folder, name, file), 'abc')
     writeFileSync(join(folder, name, 'manifest.json'), JSON.stringify(manifest))
@@ -82,9 +103,14 @@ void test('a set whose manifest has no time counts for nothing, and does not sta
 })
 
 void test('a set is found by its name or the beginning of it, and never guessed', () => {
-  const sets = ['avril-20261122T030000Z', 'avril-20261121T030000Z', 'kept-20261121T030000Z', 'kept'].map(name => ({ name }))
+  const sets = ['avril-20261122T030000Z', 'avril-20261121T030000Z', 'kept-20261121T030000Z', 'kept'].map(name => ({
+    name,
+  }))
   for (const word of ['avril-20261122T030000Z', 'avril-20261122']) assert.equal(setNamed(sets, word), sets[0])
   assert.equal(setNamed(sets, 'kept'), sets[3])
-  assert.throws(() => setNamed(sets, 'avril'), { exitCode: 64, message: 'avril could be avril-20261122T030000Z, avril-20261121T030000Z' })
+  assert.throws(() => setNamed(sets, 'avril'), {
+    exitCode: 64,
+    message: 'avril could be avril-20261122T030000Z, avril-20261121T030000Z',
+  })
   for (const word of ['', 'AVRIL', '20261122T030000Z']) assert.equal(setNamed(sets, word), undefined)
 })

@@ -38,16 +38,28 @@ void test('things that are done together give their results in their order', asy
 // how they end: the works, whether what they all heed is aborted meanwhile, what is thrown
 const ENDS: [how: string, works: (signal: AbortSignal) => Promise<unknown>[], over: boolean, thrown: RegExp][] = [
   ['one fails at once', signal => [Promise.reject(new Error('the first')), sleep(60_000, signal)], false, /the first/],
-  ['two fail', signal => [sleep(60_000, signal).then(() => Promise.reject(new Error('the second'))), Promise.reject(new Error('the first'))], false, /the first/],
+  [
+    'two fail',
+    signal => [
+      sleep(60_000, signal).then(() => Promise.reject(new Error('the second'))),
+      Promise.reject(new Error('the first')),
+    ],
+    false,
+    /the first/,
+  ],
   ['their caller needs them no more', signal => [sleep(60_000, signal), sleep(60_000, signal)], true, /no more/],
 ]
 
 for (const [how, works, over, thrown] of ENDS)
-  void test(`things that are done together have all ended when it is thrown that ${how}`, { timeout: 10_000 }, async () => {
-    const caller = new AbortController()
-    let ended = 0
-    const done = together(signal => works(signal).map(work => work.finally(() => (ended += 1))), caller.signal)
-    if (over) caller.abort(new Error('no more'))
-    await assert.rejects(done, thrown)
-    assert.equal(ended, 2)
-  })
+  void test(
+    `things that are done together have all ended when it is thrown that ${how}`,
+    { timeout: 10_000 },
+    async () => {
+      const caller = new AbortController()
+      let ended = 0
+      const done = together(signal => works(signal).map(work => work.finally(() => (ended += 1))), caller.signal)
+      if (over) caller.abort(new Error('no more'))
+      await assert.rejects(done, thrown)
+      assert.equal(ended, 2)
+    },
+  )

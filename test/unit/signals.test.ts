@@ -19,11 +19,23 @@ const isMarked = (pid: string, mark: string) => {
 
 // kind of child, its moment, its program
 const MOMENTS: [kind: string, moment: string, program: string][] = [
-  ['hold', 'ready in the moment of the signal, and deaf to SIGTERM', 'trap "" TERM; kill -TERM $HOLDER; echo ready; cat'],
+  [
+    'hold',
+    'ready in the moment of the signal, and deaf to SIGTERM',
+    'trap "" TERM; kill -TERM $HOLDER; echo ready; cat',
+  ],
   ['hold', 'ready soon after it, and deaf to SIGTERM', 'trap "" TERM; kill -TERM $HOLDER; sleep 0.3; echo ready; cat'],
-  ['hold', 'ready soon after Ctrl-C, and deaf to all but the end of its input', 'trap "" TERM INT HUP; kill -INT $HOLDER; sleep 0.3; echo ready; cat'],
+  [
+    'hold',
+    'ready soon after Ctrl-C, and deaf to all but the end of its input',
+    'trap "" TERM INT HUP; kill -INT $HOLDER; sleep 0.3; echo ready; cat',
+  ],
   ['hold', 'never ready, deaf to SIGTERM and to the end of its input', 'trap "" TERM; kill -TERM $HOLDER; sleep 1000'],
-  ['hold', 'never ready, and its first process ends before the others', '(trap "" TERM; sleep 1000) & kill -TERM $HOLDER; sleep 1000'],
+  [
+    'hold',
+    'never ready, and its first process ends before the others',
+    '(trap "" TERM; sleep 1000) & kill -TERM $HOLDER; sleep 1000',
+  ],
   ['capture beside what is shielded', 'as it comes', 'kill -TERM $HOLDER; sleep 1000'],
   ['show beside what is shielded', 'as it comes', 'kill -TERM $HOLDER; sleep 1000'],
   ['attempt', 'deaf to SIGTERM', 'trap "" TERM; kill -TERM $HOLDER; sleep 1000'],
@@ -31,18 +43,24 @@ const MOMENTS: [kind: string, moment: string, program: string][] = [
 ]
 
 for (const [kind, moment, program] of MOMENTS)
-  void test(`a signal and a child of ${kind}, ${moment}: the script ends, and so does the child`, { timeout: 30_000 }, async () => {
-    const script = spawn(process.execPath, ['--import', 'tsx', HOLDER, kind, program], { stdio: ['ignore', 'pipe', 'pipe'] })
-    const words: string[] = []
-    script.stderr.on('data', data => words.push(String(data)))
-    const timer = setTimeout(() => script.kill('SIGKILL'), 20_000)
-    const [code] = (await once(script, 'exit')) as [number | null]
-    clearTimeout(timer)
-    assert.ok([129, 130, 143].includes(code ?? 0), `exit code ${code}: ${words.join('')}`)
-    const left = readdirSync('/proc').filter(pid => /^\d+$/.test(pid) && isMarked(pid, `HOLDER=${script.pid}\0`))
-    for (const pid of left) process.kill(Number(pid), 'SIGKILL')
-    assert.deepEqual(left, [])
-  })
+  void test(
+    `a signal and a child of ${kind}, ${moment}: the script ends, and so does the child`,
+    { timeout: 30_000 },
+    async () => {
+      const script = spawn(process.execPath, ['--import', 'tsx', HOLDER, kind, program], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+      const words: string[] = []
+      script.stderr.on('data', data => words.push(String(data)))
+      const timer = setTimeout(() => script.kill('SIGKILL'), 20_000)
+      const [code] = (await once(script, 'exit')) as [number | null]
+      clearTimeout(timer)
+      assert.ok([129, 130, 143].includes(code ?? 0), `exit code ${code}: ${words.join('')}`)
+      const left = readdirSync('/proc').filter(pid => /^\d+$/.test(pid) && isMarked(pid, `HOLDER=${script.pid}\0`))
+      for (const pid of left) process.kill(Number(pid), 'SIGKILL')
+      assert.deepEqual(left, [])
+    },
+  )
 
 // when it is aborted; whether the call is taken back; how often it comes
 const CALLS: [when: 'before' | 'after' | 'never', takenBack: boolean, calls: number][] = [

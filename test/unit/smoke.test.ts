@@ -31,10 +31,24 @@ for (const [expected, status, location, body, trouble] of [
 }
 
 void test("the app's own path comes first, unless a line is about it", () => {
-  assert.deepEqual(smokeTestsOf('x', '/', '\n /a 200\n /b 301 words here \n').map(({ path, status, words }) => [path, status, words]), [['/', undefined, ''], ['/a', 200, ''], ['/b', 301, 'words here']])
-  assert.deepEqual(smokeTestsOf('x', '/a', '/a 200').map(({ path }) => path), ['/a'])
+  assert.deepEqual(
+    smokeTestsOf('x', '/', '\n /a 200\n /b 301 words here \n').map(({ path, status, words }) => [path, status, words]),
+    [
+      ['/', undefined, ''],
+      ['/a', 200, ''],
+      ['/b', 301, 'words here'],
+    ],
+  )
+  assert.deepEqual(
+    smokeTestsOf('x', '/a', '/a 200').map(({ path }) => path),
+    ['/a'],
+  )
 })
 
 for (const line of ['a 200', '/a', '/a 99', '/a 2000', '200 /a', '/a 20x']) {
-  void test(`${JSON.stringify(line)} is no smoke test`, () => assert.throws(() => smokeTestsOf('x', '/', line), (error: unknown) => error instanceof Failure && error.exitCode === 78))
+  void test(`${JSON.stringify(line)} is no smoke test`, () =>
+    assert.throws(
+      () => smokeTestsOf('x', '/', line),
+      (error: unknown) => error instanceof Failure && error.exitCode === 78,
+    ))
 }

@@ -4,7 +4,28 @@ import { test } from 'node:test'
 import { HOST, quoteWord, ssh, unreachable } from '../../lib/remote/ssh.ts'
 
 void test('a quoted word comes out of a POSIX shell as it was', () => {
-  for (const word of ['', "'", "''", '"$HOME"', '`id`', '$(id)', 'a b', 'a\nb', '\\', "\\'", ';', '&', '*', '!', '~', '#', 'é€𝄞', '-n', '\t', "it's; rm -rf '/'"]) {
+  for (const word of [
+    '',
+    "'",
+    "''",
+    '"$HOME"',
+    '`id`',
+    '$(id)',
+    'a b',
+    'a\nb',
+    '\\',
+    "\\'",
+    ';',
+    '&',
+    '*',
+    '!',
+    '~',
+    '#',
+    'é€𝄞',
+    '-n',
+    '\t',
+    "it's; rm -rf '/'",
+  ]) {
     const { stdout } = spawnSync('sh', ['-c', `printf %s ${quoteWord(word)}`], { encoding: 'utf8' })
     assert.equal(stdout, word)
   }
@@ -19,13 +40,18 @@ void test('the command is one word for ssh, after the host; host-key checking is
 })
 
 void test('what could be an option or a command is no host', () => {
-  for (const host of ['server', 'me@server', '192.0.2.1', '[2001:db8::1]'.slice(1, -1), 'me@[::1]', 'a_b.example.org']) assert.match(host, HOST)
-  for (const host of ['', '-oProxyCommand=id', 'a b', 'a;b', '$(id)', 'a\nb', '`id`', "a'b"]) assert.doesNotMatch(host, HOST)
+  for (const host of ['server', 'me@server', '192.0.2.1', '[2001:db8::1]'.slice(1, -1), 'me@[::1]', 'a_b.example.org'])
+    assert.match(host, HOST)
+  for (const host of ['', '-oProxyCommand=id', 'a b', 'a;b', '$(id)', 'a\nb', '`id`', "a'b"])
+    assert.doesNotMatch(host, HOST)
 })
 
 for (const [said, why] of [
   ['Host key verification failed.', 'its host key is not known here'],
-  ['@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.', 'its host key is another one'],
+  [
+    '@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.',
+    'its host key is another one',
+  ],
   ['me@there: Permission denied (publickey).', 'it refuses the key'],
   ['ssh: connect to host there port 22: Connection refused', 'nothing answers on its ssh port'],
   ['Connection timed out during banner exchange', 'time-out'],

@@ -16,8 +16,10 @@ mkdirSync(join(checkout, '.state'))
 
 const load = async <M>(path: string) => (await import(join(checkout, 'lib', path))) as M
 const { readJournal, hasJournal } = await load<typeof import('../../lib/deploy/journal.ts')>('deploy/journal.ts')
-const { readDataWork, dataWorkUnderWay } = await load<typeof import('../../lib/backup/data_lock.ts')>('backup/data_lock.ts')
-const { noteOffsite, readOffsite } = await load<typeof import('../../lib/backup/offsite_state.ts')>('backup/offsite_state.ts')
+const { readDataWork, dataWorkUnderWay } =
+  await load<typeof import('../../lib/backup/data_lock.ts')>('backup/data_lock.ts')
+const { noteOffsite, readOffsite } =
+  await load<typeof import('../../lib/backup/offsite_state.ts')>('backup/offsite_state.ts')
 const { readHistory, trail } = await load<typeof import('../../lib/history.ts')>('history.ts')
 const { lastBackup } = await load<typeof import('../../lib/backup/backup_run.ts')>('backup/backup_run.ts')
 const { lastDrill } = await load<typeof import('../../lib/backup/drill.ts')>('backup/drill.ts')
@@ -42,7 +44,11 @@ const deploy = { who: 'anna', repository: 'avril', service: 'phoenix', from: nul
 
 // file, who reads it, a good content
 const FILES: [file: string, read: () => unknown, good: object][] = [
-  ['rollout.json', () => readJournal(), { ...deploy, since: time, pid: 1, phase: 'drain', phases: {}, rollback: false, next: pin }],
+  [
+    'rollout.json',
+    () => readJournal(),
+    { ...deploy, since: time, pid: 1, phase: 'drain', phases: {}, rollback: false, next: pin },
+  ],
   ['data.json', () => readDataWork(), { what: 'backing up', who: 'anna', pid: 1, since: time, step: 'dump' }],
   ['offsite.json', () => readOffsite(), { time, sets: ['avril-20261122T030000Z'], error: '' }],
   ['history.jsonl', () => readHistory().at(-1), { ...deploy, time, result: 'deployed' }],
@@ -64,7 +70,10 @@ const DAMAGES: [damage: string, text: (good: object) => string | Buffer][] = [
   ['a list', () => '[]\n'],
   ['a list of lists', () => '[[{}]]\n'],
   ['an object of another kind', () => '{}\n'],
-  ['values of another type', good => `${JSON.stringify(Object.fromEntries(Object.keys(good).map(name => [name, { x: [] }])))}\n`],
+  [
+    'values of another type',
+    good => `${JSON.stringify(Object.fromEntries(Object.keys(good).map(name => [name, { x: [] }])))}\n`,
+  ],
   ['no time', good => `${JSON.stringify({ ...good, time: 'yesterday', since: 5 })}\n`],
 ]
 
@@ -128,7 +137,10 @@ const ANSWERS: [rollout: string, deploy: string, told: RegExp][] = [
 
 for (const [rollout, deploy, words] of ANSWERS)
   void test(`a lost call to a server whose .state is ${rollout || 'without a deploy'}`, () => {
-    writeFileSync(fileOf('call-4194305.json'), JSON.stringify({ host: 'server', what: 'status', since: time, pid: 4_194_305 }))
+    writeFileSync(
+      fileOf('call-4194305.json'),
+      JSON.stringify({ host: 'server', what: 'status', since: time, pid: 4_194_305 }),
+    )
     const { told } = toldBy(() => tellOfLostCalls({ ...host, rollout, deploy }))
     assert.match(told, words)
   })

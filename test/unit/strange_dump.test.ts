@@ -14,8 +14,19 @@ after(() => rmSync(folder, { recursive: true }))
 const sha256Of = (text: string) => createHash('sha256').update(text).digest('hex')
 const manifestOf = (name: string, dump: string) =>
   ({
-    version: 1, name, made: '2026-11-22T03:00:00.000Z', host: 'server', who: 'anna', database: { name: 'avril', server: '18.6', extensions: {}, tables: {} }, releases: {},
-    files: { 'database.dump': { bytes: dump.length, sha256: sha256Of(dump) }, 'roles.json': { bytes: 0, sha256: sha256Of('') } }, objects: null, seconds: {},
+    version: 1,
+    name,
+    made: '2026-11-22T03:00:00.000Z',
+    host: 'server',
+    who: 'anna',
+    database: { name: 'avril', server: '18.6', extensions: {}, tables: {} },
+    releases: {},
+    files: {
+      'database.dump': { bytes: dump.length, sha256: sha256Of(dump) },
+      'roles.json': { bytes: 0, sha256: sha256Of('') },
+    },
+    objects: null,
+    seconds: {},
   }) satisfies Manifest
 
 const makeSet = (where: string, name: string, dump: string) => {
@@ -43,17 +54,30 @@ for (const [what, path, where, vouched, known] of [
   ['the disk of the sets is no folder any more', copy, own, undefined, false],
   ['in directory format', sets, sets, undefined, false],
 ] as const)
-  void test(`is a dump known: ${what}`, async () => assert.equal(await isKnown({ sha256: undefined }, path, where, vouched), known))
+  void test(`is a dump known: ${what}`, async () =>
+    assert.equal(await isKnown({ sha256: undefined }, path, where, vouched), known))
 
 const plan = {
-  source: '/tmp/x.dump', origin: undefined, dump: { database: 'avril', made: '', server: '18.6', tables: {}, bytes: 0 }, host: 'server', database: 'avril', former: undefined,
-  now: undefined, after: {}, searchPath: '', runs: undefined as string[] | undefined, restarts: [],
+  source: '/tmp/x.dump',
+  origin: undefined,
+  dump: { database: 'avril', made: '', server: '18.6', tables: {}, bytes: 0 },
+  host: 'server',
+  database: 'avril',
+  former: undefined,
+  now: undefined,
+  after: {},
+  searchPath: '',
+  runs: undefined as string[] | undefined,
+  restarts: [],
 }
 
 void test('what runs in a dump is told to its twentieth item, and how many more there are', () => {
   assert.doesNotMatch(planText(plan), /runs|warning/)
   assert.match(planText({ ...plan, runs: [] }), /is of no backup set of this server.*\n.*\nruns {8}nothing/)
-  const text = planText({ ...plan, runs: Array.from({ length: 25 }, (_, n) => `item ${n} ${'x'.repeat(n === 0 ? 10_000 : 0)}`) })
+  const text = planText({
+    ...plan,
+    runs: Array.from({ length: 25 }, (_, n) => `item ${n} ${'x'.repeat(n === 0 ? 10_000 : 0)}`),
+  })
   assert.match(text, /item 19 \n *… and 5 more: --dry-run --json lists all/)
   assert.ok(text.length < 2000)
 })

@@ -17,10 +17,13 @@ chmodSync(join(folder, 'docker'), 0o755)
 process.env.PATH = `${folder}:${process.env.PATH}`
 after(() => rmSync(folder, { recursive: true }))
 
-const event = (Action: string, exitCode = '') => `${JSON.stringify({ Action, timeNano: Date.now() * 1e6, Actor: { ID: 'new', Attributes: { exitCode } } })}\n`
+const event = (Action: string, exitCode = '') =>
+  `${JSON.stringify({ Action, timeNano: Date.now() * 1e6, Actor: { ID: 'new', Attributes: { exitCode } } })}\n`
 
 /** Watches one instance, which `tell` lets come to something. */
-const watched = async (work: (watch: ReturnType<typeof watchService>, tell: (text: string) => Promise<unknown>) => Promise<void>) => {
+const watched = async (
+  work: (watch: ReturnType<typeof watchService>, tell: (text: string) => Promise<unknown>) => Promise<void>,
+) => {
   execFileSync('mkfifo', [pipe])
   const watch = watchService('project', 'service')
   const events = await open(pipe, 'w')
@@ -36,7 +39,11 @@ const watched = async (work: (watch: ReturnType<typeof watchService>, tell: (tex
 const INSTANCE = [{ id: 'new', name: 'the-new-one' }]
 
 // what is abandoned: work that notes what it does, and how far it may still get
-const WORK: [what: string, work: (signal: AbortSignal, note: (step: string) => void) => Promise<unknown>, gets: string[]][] = [
+const WORK: [
+  what: string,
+  work: (signal: AbortSignal, note: (step: string) => void) => Promise<unknown>,
+  gets: string[],
+][] = [
   ['a program', signal => attempt(['sleep', '60'], { signal }), []],
   ['a pause', signal => sleep(60_000, signal), []],
   [
@@ -51,7 +58,10 @@ const WORK: [what: string, work: (signal: AbortSignal, note: (step: string) => v
   ],
 ]
 
-for (const [action, trouble] of [['die', /the-new-one ended with exit code 7/], ['health_status: unhealthy', /the-new-one turned unhealthy/]] as const)
+for (const [action, trouble] of [
+  ['die', /the-new-one ended with exit code 7/],
+  ['health_status: unhealthy', /the-new-one turned unhealthy/],
+] as const)
   for (const [what, work, gets] of WORK)
     void test(`${action}: the work that is guarded has ended when that is thrown (${what})`, { timeout: 10_000 }, () =>
       watched(async (watch, tell) => {
@@ -75,14 +85,20 @@ void test('of an instance that has died already no work is begun', { timeout: 10
   watched(async (watch, tell) => {
     await tell(event('die', '1'))
     await assert.rejects(watch.untilHealthy('new', 'the-new-one', 5), /ended with exit code 1/)
-    await assert.rejects(watch.guard(INSTANCE, () => assert.fail('begun')), /ended with exit code 1/)
+    await assert.rejects(
+      watch.guard(INSTANCE, () => assert.fail('begun')),
+      /ended with exit code 1/,
+    )
   }),
 )
 
-void test("work that ends well ends so, and its own failure is its own", { timeout: 10_000 }, () =>
+void test('work that ends well ends so, and its own failure is its own', { timeout: 10_000 }, () =>
   watched(async (watch, tell) => {
     await tell(event('health_status: healthy'))
     await watch.guard(INSTANCE, () => Promise.resolve())
-    await assert.rejects(watch.guard(INSTANCE, () => Promise.reject(new Error('its own'))), /its own/)
+    await assert.rejects(
+      watch.guard(INSTANCE, () => Promise.reject(new Error('its own'))),
+      /its own/,
+    )
   }),
 )
