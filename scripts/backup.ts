@@ -1,6 +1,6 @@
-import { actionOf, BACKUP_OPTIONS } from '../lib/backup/backup_options.ts'
-import { main } from '../lib/main.ts'
-import { print, say } from '../lib/say.ts'
+import { actionOf, BACKUP_OPTIONS } from '../lib/cli/backup_options.ts'
+import { main } from '../lib/cli/main.ts'
+import { print, say } from '../lib/system/log.ts'
 
 const command = {
   usage: 'backup.ts [options] [name]',
@@ -18,7 +18,7 @@ const command = {
 
 await main(command, async (options, [name]) => {
   const action = actionOf(options, name)
-  const { act } = await import('../lib/backup/act.ts')
+  const { runAction: act } = await import('../lib/cli/backup_actions.ts')
 
   const { done, text, data, code = 0 } = await act(action, options, name)
 

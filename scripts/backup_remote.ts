@@ -1,8 +1,8 @@
-import { PREFIX } from '../lib/backup/backup_options.ts'
-import { EXIT, usage } from '../lib/errors.ts'
-import { main } from '../lib/main.ts'
-import { ON } from '../lib/options.ts'
-import { print, say } from '../lib/say.ts'
+import { PREFIX } from '../lib/cli/backup_options.ts'
+import { usage } from '../lib/system/errors.ts'
+import { main } from '../lib/cli/main.ts'
+import { ON } from '../lib/cli/options.ts'
+import { print, say } from '../lib/system/log.ts'
 
 const command = {
   usage: 'backup_remote.ts [options] [name]',
@@ -46,11 +46,12 @@ await main(command, async (options, [name]) => {
 
   say.done(`${dump} is the database of ${set.name}, made on ${set.host}`)
   say.warn('it holds personal data: keep it no longer than you need it, and give it to nobody')
-  const restored = await local?.restore(set, dump, {
-    noOwner: options['no-owner'],
-    noAcl: options['no-acl'],
-    ask: !options.yes,
-  })
+  const { reportRestore: conclude, restoreProposal } = await import('../lib/cli/restore_report.ts')
+  const { agreement } = await import('../lib/cli/agree.ts')
+  const agree = agreement({ yes: options.yes })
+  const roles = { noOwner: options['no-owner'], noAcl: options['no-acl'] }
+  const restored = await local?.restore(set, dump, roles, plan => agree(restoreProposal(plan)))
+  const code = restored ? conclude(restored) : 0
   print(options.json ? JSON.stringify({ set: set.name, dump, restored: restored ?? null }) : dump)
-  return restored && restored.lost.length > 0 ? EXIT.incomplete : 0
+  return code
 })

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
-import { usage } from '../lib/errors.ts'
-import { main } from '../lib/main.ts'
-import { print } from '../lib/say.ts'
+import { usage } from '../lib/system/errors.ts'
+import { main } from '../lib/cli/main.ts'
+import { print } from '../lib/system/log.ts'
 
 const NAME = [
   /^[a-z_][a-z0-9_]{0,62}$/,
@@ -69,35 +69,51 @@ await main(command, async (options, [word]) => {
   if (options['files-only'] && ofTheDatabase) throw usage('--files-only takes no option that is about the database')
   if (options.files && options.into !== undefined) throw usage('--files and --into exclude one another')
   if (anonymise !== undefined && !existsSync(anonymise)) throw usage(`there is no ${anonymise}`)
-  const { loadSettings } = await import('../lib/config.ts')
+  const { loadSettings } = await import('../lib/system/settings.ts')
+  const { agreement } = await import('../lib/cli/agree.ts')
   const { restore, undo } = await import('../lib/restore/restore.ts')
   const { restoreFiles } = await import('../lib/restore/restore_files.ts')
-  const { conclude, concludeFiles } = await import('../lib/restore/restore_report.ts')
-  const { openStack } = await import('../lib/stack.ts')
+  const {
+    reportRestore: conclude,
+    reportFiles: concludeFiles,
+    filesProposal,
+    restoreProposal,
+    undoProposal,
+  } = await import('../lib/cli/restore_report.ts')
+  const { openStack } = await import('../lib/docker/stack.ts')
   const stack = await openStack()
   const settings = loadSettings()
-  const manner = { ask: !options.yes, wait: options.wait, dryRun: options['dry-run'], json: options.json }
-  const keyFile = options.key
+  const agree = agreement(options)
+  const { wait, key: keyFile } = options
 
-  if (options['files-only']) {
-    const files = await restoreFiles(stack, settings, { word, keyFile }, manner)
-    if (files) concludeFiles(files)
-    if (files && options.json) print(JSON.stringify(files))
-    return 0
+  const files = async () => {
+    const result = await restoreFiles(
+      stack,
+      settings,
+      { word, keyFile },
+      { wait, onPlan: plan => agree(filesProposal(plan)) },
+    )
+    if (result) concludeFiles(result)
+    return { result, code: 0 }
   }
-  const roles = { noOwner: options['no-owner'], noAcl: options['no-acl'] }
-  const request = {
-    word,
-    into: options.into,
-    files: options.files,
-    anonymise,
-    keyFile,
-    fromDatabase: options['from-database'] ?? settings.POSTGRES_DB ?? '',
-    ...roles,
+  const database = async () => {
+    const request = {
+      word,
+      into: options.into,
+      files: options.files,
+      anonymise,
+      keyFile,
+      fromDatabase: options['from-database'] ?? settings.POSTGRES_DB ?? '',
+      noOwner: options['no-owner'],
+      noAcl: options['no-acl'],
+    }
+    const result = await (options.undo
+      ? undo(stack, settings, { wait, onPlan: plan => agree(undoProposal(plan)) })
+      : restore(stack, settings, request, { wait, onPlan: plan => agree(restoreProposal(plan)) }))
+    return { result, code: result ? conclude(result) : 0 }
   }
-  const result = await (options.undo ? undo(stack, settings, manner) : restore(stack, settings, request, manner))
-  if (!result) return 0
-  const code = conclude(result)
-  if (options.json) print(JSON.stringify(result))
+
+  const { result, code } = await (options['files-only'] ? files() : database())
+  if (result && options.json) print(JSON.stringify(result))
   return code
 })

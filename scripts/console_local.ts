@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { isatty } from 'node:tty'
-import { CONSOLE_OPTIONS } from '../lib/console/console_options.ts'
-import { main } from '../lib/main.ts'
+import { CONSOLE_OPTIONS } from '../lib/cli/console_options.ts'
+import { main } from '../lib/cli/main.ts'
 
 const command = {
   usage: 'console_local.ts [options] [repo]',
@@ -20,11 +20,11 @@ in .state/audit.jsonl. Run on the server.`,
 }
 
 await main(command, async (options, [repository]) => {
-  const { audit } = await import('../lib/audit.ts')
+  const { audit } = await import('../lib/system/audit.ts')
   const { appWithConsole, liveInstance, openConsole } = await import('../lib/console/console.ts')
-  const { hangUpLater } = await import('../lib/console/session.ts')
-  const { openStack } = await import('../lib/stack.ts')
-  const { interactive } = await import('../lib/terminal.ts')
+  const { hangUpLater } = await import('../lib/docker/exec_session.ts')
+  const { openStack } = await import('../lib/docker/stack.ts')
+  const { interactive } = await import('../lib/system/interactive.ts')
   const stack = await openStack()
   const app = appWithConsole(stack, repository)
   const instance = await liveInstance(stack, app)

@@ -1,6 +1,6 @@
-import { CONSOLE_OPTIONS } from '../lib/console/console_options.ts'
-import { main } from '../lib/main.ts'
-import { ON, takeOn } from '../lib/options.ts'
+import { CONSOLE_OPTIONS } from '../lib/cli/console_options.ts'
+import { main } from '../lib/cli/main.ts'
+import { ON, takeOn } from '../lib/cli/options.ts'
 
 const command = {
   usage: 'console_remote.ts [options] [repo]',
@@ -12,6 +12,6 @@ const command = {
 }
 
 await main(command, async options => {
-  const { runThere } = await import('../lib/remote/remote.ts')
+  const { runThere } = await import('../lib/remote/run_there.ts')
   return runThere(options.on ?? '', 'console_local', takeOn(process.argv.slice(2)).rest, 'data')
 })

@@ -1,7 +1,7 @@
-import { Failure, messageOf } from '../lib/errors.ts'
-import { main, report } from '../lib/main.ts'
-import { print, say } from '../lib/say.ts'
-import { interruption } from '../lib/signals.ts'
+import { Failure, messageOf } from '../lib/system/errors.ts'
+import { main, report } from '../lib/cli/main.ts'
+import { print, say } from '../lib/system/log.ts'
+import { interruption } from '../lib/system/signals.ts'
 
 const command = {
   usage: 'deploy_all.ts [options]',
@@ -17,8 +17,8 @@ const command = {
 
 await main(command, async options => {
   const { DEFAULTS, deployApp } = await import('../lib/deploy/deploy.ts')
-  const { conclude } = await import('../lib/deploy/report.ts')
-  const { openStack } = await import('../lib/stack.ts')
+  const { reportDeploy: conclude, explain } = await import('../lib/cli/deploy_report.ts')
+  const { openStack } = await import('../lib/docker/stack.ts')
   const stack = await openStack()
 
   const results: unknown[] = []
@@ -26,7 +26,12 @@ await main(command, async options => {
   for (const app of stack.apps) {
     try {
       const request = { branch: undefined, to: undefined, rollback: false, dryRun: false }
-      const result = await deployApp(stack, app, request, { ...DEFAULTS, ifChange: true, wait: options.wait })
+      const result = await deployApp(stack, app, request, {
+        ...DEFAULTS,
+        ifChange: true,
+        wait: options.wait,
+        onPlan: explain,
+      })
       conclude(result)
       results.push(result)
     } catch (error) {

@@ -1,6 +1,6 @@
-import { checkDeployWords, DEPLOY_OPTIONS } from '../lib/deploy/deploy_options.ts'
-import { main } from '../lib/main.ts'
-import { print } from '../lib/say.ts'
+import { checkDeployWords, DEPLOY_OPTIONS } from '../lib/cli/deploy_options.ts'
+import { main } from '../lib/cli/main.ts'
+import { print } from '../lib/system/log.ts'
 
 const command = {
   usage: 'deploy_local.ts [options] <repo> [branch]',
@@ -18,8 +18,8 @@ await main(command, async (options, [repository = '', branch]) => {
   checkDeployWords(options, branch)
   const { DEFAULTS, deployApp } = await import('../lib/deploy/deploy.ts')
   const { makePlan } = await import('../lib/deploy/plan.ts')
-  const { conclude, planText } = await import('../lib/deploy/report.ts')
-  const { appFor, openStack } = await import('../lib/stack.ts')
+  const { reportDeploy: conclude, explain, deployPlanText: planText } = await import('../lib/cli/deploy_report.ts')
+  const { appFor, openStack } = await import('../lib/docker/stack.ts')
   const stack = await openStack()
   const app = appFor(stack, repository)
   const request = { branch, to: options.to, rollback: options.rollback, dryRun: options['dry-run'] }
@@ -35,6 +35,7 @@ await main(command, async (options, [repository = '', branch]) => {
     keep: Number(options.keep ?? DEFAULTS.keep),
     timeout: Number(options.timeout ?? DEFAULTS.timeout),
     probation: Number(options.probation ?? DEFAULTS.probation),
+    onPlan: explain,
   })
 
   conclude(result)

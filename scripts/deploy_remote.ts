@@ -1,6 +1,6 @@
-import { checkDeployWords, DEPLOY_OPTIONS } from '../lib/deploy/deploy_options.ts'
-import { main } from '../lib/main.ts'
-import { ON, takeOn } from '../lib/options.ts'
+import { checkDeployWords, DEPLOY_OPTIONS } from '../lib/cli/deploy_options.ts'
+import { main } from '../lib/cli/main.ts'
+import { ON, takeOn } from '../lib/cli/options.ts'
 
 const command = {
   usage: 'deploy_remote.ts [options] <repo> [branch]',
@@ -18,6 +18,6 @@ switched goes back, and one that has is finished; the next call says how it ende
 
 await main(command, async (options, [, branch]) => {
   checkDeployWords(options, branch)
-  const { runThere } = await import('../lib/remote/remote.ts')
+  const { runThere } = await import('../lib/remote/run_there.ts')
   return runThere(options.on ?? '', 'deploy_local', takeOn(process.argv.slice(2)).rest)
 })

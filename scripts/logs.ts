@@ -1,7 +1,7 @@
-import { usage, type Failure } from '../lib/errors.ts'
-import { main } from '../lib/main.ts'
-import { print } from '../lib/say.ts'
-import { interruption } from '../lib/signals.ts'
+import { Failure, usage } from '../lib/system/errors.ts'
+import { main } from '../lib/cli/main.ts'
+import { print } from '../lib/system/log.ts'
+import { interruption } from '../lib/system/signals.ts'
 
 const command = {
   usage: 'logs.ts [options] [service]',
@@ -22,10 +22,10 @@ const command = {
 }
 
 await main(command, async (options, [service]) => {
-  const { COMPOSE_FILE, compose } = await import('../lib/compose.ts')
-  const { pinFiles } = await import('../lib/deploy/pins.ts')
-  const { follow } = await import('../lib/run.ts')
-  const { openStack } = await import('../lib/stack.ts')
+  const { COMPOSE_FILE, compose } = await import('../lib/docker/commands.ts')
+  const { pinFiles } = await import('../lib/docker/release_pins.ts')
+  const { follow } = await import('../lib/system/run.ts')
+  const { openStack } = await import('../lib/docker/stack.ts')
   const { services } = await openStack()
   if (service !== undefined && !services.includes(service))
     throw usage(`there is no service ${JSON.stringify(service)}`, `one of: ${services.join(', ')}`)

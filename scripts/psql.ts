@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { isatty } from 'node:tty'
-import { main } from '../lib/main.ts'
-import { handOn } from '../lib/options.ts'
+import { main } from '../lib/cli/main.ts'
+import { handOn } from '../lib/cli/options.ts'
 
 const command = {
   usage: 'psql.ts [--read-only] [--] [psql arguments]',
@@ -29,13 +29,13 @@ written with ">". What follows -c can be read in the list of processes; what com
 await main(
   command,
   async (options, words) => {
-    const { audit } = await import('../lib/audit.ts')
-    const { loadSettings } = await import('../lib/config.ts')
-    const { ACCOUNT, findServer } = await import('../lib/postgres.ts')
+    const { audit } = await import('../lib/system/audit.ts')
+    const { loadSettings } = await import('../lib/system/settings.ts')
+    const { ACCOUNT, findServer } = await import('../lib/postgres/server.ts')
     const { openPsql } = await import('../lib/console/psql.ts')
-    const { hangUpLater } = await import('../lib/console/session.ts')
-    const { interactive } = await import('../lib/terminal.ts')
-    const { openStack } = await import('../lib/stack.ts')
+    const { hangUpLater } = await import('../lib/docker/exec_session.ts')
+    const { interactive } = await import('../lib/system/interactive.ts')
+    const { openStack } = await import('../lib/docker/stack.ts')
     const { project } = await openStack()
     const server = await findServer(project, loadSettings())
     const readOnly = options['read-only']

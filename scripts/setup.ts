@@ -1,6 +1,6 @@
-import { usage } from '../lib/errors.ts'
-import { main } from '../lib/main.ts'
-import { print, say } from '../lib/say.ts'
+import { usage } from '../lib/system/errors.ts'
+import { main } from '../lib/cli/main.ts'
+import { print, say } from '../lib/system/log.ts'
 
 const command = {
   usage: 'setup.ts [options]',

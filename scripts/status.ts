@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { usage } from '../lib/errors.ts'
-import { main } from '../lib/main.ts'
-import { print } from '../lib/say.ts'
-import { interruption } from '../lib/signals.ts'
+import { usage } from '../lib/system/errors.ts'
+import { main } from '../lib/cli/main.ts'
+import { print } from '../lib/system/log.ts'
+import { interruption } from '../lib/system/signals.ts'
 
 const command = {
   usage: 'status.ts [options]',
@@ -21,10 +21,11 @@ const command = {
 
 await main(command, async options => {
   if (options.json && options.watch) throw usage('--json prints one document: it cannot be used with --watch')
-  const { openStack } = await import('../lib/stack.ts')
-  const { readState, stateText } = await import('../lib/state.ts')
-  const { loadSettings } = await import('../lib/config.ts')
-  const { backupText, readBackups } = await import('../lib/backup/backup_state.ts')
+  const { openStack } = await import('../lib/docker/stack.ts')
+  const { backupText, stateText } = await import('../lib/cli/status_report.ts')
+  const { readStackStatus: readState } = await import('../lib/status/stack_status.ts')
+  const { loadSettings } = await import('../lib/system/settings.ts')
+  const { readBackups } = await import('../lib/status/backup_status.ts')
   const stack = await openStack()
   const settings = loadSettings()
 

@@ -2,11 +2,12 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Result } from '../lib/deploy/deploy.ts'
-import { root } from '../lib/config.ts'
-import { main } from '../lib/main.ts'
-import { print, say, seconds as elapsed } from '../lib/say.ts'
-import { checkInterruption, interruption } from '../lib/signals.ts'
+import type { DeployResult } from '../lib/deploy/deploy.ts'
+import { root } from '../lib/system/checkout.ts'
+import { main } from '../lib/cli/main.ts'
+import { print, say } from '../lib/system/log.ts'
+import { seconds as elapsed } from '../lib/system/format.ts'
+import { checkInterruption, interruption } from '../lib/system/signals.ts'
 import * as demo from './demo/site.ts'
 import { composeReader, readDeploy, readScript, runStep, type Step } from './demo/steps.ts'
 import { farewell, results } from './demo/summary.ts'
@@ -31,6 +32,7 @@ while requests arrive, and tells how many were lost. Ends with 0 when none was. 
 /** seconds of load before and after the deploy */
 const BEFORE = 5
 const AFTER = 2
+
 /** All the POSTs come from one client here. */
 const SETTINGS = { POST_RATE: '10000', DRAIN_SECONDS: '10' }
 
@@ -131,7 +133,7 @@ const deployUnderLoad = async (site: demo.Site) => {
     const what = 'the new commit, under load'
     const { phases } = JSON.parse(
       await step({ ...deployStep(site, 'deploy', what), beside: () => loadRows(load) }),
-    ) as Result
+    ) as DeployResult
     load.mark('after')
     await watchLoad(load, 'after', wait(AFTER))
     return { report: await stopLoad(load), phases, steps }

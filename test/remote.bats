@@ -58,10 +58,10 @@ teardown() {
 }
 
 @test "scripts of another version, packages that are missing there: said, and put right" {
-  echo '// changed' >>"$LAPTOP/lib/errors.ts"
+  echo '// changed' >>"$LAPTOP/lib/system/errors.ts"
   run -0 remote status --on
   assert_output --partial 'of another version than here'
-  cp "$SITE/lib/errors.ts" "$LAPTOP/lib/errors.ts"
+  cp "$SITE/lib/system/errors.ts" "$LAPTOP/lib/system/errors.ts"
   run -0 remote status --on
   refute_output --partial 'of another version'
 }

@@ -448,8 +448,8 @@ held() {
   before=$(databases)
   run -0 node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" --input-type=module -e '
     const [site, project] = process.argv.slice(1)
-    const { removeFormer } = await import(`${site}/lib/restore/former.ts`)
-    const { findServer } = await import(`${site}/lib/postgres.ts`)
+    const { removeFormer } = await import(`${site}/lib/postgres/former_databases.ts`)
+    const { findServer } = await import(`${site}/lib/postgres/server.ts`)
     console.log(await removeFormer(await findServer(project, { POSTGRES_USER: "avril", POSTGRES_DB: "avril" }), 7))' "$SITE" "$STACK"
   assert_output "[ 'avril_before_20200101t000000z' ]"
   assert_equal "$(databases)" "${before/ avril_before_20200101t000000z / }"

@@ -51,9 +51,9 @@ check() {
 }
 
 @test "who is not root, or is on another system, is told what to install" {
-  run -69 docker exec --user nobody --workdir "$AT" "$SERVER" bash lib/engine.sh git
+  run -69 docker exec --user nobody --workdir "$AT" "$SERVER" bash lib/docker/engine.sh git
   assert_output --partial 'git is missing, and only root can install that'
-  run -69 docker exec --workdir "$AT" --env PATH=/nowhere "$SERVER" /bin/bash lib/engine.sh
+  run -69 docker exec --workdir "$AT" --env PATH=/nowhere "$SERVER" /bin/bash lib/docker/engine.sh
   assert_output --partial 'neither Debian nor Ubuntu'
 }
 

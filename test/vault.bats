@@ -173,7 +173,7 @@ assert_nothing_left() {
   run --separate-stderr -0 restore --key "$KEY" --files "$SETS/$set/database.dump.age"
   chmod 600 "$KEY"
   assert_regex "$stderr" 'others on this server can read the key file'
-  assert_regex "$stderr" '3 in the set, 2 of them brought back'
+  assert_regex "$stderr" '3 files in the set, 2 of them brought back'
   run -1 grep -rlF AGE-SECRET-KEY "$SITE/.state" "$SETS" "$DUMPS"
   assert_equal "$(psql <<<'select count(*) from visitors')" 5000
   assert_equal "$(in_minio cat 'm/avril/letter of Dupont.txt')" 'Dear Dupont'

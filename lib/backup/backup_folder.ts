@@ -1,31 +1,12 @@
 // The folder of the sets: whether it is there, can be written to, and has room.
-import { accessSync, constants, existsSync, mkdirSync, statfsSync } from 'node:fs'
-import { EXIT, Failure, messageOf } from '../errors.ts'
-import { hasLinks } from './backup_mount.ts'
-import { say, size } from '../say.ts'
-import { bytesOf, sweepPartials, type BackupSet } from './sets.ts'
-
-/** In bytes, for who may not use what is reserved for root. */
-export const freeSpace = (folder: string) => {
-  const { bavail, bsize } = statfsSync(folder)
-  return bavail * bsize
-}
-
-export const noSpace = (message: string) =>
-  new Failure(message, {
-    exitCode: EXIT.noSpace,
-    hint: 'no set was made, and none was removed; free some space there or enlarge the disk (scripts/backup.ts --list shows the sets)',
-  })
-
-/**
- * An error; when one of the folders has no space left, that instead. To be asked before what was written there is
- * removed.
- */
-export const orFull = (error: unknown, ...folders: string[]) => {
-  if (error instanceof Failure && error.exitCode === EXIT.noSpace) return error
-  const full = folders.find(it => freeSpace(it) < 1_000_000)
-  return full === undefined ? error : noSpace(`${full} is full: ${messageOf(error)}`)
-}
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
+import { EXIT, Failure, messageOf } from '../system/errors.ts'
+import { say } from '../system/log.ts'
+import { size } from '../system/format.ts'
+import { type BackupSet, sweepPartials } from './sets.ts'
+import { bytesOf } from './manifest.ts'
+import { freeSpace, noSpace } from '../system/disk_space.ts'
+import { hasLinks } from '../system/mount.ts'
 
 /** Makes the folder when it is missing, and sweeps it. Throws a Failure (73) when it cannot be written to. */
 export const prepareFolder = (folder: string) => {

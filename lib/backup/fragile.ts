@@ -1,11 +1,11 @@
 // What in the database pg_restore cannot make again by itself: said at each backup, before the day comes.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { root } from '../config.ts'
-import { messageOf } from '../errors.ts'
-import { rows, type Server } from '../postgres.ts'
-import { say } from '../say.ts'
-import { checkInterruption } from '../signals.ts'
+import { root } from '../system/checkout.ts'
+import { messageOf } from '../system/errors.ts'
+import { rows, type Server } from '../postgres/server.ts'
+import { say } from '../system/log.ts'
+import { checkInterruption } from '../system/signals.ts'
 
 interface Fragile {
   /** in PostgreSQL's words: "index public.tags_slug" */

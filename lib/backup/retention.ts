@@ -1,5 +1,5 @@
 // Which backup sets are kept.
-import type { Settings } from '../config.ts'
+import type { Settings } from '../system/settings.ts'
 
 export interface Rules {
   /** all sets of the last so many days */

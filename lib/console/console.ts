@@ -1,11 +1,11 @@
 // The console of an app, in its live instance.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { EXIT, Failure, usage } from '../errors.ts'
-import { isHealthy, listInstances, type Instance } from '../instances.ts'
-import { namesInstance, readLive } from '../deploy/nginx.ts'
-import { openIn, type Session } from './session.ts'
-import { appFor, type App, type Stack } from '../stack.ts'
+import { EXIT, Failure, usage } from '../system/errors.ts'
+import { type Instance, isHealthy, listInstances } from '../docker/containers.ts'
+import { namesInstance, readLive } from '../nginx/live_map.ts'
+import { openIn, type Session } from '../docker/exec_session.ts'
+import { type App, appFor, type Stack } from '../docker/stack.ts'
 
 /**
  * The app whose console is meant: that of a repository, or the only one that has a console. Throws a Failure (64) when

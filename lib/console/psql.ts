@@ -2,9 +2,9 @@
 // terminal is lost.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { person, who } from '../person.ts'
-import { ACCOUNT, type Server } from '../postgres.ts'
-import { openIn, type Session } from './session.ts'
+import { person, who } from '../system/identity.ts'
+import { ACCOUNT, type Server } from '../postgres/server.ts'
+import { openIn, type Session } from '../docker/exec_session.ts'
 
 // On the volume, so that it outlives the container, and beside the cluster, so that no dump has it.
 const historyFile = () => `/var/lib/postgresql/.psql_history-${person().account.replace(/[^\w.-]/g, '_')}`

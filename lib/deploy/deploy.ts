@@ -1,22 +1,22 @@
 // A deploy of one app, from the lock to its result.
-import { carryOut } from './carry_out.ts'
-import { Failure, messageOf } from '../errors.ts'
-import { record } from '../history.ts'
-import { listInstances } from '../instances.ts'
-import { hasJournal, readJournal, removeJournal, takeDeployLock, type Journal } from './journal.ts'
-import { checkNginx } from './nginx.ts'
-import { makePlan, type Request } from './plan.ts'
-import { who } from '../person.ts'
+import { executePlan } from './execute_plan.ts'
+import { Failure, messageOf } from '../system/errors.ts'
+import { record } from './history.ts'
+import { listInstances } from '../docker/containers.ts'
+import { hasJournal, type Journal, readJournal, removeJournal } from './journal.ts'
+import { takeDeployLock } from './deploy_lock.ts'
+import { checkNginx } from '../nginx/live_map.ts'
+import { type DeployPlan, type DeployRequest, makePlan } from './plan.ts'
+import { who } from '../system/identity.ts'
 import { startProgress } from './progress.ts'
-import { explain } from './report.ts'
 import type { Rollout } from './rollout.ts'
-import { say } from '../say.ts'
-import { awaitOneOffs, settle } from './settle.ts'
-import { together } from '../several.ts'
-import { shielded } from '../signals.ts'
-import type { App, Stack } from '../stack.ts'
+import { say } from '../system/log.ts'
+import { awaitOneOffs, recover } from './recover.ts'
+import { together } from '../system/concurrency.ts'
+import { shielded } from '../system/signals.ts'
+import type { App, Stack } from '../docker/stack.ts'
 
-export interface DeployOptions {
+interface DeployOptions {
   /** do nothing when the live instances run the commit already */
   ifChange: boolean
   /** queue for the lock */
@@ -27,11 +27,13 @@ export interface DeployOptions {
   timeout: number
   /** seconds that it must have run before it gets requests */
   probation: number
+  /** is told what will be done, before it is */
+  onPlan: (app: App, plan: DeployPlan) => void
 }
 
 export const DEFAULTS = { keep: 5, timeout: 300, probation: 7 }
 
-export interface Result {
+export interface DeployResult {
   repository: string
   service: string
   result: 'deployed' | 'unchanged'
@@ -46,7 +48,12 @@ export interface Result {
  * Deploys an app. Throws a Failure: 75 when another deploy runs, 69 for what cannot be reached, 1 when the rollout
  * failed and was taken back.
  */
-export const deployApp = async (stack: Stack, app: App, request: Request, options: DeployOptions): Promise<Result> => {
+export const deployApp = async (
+  stack: Stack,
+  app: App,
+  request: DeployRequest,
+  options: DeployOptions,
+): Promise<DeployResult> => {
   const release = await takeDeployLock(options.wait)
   try {
     const nginx = await findNginx(stack)
@@ -65,7 +72,7 @@ export const deployApp = async (stack: Stack, app: App, request: Request, option
   }
 }
 
-const newJournal = (app: App, { rollback }: Request): Journal => ({
+const newJournal = (app: App, { rollback }: DeployRequest): Journal => ({
   who: who(),
   since: new Date().toISOString(),
   pid: process.pid,
@@ -102,16 +109,16 @@ const settleFormer = async (
   const app = stack.apps.find(({ service }) => service === journal.service)
   if (!app)
     throw new Failure(`a deploy of ${journal.service} was interrupted, and docker-compose.yml has no such app any more`)
-  await shielded(() => settle(journal, rolloutOf(app, journal), keep))
+  await shielded(() => recover(journal, rolloutOf(app, journal), keep))
 }
 
 const deployNow = async (
   stack: Stack,
   app: App,
-  request: Request,
+  request: DeployRequest,
   options: DeployOptions,
   rollout: Rollout,
-): Promise<Result> => {
+): Promise<DeployResult> => {
   const { progress } = rollout
   progress.phase('plan', app.repository)
   const plan = await planOrRecord(stack, app, request, rollout)
@@ -131,12 +138,12 @@ const deployNow = async (
       say.warn('.env or docker-compose.yml has changed since; a deploy without --if-change takes that up')
     return { ...result, result: 'unchanged', phases: progress.journal.phases }
   }
-  explain(app, plan)
-  await carryOut(rollout, plan, options.keep)
+  options.onPlan(app, plan)
+  await executePlan(rollout, plan, options.keep)
   return { ...result, result: 'deployed', phases: progress.journal.phases }
 }
 
-const planOrRecord = async (stack: Stack, app: App, request: Request, { nginx, progress }: Rollout) => {
+const planOrRecord = async (stack: Stack, app: App, request: DeployRequest, { nginx, progress }: Rollout) => {
   try {
     const [plan] = await together(() => [makePlan(stack, app, request), checkNginx(nginx)])
     return plan

@@ -1,13 +1,15 @@
 // What an instance keeps in its memory alone (the sessions of visitors), carried to those that take its place.
-import { docker, exec } from '../compose.ts'
-import type { Instance } from '../instances.ts'
-import { attempt, type Outcome } from '../run.ts'
-import { say, size } from '../say.ts'
-import { sleep } from '../signals.ts'
-import type { App } from '../stack.ts'
+import { docker, exec } from '../docker/commands.ts'
+import type { Instance } from '../docker/containers.ts'
+import { attempt, type Outcome } from '../system/run.ts'
+import { say } from '../system/log.ts'
+import { size } from '../system/format.ts'
+import { sleep } from '../system/signals.ts'
+import type { App } from '../docker/stack.ts'
 
 /** Seconds that each of the two commands has. */
 const PATIENCE = 30
+
 /** Bytes that the first may print: this process holds them in its memory. */
 const MOST = 64e6
 

@@ -1,12 +1,9 @@
 // The rollout that is under way: read by whoever waits for the lock, and by the next run when this one was killed.
 import { existsSync, rmSync } from 'node:fs'
-import { dataWorkUnderWay } from '../backup/data_lock.ts'
-import { replaceFile, stateFile, statePath } from '../files.ts'
-import { isRecord, isText, isTextOrNull, isTime } from '../forms.ts'
-import { takeLock } from '../lock.ts'
-import type { Pin } from './pins.ts'
-import { age } from '../say.ts'
-import { readState } from '../state_files.ts'
+import { replaceFile } from '../system/files.ts'
+import { readState, stateFile, statePath } from '../system/state_folder.ts'
+import { isRecord, isText, isTextOrNull, isTime } from '../system/shapes.ts'
+import type { Pin } from '../docker/release_pins.ts'
 
 export interface Journal {
   who: string
@@ -49,13 +46,3 @@ export const readJournal = (tell?: (damage: string) => void) => readState(FILE, 
 export const hasJournal = () => existsSync(statePath(FILE))
 
 export const removeJournal = () => rmSync(statePath(FILE), { force: true })
-
-const holder = () => {
-  const journal = readJournal()
-  // A restore takes this lock too.
-  if (!journal) return dataWorkUnderWay() ?? 'another deploy, which is just beginning or ending'
-  return `${journal.who} (process ${journal.pid}), who is deploying ${journal.repository} since ${journal.since} (${age(new Date(journal.since))}), phase ${journal.phase}`
-}
-
-/** One deploy at a time. Throws a Failure with 75 that names the holder. */
-export const takeDeployLock = (wait: boolean) => takeLock('lock', holder, wait)

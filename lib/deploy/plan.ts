@@ -1,10 +1,11 @@
 // What a deploy is going to do, found out before anything is changed.
-import { checkElixir, buildSettingsOf, isSecretName, readAtBuild } from './build_settings.ts'
-import { loadSettings } from '../config.ts'
-import { badConfig, Failure } from '../errors.ts'
+import { buildSettingsOf, checkElixir, isSecretName, readAtBuild } from '../docker/build_settings.ts'
+import { loadSettings } from '../system/settings.ts'
+import { badConfig, Failure } from '../system/errors.ts'
 import {
   branchHead,
   checkRepository,
+  type Commit,
   defaultBranch,
   fetchRepository,
   missingFrom,
@@ -13,22 +14,21 @@ import {
   readFileAt,
   remoteHead,
   searchAt,
-  type Commit,
-} from '../git.ts'
-import { readHistory, trail } from '../history.ts'
-import { isHealthy, listInstances } from '../instances.ts'
-import { readPins } from './pins.ts'
+} from '../git/repository.ts'
+import { readHistory, trail } from './history.ts'
+import { isHealthy, listInstances } from '../docker/containers.ts'
+import { readPins } from '../docker/release_pins.ts'
 import { imageExists, releaseName } from './releases.ts'
-import type { App, Stack } from '../stack.ts'
+import type { App, Stack } from '../docker/stack.ts'
 
-export interface Request {
+export interface DeployRequest {
   branch: string | undefined
   to: string | undefined
   rollback: boolean
   dryRun: boolean
 }
 
-export interface Plan {
+export interface DeployPlan {
   image: string
   /** undefined for a rollback, which builds nothing */
   commit: Commit | undefined
@@ -54,7 +54,7 @@ export interface Plan {
  * Throws a Failure for an unknown branch, tag or commit (64), a remote that does not answer (69), a rollback that has
  * nowhere to go (1).
  */
-export const makePlan = async (stack: Stack, app: App, request: Request): Promise<Plan> => {
+export const makePlan = async (stack: Stack, app: App, request: DeployRequest): Promise<DeployPlan> => {
   const live = (await listInstances(stack.project, app.service)).filter(({ oneOff, running }) => running && !oneOff)
   const { image, commit } = request.rollback ? rollbackOf(app) : await wantedOf(stack, app, request)
   const built = await imageExists(image)
@@ -113,12 +113,12 @@ const checkBuild = async ({ service, folder, build }: App, { sha }: Commit) => {
   return readAtBuild(lines).filter(name => (settings[name] ?? '') !== '' && !given.has(name) && !isSecretName(name))
 }
 
-const wantedOf = async (stack: Stack, app: App, request: Request) => {
+const wantedOf = async (stack: Stack, app: App, request: DeployRequest) => {
   const commit = await commitOf(app.folder, request)
   return { image: releaseName(stack, app, commit.sha), commit }
 }
 
-const commitOf = async (folder: string, { branch, to, dryRun }: Request) => {
+const commitOf = async (folder: string, { branch, to, dryRun }: DeployRequest) => {
   await checkRepository(folder)
   if (dryRun && to === undefined) return remoteHead(folder, branch ?? (await defaultBranch(folder)))
   if (!dryRun) await fetchRepository(folder)

@@ -1,7 +1,8 @@
 // The phases of a rollout: shown as they pass, timed, and noted in the journal so that others can read how far it is.
-import { messageOf } from '../errors.ts'
-import { writeJournal, type Journal } from './journal.ts'
-import { say, seconds } from '../say.ts'
+import { messageOf } from '../system/errors.ts'
+import { type Journal, writeJournal } from './journal.ts'
+import { say } from '../system/log.ts'
+import { seconds } from '../system/format.ts'
 
 export interface Progress {
   readonly journal: Journal

@@ -2,12 +2,13 @@
 import { createHash, createHmac } from 'node:crypto'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
-import { compose, images, inspectImages, removeImage } from '../compose.ts'
-import { exportCommit, type Commit } from '../git.ts'
-import { loadSettings } from '../config.ts'
-import { readIfThere, stateFile } from '../files.ts'
-import { attempt, capture, show, type RunOptions } from '../run.ts'
-import type { App, Build, Stack } from '../stack.ts'
+import { compose, images, inspectImages, removeImage } from '../docker/commands.ts'
+import { type Commit, exportCommit } from '../git/repository.ts'
+import { loadSettings } from '../system/settings.ts'
+import { readIfThere } from '../system/files.ts'
+import { stateFile } from '../system/state_folder.ts'
+import { attempt, capture, type RunOptions, show } from '../system/run.ts'
+import type { App, Build, Stack } from '../docker/stack.ts'
 
 const TAG = /^[0-9a-f]{12}-[0-9a-f]{6}$/
 

@@ -1,18 +1,18 @@
 // The heart: instances of one release take the place of those of another, and nginx always has a healthy one to send
 // requests to.
-import { COMPOSE_FILE, composeAdd, healthLog, logs, remove, start, stop } from '../compose.ts'
-import { Failure, messageOf } from '../errors.ts'
-import { addressFor, isHealthy, listIds, listInstances, readInstance, type Instance } from '../instances.ts'
+import { COMPOSE_FILE, composeAdd, healthLog, logs, removeContainers, start, stop } from '../docker/commands.ts'
+import { Failure, messageOf } from '../system/errors.ts'
+import { addressFor, type Instance, isHealthy, listIds, listInstances, readInstance } from '../docker/containers.ts'
 import { handOverState, keepHandingOver } from './handover.ts'
-import { awaitDrained, liveMap, proveInstance, proveSwitch, readLive, switchLive } from './nginx.ts'
-import type { Pin } from './pins.ts'
+import { awaitDrained, liveMap, proveInstance, proveSwitch, readLive, switchLive } from '../nginx/live_map.ts'
+import type { Pin } from '../docker/release_pins.ts'
 import type { Progress } from './progress.ts'
-import { attempt, capture, follow } from '../run.ts'
-import { say } from '../say.ts'
-import { together } from '../several.ts'
-import { shielded, sleep } from '../signals.ts'
-import type { App, Stack } from '../stack.ts'
-import { watchService, type Watch } from '../watch.ts'
+import { attempt, capture, follow } from '../system/run.ts'
+import { say } from '../system/log.ts'
+import { together } from '../system/concurrency.ts'
+import { shielded, sleep } from '../system/signals.ts'
+import type { App, Stack } from '../docker/stack.ts'
+import { type Watch, watchService } from '../docker/container_events.ts'
 
 export interface Rollout {
   stack: Stack
@@ -100,7 +100,7 @@ const startOne = async (rollout: Rollout, { files, prove }: Target, own: Instanc
   const { app, progress, timeout, probation } = rollout
   progress.phase('start', `one more instance of ${app.service}`)
   const dead = own.filter(({ running }) => !running)
-  if (dead.length > 0) await capture(remove(dead.map(({ id }) => id)))
+  if (dead.length > 0) await capture(removeContainers(dead.map(({ id }) => id)))
   await capture(composeAdd([COMPOSE_FILE, ...files], app.service, own.length - dead.length + 1))
   const known = new Set(own.map(({ id }) => id))
   const created = (await listIds(rollout.stack.project, app.service)).find(id => !known.has(id))
@@ -196,7 +196,7 @@ const handOver = async (
   if (leaving.length > 0) {
     progress.phase('stop', leaving.map(({ name }) => name).join(', '))
     await Promise.all(leaving.map(({ id }) => attempt(stop(id))))
-    await capture(remove(leaving.map(({ id }) => id)))
+    await capture(removeContainers(leaving.map(({ id }) => id)))
   }
   if (complete && !target.pin) await switchLive(nginx, app.service, undefined)
 }

@@ -1,13 +1,13 @@
 // A backup set made on a server, and its database brought here.
-import { takeDataLock } from '../backup/data_lock.ts'
-import { cutDownload, download } from './download.ts'
-import { readKey } from '../backup/encryption.ts'
-import { EXIT, Failure } from '../errors.ts'
+import { takeDataLock } from '../system/work_lock.ts'
+import { cutDownload, downloadSet } from './download_set.ts'
+import { readKey } from '../crypto/age.ts'
+import { EXIT, Failure } from '../system/errors.ts'
 import type { Host } from './host.ts'
-import { keyTo } from '../backup/in_the_clear.ts'
-import { askThere, reach } from './remote.ts'
-import { say } from '../say.ts'
-import { manifestOf, type Manifest } from '../backup/sets.ts'
+import { keyTo } from '../backup/decrypt_set.ts'
+import { askThere, reach } from './run_there.ts'
+import { say } from '../system/log.ts'
+import { type Manifest, manifestOf } from '../backup/manifest.ts'
 
 const noAnswer = ({ name }: Host) =>
   new Failure(`what ${name} answered is no backup set`, {
@@ -68,7 +68,7 @@ export const fetchBackup = async (
     const set = (await unfinished(host)) ?? (await makeThere(host, words))
     const key = await keyTo(set, keyFile)
     work.step('download', set.name)
-    return { set, dump: await download(host, set, name ?? 'latest', key) }
+    return { set, dump: await downloadSet(host, set, name ?? 'latest', key) }
   } finally {
     await work.release()
   }

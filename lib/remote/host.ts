@@ -2,12 +2,13 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { attempt } from '../run.ts'
-import { parseSettings, root } from '../config.ts'
-import { EXIT, Failure, usage } from '../errors.ts'
-import { readIfThere } from '../files.ts'
-import { say } from '../say.ts'
-import { HOST, NO_CONNECTION, ssh, unreachable } from './ssh.ts'
+import { attempt } from '../system/run.ts'
+import { root } from '../system/checkout.ts'
+import { parseSettings } from '../system/settings.ts'
+import { EXIT, Failure, usage } from '../system/errors.ts'
+import { readIfThere } from '../system/files.ts'
+import { say } from '../system/log.ts'
+import { HOST, NO_CONNECTION, ssh, unreachable } from '../ssh/commands.ts'
 
 export interface Host {
   name: string
@@ -133,3 +134,6 @@ export const scriptThere = (
     ...argv,
   )
 }
+
+/** What a script does with its standard input: nothing, take a person's answers, or take data. */
+export type Input = 'none' | 'person' | 'data'

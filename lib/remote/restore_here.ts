@@ -1,12 +1,12 @@
 // A developer's copy: what was downloaded, restored into the stack of this checkout.
 import { existsSync } from 'node:fs'
-import { loadSettings } from '../config.ts'
-import { usage } from '../errors.ts'
-import { restore } from '../restore/restore.ts'
-import { conclude } from '../restore/restore_report.ts'
-import type { RoleOptions } from '../restore/roles.ts'
-import type { Manifest } from '../backup/sets.ts'
-import { openStack } from '../stack.ts'
+import { loadSettings } from '../system/settings.ts'
+import { usage } from '../system/errors.ts'
+import { restore, type RestoreOptions } from '../restore/restore.ts'
+import type { RestorePlan } from '../restore/plan.ts'
+import type { RoleOptions } from '../restore/check_roles.ts'
+import type { Manifest } from '../backup/manifest.ts'
+import { openStack } from '../docker/stack.ts'
 
 /**
  * Checks, before anything is asked of the server, that there is a stack here to restore into; gives what does it.
@@ -17,7 +17,7 @@ export const openHere = async (anonymise: string | undefined) => {
   const settings = loadSettings()
   const stack = await openStack()
   return {
-    restore: async (set: Manifest, dump: string, { ask, ...roles }: RoleOptions & { ask: boolean }) => {
+    restore: async (set: Manifest, dump: string, roles: RoleOptions, onPlan: RestoreOptions<RestorePlan>['onPlan']) => {
       const request = {
         word: dump,
         into: undefined,
@@ -28,9 +28,7 @@ export const openHere = async (anonymise: string | undefined) => {
         vouched: set,
         ...roles,
       }
-      const result = await restore(stack, settings, request, { ask, wait: false, dryRun: false, json: false })
-      if (result) conclude(result)
-      return result
+      return restore(stack, settings, request, { wait: false, onPlan })
     },
   }
 }

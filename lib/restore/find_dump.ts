@@ -1,12 +1,12 @@
 // Which dump a person means: a path, a dump in db/dumps, or a backup set.
 import { existsSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
-import { DUMP } from '../backup/backup_database.ts'
-import { EXIT, Failure, usage } from '../errors.ts'
-import { namesInFolder, readPlainIfThere } from '../files.ts'
-import { digest } from '../large_files.ts'
-import { DUMPS } from '../backup/dumps_folder.ts'
-import { fileOf, listSets, manifestOf, sealedName, setNamed, type BackupSet, type Manifest } from '../backup/sets.ts'
+import { DUMP, encryptedName, fileOf, type Manifest, manifestOf } from '../backup/manifest.ts'
+import { EXIT, Failure, usage } from '../system/errors.ts'
+import { namesInFolder, readPlainIfThere } from '../system/files.ts'
+import { digest } from '../system/large_files.ts'
+import { DUMPS } from '../postgres/dumps_folder.ts'
+import { type BackupSet, listSets, setNamed } from '../backup/sets.ts'
 
 /** A dump on this machine, as a file or (directory format) as a folder. */
 export interface Source {
@@ -49,7 +49,7 @@ const atPath = (path: string, sets: () => BackupSet[]): Source => {
   if (isFolder(real) && existsSync(join(real, 'manifest.json'))) return inSet(real)
   if (isFolder(real) && !existsSync(join(real, 'toc.dat')))
     throw usage(`${path} is neither a backup set nor a dump in directory format`)
-  if (basename(real) === sealedName(DUMP)) return inSet(dirname(real))
+  if (basename(real) === encryptedName(DUMP)) return inSet(dirname(real))
   const noted = isFolder(real) ? undefined : readPlainIfThere(`${path}.sha256`)
   const sha256 = noted === undefined ? undefined : (/^[0-9a-f]{64}\b/.exec(noted)?.[0] ?? 'unreadable')
   return {

@@ -2,20 +2,32 @@
 // the same data.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { COMPOSE_FILE, compose, containerIds, docker, logs, remove, restart, start, stop } from '../compose.ts'
-import { root, type Settings } from '../config.ts'
-import { EXIT, Failure } from '../errors.ts'
-import { listInstances, type Instance } from '../instances.ts'
-import { pinFiles } from '../deploy/pins.ts'
-import { ACCOUNT, inServer, loginsOf, openSessions, type Server } from '../postgres.ts'
-import { attempt, capture, hold } from '../run.ts'
-import { say } from '../say.ts'
-import { shielded } from '../signals.ts'
-import type { Stack } from '../stack.ts'
-import { watchService } from '../watch.ts'
+import {
+  compose,
+  COMPOSE_FILE,
+  containerIds,
+  docker,
+  logs,
+  removeContainers,
+  restart,
+  start,
+  stop,
+} from '../docker/commands.ts'
+import { root } from '../system/checkout.ts'
+import type { Settings } from '../system/settings.ts'
+import { EXIT, Failure } from '../system/errors.ts'
+import { type Instance, listInstances } from '../docker/containers.ts'
+import { pinFiles } from '../docker/release_pins.ts'
+import { ACCOUNT, inServer, loginsOf, openSessions, type Server } from '../postgres/server.ts'
+import { attempt, capture, hold } from '../system/run.ts'
+import { say } from '../system/log.ts'
+import { shielded } from '../system/signals.ts'
+import type { Stack } from '../docker/stack.ts'
+import { watchService } from '../docker/container_events.ts'
 
 const LABEL = 'avril.restore'
 const SERVICE = 'postgres'
+
 /** seconds that a server that has begun to start is given (it may be reading its log after a crash) */
 const PATIENCE = 120
 
@@ -53,7 +65,7 @@ const endFormer = async ({ project }: Stack, patience: number) => {
   const ids = (await capture(containerIds(`${LABEL}=${project}`))).split('\n').filter(Boolean)
   if (ids.length === 0) return
   await attempt(docker('stop', '--time', String(patience), ...ids))
-  await attempt(remove(ids))
+  await attempt(removeContainers(ids))
 }
 
 const serveAlone = async ({ project }: Stack) => {

@@ -1,45 +1,50 @@
 // A restore: beside the live database, then in its place. Until the swap the live one is not touched, whatever happens.
 import { dirname } from 'node:path'
-import { confirm } from '../ask.ts'
-import { audit } from '../audit.ts'
-import type { Settings } from '../config.ts'
-import type { Lost } from '../backup/bring_back.ts'
-import { takeDataLock, type DataWork } from '../backup/data_lock.ts'
-import { removeFolder } from '../backup/dumps_folder.ts'
-import { admin, databaseExists, nameOf, stampOf } from './databases.ts'
-import { Failure, messageOf, usage } from '../errors.ts'
-import { fillBeside } from './fill_beside.ts'
+import { audit } from '../system/audit.ts'
+import type { Settings } from '../system/settings.ts'
+import type { Lost } from '../postgres/bring_back.ts'
+import { type DataWork, takeDataLock } from '../system/work_lock.ts'
+import { removeFolder } from '../postgres/dumps_folder.ts'
+import { admin, databaseExists, databaseStamp, nameOf } from '../postgres/databases.ts'
+import { Failure, messageOf, usage } from '../system/errors.ts'
+import { fillBeside } from './fill_scratch.ts'
 import { findDump, type Source } from './find_dump.ts'
-import { listFormer } from './former.ts'
-import { contentsOf, keyTo } from '../backup/in_the_clear.ts'
-import { takeDeployLock } from '../deploy/journal.ts'
+import { listFormer } from '../postgres/former_databases.ts'
+import { contentsOf, keyTo } from '../backup/decrypt_set.ts'
+import { takeDeployLock } from '../deploy/deploy_lock.ts'
 import { openServer, type OpenServer } from './open_server.ts'
-import type { Server } from '../postgres.ts'
-import { startAnew, swapIn } from './put_in_place.ts'
-import type { Contents } from '../backup/objects_index.ts'
-import { restoreObjects } from '../backup/objects_restore.ts'
-import { planRestore, type Request } from './restore_plan.ts'
-import { planText, sayFiles } from './restore_report.ts'
-import { quoteWord } from '../remote/ssh.ts'
-import { age, print, say } from '../say.ts'
-import { shielded } from '../signals.ts'
-import type { Stack } from '../stack.ts'
+import type { Server } from '../postgres/server.ts'
+import { startAnew, swapIn } from './cutover.ts'
+import type { Contents } from '../backup/objects/catalog.ts'
+import { type Restored, restoreObjects } from '../backup/objects/restore.ts'
+import { planRestore, type RestorePlan, type RestoreRequest } from './plan.ts'
+import { shielded } from '../system/signals.ts'
+import type { Stack } from '../docker/stack.ts'
+import { stage, type Staged } from './stage_dump.ts'
+import { sweepRestores } from '../postgres/sweep.ts'
+import { quoteWord } from '../system/shell.ts'
 import { isKnown, tryStrange } from './strange_dump.ts'
-import { stage, type Staged } from './stage.ts'
-import { sweepRestores } from './sweep_restores.ts'
 
-export interface Manner {
-  /** ask before anything is replaced */
-  ask: boolean
+/** How a restore is carried out, whatever it brings back. */
+export interface RestoreOptions<Plan> {
   /** queue for the locks */
   wait: boolean
-  /** only tell what would be done */
-  dryRun: boolean
-  /** … as one JSON document */
-  json: boolean
+  /** told before anything is replaced; nothing is when it throws, or gives false */
+  onPlan: (plan: Plan) => Promise<boolean>
 }
 
-export interface Result {
+export interface UndoPlan {
+  /** the former database that comes back */
+  from: string
+  /** since when it is put aside */
+  since: Date
+  /** the database that it replaces */
+  database: string
+  /** the name under which that one is kept; undefined when there is none */
+  former: string | undefined
+}
+
+export interface RestoreResult {
   result: 'restored' | 'undone'
   database: string
   /** the name of the one that it replaced, if any */
@@ -54,6 +59,8 @@ export interface Result {
   interruption: number | null
   /** what of the dump could not be made again; none of it is data */
   lost: Lost[]
+  /** of the set, that were brought back too */
+  files: Restored | null
   /** spent in each step */
   seconds: Record<string, number>
 }
@@ -85,14 +92,14 @@ const withServer = (
   stack: Stack,
   settings: Settings,
   wait: boolean,
-  act: (work: Work) => Promise<Omit<Result, 'seconds'> | undefined>,
-): Promise<Result | undefined> =>
+  act: (work: Work) => Promise<Omit<RestoreResult, 'seconds'> | undefined>,
+): Promise<RestoreResult | undefined> =>
   underLocks(wait, async data => {
     data.step('open')
     const open = await openServer(stack, settings)
     try {
       await sweepRestores(stack.project, open.server)
-      const result = await act({ stack, open, server: open.server, step: data.step, stamp: stampOf(new Date()) })
+      const result = await act({ stack, open, server: open.server, step: data.step, stamp: databaseStamp(new Date()) })
       return result && { ...result, seconds: data.seconds() }
     } finally {
       await open.close()
@@ -103,7 +110,12 @@ const withServer = (
  * Restores a dump. Gives undefined when it was only to be planned. Throws a Failure that says what became of the live
  * database.
  */
-export const restore = async (stack: Stack, settings: Settings, request: Request, manner: Manner) => {
+export const restore = async (
+  stack: Stack,
+  settings: Settings,
+  request: RestoreRequest,
+  manner: RestoreOptions<RestorePlan>,
+) => {
   const find = () => findDump(request.word, settings.BACKUP_DIR ?? '')
   const early = find()
   if (early.manifest) await keyTo(early.manifest, request.keyFile)
@@ -119,8 +131,8 @@ export const restore = async (stack: Stack, settings: Settings, request: Request
         source.manifest &&
         (await contentsOf({ ...source.manifest, folder: dirname(source.path) }, staged.folder, key))
       const result = await restoreStaged(work, settings, source, staged, request, manner)
-      if (result && contents) await filesToo(work, settings, request, contents)
-      return result
+      const files = result && contents ? await filesToo(work, settings, request, contents) : undefined
+      return result && { ...result, files: files ?? null }
     } finally {
       await staged.remove()
       removeFolder(staged.folder)
@@ -132,12 +144,12 @@ export const restore = async (stack: Stack, settings: Settings, request: Request
 const filesToo = async (
   { stack, step }: Work,
   settings: Settings,
-  { word = 'latest', keyFile }: Request,
+  { word = 'latest', keyFile }: RestoreRequest,
   contents: Contents,
 ) => {
   step('files', 'those of the set that are missing or differ; what came since stays')
   try {
-    sayFiles(await restoreObjects({ stack, settings, contents }))
+    return await restoreObjects({ stack, settings, contents })
   } catch (error) {
     const { message, exitCode, hint } = error instanceof Failure ? error : new Failure(messageOf(error))
     throw new Failure(`the database is restored, but not all of the files: ${message}`, {
@@ -148,16 +160,13 @@ const filesToo = async (
   }
 }
 
-const show = ({ dryRun, json }: Manner, plan: object, text: string) =>
-  dryRun ? print(json ? JSON.stringify(plan) : text) : say.line(text)
-
 const restoreStaged = async (
   work: Work,
   settings: Settings,
   source: Source,
   staged: Staged,
-  request: Request,
-  manner: Manner,
+  request: RestoreRequest,
+  { onPlan }: RestoreOptions<RestorePlan>,
 ) => {
   const { server, step, stack, stamp } = work
   step('prove', `reading all of ${source.path}`)
@@ -172,10 +181,7 @@ const restoreStaged = async (
       plan,
       options: request,
     })
-  show(manner, plan, planText(plan))
-  if (manner.dryRun) return undefined
-  if (manner.ask && request.into === undefined) await confirm(`replacing ${server.database}`, server.database)
-  else if (manner.ask && plan.runs) await confirm('restoring a dump of no backup set', plan.database)
+  if (!(await onPlan(plan))) return undefined
   audit('restore', { dump: source.path, database: plan.database, former: plan.former ?? null })
   const scratch = nameOf(server.database, 'restoring', stamp)
   const { into } = request
@@ -208,7 +214,7 @@ const restoreStaged = async (
 }
 
 /** Swaps the newest former database back; what is live now becomes a former one, so that this can be undone too. */
-export const undo = (stack: Stack, settings: Settings, manner: Manner) =>
+export const undo = (stack: Stack, settings: Settings, manner: RestoreOptions<UndoPlan>) =>
   withServer(stack, settings, manner.wait, async work => {
     const { server, stamp } = work
     const [former] = await listFormer(server)
@@ -219,17 +225,13 @@ export const undo = (stack: Stack, settings: Settings, manner: Manner) =>
       )
     const there = await databaseExists(server, server.database)
     const name = there ? nameOf(server.database, 'before', stamp) : undefined
-    const text = [
-      `back to     ${former.name}, put aside ${age(former.since)} ago`,
-      `kept        the database as it is now${name ? `, under the name ${name}` : ': there is none'}`,
-    ]
-    show(manner, { from: former.name, former: name }, text.join('\n'))
-    if (manner.dryRun) return undefined
-    if (manner.ask) await confirm(`replacing ${server.database}`, server.database)
+    const plan = { from: former.name, since: former.since, database: server.database, former: name }
+    if (!(await manner.onPlan(plan))) return undefined
     audit('undo of a restore', { back: former.name, database: server.database, former: name ?? null })
     return {
       result: 'undone' as const,
       lost: [],
+      files: null,
       from: former.name,
       ...(await startAnew(work, await swapIn(work, former.name, name))),
     }

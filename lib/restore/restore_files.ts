@@ -1,25 +1,29 @@
 // The uploaded files of a backup set alone: the database is not touched, and a deploy may go on meanwhile.
 import { dirname } from 'node:path'
-import { confirm } from '../ask.ts'
-import { audit } from '../audit.ts'
-import { takeDataLock } from '../backup/data_lock.ts'
-import { sweepFolders, withFolder } from '../backup/dumps_folder.ts'
-import { contentsOf, keyTo } from '../backup/in_the_clear.ts'
-import { restoreObjects, type Difference, type Restored } from '../backup/objects_restore.ts'
-import { listSets, setNamed, type BackupSet } from '../backup/sets.ts'
-import type { Settings } from '../config.ts'
-import { usage } from '../errors.ts'
+import { type BackupSet, listSets, setNamed } from '../backup/sets.ts'
 import { findDump } from './find_dump.ts'
-import type { Manner } from './restore.ts'
-import { filesPlanText } from './restore_report.ts'
-import { print, say } from '../say.ts'
-import type { Stack } from '../stack.ts'
+import type { RestoreOptions } from './restore.ts'
+import type { Settings } from '../system/settings.ts'
+import { contentsOf, keyTo } from '../backup/decrypt_set.ts'
+import { type Difference, type Restored, restoreObjects } from '../backup/objects/restore.ts'
+import type { Stack } from '../docker/stack.ts'
+import { sweepFolders, withFolder } from '../postgres/dumps_folder.ts'
+import { audit } from '../system/audit.ts'
+import { usage } from '../system/errors.ts'
+import { takeDataLock } from '../system/work_lock.ts'
 
 export interface FilesRequest {
   /** the name of a set, its beginning, or a path to it; without it the newest set that has files */
   word: string | undefined
   /** the file with the private key to an encrypted set */
   keyFile: string | undefined
+}
+
+export interface FilesPlan extends Difference {
+  set: string
+  folder: string
+  /** ISO 8601, UTC */
+  made: string
 }
 
 export interface FilesResult extends Restored {
@@ -59,7 +63,7 @@ export const restoreFiles = async (
   stack: Stack,
   settings: Settings,
   { word, keyFile }: FilesRequest,
-  manner: Manner,
+  manner: RestoreOptions<FilesPlan>,
 ): Promise<FilesResult | undefined> => {
   const find = () => findSet(word, settings.BACKUP_DIR ?? '')
   await keyTo(find(), keyFile)
@@ -70,16 +74,10 @@ export const restoreFiles = async (
     const set = find()
     const key = await keyTo(set, keyFile)
     const onPlan = async (difference: Difference) => {
-      const text = filesPlanText(set, difference)
-      if (manner.dryRun) {
-        print(manner.json ? JSON.stringify({ set: set.name, ...difference }) : text)
-        return false
-      }
-      say.line(text)
-      if (manner.ask && difference.missing + difference.differing > 0)
-        await confirm('replacing uploaded files', set.name)
-      audit('restore of files', { set: set.name, ...difference })
-      return true
+      const { name, folder, made } = set
+      const agreed = await manner.onPlan({ set: name, folder, made, ...difference })
+      if (agreed) audit('restore of files', { set: name, ...difference })
+      return agreed
     }
     work.step('files', `those of ${set.name} that are missing or differ`)
     const restored = await withFolder('reading', async folder =>

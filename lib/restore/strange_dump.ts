@@ -1,28 +1,28 @@
 // A dump that no backup set of this server holds is a program of whoever made it, and runs with all rights in the
 // database. So it is restored in a throw-away server first, which has no network and nothing to lose; then it is known
 // what in it runs.
+import { DUMP, fileOf, type Manifest } from '../backup/manifest.ts'
+import { openSessions, rows, type Server } from '../postgres/server.ts'
+import { bringBack } from '../postgres/bring_back.ts'
 import { randomUUID } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { bringBack } from '../backup/bring_back.ts'
-import type { DataWork } from '../backup/data_lock.ts'
-import { handIn } from '../backup/hand_in.ts'
-import { listSets, fileOf, type Manifest } from '../backup/sets.ts'
-import { DATABASE, withThrowAway } from '../backup/throw_away.ts'
-import { docker } from '../compose.ts'
-import { root } from '../config.ts'
-import { EXIT, Failure } from '../errors.ts'
-import { admin, creationOf } from './databases.ts'
-import { DUMP } from '../backup/backup_database.ts'
+import { listSets } from '../backup/sets.ts'
+import { DATABASE, withThrowAway } from '../postgres/throw_away.ts'
 import { actingCommands } from './acting_commands.ts'
-import { compareWithDump, SESSION } from './fill_beside.ts'
 import type { Source } from './find_dump.ts'
-import { digest } from '../large_files.ts'
-import { openSessions, rows, type Server } from '../postgres.ts'
-import { checkSpace, type Plan } from './restore_plan.ts'
-import { roleFlags, type RoleOptions } from './roles.ts'
-import { attempt } from '../run.ts'
-import { checkInterruption } from '../signals.ts'
+import { docker } from '../docker/commands.ts'
+import { admin, creationOf } from '../postgres/databases.ts'
+import { handIn } from '../postgres/hand_in.ts'
+import { root } from '../system/checkout.ts'
+import { EXIT, Failure } from '../system/errors.ts'
+import { digest } from '../system/large_files.ts'
+import { attempt } from '../system/run.ts'
+import { checkInterruption } from '../system/signals.ts'
+import type { DataWork } from '../system/work_lock.ts'
+import { roleFlags, type RoleOptions } from './check_roles.ts'
+import { compareWithDump, SESSION } from './fill_scratch.ts'
+import { checkSpace, type RestorePlan } from './plan.ts'
 
 const setsOf = (folder: string) => {
   try {
@@ -75,7 +75,7 @@ interface Trial {
   /** the dump, and where it lies in the clear */
   path: string
   clear: string
-  plan: Pick<Plan, 'dump' | 'searchPath'>
+  plan: Pick<RestorePlan, 'dump' | 'searchPath'>
   options: RoleOptions
 }
 

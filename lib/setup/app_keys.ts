@@ -1,16 +1,16 @@
 // The keys by which phoenix reaches the database and the files. Sites that are older than such keys give it those of
 // the administrators, until `setup.ts --upgrade` makes it some of its own.
-import { makeAppRole, appRoleTrouble, giveToApp } from '../app_role.ts'
-import { connectMinio } from '../backup/s3.ts'
-import { docker } from '../compose.ts'
-import { loadSettings, type Settings } from '../config.ts'
-import { takeDeployLock } from '../deploy/journal.ts'
-import { EXIT, Failure } from '../errors.ts'
-import { findingOf, good, unknown, warning, type Finding } from './findings.ts'
-import { listInstances } from '../instances.ts'
+import { appRoleTrouble, giveToApp, makeAppRole } from '../postgres/app_role.ts'
+import { connectMinio } from '../s3/minio.ts'
+import { docker } from '../docker/commands.ts'
+import { loadSettings, type Settings } from '../system/settings.ts'
+import { takeDeployLock } from '../deploy/deploy_lock.ts'
+import { EXIT, Failure } from '../system/errors.ts'
+import { type Finding, findingOf, good, unknown, warning } from './findings.ts'
+import { listInstances } from '../docker/containers.ts'
 import { changeSettings, newSecret } from './make_settings.ts'
-import { findServer, loginsOf, openSessions } from '../postgres.ts'
-import { capture } from '../run.ts'
+import { findServer, loginsOf, openSessions } from '../postgres/server.ts'
+import { capture } from '../system/run.ts'
 
 /**
  * What is of the old kind, or not as .env says: `about` is "database" or "files", and `mend` says what is done about
@@ -77,9 +77,9 @@ const files: Keys = {
     AWS_SECRET_ACCESS_KEY: newSecret(),
   }),
   look: async settings => {
-    const { s3, client, bucket, doing, close } = await connectMinio(settings.COMPOSE_PROJECT_NAME ?? '', settings)
+    const { s3, client, bucket, withContext, close } = await connectMinio(settings.COMPOSE_PROJECT_NAME ?? '', settings)
     try {
-      await doing('asking for the bucket', () => client.send(new s3.HeadBucketCommand({ Bucket: bucket })))
+      await withContext('asking for the bucket', () => client.send(new s3.HeadBucketCommand({ Bucket: bucket })))
       return [good(`the key of phoenix is for the bucket ${bucket} alone`)]
     } catch (error) {
       if (!(error instanceof Failure) || error.exitCode !== EXIT.config) throw error

@@ -2,15 +2,16 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { root, type Settings } from '../config.ts'
-import { EXIT, messageOf } from '../errors.ts'
-import { bad, good, unknown, warning, type Finding } from './findings.ts'
+import { root } from '../system/checkout.ts'
+import type { Settings } from '../system/settings.ts'
+import { EXIT, messageOf } from '../system/errors.ts'
+import { bad, type Finding, good, unknown, warning } from './findings.ts'
 
 /** What renews itself has done so by then, and who has to buy a new one has time. */
 const LIMIT_DAYS = 21
 const DAY = 86_400_000
 
-export interface Pair {
+export interface CertificatePair {
   /** the names of the two files */
   names: [certificate: string, key: string]
   /** in PEM's form */
@@ -21,7 +22,7 @@ export interface Pair {
 }
 
 // As in nginx/start/10-settings.sh.
-const pairsOf = (site: string): Pair['names'][] => [
+const pairsOf = (site: string): CertificatePair['names'][] => [
   ['fullchain.pem', 'privkey.pem'],
   [`${site}.crt`, `${site}.key`],
   [`${site}.crt`, `entrust-${site}-key.pem`],
@@ -31,7 +32,7 @@ const pairsOf = (site: string): Pair['names'][] => [
 const isInside = (folder: string, name: string) =>
   existsSync(join(folder, name)) && realpathSync(join(folder, name)).startsWith(`${realpathSync(folder)}/`)
 
-const readPair = (folder: string, site: string): Pair | undefined => {
+const readPair = (folder: string, site: string): CertificatePair | undefined => {
   const names = pairsOf(site).find(names => names.every(name => isInside(folder, name)))
   if (!names) return undefined
   const [certificate, key] = names.map(name => readFileSync(join(folder, name), 'utf8')) as [string, string]
@@ -75,7 +76,7 @@ const dateFindings = (name: string, { validFrom, validTo }: X509Certificate, now
 /** What is to be said of a certificate and its key. */
 export const pairFindings = (
   site: string,
-  { names: [name, keyName], certificate, key, open }: Pair,
+  { names: [name, keyName], certificate, key, open }: CertificatePair,
   now: Date,
   aliases: string[] = [],
 ): Finding[] => {

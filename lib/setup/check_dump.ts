@@ -1,12 +1,12 @@
 // The dump that a first start restores: what can be said of it before there is a server that reads it.
 import { closeSync, existsSync, readSync, realpathSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { EXIT } from '../errors.ts'
-import { openPlain } from '../files.ts'
-import { bad, good, type Finding } from './findings.ts'
+import { EXIT } from '../system/errors.ts'
+import { openPlain } from '../system/files.ts'
+import { bad, type Finding, good } from './findings.ts'
 import { checkDigest, findDump } from '../restore/find_dump.ts'
-import { DUMPS } from '../backup/dumps_folder.ts'
-import { size } from '../say.ts'
+import { DUMPS } from '../postgres/dumps_folder.ts'
+import { size } from '../system/format.ts'
 
 /** What a file begins with. */
 const headOf = (file: string) => {

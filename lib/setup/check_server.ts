@@ -1,7 +1,7 @@
 // What is to be said of the machine itself. Each check is told what was found, and asks nobody.
-import { EXIT } from '../errors.ts'
-import { bad, good, unknown, unless, warning, type Finding } from './findings.ts'
-import { size } from '../say.ts'
+import { EXIT } from '../system/errors.ts'
+import { bad, type Finding, good, unknown, unless, warning } from './findings.ts'
+import { size } from '../system/format.ts'
 
 const GB = 1_000_000_000
 

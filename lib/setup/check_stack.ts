@@ -1,6 +1,6 @@
 // What is unwise in the stack as Compose reads it. Each check is told what Compose prints, and asks nobody else.
-import { bad, unless, warning, type Finding } from './findings.ts'
-import { APP_LABEL, appDoubts, appTroubles, type ServiceConfig, type StackConfig } from '../stack.ts'
+import { bad, type Finding, unless, warning } from './findings.ts'
+import { APP_LABEL, appDoubts, appTroubles, type ServiceConfig, type StackConfig } from '../docker/stack.ts'
 
 const PROXY = 'nginx'
 
@@ -83,7 +83,7 @@ export const portFindings = (config: StackConfig) =>
   })
 
 /** Files that are mounted by themselves. `isFile` tells whether a path on this machine is one. */
-export const mountFindings = (config: StackConfig, isFile: (path: string) => boolean) =>
+export const bindMountFindings = (config: StackConfig, isFile: (path: string) => boolean) =>
   each(config, (service, { volumes = [] }) => {
     const files = volumes.filter(({ type, source = '' }) => type === 'bind' && isFile(source))
     const why = 'once it is replaced, the container still sees the old one'
@@ -148,6 +148,6 @@ export const stackFindings = (config: StackConfig, merged: StackConfig, isFile: 
   const checks = [appFindings, healthFindings, doubtFindings, portFindings, imageFindings, upkeepFindings]
   return unless(`apps that can be rolled: ${Object.values(stack.services).filter(isApp).length}; nothing unwise`, [
     ...checks.flatMap(check => check(stack)),
-    ...mountFindings(stack, isFile),
+    ...bindMountFindings(stack, isFile),
   ])
 }

@@ -1,6 +1,6 @@
 // What a look at the server finds, as data: for a person, for a machine (--json) and for the tests.
-import { EXIT, failureFrom } from '../errors.ts'
-import { paint } from '../say.ts'
+import { EXIT, failureFrom } from '../system/errors.ts'
+import { paint } from '../system/log.ts'
 
 export interface Finding {
   /** unknown: it could not be looked at, and that is no fault */

@@ -2,10 +2,10 @@
 import { Resolver } from 'node:dns/promises'
 import { connect } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { docker } from '../compose.ts'
-import type { Settings } from '../config.ts'
-import { good, unknown, unless, warning, type Finding } from './findings.ts'
-import { attempt } from '../run.ts'
+import { docker } from '../docker/commands.ts'
+import type { Settings } from '../system/settings.ts'
+import { type Finding, good, unknown, unless, warning } from './findings.ts'
+import { attempt } from '../system/run.ts'
 
 /** milliseconds for a server of names, and for an address, to answer */
 const PATIENCE = 3000

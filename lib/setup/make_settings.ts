@@ -14,12 +14,13 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { docker } from '../compose.ts'
-import { readSettings, root, SECRETS, type Settings } from '../config.ts'
-import { badConfig, detailsOf, EXIT, Failure, messageOf } from '../errors.ts'
-import { replaceFile, sync } from '../files.ts'
+import { docker } from '../docker/commands.ts'
+import { root } from '../system/checkout.ts'
+import { readSettings, SECRETS, type Settings } from '../system/settings.ts'
+import { badConfig, detailsOf, EXIT, Failure, messageOf } from '../system/errors.ts'
+import { replaceFile, sync } from '../system/files.ts'
 import { canServeIpv6 } from './ipv6.ts'
-import { attempt } from '../run.ts'
+import { attempt } from '../system/run.ts'
 
 export const ENV_FILE = join(root, '.env')
 

@@ -3,9 +3,9 @@
 // a page of an error.
 import { chmodSync, existsSync, lstatSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { root } from '../config.ts'
-import { bad, unless, type Finding } from './findings.ts'
-import type { StackConfig } from '../stack.ts'
+import { root } from '../system/checkout.ts'
+import { bad, type Finding, unless } from './findings.ts'
+import type { StackConfig } from '../docker/stack.ts'
 
 // The dumps are nobody's but postgres's.
 const isOurs = (folder: string) => folder.startsWith(join(root, '/')) && !folder.startsWith(join(root, 'db'))

@@ -1,12 +1,12 @@
 // The apps' repositories, which docker-compose.yml names by its labels.
 import { existsSync, readdirSync } from 'node:fs'
-import type { Settings } from '../config.ts'
-import { badConfig, EXIT } from '../errors.ts'
-import { bad, findingOf, good, warning, type Finding } from './findings.ts'
-import { checkRepository, cloneRepository, forgetLogin, sweepClones } from '../git.ts'
-import { addressWithLogin, hasLogin } from '../git_login.ts'
-import { withoutLogin } from '../git_words.ts'
-import { APP_LABEL, type StackConfig } from '../stack.ts'
+import type { Settings } from '../system/settings.ts'
+import { badConfig, EXIT } from '../system/errors.ts'
+import { bad, type Finding, findingOf, good, warning } from './findings.ts'
+import { checkRepository, cloneRepository, forgetLogin, sweepClones } from '../git/repository.ts'
+import { addressWithLogin, hasLogin } from '../git/login.ts'
+import { withoutLogin } from '../git/errors.ts'
+import { APP_LABEL, type StackConfig } from '../docker/stack.ts'
 
 const HOME = 'https://github.com/StartupsPoleEmploi'
 

@@ -4,26 +4,27 @@ import { dirname, isAbsolute, join } from 'node:path'
 import {
   bootFindings,
   clockFindings,
+  type Disk,
   diskFindings,
   modeFindings,
   nodeFindings,
   ownLogFindings,
   rebootFindings,
-  type Disk,
 } from './check_server.ts'
-import { keepsModes, mountFindings, readMount } from '../backup/backup_mount.ts'
-import { docker } from '../compose.ts'
-import { root, type Settings } from '../config.ts'
-import { checkCompose, checkEngine } from '../engine.ts'
-import { EXIT, Failure, messageOf } from '../errors.ts'
-import { statePath } from '../files.ts'
-import { bad, findingOf, good, unknown, warning, type Finding } from './findings.ts'
-import { DUMPS } from '../backup/dumps_folder.ts'
-import { attempt, isInstalled, show } from '../run.ts'
+import { docker } from '../docker/commands.ts'
+import { root } from '../system/checkout.ts'
+import type { Settings } from '../system/settings.ts'
+import { checkCompose, checkEngine } from '../docker/engine.ts'
+import { EXIT, Failure, messageOf } from '../system/errors.ts'
+import { statePath } from '../system/state_folder.ts'
+import { bad, type Finding, findingOf, good, unknown, warning } from './findings.ts'
+import { DUMPS } from '../postgres/dumps_folder.ts'
+import { attempt, isInstalled, show } from '../system/run.ts'
 import type { Step } from './setup.ts'
 import { listSets } from '../backup/sets.ts'
-
-export const hasSystemd = () => existsSync('/run/systemd/system')
+import { hasSystemd } from '../system/systemd.ts'
+import { keepsModes, readMount } from '../system/mount.ts'
+import { mountFindings } from './check_mount.ts'
 
 const INSTALL = "installing what is missing, from the distribution's packages, and starting the engine"
 
@@ -46,7 +47,7 @@ const programFindings = async (): Promise<Finding[]> => {
 
 const installPrograms = async () => {
   try {
-    await show(['bash', join(root, 'lib', 'engine.sh'), 'git', 'cron'])
+    await show(['bash', join(root, 'lib', 'docker', 'engine.sh'), 'git', 'cron'])
   } catch (error) {
     const [, message] = /^\s*error: (.*)$/m.exec(messageOf(error)) ?? []
     const [, hint] = /^\s*hint: (.*)$/m.exec(messageOf(error)) ?? []
@@ -114,7 +115,9 @@ const readModes = (settings: Settings) => {
 
 const lookAtMount = async ({ BACKUP_DIR: folder = '' }: Settings) => {
   const there = [folder, dirname(folder)].find(it => isAbsolute(it) && existsSync(it))
-  return there === undefined ? [unknown('there is no folder for the backups')] : mountFindings(await readMount(there))
+  if (there === undefined) return [unknown('there is no folder for the backups')]
+  const files = listSets(there).sets.find(({ objects }) => objects)?.objects?.bytes ?? 0
+  return mountFindings(await readMount(there), files)
 }
 
 const readOwnLogs = () => {

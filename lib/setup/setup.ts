@@ -1,9 +1,10 @@
 // Goes through the steps that make a server: each is looked at, done where it is wanted and possible, and looked at
 // again.
-import { findingOf, unknown, type Finding } from './findings.ts'
-import { takeLock } from '../lock.ts'
-import { say, seconds, silence } from '../say.ts'
-import { interruption, sleep } from '../signals.ts'
+import { type Finding, findingOf, unknown } from './findings.ts'
+import { takeLock } from '../system/lock.ts'
+import { say, silence } from '../system/log.ts'
+import { seconds } from '../system/format.ts'
+import { interruption, sleep } from '../system/signals.ts'
 
 export interface Step {
   name: string
@@ -16,7 +17,7 @@ export interface Step {
   mend?: (finding: Finding) => Promise<void>
 }
 
-export interface Result extends Finding {
+export interface SetupResult extends Finding {
   step: string
 }
 
@@ -86,8 +87,8 @@ const withHint = (finding: Finding): Finding =>
     : { ...finding, hint: `tsx scripts/setup.ts does that: ${finding.mend}` }
 
 /** Goes through the steps; `mend`: does what can be done. `found` hears of each finding as it is known. */
-export const goThrough = async (steps: Step[], mend: boolean, found: (result: Result) => void) => {
-  const results: Result[] = []
+export const goThrough = async (steps: Step[], mend: boolean, found: (result: SetupResult) => void) => {
+  const results: SetupResult[] = []
   const stopped = new Set<string>()
   for (const step of steps) {
     const missing = step.needs.filter(name => stopped.has(name))
@@ -111,10 +112,10 @@ export const goThrough = async (steps: Step[], mend: boolean, found: (result: Re
 }
 
 /** The findings of all steps in their order; nothing is changed. */
-export const lookAtAll = (steps: Step[], found: (result: Result) => void) => goThrough(steps, false, found)
+export const lookAtAll = (steps: Step[], found: (result: SetupResult) => void) => goThrough(steps, false, found)
 
 /** The same, with what can be done done first, one after another. */
-export const setUp = async (steps: Step[], found: (result: Result) => void) => {
+export const setUp = async (steps: Step[], found: (result: SetupResult) => void) => {
   const release = await takeLock('setup.lock', () => 'another setup.ts', true)
   try {
     return await goThrough(steps, true, found)

@@ -1,17 +1,17 @@
 // The first start: what is missing is fetched and built, then all services are started; what runs already is left
 // alone.
-import { COMPOSE_FILE, compose, logs } from '../compose.ts'
-import { EXIT, Failure } from '../errors.ts'
-import { stateFile } from '../files.ts'
-import { listInstances, type Instance } from '../instances.ts'
-import { takeDeployLock } from '../deploy/journal.ts'
-import { pinFiles } from '../deploy/pins.ts'
+import { compose, COMPOSE_FILE, logs } from '../docker/commands.ts'
+import { EXIT, Failure } from '../system/errors.ts'
+import { stateFile } from '../system/state_folder.ts'
+import { type Instance, listInstances } from '../docker/containers.ts'
+import { takeDeployLock } from '../deploy/deploy_lock.ts'
+import { pinFiles } from '../docker/release_pins.ts'
 import { firstCommit } from '../deploy/plan.ts'
 import { buildRelease, imageExists } from '../deploy/releases.ts'
-import { attempt, show } from '../run.ts'
-import { say } from '../say.ts'
+import { attempt, show } from '../system/run.ts'
+import { say } from '../system/log.ts'
 import { accompany } from './setup.ts'
-import { readConfig, stackOf, type StackConfig } from '../stack.ts'
+import { readConfig, type StackConfig, stackOf } from '../docker/stack.ts'
 
 /** What apt and each layer print while an image is built: hundreds of lines that tell nothing. */
 const CHATTER =
@@ -20,7 +20,7 @@ const CHATTER =
 const files = () => [COMPOSE_FILE, ...pinFiles()]
 
 /** The services whose image is not on this machine. */
-export const missingImages = async ({ services }: StackConfig) => {
+const missingImages = async ({ services }: StackConfig) => {
   const named = Object.entries(services).map(async ([service, { image = '' }]) =>
     (await imageExists(image)) ? [] : [service],
   )

@@ -1,9 +1,9 @@
 // What runs as docker-compose.yml and .env said before: a change reaches a container only when that is made anew.
-import { docker } from '../compose.ts'
-import { unless, warning, type Finding } from './findings.ts'
-import { listInstances, type Instance } from '../instances.ts'
-import { capture } from '../run.ts'
-import { APP_LABEL, type ServiceConfig, type StackConfig } from '../stack.ts'
+import { docker } from '../docker/commands.ts'
+import { type Finding, unless, warning } from './findings.ts'
+import { type Instance, listInstances } from '../docker/containers.ts'
+import { capture } from '../system/run.ts'
+import { APP_LABEL, type ServiceConfig, type StackConfig } from '../docker/stack.ts'
 
 interface Running {
   networks: string[]

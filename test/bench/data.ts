@@ -2,17 +2,18 @@
 // data.
 import { appendFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { docker } from '../../lib/compose.ts'
-import { Failure } from '../../lib/errors.ts'
-import { listIds } from '../../lib/instances.ts'
-import { loadAge } from '../../lib/packages.ts'
-import { attempt, capture } from '../../lib/run.ts'
-import { say, size } from '../../lib/say.ts'
+import { docker } from '../../lib/docker/commands.ts'
+import { loadAge } from '../../lib/system/packages.ts'
+import { attempt, capture } from '../../lib/system/run.ts'
+import { say } from '../../lib/system/log.ts'
+import { size } from '../../lib/system/format.ts'
 import { figuresOf, median, medianOf, type Outcome } from './figures.ts'
 import { TSX } from './deploy.ts'
 import type { Part } from './parts.ts'
-import { run, type Ran } from './script.ts'
+import { type Ran, run } from './script.ts'
 import type { Site } from './site.ts'
+import { listIds } from '../../lib/docker/containers.ts'
+import { Failure } from '../../lib/system/errors.ts'
 
 const TIMES = 3
 

@@ -1,7 +1,7 @@
 // What the engine and the app itself say about when things happened: independent of what the scripts measure.
-import { events, inspect, logs } from '../../lib/compose.ts'
-import { Failure } from '../../lib/errors.ts'
-import { attempt, capture, follow } from '../../lib/run.ts'
+import { events, inspect, logs } from '../../lib/docker/commands.ts'
+import { Failure } from '../../lib/system/errors.ts'
+import { attempt, capture, follow } from '../../lib/system/run.ts'
 import type { Site } from './site.ts'
 
 interface Event {

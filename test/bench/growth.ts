@@ -1,13 +1,14 @@
 // The same with more instances: each is replaced in turn, so the time grows with their number and no faster.
-import { say } from '../../lib/say.ts'
-import { buildTwo, deploy, spentIn, type Deploy } from './deploy.ts'
-import { figuresOf, medianOf, type Figure, type Outcome } from './figures.ts'
+import { say } from '../../lib/system/log.ts'
+import { buildTwo, deploy, type Deploy, spentIn } from './deploy.ts'
+import { type Figure, figuresOf, medianOf, type Outcome } from './figures.ts'
 import type { Part, Settings } from './parts.ts'
 import { phasesText } from './rollouts.ts'
 import type { Site } from './site.ts'
 import { underLoad } from './under_load.ts'
 
 const REPLICAS = [1, 2, 4]
+
 // A tenth more for each instance is the noise of a machine that runs all of them.
 const TOLERANCE = 1.1
 

@@ -1,9 +1,9 @@
 // For scale, on the same site under the same load: the procedure of the old scripts, a plain recreate, and a rollout.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { say } from '../../lib/say.ts'
-import { oldProcedure, recreate, useServiceName, type TimedPhase } from '../load/old_procedure.ts'
-import type { Report } from '../load/load.ts'
+import { say } from '../../lib/system/log.ts'
+import { oldProcedure, recreate, type TimedPhase, useServiceName } from '../load/old_procedure.ts'
+import { type Report } from '../load/load.ts'
 import { buildTwo, deploy } from './deploy.ts'
 import { figuresOf, type Outcome } from './figures.ts'
 import type { Part } from './parts.ts'
@@ -13,6 +13,7 @@ import { underLoad } from './under_load.ts'
 import { cutsIn, lostIn, reloadsOf } from './websocket.ts'
 
 const BEFORE = 5
+
 // The old procedure's requests go on failing after it has ended.
 const AFTER = 12
 

@@ -1,17 +1,18 @@
 // What a rollout costs beyond what the app itself needs, and what its visitors feel of it. Both releases are built
 // before; there is no probation and no open websocket, which would hold the drain up by rule and not by work.
-import { say } from '../../lib/say.ts'
+import { say } from '../../lib/system/log.ts'
 import { between, type Report } from '../load/report.ts'
-import { buildTwo, deploy, spentIn, type Deploy } from './deploy.ts'
-import { watchEngine, type EngineTimes } from './engine_times.ts'
+import { buildTwo, deploy, type Deploy, spentIn } from './deploy.ts'
+import { type EngineTimes, watchEngine } from './engine_times.ts'
 import { figuresOf, medianOf, type Outcome } from './figures.ts'
 import type { Part } from './parts.ts'
 import { phasesText } from './rollouts.ts'
 import type { Site } from './site.ts'
-import { underLoad, type Running } from './under_load.ts'
+import { type Running, underLoad } from './under_load.ts'
 
 const BEFORE = 8
 const SETTLE = 3
+
 /** the slow requests of the load: some are always in flight */
 const LONGEST = 3
 

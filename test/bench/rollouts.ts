@@ -1,8 +1,8 @@
 // Rollouts in a row under load, each with a commit of its own: fetched, built, migrated, replaced. No request may fail.
-import { say } from '../../lib/say.ts'
+import { say } from '../../lib/system/log.ts'
 import { between } from '../load/report.ts'
-import { deploy, spentIn, type Deploy } from './deploy.ts'
-import { figuresOf, medianOf, websocketFigures, type Outcome } from './figures.ts'
+import { deploy, type Deploy, spentIn } from './deploy.ts'
+import { figuresOf, medianOf, type Outcome, websocketFigures } from './figures.ts'
 import type { Part } from './parts.ts'
 import { DRAIN_SECONDS } from './site.ts'
 import { underLoad } from './under_load.ts'

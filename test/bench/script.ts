@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { Failure } from '../../lib/errors.ts'
+import { Failure } from '../../lib/system/errors.ts'
 import { TSX } from './deploy.ts'
 import type { Site } from './site.ts'
 

@@ -3,11 +3,11 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { docker, remove } from '../../lib/compose.ts'
-import { EXIT, Failure, messageOf } from '../../lib/errors.ts'
-import { capture, hold, show } from '../../lib/run.ts'
-import { say } from '../../lib/say.ts'
-import { shielded } from '../../lib/signals.ts'
+import { docker, removeContainers } from '../../lib/docker/commands.ts'
+import { EXIT, Failure, messageOf } from '../../lib/system/errors.ts'
+import { capture, hold, show } from '../../lib/system/run.ts'
+import { say } from '../../lib/system/log.ts'
+import { shielded } from '../../lib/system/signals.ts'
 
 const PROJECT = 'avril-bench'
 const PORT = 18_300
@@ -15,6 +15,7 @@ const SERVICE = 'phoenix'
 
 /** What every release of the benchmark is like: an app that needs as long to get ready as a real one. */
 export const READY_AFTER = 5
+
 /** How long a websocket may go on, which decides a rollout's length while one is open. */
 export const DRAIN_SECONDS = 10
 
@@ -40,7 +41,7 @@ const listed = async (...words: string[]) => (await capture(docker(...words))).s
 // A benchmark that was killed leaves its containers behind.
 const sweep = async () => {
   const ids = await listed('ps', '--all', '--quiet', '--filter', ofProject)
-  if (ids.length > 0) await capture(remove(ids))
+  if (ids.length > 0) await capture(removeContainers(ids))
   for (const kind of ['volume', 'network']) {
     const names = await listed(kind, 'ls', '--quiet', '--filter', ofProject)
     if (names.length > 0) await capture(docker(kind, 'rm', ...names))

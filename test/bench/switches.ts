@@ -2,10 +2,10 @@
 // request may fail.
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { listInstances } from '../../lib/instances.ts'
-import { Failure } from '../../lib/errors.ts'
+import { listInstances } from '../../lib/docker/containers.ts'
+import { Failure } from '../../lib/system/errors.ts'
 import { deploy } from './deploy.ts'
-import { figuresOf, median, websocketFigures, type Outcome } from './figures.ts'
+import { figuresOf, median, type Outcome, websocketFigures } from './figures.ts'
 import type { Part } from './parts.ts'
 import { DRAIN_SECONDS, type Site } from './site.ts'
 import { underLoad } from './under_load.ts'
@@ -13,7 +13,7 @@ import { cutsIn, lostIn, type Reload } from './websocket.ts'
 
 const PAUSE = 1
 
-type Nginx = typeof import('../../lib/deploy/nginx.ts')
+type Nginx = typeof import('../../lib/nginx/live_map.ts')
 
 // That of the site's own copy: it writes into the checkout that it lies in.
 const nginxOf = async ({ folder }: Site): Promise<Nginx> =>

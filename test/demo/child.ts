@@ -1,8 +1,8 @@
 // A program whose lines are read as they come: on stderr and on stdout, which is given back too.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { Failure } from '../../lib/errors.ts'
-import { checkInterruption, onInterruption } from '../../lib/signals.ts'
+import { Failure } from '../../lib/system/errors.ts'
+import { checkInterruption, onInterruption } from '../../lib/system/signals.ts'
 
 export interface ChildOptions {
   /** what it is, for the person who reads the error: "the deploy" */

@@ -2,10 +2,11 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
-import { docker, remove } from '../../lib/compose.ts'
-import { linesOf, root } from '../../lib/config.ts'
-import { EXIT, Failure, usage } from '../../lib/errors.ts'
-import { attempt, capture, hold } from '../../lib/run.ts'
+import { docker, removeContainers } from '../../lib/docker/commands.ts'
+import { root } from '../../lib/system/checkout.ts'
+import { linesOf } from '../../lib/system/settings.ts'
+import { EXIT, Failure, usage } from '../../lib/system/errors.ts'
+import { attempt, capture, hold } from '../../lib/system/run.ts'
 
 export interface Site {
   /** the Compose project; it begins with avril-demo, since whatever has this name is removed */
@@ -106,7 +107,7 @@ export const takeFolder = async ({ folder }: Site) => {
  */
 export const removeFormer = async (site: Site) => {
   const containers = await list('ps', '--all', '--quiet', '--no-trunc', ...project(site))
-  if (containers.length > 0) await capture(remove(containers))
+  if (containers.length > 0) await capture(removeContainers(containers))
   const volumes = await list('volume', 'ls', '--quiet', ...project(site))
   if (volumes.length > 0) await capture(docker('volume', 'rm', '--force', ...volumes))
   const networks = await list('network', 'ls', '--quiet', ...project(site))

@@ -1,6 +1,7 @@
 // The steps of the demo: each runs a program, shows where it is, and tells how long it took.
-import { say, seconds } from '../../lib/say.ts'
-import { interruption } from '../../lib/signals.ts'
+import { say } from '../../lib/system/log.ts'
+import { seconds } from '../../lib/system/format.ts'
+import { interruption } from '../../lib/system/signals.ts'
 import { runLines } from './child.ts'
 import { type Row, startView } from './view.ts'
 

@@ -1,5 +1,5 @@
 // The words at the end of the demo.
-import { seconds } from '../../lib/say.ts'
+import { seconds } from '../../lib/system/format.ts'
 import { summary as loadSummary } from '../load/load.ts'
 import { between, type Report, splitByMarks } from '../load/report.ts'
 import { type Site, stopCommand, tryCommands } from './site.ts'

@@ -1,6 +1,6 @@
 // What is going on right now: a few rows that are redrawn in place. Without a terminal they become one plain line now
 // and then.
-import { paint, say } from '../../lib/say.ts'
+import { paint, say } from '../../lib/system/log.ts'
 
 export interface Row {
   label: string

@@ -1,13 +1,13 @@
-// Holds a command of bash as lib/run.ts does, and ends as a script does; the command knows this process as $HOLDER.
-import { main } from '../../lib/main.ts'
+// Holds a command of bash as lib/system/run.ts does, and ends as a script does; the command knows this process as $HOLDER.
+import { main } from '../../lib/cli/main.ts'
 
 process.env.HOLDER = String(process.pid)
 
 await main(
   { usage: 'holder.ts <kind> <program>', summary: '', words: [2, 2], options: {}, examples: [], local: true },
   async (_, [kind = '', text = '']) => {
-    const { attempt, capture, follow, hold, show } = await import('../../lib/run.ts')
-    const { onInterruption, shielded, sleep } = await import('../../lib/signals.ts')
+    const { attempt, capture, follow, hold, show } = await import('../../lib/system/run.ts')
+    const { onInterruption, shielded, sleep } = await import('../../lib/system/signals.ts')
     const command = ['bash', '-c', text]
     if (kind === 'hold') await hold(command)
     if (kind === 'attempt') await attempt(command)

@@ -78,7 +78,7 @@ const TABLE = [
 const [checkout = ''] = process.argv.slice(2)
 const load = (name: string) => import(pathToFileURL(`${checkout}/lib/${name}`).href)
 const { openHost, scriptThere } = await load('remote/host.ts')
-const { attempt } = await load('run.ts')
+const { attempt } = await load('system/run.ts')
 const host = await openHost('server')
 
 const send = async (words: string[]) => {

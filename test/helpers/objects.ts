@@ -1,18 +1,22 @@
-// The uploaded files, for tests: objects.ts save FOLDER [FORMER] | check FOLDER | check-full FOLDER | restore FOLDER
-// what lib/ does; prints its result objects.ts put                    stores what stdin lists: {key, type, content or
-// bytes, headers} a line objects.ts list                   prints what the server has, with the sha256 of each content
-// objects.ts delete KEY … | empty   deletes these, or all REGION is the one that what goes straight to the server is
-// signed for. DURING is a shell command that is run when the first file was saved or restored, while nothing else goes
-// on here.
+// The uploaded files, for tests:
+//
+//   objects.ts save FOLDER [FORMER] | check FOLDER | check-full FOLDER | restore FOLDER
+//                                     what lib/ does; prints its result
+//   objects.ts put                    stores what stdin lists: {key, type, content or bytes, headers} a line
+//   objects.ts list                   prints what the server has, with the sha256 of each content
+//   objects.ts delete KEY … | empty   deletes these, or all
+//
+// REGION is the one that what goes straight to the server is signed for. DURING is a shell command that is run when the
+// first file was saved or restored, while nothing else goes on here.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
-import { loadSettings } from '../../lib/config.ts'
-import { main } from '../../lib/main.ts'
-import { print } from '../../lib/say.ts'
-import type { Connection } from '../../lib/backup/s3.ts'
-import { several } from '../../lib/several.ts'
+import { loadSettings } from '../../lib/system/settings.ts'
+import { main } from '../../lib/cli/main.ts'
+import { print } from '../../lib/system/log.ts'
+import type { Connection } from '../../lib/s3/client.ts'
+import { mapConcurrent } from '../../lib/system/concurrency.ts'
 
 const settings = loadSettings()
 const stack = { project: settings.COMPOSE_PROJECT_NAME ?? '' }
@@ -28,7 +32,7 @@ const filled = (seed: string, bytes: number) => Buffer.alloc(bytes, seed)
 
 const put = async ({ s3, client, bucket }: Connection) => {
   const lines = (await text(process.stdin)).split('\n').filter(Boolean)
-  await several(lines, line => {
+  await mapConcurrent(lines, line => {
     const { key, type, content, bytes, headers } = JSON.parse(line)
     const Body = bytes === undefined ? Buffer.from(content) : filled(key, bytes)
     return client.send(new s3.PutObjectCommand({ Bucket: bucket, Key: key, Body, ContentType: type, ...headers }))
@@ -63,7 +67,7 @@ const list = async (connection: Connection) => {
 }
 
 const remove = ({ s3, client, bucket }: Connection, unwanted: string[]) =>
-  several(unwanted, key => client.send(new s3.DeleteObjectCommand({ Bucket: bucket, Key: key })))
+  mapConcurrent(unwanted, key => client.send(new s3.DeleteObjectCommand({ Bucket: bucket, Key: key })))
 
 const command = {
   usage: 'objects.ts',
@@ -74,9 +78,9 @@ const command = {
 }
 
 await main(command, async (_, [action = '', folder = '', ...rest]) => {
-  const { saveObjects } = await import('../../lib/backup/objects.ts')
-  const { checkObjects, clearContents } = await import('../../lib/backup/objects_index.ts')
-  const { restoreObjects } = await import('../../lib/backup/objects_restore.ts')
+  const { saveObjects } = await import('../../lib/backup/objects/save.ts')
+  const { checkObjects, clearContents } = await import('../../lib/backup/objects/catalog.ts')
+  const { restoreObjects } = await import('../../lib/backup/objects/restore.ts')
   const contents = clearContents(folder)
   if (action === 'save') {
     mkdirSync(folder, { mode: 0o700 })
@@ -96,7 +100,7 @@ await main(command, async (_, [action = '', folder = '', ...rest]) => {
     return print(JSON.stringify(await checkObjects(contents, { full: action === 'check-full' })))
   if (action === 'restore')
     return print(JSON.stringify(await restoreObjects({ stack, settings, contents, onProgress: once })))
-  const { connectMinio } = await import('../../lib/backup/s3.ts')
+  const { connectMinio } = await import('../../lib/s3/minio.ts')
   const connection = await connectMinio(stack.project, settings)
   const { REGION } = process.env
   if (REGION) connection.client.config.region = async () => REGION

@@ -1,6 +1,6 @@
 // offsite_store.ts FILE KEY PART: stores a file off the site, in parts of so many bytes.
-import { loadSettings } from '../../lib/config.ts'
-import { main } from '../../lib/main.ts'
+import { loadSettings } from '../../lib/system/settings.ts'
+import { main } from '../../lib/cli/main.ts'
 
 const command = {
   usage: 'offsite_store.ts',
@@ -11,9 +11,9 @@ const command = {
 }
 
 await main(command, async (_, [file = '', key = '', part]) => {
-  const { digest } = await import('../../lib/large_files.ts')
-  const { withOffsite } = await import('../../lib/backup/offsite.ts')
-  const { store } = await import('../../lib/backup/offsite_store.ts')
+  const { digest } = await import('../../lib/system/large_files.ts')
+  const { withOffsite } = await import('../../lib/backup/offsite/layout.ts')
+  const { store } = await import('../../lib/backup/offsite/upload.ts')
   const { sha256 } = await digest(file)
   await withOffsite(loadSettings(), site =>
     store(site, `${site.prefix}/${key}`, file, sha256, { partSize: Number(part) }),

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { type Faults, faultyServer } from './faulty_server.ts'
-import type { Report } from './load.ts'
+import { type Report } from './load.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'load generator '))
 after(() => rmSync(folder, { recursive: true }))

@@ -2,7 +2,7 @@
 // failures.
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { capture } from '../../lib/run.ts'
+import { capture } from '../../lib/system/run.ts'
 
 export interface Target {
   /** the stack's folder */

@@ -4,12 +4,12 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { compareTables } from '../../lib/backup/backup_database.ts'
-import { cronText } from '../../lib/backup/cron.ts'
-import { tableOf } from '../../lib/backup/dump.ts'
-import { root } from '../../lib/config.ts'
-import { Failure } from '../../lib/errors.ts'
-import { prefixOf, setName } from '../../lib/backup/sets.ts'
+import { compareTables } from '../../lib/backup/dump_database.ts'
+import { cronText } from '../../lib/setup/cron.ts'
+import { tableOf } from '../../lib/postgres/dump_archive.ts'
+import { Failure } from '../../lib/system/errors.ts'
+import { prefixOf, setName } from '../../lib/backup/manifest.ts'
+import { root } from '../../lib/system/checkout.ts'
 
 void test('the table is read out of the line that begins its data, however it is named', () => {
   assert.equal(tableOf('COPY public.users (id, name) FROM stdin;'), 'public.users')

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { lostIn } from '../../lib/backup/bring_back.ts'
+import { lostIn } from '../../lib/postgres/bring_back.ts'
 
 void test('what did not come back is read with its reason and its SQL, whatever lines they have', () => {
   assert.deepEqual(lostIn(''), [])

@@ -8,8 +8,8 @@ import {
   fitsElixir,
   isSecretName,
   readAtBuild,
-} from '../../lib/deploy/build_settings.ts'
-import { Failure } from '../../lib/errors.ts'
+} from '../../lib/docker/build_settings.ts'
+import { Failure } from '../../lib/system/errors.ts'
 
 for (const [version, requirement, fits] of [
   ['1.8.2', '~> 1.8.2', true],

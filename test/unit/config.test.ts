@@ -4,8 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { linesOf, readSettings, root } from '../../lib/config.ts'
-import { Failure } from '../../lib/errors.ts'
+import { root } from '../../lib/system/checkout.ts'
+import { linesOf, readSettings } from '../../lib/system/settings.ts'
+import { Failure } from '../../lib/system/errors.ts'
 
 const example = readFileSync(join(root, '.env.example'), 'utf8')
 const withLine = (name: string, line: string) => example.replace(new RegExp(`^${name}=.*$`, 'm'), line)

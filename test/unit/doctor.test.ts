@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, wr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { backupFindings, type BackupFacts } from '../../lib/backup/backup_cron.ts'
+import { type BackupFacts, backupFindings } from '../../lib/setup/nightly_backup.ts'
 import { pairFindings } from '../../lib/setup/certificates.ts'
 import {
   bootFindings,
@@ -16,16 +16,15 @@ import {
   rebootFindings,
 } from '../../lib/setup/check_server.ts'
 import { stackFindings } from '../../lib/setup/check_stack.ts'
-import { root } from '../../lib/config.ts'
-import { good, type Finding } from '../../lib/setup/findings.ts'
+import { root } from '../../lib/system/checkout.ts'
+import { type Finding, good } from '../../lib/setup/findings.ts'
 import { openFolder, readableFindings, readFolders } from '../../lib/setup/readable.ts'
-import type { StackConfig } from '../../lib/stack.ts'
+import type { StackConfig } from '../../lib/docker/stack.ts'
 
 const words = (findings: Finding[]) => findings.map(({ level, text }) => `${level}: ${text}`)
 const GB = 1e9
 
 // --- the stack
-
 const app = {
   image: 'avril-phoenix:compose',
   labels: { 'avril.repository': 'avril', 'avril.port': '4000' },
@@ -159,7 +158,6 @@ void test('an override counts, and the one that is generated is no fault', () =>
 })
 
 // --- certificates
-
 const folder = mkdtempSync(join(tmpdir(), 'certificates-'))
 after(() => rmSync(folder, { recursive: true }))
 
@@ -300,7 +298,6 @@ for (const [what, findings, expected] of [
 }
 
 // --- backups
-
 const facts: BackupFacts = {
   site: 'avril.example',
   folder: '/mnt/backups/avril',

@@ -4,10 +4,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { openSealer, readKey, recipientsOf, type Sealer } from '../../lib/backup/encryption.ts'
-import { Failure } from '../../lib/errors.ts'
-import { decryptFile, encryptFile } from '../../lib/large_files.ts'
-import { loadAge } from '../../lib/packages.ts'
+import { type Encryptor, openEncryptor, readKey, recipientsOf } from '../../lib/crypto/age.ts'
+import { Failure } from '../../lib/system/errors.ts'
+import { decryptFile, encryptFile } from '../../lib/crypto/encrypted_files.ts'
+import { loadAge } from '../../lib/system/packages.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'encryption-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -26,13 +26,13 @@ const { generateX25519Identity, identityToRecipient } = await loadAge()
 const identity = await generateX25519Identity()
 const recipient = await identityToRecipient(identity)
 const keyFile = written(`# created: today\n# public key: ${recipient}\n${identity}\n`)
-const sealer = (await openSealer({ BACKUP_RECIPIENTS: recipient })) as Sealer
+const encryptor = (await openEncryptor({ BACKUP_RECIPIENTS: recipient })) as Encryptor
 
 for (const bytes of [0, 1, 65_536, 300_001]) {
   void test(`${bytes} bytes are encrypted, read back, and come out the same with the key`, async () => {
     const content = randomBytes(bytes)
     const [sealed, clear] = [path(), path()]
-    const { plain, ...digest } = await encryptFile(sealer, written(content), sealed)
+    const { plain, ...digest } = await encryptFile(encryptor, written(content), sealed)
     assert.deepEqual(plain, { bytes, sha256: createHash('sha256').update(content).digest('hex') })
     assert.deepEqual(digest, {
       bytes: readFileSync(sealed).length,
@@ -44,10 +44,10 @@ for (const bytes of [0, 1, 65_536, 300_001]) {
 }
 
 void test('a file that does not come out as it went in is refused when it is made', async () => {
-  const forgetful: Sealer = {
-    ...sealer,
-    seal: chunks =>
-      sealer.seal(
+  const forgetful: Encryptor = {
+    ...encryptor,
+    encrypt: chunks =>
+      encryptor.encrypt(
         (async function* () {
           for await (const chunk of chunks) yield chunk.subarray(1)
         })(),
@@ -61,7 +61,7 @@ void test('a file that does not come out as it went in is refused when it is mad
 
 void test('a file that is damaged, cut short, or for another key is refused', async () => {
   const sealed = path()
-  await encryptFile(sealer, written(randomBytes(200_000)), sealed)
+  await encryptFile(encryptor, written(randomBytes(200_000)), sealed)
   const content = readFileSync(sealed)
   const key = await readKey(keyFile)
   const damaged = Buffer.from(content)
@@ -82,10 +82,10 @@ void test('a file that is damaged, cut short, or for another key is refused', as
 
 void test('a mistyped public key is refused, and none is no encryption', async () => {
   await assert.rejects(
-    openSealer({ BACKUP_RECIPIENTS: `${recipient.slice(0, -1)}${recipient.endsWith('q') ? 'p' : 'q'}` }),
+    openEncryptor({ BACKUP_RECIPIENTS: `${recipient.slice(0, -1)}${recipient.endsWith('q') ? 'p' : 'q'}` }),
     ends(78, /is no public key of age/),
   )
-  assert.equal(await openSealer({ BACKUP_RECIPIENTS: '' }), undefined)
+  assert.equal(await openEncryptor({ BACKUP_RECIPIENTS: '' }), undefined)
   assert.deepEqual(recipientsOf({ BACKUP_RECIPIENTS: 'b,a,b' }), ['a', 'b'])
 })
 

@@ -51,7 +51,7 @@ const runEngine = (trouble: string) => {
       LANGUAGE: 'fr',
       TROUBLE: trouble,
     }
-    const { status, stderr } = spawnSync('bash', [join(import.meta.dirname, '../../lib/engine.sh')], {
+    const { status, stderr } = spawnSync('bash', [join(import.meta.dirname, '../../lib/docker/engine.sh')], {
       cwd: folder,
       env,
       encoding: 'utf8',

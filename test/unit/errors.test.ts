@@ -4,8 +4,8 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { Failure, failureFrom } from '../../lib/errors.ts'
-import { namesInFolder, replaceFile } from '../../lib/files.ts'
+import { Failure, failureFrom } from '../../lib/system/errors.ts'
+import { namesInFolder, replaceFile } from '../../lib/system/files.ts'
 import { findingOf } from '../../lib/setup/findings.ts'
 
 const refusal = (code: string) =>

@@ -17,7 +17,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
-import { Failure } from '../../lib/errors.ts'
+import { Failure } from '../../lib/system/errors.ts'
 import {
   branchHead,
   checkRepository,
@@ -28,9 +28,9 @@ import {
   missingFrom,
   namedCommit,
   remoteHead,
-} from '../../lib/git.ts'
-import { addressWithLogin, bareAddress } from '../../lib/git_login.ts'
-import { failureOfGit } from '../../lib/git_words.ts'
+} from '../../lib/git/repository.ts'
+import { addressWithLogin, bareAddress } from '../../lib/git/login.ts'
+import { failureOfGit } from '../../lib/git/errors.ts'
 
 const place = mkdtempSync(join(tmpdir(), 'avril git '))
 after(() => rmSync(place, { recursive: true }))
@@ -51,6 +51,7 @@ const git = (folder: string, ...words: string[]) =>
   }).trim()
 
 let count = 0
+
 /** A repository with a commit that has these files. */
 const repository = (files: Record<string, string> = { 'file.txt': 'one\n' }) => {
   const folder = join(place, `repository ${++count}`)
@@ -83,7 +84,6 @@ const failure = async (work: Promise<unknown>) => {
 }
 
 // --- what is exported
-
 const exported = async (folder: string, sha: string) => {
   const target = join(place, `export ${++count}`)
   await exportCommit(folder, sha, target)
@@ -173,8 +173,8 @@ void test('a worktree of a clone is a repository too', async () => {
 })
 
 // --- what no export brings
-
 const LFS = 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n'
+
 // what it is, what makes it, what is said
 const MISSING: [what: string, make: (folder: string) => void, said: string[]][] = [
   [

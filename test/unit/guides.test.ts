@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { root } from '../../lib/config.ts'
+import { root } from '../../lib/system/checkout.ts'
 
 const scripts = readdirSync(join(root, 'scripts')).map(file => file.replace(/\.ts$/, ''))
 

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
-const MODULE = join(import.meta.dirname, '../../lib/inherited.ts')
+const MODULE = join(import.meta.dirname, '../../lib/system/environment.ts')
 
 /**
  * What a command finds in its environment, when it was called with these variables, under a umask that nobody but its

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 const lib = join(import.meta.dirname, '..', '..', 'lib')
 
 void test('this node knows the option by which streams take less memory: of one that it does not know it would speak on stderr, in each backup', () => {
-  const loading = `import(${JSON.stringify(join(lib, 'large_files.ts'))})`
+  const loading = `import(${JSON.stringify(join(lib, 'system', 'large_files.ts'))})`
   const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '--eval', loading], {
     encoding: 'utf8',
   })

@@ -1,9 +1,9 @@
+import { Failure } from '../../lib/system/errors.ts'
 import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
 import { test } from 'node:test'
-import { Failure } from '../../lib/errors.ts'
-import { statePath } from '../../lib/files.ts'
-import { takeLock } from '../../lib/lock.ts'
+import { takeLock } from '../../lib/system/lock.ts'
+import { statePath } from '../../lib/system/state_folder.ts'
 
 void test('who waits for a lock does not wait for ever', { timeout: 20_000 }, async t => {
   const name = 'unit-test.lock'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { liveMap } from '../../lib/deploy/nginx.ts'
+import { liveMap } from '../../lib/nginx/live_map.ts'
 
 const app = { service: 'phoenix', port: '4000' }
 

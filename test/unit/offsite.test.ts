@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { Failure } from '../../lib/errors.ts'
-import { isOffsite } from '../../lib/backup/offsite.ts'
-import { measure } from '../../lib/backup/offsite_store.ts'
+import { Failure } from '../../lib/system/errors.ts'
+import { isOffsite } from '../../lib/backup/offsite/layout.ts'
+import { measure } from '../../lib/backup/offsite/upload.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'offsite-'))
 after(() => rmSync(folder, { recursive: true }))

@@ -1,6 +1,6 @@
+import { lateText } from '../../lib/backup/run_drill.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { lateText } from '../../lib/backup/one_set.ts'
 
 const now = new Date('2026-11-29T03:16:00Z')
 const made = (time: string) => ({ time, who: 'root', result: 'made' as const })

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { root } from '../../lib/config.ts'
-import { Failure } from '../../lib/errors.ts'
-import { handOn, helpOf, parse, takeOn } from '../../lib/options.ts'
+import { Failure } from '../../lib/system/errors.ts'
+import { handOn, helpOf, parse, takeOn } from '../../lib/cli/options.ts'
+import { root } from '../../lib/system/checkout.ts'
 
 const ran = (script: string, argv: readonly string[]) =>
   new Promise<{ status: number; stderr: string }>(resolve => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parsePins, renderPins } from '../../lib/deploy/pins.ts'
+import { parsePins, renderPins } from '../../lib/docker/release_pins.ts'
 
 const pins = {
   phoenix: {

@@ -4,10 +4,10 @@ import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync,
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { scriptOf } from '../../lib/backup/roles.ts'
+import { scriptOf } from '../../lib/postgres/saved_roles.ts'
 import { listSets } from '../../lib/backup/sets.ts'
-import { openPlain, plainSize, readPlainIfThere, replaceFile } from '../../lib/files.ts'
-import { copyPlain } from '../../lib/large_files.ts'
+import { openPlain, plainSize, readPlainIfThere, replaceFile } from '../../lib/system/files.ts'
+import { copyPlain } from '../../lib/system/large_files.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'plain-'))
 after(() => rmSync(folder, { recursive: true }))

@@ -6,7 +6,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, w
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { root } from '../../lib/config.ts'
+import { root } from '../../lib/system/checkout.ts'
 
 const recipe = readFileSync(join(root, 'recipes/nuxt.yml'), 'utf8').replaceAll('$$', '$')
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { trail, type Entry } from '../../lib/history.ts'
+import { type Entry, trail } from '../../lib/deploy/history.ts'
 import { releasesToRemove } from '../../lib/deploy/releases.ts'
 
 const deployed = (from: string | null, to: string, more: Partial<Entry> = {}): Entry => ({

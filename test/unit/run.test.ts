@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import type { Failure } from '../../lib/errors.ts'
-import { attempt, capture, follow, show } from '../../lib/run.ts'
-import { sleep } from '../../lib/signals.ts'
+import { Failure } from '../../lib/system/errors.ts'
+import { attempt, capture, follow, show } from '../../lib/system/run.ts'
+import { sleep } from '../../lib/system/signals.ts'
 
 void test('a program that ends before it has read its input is no error of this one', async () => {
   assert.equal((await attempt(['true'], { input: 'x'.repeat(2e6) })).code, 0)
@@ -68,7 +68,7 @@ for (const [language, command, exitCode, words] of MISSING)
 // what is launched and waited for by nobody
 for (const command of [['sleep', '3'], ['no-such-program'], [import.meta.dirname], []])
   void test(`nobody waits for ${JSON.stringify(command)}, however it ends`, () => {
-    const program = `(await import(${JSON.stringify(join(import.meta.dirname, '../../lib/run.ts'))})).launch(${JSON.stringify(command)}); console.log('done')`
+    const program = `(await import(${JSON.stringify(join(import.meta.dirname, '../../lib/system/run.ts'))})).launch(${JSON.stringify(command)}); console.log('done')`
     const started = performance.now()
     const { status, stdout, stderr } = spawnSync(
       process.execPath,

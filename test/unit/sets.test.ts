@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { listSets, manifestOf, setNamed } from '../../lib/backup/sets.ts'
+import { listSets, setNamed } from '../../lib/backup/sets.ts'
+import { manifestOf } from '../../lib/backup/manifest.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'sets-'))
 after(() => rmSync(folder, { recursive: true }))

@@ -6,8 +6,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { root } from '../../lib/config.ts'
-import type { StackConfig } from '../../lib/stack.ts'
+import { root } from '../../lib/system/checkout.ts'
+import type { StackConfig } from '../../lib/docker/stack.ts'
 
 const PHOENIX = ['phoenix']
 const ALL = ['phoenix', 'nuxt_profile', 'nuxt_booklet']
@@ -36,6 +36,7 @@ const READERS: Record<string, string[]> = {
   HOTJAR_ID: ALL,
   TAG_COMMANDER: ALL,
 }
+
 /** What stands in no .env.example, but in the .env of a site. */
 const MORE: Record<string, string[]> = {
   A_SETTING_OF_THEIR_OWN: ALL,
@@ -49,6 +50,7 @@ const MORE: Record<string, string[]> = {
 
 const example = readFileSync(join(root, '.env.example'), 'utf8')
 const names = [...new Set([...example.matchAll(/^#?([A-Z][A-Z0-9_]*)=/gm)].map(([, name = '']) => name))]
+
 // Compose judges some of them itself.
 const value = (name: string, one: string) => {
   if (name === 'NGINX_BIND') return `127.0.0.${one}`

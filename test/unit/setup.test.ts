@@ -2,20 +2,20 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { readSettings, root, SECRETS } from '../../lib/config.ts'
-import { Failure } from '../../lib/errors.ts'
-import { bad, good, type Finding } from '../../lib/setup/findings.ts'
+import { root } from '../../lib/system/checkout.ts'
+import { readSettings, SECRETS } from '../../lib/system/settings.ts'
+import { Failure } from '../../lib/system/errors.ts'
+import { bad, type Finding, good } from '../../lib/setup/findings.ts'
 import { newSettings, settingsWith } from '../../lib/setup/make_settings.ts'
 import { urlOf } from '../../lib/setup/repositories.ts'
-import { ipv6Findings, type Ipv6Facts } from '../../lib/setup/ipv6.ts'
+import { type Ipv6Facts, ipv6Findings } from '../../lib/setup/ipv6.ts'
 import { goThrough, type Step } from '../../lib/setup/setup.ts'
 import { differences } from '../../lib/setup/taken_up.ts'
-import type { StackConfig } from '../../lib/stack.ts'
+import type { StackConfig } from '../../lib/docker/stack.ts'
 
 const words = (findings: Finding[]) => findings.map(({ level, text }) => `${level}: ${text}`)
 
 // --- settings and repositories
-
 const APP_KEYS = ['POSTGRES_APP_USER', 'POSTGRES_APP_PASSWORD', 'MINIO_ROOT_USER', 'MINIO_ROOT_PASSWORD']
 const example = readFileSync(join(root, '.env.example'), 'utf8')
 
@@ -191,7 +191,6 @@ void test('a repository comes from its usual address, or from the one that is se
 })
 
 // --- the order of the steps
-
 const step = (name: string, more: Partial<Step>): Step => ({ name, needs: [], look: () => [good(name)], ...more })
 
 /** A step that is not in order until it is mended. */

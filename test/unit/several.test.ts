@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { several, together } from '../../lib/several.ts'
-import { sleep } from '../../lib/signals.ts'
+import { mapConcurrent, together } from '../../lib/system/concurrency.ts'
+import { sleep } from '../../lib/system/signals.ts'
 
 void test('results keep the order of the items, and only some are under way at once', async () => {
   let now = 0
   let most = 0
-  const results = await several([5, 1, 4, 2, 3, 0, 6], async item => {
+  const results = await mapConcurrent([5, 1, 4, 2, 3, 0, 6], async item => {
     most = Math.max(most, (now += 1))
     await pause(item)
     now -= 1
@@ -20,7 +20,7 @@ void test('results keep the order of the items, and only some are under way at o
 void test('after a failure nothing more is begun, and what was begun has ended', async () => {
   const begun: number[] = []
   const ended: number[] = []
-  const work = several([1, 2, 3, 4, 5, 6], async item => {
+  const work = mapConcurrent([1, 2, 3, 4, 5, 6], async item => {
     begun.push(item)
     if (item === 2) throw new Error('the second')
     await pause(10)

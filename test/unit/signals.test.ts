@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { onAbort } from '../../lib/signals.ts'
+import { onAbort } from '../../lib/system/signals.ts'
 
 const HOLDER = join(import.meta.dirname, '../helpers/holder.ts')
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { smokeTestsOf, troubleIn } from '../../lib/deploy/smoke.ts'
-import { Failure } from '../../lib/errors.ts'
+import { smokeTestsOf, troubleIn } from '../../lib/docker/smoke.ts'
+import { Failure } from '../../lib/system/errors.ts'
 
 // expectation (a line of the label, or the app's own path alone), what comes back, what is said
 for (const [expected, status, location, body, trouble] of [

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
-import { HOST, quoteWord, ssh, unreachable } from '../../lib/remote/ssh.ts'
+import { HOST, ssh, unreachable } from '../../lib/ssh/commands.ts'
+import { quoteWord } from '../../lib/system/shell.ts'
 
 void test('a quoted word comes out of a POSIX shell as it was', () => {
   for (const word of [

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Failure } from '../../lib/errors.ts'
-import { appFor, stackOf } from '../../lib/stack.ts'
+import { Failure } from '../../lib/system/errors.ts'
+import { appFor, stackOf } from '../../lib/docker/stack.ts'
 
 const phoenix = {
   labels: { 'avril.repository': 'avril', 'avril.port': '4000', 'avril.path': '/', 'avril.migrate': 'mix ecto.migrate' },

@@ -17,14 +17,14 @@ mkdirSync(join(checkout, '.state'))
 const load = async <M>(path: string) => (await import(join(checkout, 'lib', path))) as M
 const { readJournal, hasJournal } = await load<typeof import('../../lib/deploy/journal.ts')>('deploy/journal.ts')
 const { readDataWork, dataWorkUnderWay } =
-  await load<typeof import('../../lib/backup/data_lock.ts')>('backup/data_lock.ts')
+  await load<typeof import('../../lib/system/work_lock.ts')>('system/work_lock.ts')
 const { noteOffsite, readOffsite } =
-  await load<typeof import('../../lib/backup/offsite_state.ts')>('backup/offsite_state.ts')
-const { readHistory, trail } = await load<typeof import('../../lib/history.ts')>('history.ts')
-const { lastBackup } = await load<typeof import('../../lib/backup/backup_run.ts')>('backup/backup_run.ts')
+  await load<typeof import('../../lib/backup/offsite/state.ts')>('backup/offsite/state.ts')
+const { readHistory, trail } = await load<typeof import('../../lib/deploy/history.ts')>('deploy/history.ts')
+const { lastBackup } = await load<typeof import('../../lib/backup/run_backup.ts')>('backup/run_backup.ts')
 const { lastDrill } = await load<typeof import('../../lib/backup/drill.ts')>('backup/drill.ts')
-const { tellOfLostCalls } = await load<typeof import('../../lib/remote/calls.ts')>('remote/calls.ts')
-const { appendLine } = await load<typeof import('../../lib/files.ts')>('files.ts')
+const { tellOfLostCalls } = await load<typeof import('../../lib/remote/pending_calls.ts')>('remote/pending_calls.ts')
+const { appendLine } = await load<typeof import('../../lib/system/state_folder.ts')>('system/state_folder.ts')
 
 /** What is told on stderr meanwhile. */
 const toldBy = (work: () => unknown) => {

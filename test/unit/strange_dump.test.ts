@@ -1,12 +1,12 @@
+import type { Manifest } from '../../lib/backup/manifest.ts'
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import type { Manifest } from '../../lib/backup/sets.ts'
-import { planText } from '../../lib/restore/restore_report.ts'
 import { isKnown } from '../../lib/restore/strange_dump.ts'
+import { restoreProposal } from '../../lib/cli/restore_report.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'strange '))
 after(() => rmSync(folder, { recursive: true }))
@@ -63,6 +63,7 @@ const plan = {
   dump: { database: 'avril', made: '', server: '18.6', tables: {}, bytes: 0 },
   host: 'server',
   database: 'avril',
+  replaces: true,
   former: undefined,
   now: undefined,
   after: {},
@@ -72,9 +73,9 @@ const plan = {
 }
 
 void test('what runs in a dump is told to its twentieth item, and how many more there are', () => {
-  assert.doesNotMatch(planText(plan), /runs|warning/)
-  assert.match(planText({ ...plan, runs: [] }), /is of no backup set of this server.*\n.*\nruns {8}nothing/)
-  const text = planText({
+  assert.doesNotMatch(restoreProposal(plan).text, /runs|warning/)
+  assert.match(restoreProposal({ ...plan, runs: [] }).text, /is of no backup set of this server.*\n.*\nruns {8}nothing/)
+  const { text } = restoreProposal({
     ...plan,
     runs: Array.from({ length: 25 }, (_, n) => `item ${n} ${'x'.repeat(n === 0 ? 10_000 : 0)}`),
   })

@@ -5,9 +5,9 @@ import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { attempt } from '../../lib/run.ts'
-import { sleep } from '../../lib/signals.ts'
-import { watchService } from '../../lib/watch.ts'
+import { attempt } from '../../lib/system/run.ts'
+import { sleep } from '../../lib/system/signals.ts'
+import { watchService } from '../../lib/docker/container_events.ts'
 
 // The engine's events are what is written into a pipe here.
 const folder = mkdtempSync(join(tmpdir(), 'avril-watch-'))

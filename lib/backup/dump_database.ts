@@ -1,0 +1,128 @@
+// The database's part of a backup set.
+import { randomUUID } from 'node:crypto'
+import { accessSync, constants } from 'node:fs'
+import { join } from 'node:path'
+import { root } from '../system/checkout.ts'
+import { hangUpLater } from '../docker/exec_session.ts'
+import { asDiskFull, freeSpace } from '../system/disk_space.ts'
+import { compareRows } from '../postgres/compare_rows.ts'
+import type { Dump } from '../postgres/dump_archive.ts'
+import { EXIT, Failure } from '../system/errors.ts'
+import { plainSize } from '../system/files.ts'
+import { copyPlain, showGrowth, writeOutput } from '../system/large_files.ts'
+import { ACCOUNT, inServer, inSession, login, type Server } from '../postgres/server.ts'
+import { countRows, type Facts, openSnapshot } from '../postgres/snapshot.ts'
+import { attempt } from '../system/run.ts'
+import { together } from '../system/concurrency.ts'
+import { shielded } from '../system/signals.ts'
+
+/** The one folder of the host that the server's container can write to, and where it is there. */
+const [WORK, WORK_INSIDE] = [join(root, 'db', 'work'), '/pg-work']
+
+// zstd is quicker and smaller than gzip; pg_dump has it since 16.
+const compression = ({ number }: Facts) => (number >= 160_000 ? 'zstd:3' : '6')
+
+// A dump is hardly ever larger than its database.
+const hasRoom = ({ bytes }: Facts) => {
+  try {
+    accessSync(WORK, constants.R_OK | constants.X_OK)
+    return freeSpace(WORK) > bytes
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Calls back with the name of a file that the server may write where it can be read from here, too; with undefined when
+ * there is no such place: it has no room, or the server sees another folder there. Only the server ever writes, or
+ * removes anything, in there: whoever does it from outside could be led elsewhere.
+ */
+const withStage = async (server: Server, facts: Facts, work: (name: string | undefined) => Promise<void>) => {
+  if (!hasRoom(facts)) return work(undefined)
+  const name = `${randomUUID()}.dump`
+  const sweep = () => attempt(inServer(server, 'find', WORK_INSIDE, '-mindepth', '1', '-delete'))
+  await sweep()
+  try {
+    const { code } = await attempt(inServer(server, 'touch', join(WORK_INSIDE, name)))
+    await work(code === 0 && plainSize(join(WORK, name)) === 0 ? name : undefined)
+  } catch (error) {
+    throw asDiskFull(error, WORK)
+  } finally {
+    await shielded(sweep)
+  }
+}
+
+const dump = async (
+  server: Server,
+  snapshot: string,
+  facts: Facts,
+  file: string,
+  estimate: number | undefined,
+  mark: string,
+  signal: AbortSignal,
+) => {
+  const words = [
+    `--encoding=${facts.encoding}`,
+    '--format=custom',
+    `--compress=${compression(facts)}`,
+    '--create',
+    '--no-password',
+    '--lock-wait-timeout=60s',
+    `--snapshot=${snapshot}`,
+  ]
+  // By itself the server notices only when a query ends, or a lock is had, that pg_dump has gone.
+  const command = inSession(
+    server,
+    ['-c client_connection_check_interval=2s'],
+    'env',
+    mark,
+    'pg_dump',
+    ...words,
+    ...login(server, server.database),
+  )
+  const hint =
+    'no set was made; the lines above are of pg_dump. A deploy that migrates at this moment holds its tables: run it again later'
+  const options = { what: 'pg_dump', hint, estimate, signal }
+  // pg_dump goes back in a file of its own and notes where each table begins: a restore is quicker then. And what
+  // passes through Docker takes a third longer.
+  await withStage(server, facts, async name => {
+    if (name === undefined) return writeOutput(command, file, options)
+    await showGrowth([...command, `--file=${join(WORK_INSIDE, name)}`], join(WORK, name), options)
+    await copyPlain(join(WORK, name), file)
+  })
+}
+
+/**
+ * Writes a dump, and gives the rows of each table in the very snapshot that it is made of. Throws a Failure; 65 for a
+ * database without a table.
+ */
+export const dumpAndCount = async (server: Server, facts: Facts, file: string, estimate: number | undefined) => {
+  const mark = `AVRIL_DUMP=${randomUUID()}`
+  const snapshot = await openSnapshot(server)
+  // A pg_dump whose client has ended would go on, and hold its locks.
+  const hangUp = await hangUpLater({ ...server, account: ACCOUNT }, mark)
+  try {
+    const [tables] = await together(signal => [
+      countRows(server, server.database, snapshot.id),
+      dump(server, snapshot.id, facts, file, estimate, mark, signal),
+    ])
+    if (Object.keys(tables).length > 0) return tables
+    throw new Failure('the database has no table, so there is nothing to back up', {
+      exitCode: EXIT.data,
+      hint: 'no set was made; was the database emptied? scripts/psql.ts',
+    })
+  } finally {
+    await hangUp()
+    await snapshot.release()
+  }
+}
+
+/** Compares what was read from a dump with what the database had. Throws a Failure (65) with the tables that differ. */
+export const compareTables = (had: Record<string, number>, { tables }: Dump) => {
+  compareRows(had, tables, {
+    message: differing => `the dump is not what the database had (${differing} tables differ)`,
+    found: 'in the dump',
+    expected: 'in the database',
+    hint: 'no set was made; run it again, and if it happens again look at the log of postgres',
+  })
+}

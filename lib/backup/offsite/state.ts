@@ -1,0 +1,38 @@
+// What is off the site, as far as this server knows without asking: as it was after the last copy.
+import type { Settings } from '../../system/settings.ts'
+import { messageOf } from '../../system/errors.ts'
+import { replaceFile } from '../../system/files.ts'
+import { readState, stateFile } from '../../system/state_folder.ts'
+import { isRecord, isText, isTime } from '../../system/shapes.ts'
+import { isOffsite } from './layout.ts'
+
+interface OffsiteState {
+  /** of the last copy, ISO 8601, UTC */
+  time: string
+  /** the sets that are there */
+  sets: string[]
+  /** why the last copy did not end; empty when it did */
+  error: string
+}
+
+const FILE = 'offsite.json'
+
+const isState = (it: unknown): it is OffsiteState =>
+  isRecord(it) && isTime(it.time) && isText(it.error) && Array.isArray(it.sets) && it.sets.every(isText)
+
+/** undefined when nothing was ever copied, or nobody knows any more: the next copy asks the other side. */
+export const readOffsite = () => readState(FILE, isState)
+
+/** Notes what is there; without `sets` what was there before. */
+export const noteOffsite = ({ sets, error = '' }: { sets?: string[]; error?: unknown }) => {
+  const state: OffsiteState = {
+    time: new Date().toISOString(),
+    sets: sets ?? readOffsite()?.sets ?? [],
+    error: error === '' ? '' : messageOf(error).slice(0, 300),
+  }
+  replaceFile(stateFile(FILE), `${JSON.stringify(state)}\n`, 0o600)
+}
+
+/** Whether a set is off the site; undefined when none is copied there. */
+export const isCopied = (settings: Settings, name: string): boolean | undefined =>
+  isOffsite(settings) ? (readOffsite()?.sets.includes(name) ?? false) : undefined

@@ -1,0 +1,64 @@
+// A set is tried out in a throw-away server, and whoever is to hear of it is told.
+import { openStack } from '../docker/stack.ts'
+import { findServer } from '../postgres/server.ts'
+import { messageOf } from '../system/errors.ts'
+import { say } from '../system/log.ts'
+import { age } from '../system/format.ts'
+import { notify } from '../system/notify.ts'
+import { takeDataLock } from '../system/work_lock.ts'
+import { inTheClear, keyTo } from './decrypt_set.ts'
+import { drill } from './drill.ts'
+import type { SetOptions } from './publish_set.ts'
+import { type BackupEntry, lastBackup } from './run_backup.ts'
+import { type BackupSet, findSet } from './sets.ts'
+
+/** Shorter than from one night to the next, whatever the clocks do that night. */
+const NIGHTLY = 22 * 3_600_000
+
+/** What is to be said of the newest set when it is not what the last backup should have made; '' when it is. */
+export const lateText = (
+  { name, made }: Pick<BackupSet, 'name' | 'made'>,
+  last: BackupEntry | undefined,
+  now: Date,
+) => {
+  const failed = last?.result === 'failed'
+  if (!failed && now.getTime() - Date.parse(made) < NIGHTLY) return ''
+  return `${failed ? 'the last backup failed' : 'no backup was made since'}: ${name}, the newest set, is ${age(new Date(made), now)} old`
+}
+
+/**
+ * Tries a set out. Gives its name and the seconds to recover. Throws a Failure: 64 for an unknown set, 65 when what it
+ * brings back is not what it should hold.
+ */
+export const tryOut = async ({ settings, name, keyFile, wait }: SetOptions) => {
+  findSet(settings.BACKUP_DIR ?? '', name)
+  const listeners = { ...settings, PING_URL: '' }
+  const work = await takeDataLock('trying a backup out', wait)
+  try {
+    // Looked for again: whoever held the lock may have made a newer one, and removed another.
+    const set = findSet(settings.BACKUP_DIR ?? '', name)
+    const late = name === undefined ? lateText(set, lastBackup(), new Date()) : ''
+    if (late !== '') say.warn(late)
+    try {
+      const key = keyFile === undefined ? undefined : await keyTo(set, keyFile)
+      const { project } = await openStack()
+      const { image } = await findServer(project, settings)
+      const { seconds, lost } = await inTheClear(set, key, folder => drill(project, image, set, folder, work))
+      const missing =
+        lost.length === 0
+          ? ''
+          : `, but ${lost.length} of its objects could not be made again: ${lost.map(({ object }) => object).join('; ')}`
+      await notify(
+        listeners,
+        missing === '',
+        `drill: ${set.name} was restored into a throw-away server in ${seconds} s${missing}${late && `; ${late}`}`,
+      )
+      return { set: set.name, seconds, lost }
+    } catch (error) {
+      await notify(listeners, false, `the drill of ${set.name} failed: ${messageOf(error)}`)
+      throw error
+    }
+  } finally {
+    await work.release()
+  }
+}

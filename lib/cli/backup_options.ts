@@ -1,0 +1,82 @@
+// The words of backup.ts, and which of them go together.
+import { usage } from '../system/errors.ts'
+import type { Values } from './options.ts'
+
+/** What a set's name begins with, given by a person. */
+export const PREFIX = /^[A-Za-z0-9][A-Za-z0-9_-]{0,40}$/
+
+export const BACKUP_OPTIONS = {
+  list: { help: 'list the sets; makes none' },
+  offsite: { help: 'with --list: those in the bucket off the site' },
+  fetch: { help: 'bring the newest set, or the one named, from the bucket off the site into BACKUP_DIR' },
+  drill: { help: 'restore the newest set, or the one named, into a throw-away server, and compare; makes none' },
+  publish: {
+    help: 'put the dump of the newest set, or of the one named, at db/dumps/latest.dump, for the first start of an empty postgres',
+  },
+  key: {
+    value: 'file',
+    help: 'for --drill and --publish: the private key to an encrypted set (an age identity file); it is only read',
+  },
+  'dry-run': { help: 'print what would be kept and removed; makes no set' },
+  'install-cron': { help: 'have cron make a set each day, and try one out each Sunday (as root)' },
+  at: {
+    value: 'HH:MM',
+    help: 'when, for --install-cron (default 03:15, the time of the server)',
+    form: [/^([01]\d|2[0-3]):[0-5]\d$/, 'a time from 00:00 to 23:59, in two digits each'] as const,
+  },
+  'remove-cron': { help: 'have cron make none any more (as root)' },
+  send: {
+    value: 'file',
+    help: 'print a file of the set that is named (backup_remote.ts asks for it); makes none',
+    form: [/^[\w.-]+$/, 'the name of a file of a set'] as const,
+  },
+  from: { value: 'byte', help: 'where --send begins (default 0)', form: [/^\d{1,15}$/, 'a number from 0 up'] as const },
+  'no-files': { help: 'save the database alone, not the uploaded files' },
+  wait: { help: 'queue, for six hours at most, when another backup or restore is running, instead of ending with 75' },
+  json: { help: 'print the result as one JSON document on stdout' },
+}
+
+export type BackupValues = Values<typeof BACKUP_OPTIONS>
+
+/** What it can do instead of making a set, and whether that is about a set that may be named. */
+const ACTIONS = {
+  list: false,
+  fetch: true,
+  drill: true,
+  publish: true,
+  'dry-run': false,
+  'install-cron': false,
+  'remove-cron': false,
+  send: true,
+} as const
+
+export type Action = keyof typeof ACTIONS | 'make'
+
+/** An option → those of which one must stand beside it. */
+const COMPANIONS: [keyof BackupValues, (keyof BackupValues)[]][] = [
+  ['offsite', ['list']],
+  ['key', ['drill', 'publish']],
+  ['at', ['install-cron']],
+  ['from', ['send']],
+]
+
+const isGiven = (options: BackupValues, name: keyof BackupValues) =>
+  options[name] !== undefined && options[name] !== false
+
+/** What is to be done. Throws a Failure (64) when the words do not go together. */
+export const actionOf = (options: BackupValues, name: string | undefined): Action => {
+  const [action = 'make', ...others] = (Object.keys(ACTIONS) as (keyof typeof ACTIONS)[]).filter(it =>
+    isGiven(options, it),
+  )
+  if (others.length > 0) throw usage(`${[action, ...others].map(it => `--${it}`).join(' and ')} exclude one another`)
+  if (action !== 'make' && !ACTIONS[action] && name !== undefined) throw usage(`--${action} takes no name`)
+  for (const [option, companions] of COMPANIONS)
+    if (isGiven(options, option) && !companions.some(it => isGiven(options, it)))
+      throw usage(`--${option} goes with ${companions.map(it => `--${it}`).join(' and ')}`)
+  if (action === 'make' && name !== undefined && (!PREFIX.test(name) || name === 'latest'))
+    throw usage(
+      `${JSON.stringify(name)} cannot be the name of a set`,
+      'up to 41 letters, digits, - and _; "latest" is kept for the newest one',
+    )
+  return action
+}

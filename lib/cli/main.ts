@@ -1,0 +1,54 @@
+// What every command does around its own work: parse, help, signals, errors, the exit code. A script imports what it
+// acts with only when it acts, so that --help answers at once.
+import { basename } from 'node:path'
+import { failureFrom } from '../system/errors.ts'
+import { forgetInherited } from '../system/environment.ts'
+import { type Command, helpOf, type Option, parse, takeOn, type Values } from './options.ts'
+import type { Input } from '../remote/host.ts'
+import { paint, print, say } from '../system/log.ts'
+import { interruption, listenForSignals } from '../system/signals.ts'
+import { listenToCaller } from './relayed_signals.ts'
+
+/** Prints an error for people; gives the exit code that tells its cause. */
+export const report = (error: unknown): number => {
+  const failure = failureFrom(error)
+  if (failure) {
+    say.line(`${paint.red('error:')} ${failure.message}`)
+    if (failure.hint) say.line(`${paint.cyan('hint:')} ${failure.hint}`)
+    if (process.env.DEBUG) say.line(String((error as Error).stack))
+    return failure.exitCode
+  }
+  say.line(
+    `${paint.red('error:')} this is a bug in the scripts: ${error instanceof Error ? error.stack : String(error)}`,
+  )
+  return 1
+}
+
+/**
+ * Runs a command with its command line, here or on the server that --on names; the exit code is 0, or what its Failure
+ * says.
+ */
+export const main = async <Options extends Record<string, Option>>(
+  command: Command<Options>,
+  run: (values: Values<Options>, words: string[]) => Promise<number | void>,
+  argv = process.argv.slice(2),
+) => {
+  forgetInherited()
+  try {
+    const { on, rest } = command.local ? { on: undefined, rest: argv } : takeOn(argv)
+    const { values, words } = parse(command, rest)
+    if (values.help) return print(helpOf(command))
+    if (process.env.AVRIL_STEERED) listenToCaller()
+    listenForSignals()
+    process.exitCode = (await (on === undefined ? run(values, words) : runElsewhere(on, rest, command.input))) ?? 0
+  } catch (error) {
+    process.exitCode = report(error)
+  }
+  // All that was begun has ended by now; whatever lives on all the same must not keep this process.
+  if (interruption.aborted) process.exit()
+}
+
+const runElsewhere = async (on: string, argv: string[], input: Input | undefined) => {
+  const { runThere } = await import('../remote/run_there.ts')
+  return runThere(on, basename(process.argv[1] ?? '', '.ts'), argv, input)
+}

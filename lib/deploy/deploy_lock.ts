@@ -1,0 +1,15 @@
+// One deploy at a time.
+import { age } from '../system/format.ts'
+import { takeLock } from '../system/lock.ts'
+import { dataWorkUnderWay } from '../system/work_lock.ts'
+import { readJournal } from './journal.ts'
+
+export const holder = () => {
+  const journal = readJournal()
+  // A restore takes this lock too.
+  if (!journal) return dataWorkUnderWay() ?? 'another deploy, which is just beginning or ending'
+  return `${journal.who} (process ${journal.pid}), who is deploying ${journal.repository} since ${journal.since} (${age(new Date(journal.since))}), phase ${journal.phase}`
+}
+
+/** One deploy at a time. Throws a Failure with 75 that names the holder. */
+export const takeDeployLock = (wait: boolean) => takeLock('lock', holder, wait)

@@ -1,0 +1,71 @@
+// Every deploy, good or bad, is one line of JSON in an append-only file.
+import { messageOf } from '../system/errors.ts'
+import { appendLine, readLines, stateFile } from '../system/state_folder.ts'
+import { isRecord, isText, isTextOrNull, isTime } from '../system/shapes.ts'
+import type { Journal } from './journal.ts'
+import { say } from '../system/log.ts'
+
+export interface Entry extends Omit<Journal, 'next' | 'pid' | 'phase' | 'since'> {
+  /** when it ended: ISO 8601, UTC */
+  time: string
+  result: 'deployed' | 'failed' | 'interrupted'
+  /** the phase in which it failed */
+  phase?: string
+  error?: string
+}
+
+const FILE = 'history.jsonl'
+
+const firstLines = (text: string) =>
+  text
+    .split('\n')
+    .slice(0, 2)
+    .map(line => line.trim())
+    .join(': ')
+    .slice(0, 300)
+
+/** The line that a deploy leaves. */
+export const entryOf = (
+  { next: _, pid: _pid, phase, since: _since, ...journal }: Journal,
+  result: Entry['result'],
+  error = '',
+): Entry => ({
+  time: new Date().toISOString(),
+  ...journal,
+  result,
+  ...(result === 'deployed' ? {} : { phase, error: firstLines(error) }),
+})
+
+/** Appends a line. A full disk must not undo a deploy, so that is a warning. */
+export const record = (journal: Journal, result: Entry['result'], error?: string) => {
+  try {
+    appendLine(FILE, entryOf(journal, result, error))
+  } catch (problem) {
+    say.warn(`this deploy could not be noted in ${stateFile(FILE)}: ${messageOf(problem)}`)
+  }
+}
+
+const isEntry = (it: unknown): it is Entry =>
+  isRecord(it) &&
+  isTime(it.time) &&
+  [it.who, it.repository, it.service, it.result].every(isText) &&
+  [it.from, it.to].every(isTextOrNull)
+
+/** All entries, oldest first. */
+export const readHistory = () => readLines(FILE, isEntry)
+
+/**
+ * The images of a service that were live, one after another; a rollback takes back what came after the one it went to.
+ */
+export const trail = (history: Entry[], service: string) => {
+  const images: string[] = []
+  for (const { to, from, rollback } of history.filter(
+    entry => entry.service === service && entry.result === 'deployed',
+  )) {
+    if (to === null) continue
+    if (images.length === 0 && from !== null) images.push(from)
+    if (rollback && images.includes(to)) images.length = images.lastIndexOf(to) + 1
+    else if (images.at(-1) !== to) images.push(to)
+  }
+  return images
+}

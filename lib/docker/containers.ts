@@ -1,0 +1,90 @@
+// The containers of the stack, found by their labels (names differ between versions of Compose).
+import { containerIds, inspect } from './commands.ts'
+import { Failure } from '../system/errors.ts'
+import { capture } from '../system/run.ts'
+
+/** A container of a service. */
+export interface Instance {
+  id: string
+  name: string
+  service: string
+  /** the rollout that brought it; undefined when Compose started it by itself */
+  rollout: string | undefined
+  running: boolean
+  /** what its health check says; undefined without one */
+  health: string | undefined
+  /** its address in each network that it is in */
+  addresses: Record<string, string>
+  image: string
+  revision: string | undefined
+  fingerprint: string | undefined
+  /** ISO 8601 */
+  started: string
+  /** made by `docker compose run`, not one of the service's instances */
+  oneOff: boolean
+  standIn: boolean
+}
+
+interface Inspected {
+  Id: string
+  Name: string
+  State: { Running: boolean; StartedAt: string; Health?: { Status: string } }
+  Config: { Image: string; Labels: Record<string, string> }
+  NetworkSettings: { Networks: Record<string, { IPAddress: string }> }
+}
+
+const instanceOf = ({ Id, Name, State, Config, NetworkSettings }: Inspected): Instance => ({
+  id: Id,
+  name: Name.replace(/^\//, ''),
+  service: Config.Labels['com.docker.compose.service'] ?? '',
+  rollout: Config.Labels['avril.rollout'],
+  running: State.Running,
+  health: State.Health?.Status,
+  addresses: Object.fromEntries(
+    Object.entries(NetworkSettings.Networks).map(([network, { IPAddress }]) => [network, IPAddress]),
+  ),
+  image: Config.Image,
+  revision: Config.Labels['org.opencontainers.image.revision'],
+  fingerprint: Config.Labels['avril.fingerprint']?.replace(/^f/, ''),
+  started: State.StartedAt,
+  oneOff: Config.Labels['com.docker.compose.oneoff'] === 'True',
+  standIn: Config.Labels['avril.standin'] === 'true',
+})
+
+/** The ids of all containers of the project, or of one of its services. */
+export const listIds = async (project: string, service?: string) => {
+  const labels = [
+    `com.docker.compose.project=${project}`,
+    ...(service === undefined ? [] : [`com.docker.compose.service=${service}`]),
+  ]
+  return (await capture(containerIds(...labels))).split('\n').filter(Boolean)
+}
+
+const readInstances = async (ids: string[]): Promise<Instance[]> => {
+  const inspected: Inspected[] = JSON.parse(await capture(inspect(ids)))
+  return inspected.map(instanceOf).toSorted((a, b) => a.started.localeCompare(b.started))
+}
+
+/** The containers of the project, or of one of its services, oldest first. */
+export const listInstances = async (project: string, service?: string): Promise<Instance[]> => {
+  const ids = await listIds(project, service)
+  return ids.length === 0 ? [] : readInstances(ids)
+}
+
+/** Throws a Failure when there is no such container. */
+export const readInstance = async (id: string): Promise<Instance> => {
+  const [instance] = await readInstances([id])
+  if (!instance) throw new Failure(`the container ${id} is gone`)
+  return instance
+}
+
+/**
+ * Where one container reaches another: the address in a network that both are in; empty when there is none, or when the
+ * other one does not run.
+ */
+export const addressFor = (
+  { addresses: own }: Pick<Instance, 'addresses'>,
+  { addresses }: Pick<Instance, 'addresses'>,
+) => Object.entries(addresses).find(([network]) => network in own)?.[1] ?? ''
+
+export const isHealthy = ({ running, health }: Instance) => running && health === 'healthy'

@@ -1,0 +1,235 @@
+// The stack as docker-compose.yml describes it: which services are apps, what they are built from, why the others
+// cannot be rolled.
+import { createHash } from 'node:crypto'
+import { COMPOSE_FILE, composeConfig } from './commands.ts'
+import { loadSettings } from '../system/settings.ts'
+import { checkCompose, checkEngine } from './engine.ts'
+import { badConfig, usage } from '../system/errors.ts'
+import { attempt, failureOf, type Outcome } from '../system/run.ts'
+import { buildSettingsOf, isSecretName } from './build_settings.ts'
+import { type SmokeTest, smokeTestsOf } from './smoke.ts'
+
+/** How Compose was told to build an app. */
+export interface Build {
+  context: string
+  dockerfile?: string
+  dockerfile_inline?: string
+  args?: Record<string, string>
+  secrets?: { source: string }[]
+}
+
+/** Where a build secret comes from: a setting of .env, or a file. */
+export interface BuildSecret {
+  environment?: string
+  file?: string
+}
+
+/** A service that can be rolled. */
+export interface App {
+  service: string
+  /** the name of its repository, a folder beside this checkout */
+  repository: string
+  /** the folder that its repository lies in */
+  folder: string
+  port: string
+  /** an address at which nginx hands a request to it */
+  path: string
+  /**
+   * what an instance must answer before it gets requests; the first is about its path, or the label lists that one too
+   */
+  smoke: SmokeTest[]
+  /** the words of the command to run once in each new release */
+  migrate: string[]
+  /** the words of the command that opens a console in an instance; none when it has none */
+  console: string[]
+  /**
+   * the words of the commands that print what an instance keeps in its memory, and that read it in another one; none
+   * when it keeps nothing
+   */
+  state: { save: string[]; load: string[] } | undefined
+  replicas: number
+  /** what may go wrong although it can be rolled, in whole sentences */
+  doubts: string[]
+  /** the services that it cannot do without (depends_on) */
+  needs: string[]
+  build: Build
+  network: string
+  /** changes when what docker-compose.yml and .env say about the service changes */
+  fingerprint: string
+}
+
+export interface Stack {
+  project: string
+  /** the host name of the site */
+  site: string
+  /** what build.secrets of the apps name, as Compose reads it */
+  secrets: Record<string, BuildSecret>
+  apps: App[]
+  /** service → why it cannot be rolled, and what to do instead */
+  refusals: Map<string, string>
+  services: string[]
+}
+
+/** A service in the JSON that `docker compose config` prints. */
+export interface ServiceConfig {
+  image?: string
+  labels?: Record<string, string>
+  build?: Build
+  environment?: Record<string, string | null>
+  healthcheck?: { test?: string[]; disable?: boolean; interval?: string }
+  deploy?: { replicas?: number | string }
+  networks?: Record<string, unknown>
+  depends_on?: Record<string, unknown>
+  container_name?: string
+  ports?: { host_ip?: string; published?: string; target?: number }[]
+  volumes?: { type: string; source?: string; target: string; read_only?: boolean }[]
+  logging?: { driver?: string; options?: Record<string, string> }
+  restart?: string
+}
+
+export interface StackConfig {
+  name: string
+  secrets?: Record<string, BuildSecret>
+  networks?: Record<string, { name?: string } | null>
+  services: Record<string, ServiceConfig>
+}
+
+export const APP_LABEL = 'avril.repository'
+
+/**
+ * Why a service that is labelled as an app cannot be rolled, in words that follow its name; empty when nothing is
+ * wrong.
+ */
+export const appTroubles = ({ labels, build, healthcheck, container_name, ports }: ServiceConfig) => {
+  const { [APP_LABEL]: repository = '', 'avril.port': port = '' } = labels ?? {}
+  const secret = Object.keys(build?.args ?? {})
+    .concat(buildSettingsOf(build?.args))
+    .find(isSecretName)
+  const troubles = [
+    !/^[a-z0-9][a-z0-9._-]*$/.test(repository) &&
+      `has no proper label avril.repository (${JSON.stringify(repository)})`,
+    !/^\d{2,5}$/.test(port) && `has no proper label avril.port (${JSON.stringify(port)})`,
+    !build?.context && 'has no build section',
+    secret !== undefined &&
+      `hands the secret ${secret} to its build, whose image and pages would hold it (build.args; take it out, or make it a build secret: build.secrets)`,
+    (!healthcheck?.test || healthcheck.disable) && 'has no health check, so nothing tells when it may get requests',
+    container_name && 'has a container_name, so two instances cannot run',
+    ports?.length && 'publishes a port, so two instances cannot run',
+  ]
+  return troubles.filter(trouble => typeof trouble === 'string' && trouble !== '') as string[]
+}
+
+/** What may go wrong with an app although it can be rolled, and what to do about it: [sentence, hint]. */
+export const appDoubts = (service: string, { labels, healthcheck, deploy }: ServiceConfig) => {
+  const test = [healthcheck?.test ?? []].flat().join(' ')
+  const replicas = Number(deploy?.replicas ?? 1)
+  const doubts: (readonly [string, string] | false)[] = [
+    /\bcurl\b/.test(test) &&
+      !/http_code|response_code|\s(-L|--location)\b/.test(test) && [
+        `the health check of ${service} takes a redirect for a good answer (curl without %{http_code}): it may be good before the app has started all that its pages need`,
+        'let it demand a 2xx, as those of docker-compose.yml do',
+      ],
+    labels?.['avril.state.save'] !== undefined &&
+      replicas > 1 && [
+        `${service} keeps sessions in each of its ${replicas} instances (avril.state.save): logins fail at random`,
+        'one replica, until the app keeps its sessions where all instances find them (a database)',
+      ],
+  ]
+  return doubts.filter(doubt => doubt !== false)
+}
+
+const wordsOf = (text: string) => text.split(/\s+/).filter(Boolean)
+
+// The one in which nginx finds it: others it may have for what it needs itself.
+const networkOf = ({ networks = {} }: ServiceConfig, { networks: reached = {} }: ServiceConfig = {}) =>
+  Object.keys(networks).find(name => name in reached) ?? Object.keys(networks)[0] ?? 'default'
+
+const appOf = (service: string, config: ServiceConfig, nginx: ServiceConfig | undefined): App => {
+  const {
+    [APP_LABEL]: repository = '',
+    'avril.port': port = '',
+    'avril.path': path = '/',
+    'avril.migrate': migrate = '',
+    'avril.console': shell = '',
+    'avril.smoke': smoke = '',
+    'avril.state.save': save = '',
+    'avril.state.load': load = '',
+  } = config.labels ?? {}
+  const [trouble] = appTroubles(config)
+  if (trouble !== undefined || !config.build)
+    throw badConfig(
+      `docker-compose.yml: ${service} ${trouble}`,
+      'it is labelled as an app that can be rolled (avril.repository)',
+    )
+  return {
+    service,
+    repository,
+    folder: config.build.context,
+    port,
+    path,
+    smoke: smokeTestsOf(service, path, smoke),
+    migrate: wordsOf(migrate),
+    console: wordsOf(shell),
+    state: save && load ? { save: wordsOf(save), load: wordsOf(load) } : undefined,
+    replicas: Number(config.deploy?.replicas ?? 1),
+    doubts: appDoubts(service, config).map(([sentence, hint]) => `${sentence}; ${hint}`),
+    needs: Object.keys(config.depends_on ?? {}),
+    build: config.build,
+    network: networkOf(config, nginx),
+    fingerprint: createHash('sha256')
+      .update(JSON.stringify({ ...config, build: undefined, deploy: undefined }))
+      .digest('hex')
+      .slice(0, 16),
+  }
+}
+
+/** The stack in the JSON that `docker compose config` prints. Throws (78) when an app in it cannot be rolled. */
+export const stackOf = (config: StackConfig): Stack => {
+  const services = Object.entries(config.services)
+  return {
+    project: config.name,
+    site: config.services.nginx?.environment?.WHOST ?? 'localhost',
+    secrets: config.secrets ?? {},
+    apps: services
+      .filter(([, { labels }]) => labels?.[APP_LABEL])
+      .map(([service, it]) => appOf(service, it, config.services.nginx)),
+    refusals: new Map(
+      services.map(([service, { labels }]) => [service, labels?.['avril.refusal'] ?? 'it is not labelled as an app']),
+    ),
+    services: services.map(([service]) => service),
+  }
+}
+
+/**
+ * The stack of this checkout, with everything that a command needs of it checked: the settings and docker-compose.yml
+ * (78 when wrong), Docker Compose and the engine (69 when missing).
+ */
+export const openStack = async (): Promise<Stack> => {
+  loadSettings()
+  const [config] = await Promise.all([attempt(composeConfig([COMPOSE_FILE])), checkCompose(), checkEngine()])
+  return stackOf(configOf(config))
+}
+
+const configOf = (outcome: Outcome): StackConfig => {
+  if (outcome.code === 0) return JSON.parse(outcome.stdout)
+  throw badConfig(failureOf([], outcome, { what: 'reading docker-compose.yml' }).message, 'nothing was touched')
+}
+
+/** What Compose makes of these files and .env. Throws a Failure (78) with its words when it cannot read them. */
+export const readConfig = async (files: string[]) => configOf(await attempt(composeConfig(files)))
+
+/**
+ * The app of a repository. Throws (64) with the list for any other word, and with the reason for a service that is no
+ * app.
+ */
+export const appFor = ({ apps, refusals }: Stack, word: string): App => {
+  const app = apps.find(({ repository }) => repository === word)
+  if (app) return app
+  const list = apps.map(({ repository, service }) => `${repository} (${service})`).join(', ')
+  const refusal = refusals.get(word)
+  const service = apps.find(({ service }) => service === word)
+  if (service)
+    throw usage(`${word} is a service; name its repository: ${service.repository}`, `the repositories: ${list}`)
+  if (refusal) throw usage(`${word} cannot be rolled: ${refusal}`, `the repositories that can be deployed: ${list}`)
+  throw usage(`there is no repository ${JSON.stringify(word)} in docker-compose.yml`, `one of: ${list}`)
+}

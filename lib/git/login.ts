@@ -1,0 +1,58 @@
+// The login (a name and a password, or a token) that an address of a repository may have in it. It stays in .env: not
+// in an argument list, where every user of the machine sees it, nor in the settings of a clone, which end in whatever
+// the clone is copied to.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { root } from '../system/checkout.ts'
+import { parseSettings } from '../system/settings.ts'
+
+const FORM = /^(https?:\/\/)([^/@]*)@(.*)$/s
+
+/** An address without the login in it. */
+export const bareAddress = (url: string) => url.replace(FORM, '$1$3')
+
+export const hasLogin = (url: string) => FORM.test(url)
+
+/** The address in .env that leads to the same place and has a login; undefined when none does. */
+export const addressWithLogin = (url: string, settings: Readonly<Record<string, string>>) =>
+  Object.entries(settings).find(
+    ([name, value]) => name.endsWith('_GIT_URL') && hasLogin(value) && bareAddress(value) === bareAddress(url),
+  )?.[1]
+
+const readSettings = () => {
+  try {
+    return parseSettings(readFileSync(join(root, '.env'), 'utf8'))
+  } catch {
+    // Whoever needs more of it says so.
+    return {}
+  }
+}
+
+const decoded = (text: string) => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+// git asks it when the remote has asked git, for this host alone; what other helpers would note is not told to them.
+const HELPER = String.raw`!answer() { printf 'username=%s\npassword=%s\n' "$AVRIL_GIT_USER" "$AVRIL_GIT_PASSWORD"; }; answer`
+
+/** Variables by which git logs in at a remote, when this address or that of .env for the same place has a login. */
+export const loginEnvironment = (url: string): Record<string, string> => {
+  const [, scheme = '', login, rest = ''] =
+    FORM.exec(hasLogin(url) ? url : (addressWithLogin(url, readSettings()) ?? '')) ?? []
+  if (login === undefined) return {}
+  const [user = '', ...password] = login.split(':')
+  return {
+    AVRIL_GIT_USER: decoded(user),
+    AVRIL_GIT_PASSWORD: decoded(password.join(':')),
+    // A name alone may be one whose password a helper of this user knows.
+    GIT_CONFIG_COUNT: password.length > 0 ? '2' : '1',
+    GIT_CONFIG_KEY_0: `credential.${scheme}${rest.split('/')[0]}.helper`,
+    GIT_CONFIG_VALUE_0: password.length > 0 ? '' : HELPER,
+    GIT_CONFIG_KEY_1: `credential.${scheme}${rest.split('/')[0]}.helper`,
+    GIT_CONFIG_VALUE_1: HELPER,
+  }
+}

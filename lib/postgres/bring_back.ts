@@ -1,0 +1,56 @@
+// Fills an empty database from a dump, so that its data come back whatever else in it cannot be made again.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { root } from '../system/checkout.ts'
+import { address, inSession, JOBS, type Server } from './server.ts'
+import { capture } from '../system/run.ts'
+import { say } from '../system/log.ts'
+
+/** What did not come back: an index, a view, a check. */
+export interface Lost {
+  object: string
+  why: string
+  sql: string
+}
+
+interface Filling {
+  /** of the application's sessions; missing when nobody knows it */
+  searchPath: string | undefined
+  /** pg_restore's options */
+  flags?: string[]
+  /** further words of PGOPTIONS */
+  settings?: string[]
+}
+
+/** What the script prints, as data. */
+export const lostIn = (text: string): Lost[] =>
+  text.split('\u0002').flatMap(record => {
+    const [object = '', why = '', sql = ''] = record.trim().split('\u0001')
+    return object === '' ? [] : [{ object, why, sql: sql.trim() }]
+  })
+
+/**
+ * Does it, by a dump that the server sees at `inside`. Throws a Failure with the server's own words when rows are
+ * missing.
+ */
+export const bringBack = async (
+  server: Server,
+  database: string,
+  inside: string,
+  { searchPath = '"$user", public', flags = [], settings = [] }: Filling,
+) => {
+  const script = readFileSync(join(root, 'postgres', 'bring_back.sh'), 'utf8')
+  const words = [address(server, database), inside, String(JOBS), searchPath, ...flags]
+  return lostIn(
+    await capture(
+      inSession(server, settings, 'env', `PGUSER=${server.user}`, 'bash', '-c', script, 'bring_back', ...words),
+      { what: 'pg_restore' },
+    ),
+  )
+}
+
+/** Says what did not come back, each with its SQL. */
+export const sayLost = (lost: Lost[]) => {
+  for (const { object, why, sql } of lost)
+    say.warn([`not restored: ${object}: ${why}`, ...sql.split('\n')].join('\n    '))
+}

@@ -1,0 +1,118 @@
+// The databases beside the live one: the one that a restore is filling, and the former ones that are kept for a way
+// back. Their names tell what they are, and when they became it: avril_restoring_20261122t030000z,
+// avril_before_20261122t030000z.
+import { badConfig } from '../system/errors.ts'
+import { psql, rows, type Server, sql } from './server.ts'
+import { capture } from '../system/run.ts'
+import { timestamp as setStamp } from '../system/format.ts'
+
+type Kind = 'restoring' | 'before'
+
+export interface Database {
+  name: string
+  since: Date
+  bytes: number
+}
+
+/** The database from which others are made, renamed and removed. */
+export const maintenance = ({ database }: Server) => (database === 'postgres' ? 'template1' : 'postgres')
+
+/** Runs SQL on the server as a whole. */
+export const admin = (server: Server, text: string, variables: Record<string, string> = {}) =>
+  sql(server, maintenance(server), text, variables)
+
+/** "20261122t030000z" */
+export const databaseStamp = (time: Date) => setStamp(time).toLowerCase()
+
+/**
+ * The name of a database beside the live one. Throws (78) when PostgreSQL, which cuts names at 63 bytes, would not keep
+ * all of it.
+ */
+export const nameOf = (live: string, kind: Kind, stamp: string) => {
+  const name = `${live}_${kind}_${stamp}`
+  if (name.length <= 63) return name
+  throw badConfig(
+    `POSTGRES_DB (${live}) is too long a name: none of a database beside it fits`,
+    'PostgreSQL takes 63 characters, and a restore needs 27 of them',
+  )
+}
+
+/** Since when a database of this name is what its name says; undefined when it is none of these. */
+export const sinceOf = (live: string, kind: Kind, name: string) => {
+  const stamp = name.startsWith(`${live}_${kind}_`) ? name.slice(live.length + kind.length + 2) : ''
+  const [, year, month, day, hour, minute, second] = /^(\d{4})(\d\d)(\d\d)t(\d\d)(\d\d)(\d\d)z$/.exec(stamp) ?? []
+  const since = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
+  return Number.isNaN(since.getTime()) ? undefined : since
+}
+
+const LIST = `
+select json_build_object('name', datname, 'bytes', pg_database_size(oid))
+from pg_database where starts_with(datname, :'live' || '_' || :'kind' || '_') order by datname desc
+`
+
+/** The databases of a kind, newest first. */
+export const listDatabases = async (server: Server, kind: Kind): Promise<Database[]> => {
+  const live = server.database
+  const found = await rows<{ name: string; bytes: number }>(server, maintenance(server), LIST, { live, kind })
+  return found.flatMap(({ name, bytes }) => {
+    const since = sinceOf(live, kind, name)
+    return since ? [{ name, bytes, since }] : []
+  })
+}
+
+export const databaseExists = async (server: Server, name: string) =>
+  (await admin(server, `select true from pg_database where datname = :'name'`, { name })) === 't'
+
+// As the live one is; when somebody has dropped that, as the server makes them.
+const CREATION = String.raw`
+select format('create database %I template template0 owner %I encoding %L locale_provider %s lc_collate %L lc_ctype %L', :'name',
+    case datname when :'live' then pg_get_userbyid(datdba) else current_user end, pg_encoding_to_char(encoding),
+    case datlocprovider when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end, datcollate, datctype)
+  || case datlocprovider when 'i' then format(' icu_locale %L', datlocale) when 'b' then format(' builtin_locale %L', datlocale) else '' end
+  || coalesce(' icu_rules ' || quote_literal(daticurules), '')
+from pg_database where datname in (:'live', 'template1') order by datname = :'live' desc limit 1
+`
+
+/** The command that makes an empty database like the live one: owner, encoding, locale. */
+export const creationOf = (server: Server, name: string) => admin(server, CREATION, { name, live: server.database })
+
+/** Makes an empty database like the live one: owner, encoding, locale. */
+export const createDatabase = (server: Server, name: string) =>
+  admin(server, `${CREATION}\\gexec`, { name, live: server.database })
+
+// What a dump without --create does not hold. The settings are copied as they are stored: written out as commands some
+// of them read differently. Those that are there already are of extensions: postgis_topology sets a search_path.
+const ADOPT = String.raw`
+delete from pg_db_role_setting using pg_database
+  where setdatabase = oid and datname = :'name' and exists (select from pg_database where datname = :'live');
+insert into pg_db_role_setting
+  select (select oid from pg_database where datname = :'name'), setrole, setconfig
+  from pg_db_role_setting join pg_database on setdatabase = pg_database.oid where datname = :'live';
+select format('alter database %I connection limit %s', :'name', datconnlimit) from pg_database where datname = :'live' \gexec
+select format('comment on database %I is %L', :'name', shobj_description(oid, 'pg_database')) from pg_database where datname = :'live' \gexec
+select format('revoke all on database %I from public, %I', :'name', pg_get_userbyid(datdba)) from pg_database where datname = :'live' and datacl is not null \gexec
+select format('grant %s on database %I to %s', privilege_type, :'name', case grantee when 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end)
+    || case when is_grantable then ' with grant option' else '' end
+from pg_database, aclexplode(datacl) where datname = :'live' \gexec
+`
+
+/**
+ * Gives a database what the live one has and no dump of it holds: settings of the database and of roles in it, rights,
+ * comment, limit of connections.
+ */
+export const adoptFromLive = (server: Server, name: string) =>
+  capture(
+    psql(
+      server,
+      maintenance(server),
+      '--single-transaction',
+      '--file=-',
+      `--set=name=${name}`,
+      `--set=live=${server.database}`,
+    ),
+    { input: ADOPT, what: "copying the database's settings" },
+  )
+
+/** Removes a database, and ends whoever is connected to it. */
+export const dropDatabase = (server: Server, name: string) =>
+  admin(server, 'drop database if exists :"name" with (force)', { name })

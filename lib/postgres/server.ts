@@ -1,0 +1,210 @@
+// The database server of the stack: the programs that are run in its container, always without a terminal, so that data
+// arrives as it was sent.
+import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { docker } from '../docker/commands.ts'
+import { root } from '../system/checkout.ts'
+import type { Settings } from '../system/settings.ts'
+import { EXIT, Failure } from '../system/errors.ts'
+import { listInstances } from '../docker/containers.ts'
+import { attempt, capture, failureOf } from '../system/run.ts'
+import { say } from '../system/log.ts'
+
+/** A PostgreSQL server in a container, and the database of the site in it. */
+export interface Server {
+  /** the container */
+  id: string
+  name: string
+  image: string
+  /** the superuser that the scripts log in as */
+  user: string
+  /** the role that phoenix logs in as: the same, or one of its own */
+  app: string
+  database: string
+  /** how the sessions of the scripts are opened, once that is known */
+  sessions?: Sessions
+}
+
+interface Sessions {
+  /** PGOPTIONS: what is set for a role or a database does not hold in them */
+  options: string
+  /** they take connections that are kept for replication, which no application can take */
+  reserved: boolean
+}
+
+/** How many processes restore or analyze at once. */
+export const JOBS = Math.min(4, availableParallelism())
+
+/**
+ * Whom programs in the server's container run as: never root, so that what a container's own user has put there gets no
+ * more rights than he has.
+ */
+export const ACCOUNT = 'postgres'
+
+// What its programs say is read. LANGUAGE comes before LC_ALL in every locale but C, whose characters are bytes.
+const ENGLISH = ['LC_ALL=C.UTF-8', 'LANGUAGE=C'].flatMap(variable => ['--env', variable])
+
+/**
+ * A command in the server's container; its standard input is handed on. The container trusts who connects from inside:
+ * no password is needed.
+ */
+export const inServer = ({ id }: Pick<Server, 'id'>, ...command: string[]) =>
+  docker('exec', '--interactive', '--user', ACCOUNT, ...ENGLISH, id, ...command)
+
+/** The roles and the database of the settings. */
+export const loginsOf = ({
+  POSTGRES_USER: user = '',
+  POSTGRES_APP_USER: app = '',
+  POSTGRES_DB: database = '',
+}: Settings): Pick<Server, 'user' | 'app' | 'database'> => ({ user, app: app || user, database })
+
+/** The stack's running server. Throws a Failure (69) when there is none. */
+export const findServer = async (project: string, settings: Settings): Promise<Server> => {
+  const instance = (await listInstances(project, 'postgres')).find(({ running, oneOff }) => running && !oneOff)
+  if (instance) return { id: instance.id, name: instance.name, image: instance.image, ...loginsOf(settings) }
+  throw new Failure('postgres is not running', {
+    exitCode: EXIT.unreachable,
+    hint: 'start it (docker compose up -d postgres), or look at its log: scripts/logs.ts postgres',
+  })
+}
+
+// Enough to ask for the rest, whatever is set.
+const SAFE = [
+  'role=none',
+  'session_preload_libraries=',
+  'local_preload_libraries=',
+  'standard_conforming_strings=on',
+  'statement_timeout=0',
+  'lc_messages=C',
+]
+const UNASKED: Sessions = { options: SAFE.map(setting => `-c ${setting}`).join(' '), reserved: false }
+
+/** A program in the server's container that opens sessions, with further words of PGOPTIONS. */
+export const inSession = (server: Server, options: string[], ...command: string[]) =>
+  inServer(
+    server,
+    'env',
+    'PGCLIENTENCODING=UTF8',
+    `PGOPTIONS=${[(server.sessions ?? UNASKED).options, ...options].join(' ')}`,
+    ...command,
+  )
+
+/** A setting as a word of PGOPTIONS. */
+export const option = (name: string, value: string) => `-c ${name}=${value.replaceAll(/[\\\s]/g, String.raw`\$&`)}`
+
+const quoted = (text: string) => `'${text.replaceAll(/[\\']/g, String.raw`\$&`)}'`
+
+/** A database as programs of PostgreSQL's are told it. */
+export const address = ({ sessions }: Server, database: string) =>
+  `dbname=${quoted(database)}${sessions?.reserved ? ' replication=database' : ''}`
+
+/** The words by which they connect to it. */
+export const login = (server: Server, database: string) => [
+  `--username=${server.user}`,
+  `--dbname=${address(server, database)}`,
+]
+
+// No function of the site's own is taken for one of PostgreSQL's. Not for pg_restore: scripts of extensions read there
+// in which schemas the others are.
+const CATALOG = '-c search_path=pg_catalog'
+
+/** psql for programs: no settings of a person, no decoration, an end at the first error. */
+export const psql = (server: Server, database: string, ...words: string[]) =>
+  psqlWith(server, [CATALOG], database, ...words)
+
+/** The same with further words of PGOPTIONS, for SQL that is a person's. */
+export const psqlWith = (server: Server, options: string[], database: string, ...words: string[]) =>
+  inSession(
+    server,
+    options,
+    'psql',
+    '--no-psqlrc',
+    '--quiet',
+    '--no-align',
+    '--tuples-only',
+    '--set=ON_ERROR_STOP=1',
+    ...login(server, database),
+    ...words,
+  )
+
+/**
+ * Runs SQL and gives what it prints, without the last newline. A variable is used in the SQL as :"name" (an identifier)
+ * or :'name' (a text): psql quotes it. Throws a Failure with the server's words.
+ */
+export const sql = (server: Server, database: string, text: string, variables: Record<string, string> = {}) => {
+  const sets = Object.entries(variables).map(([name, value]) => `--set=${name}=${value}`)
+  return capture(psql(server, database, ...sets), { input: text, what: 'the query' })
+}
+
+/** The rows of a query, each as an object: one JSON document a line (select json_build_object(…) or row_to_json(…)). */
+export const rows = async <Row>(
+  server: Server,
+  database: string,
+  text: string,
+  variables?: Record<string, string>,
+): Promise<Row[]> =>
+  (await sql(server, database, text, variables))
+    .split('\n')
+    .filter(Boolean)
+    .map(line => JSON.parse(line) as Row)
+
+/** SQL that makes the table "given" with a text. In base64 that can be nothing but data, whoever reads it. */
+export const asData = (text: string) =>
+  `create temp table given as select convert_from(decode('${Buffer.from(text).toString('base64')}', 'base64'), 'UTF8') as text;\n`
+
+const queryIn = (file: string) => readFileSync(join(root, 'postgres', file), 'utf8')
+
+/** SQL that tells the search_path of the application's sessions, in the database that it runs in. */
+export const searchPathQuery = () => queryIn('search_path.sql')
+
+export const searchPathOf = (server: Server, database: string) => sql(server, database, searchPathQuery())
+
+/** The most sessions that a backup or a restore has at once. */
+const NEEDED = JOBS + 4
+
+interface Connections {
+  most: number
+  taken: number
+  /** who has most of them */
+  by: string
+}
+
+const CONNECTIONS = `
+select json_build_object('most', current_setting('max_connections')::int, 'taken', coalesce(sum(n), 0),
+  'by', (array_agg(format('%s by %s%s', n, usename, ' of ' || host(client_addr)) order by n desc))[1])
+from (select usename, client_addr, count(*) as n from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() group by 1, 2) as it;
+`
+
+const readSessions = async (server: Server, reserved: boolean) => {
+  const command = psql({ ...server, sessions: { ...UNASKED, reserved } }, 'template1')
+  const outcome = await attempt(command, { input: queryIn('session_settings.sql') + CONNECTIONS })
+  const [options = '', connections = ''] = outcome.stdout.split('\n')
+  return outcome.code === 0
+    ? { sessions: { options, reserved }, connections: JSON.parse(connections) as Connections }
+    : outcome
+}
+
+/**
+ * The same server, with sessions that work whatever is set for roles and databases, and however many connections the
+ * application takes. Throws a Failure (69) when the server lets nobody in.
+ */
+export const openSessions = async (server: Server): Promise<Server> => {
+  const plain = await readSessions(server, false)
+  if ('sessions' in plain && plain.connections.most - plain.connections.taken >= NEEDED)
+    return { ...server, sessions: plain.sessions }
+  const reserved = await readSessions(server, true)
+  if ('sessions' in reserved) {
+    const { most, taken, by } = reserved.connections
+    say.warn(
+      `${taken} of the ${most} connections of ${server.name} are taken (${by}): the ones for replication are used. Which app keeps them open? scripts/status.ts, scripts/logs.ts`,
+    )
+    return { ...server, sessions: reserved.sessions }
+  }
+  if ('sessions' in plain) return { ...server, sessions: plain.sessions }
+  throw failureOf([], plain, {
+    what: `opening a session of ${server.name}`,
+    exitCode: EXIT.unreachable,
+    hint: 'what does its log say? scripts/logs.ts postgres',
+  })
+}

@@ -1,0 +1,86 @@
+// A server with nothing in it and without a network, for as long as it is needed: what a dump does there, it does to
+// nobody.
+import { ACCOUNT, inServer, type Server } from './server.ts'
+import { docker, removeContainers } from '../docker/commands.ts'
+import { randomBytes } from 'node:crypto'
+import { capture } from '../system/run.ts'
+import { shielded } from '../system/signals.ts'
+
+const LABEL = 'avril.drill'
+// Not a role of any site: the roles of the set are made beside it.
+const USER = 'avril_drill'
+/** The database that is to be made in it. */
+export const DATABASE = 'drill'
+
+/** Removes what one that was killed has left. Only under the data lock. */
+export const sweepThrowAway = async (project: string) => {
+  const ids = (await capture(docker('ps', '--all', '--quiet', '--filter', `label=${LABEL}=${project}`)))
+    .split('\n')
+    .filter(Boolean)
+  if (ids.length > 0) await capture(removeContainers(ids))
+}
+
+const start = async (project: string, image: string, options: string[]): Promise<Server> => {
+  const settings = ['POSTGRES_USER', 'POSTGRES_DB', 'POSTGRES_PASSWORD'].flatMap(name => ['--env', name])
+  // What an image does at its first start (it makes PostGIS's extensions) is not wanted: the dump brings them.
+  const bare = ['--network', 'none', '--shm-size', '256m', '--tmpfs', '/docker-entrypoint-initdb.d']
+  const confined = [
+    '--user',
+    ACCOUNT,
+    '--cap-drop',
+    'ALL',
+    '--security-opt',
+    'no-new-privileges',
+    '--pids-limit',
+    '1024',
+  ]
+  // Its log is read, whatever the engine does with those of others.
+  const words = [
+    '--detach',
+    '--rm',
+    ...bare,
+    ...confined,
+    '--log-driver',
+    'json-file',
+    '--label',
+    `${LABEL}=${project}`,
+    ...settings,
+    image,
+  ]
+  // The password stands in the environment alone; nobody ever uses it.
+  const env = { POSTGRES_USER: USER, POSTGRES_DB: 'postgres', POSTGRES_PASSWORD: randomBytes(24).toString('hex') }
+  // A client that is told to end while it makes the container may leave it behind.
+  const id = await shielded(() =>
+    capture(docker('run', ...words, 'postgres', ...options.flatMap(option => ['-c', option])), {
+      env,
+      what: 'starting a throw-away server',
+    }),
+  )
+  const server = { id, name: 'a throw-away server', image, user: USER, app: USER, database: DATABASE }
+  // While it is being set up a server answers on the socket alone.
+  const ready =
+    'for n in $(seq 600); do psql -h 127.0.0.1 -U "$POSTGRES_USER" -d postgres -w -qAtc "select 1" >/dev/null 2>&1 && exit 0; sleep 0.1; done; exit 1'
+  await capture(inServer(server, 'bash', '-c', ready), {
+    what: 'the throw-away server',
+    hint: 'it did not get ready within a minute: is the machine out of memory or disk?',
+  })
+  return server
+}
+
+/**
+ * Calls back with a server of an image, set so by the options of PostgreSQL, and removes it afterwards. Only under the
+ * data lock.
+ */
+export const withThrowAway = async <T>(
+  project: string,
+  image: string,
+  options: string[],
+  work: (server: Server) => Promise<T>,
+): Promise<T> => {
+  await sweepThrowAway(project)
+  try {
+    return await work(await start(project, image, options))
+  } finally {
+    await shielded(() => sweepThrowAway(project))
+  }
+}

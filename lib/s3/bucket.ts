@@ -1,0 +1,123 @@
+// What backups ask of a bucket. Contents go from and to files, never as a whole through memory.
+import type { GetObjectCommandOutput } from '@aws-sdk/client-s3'
+import { createReadStream } from 'node:fs'
+import { Readable } from 'node:stream'
+import type { Encryptor, Key } from '../crypto/age.ts'
+import { Failure } from '../system/errors.ts'
+import { writeStream, type Written } from '../crypto/encrypted_files.ts'
+import type { Connection } from './client.ts'
+
+/** What a listing says of an object. */
+export interface Listed {
+  key: string
+  bytes: number
+  etag: string
+  /** ISO 8601, UTC */
+  modified: string
+}
+
+/** What else belongs to an object: what a browser is told, and what the app noted. */
+type Headers = Pick<
+  GetObjectCommandOutput,
+  'CacheControl' | 'ContentDisposition' | 'ContentEncoding' | 'ContentLanguage' | 'Metadata'
+>
+
+/** An object, and the digest of its content. */
+export interface Stored extends Listed, Written {
+  /** its content type */
+  type: string
+  headers: Headers
+}
+
+/** A key for people: it may hold anything, a newline too. */
+export const shown = (key: string) => JSON.stringify(key.length > 120 ? `${key.slice(0, 119)}…` : key)
+
+const headersOf = ({
+  CacheControl,
+  ContentDisposition,
+  ContentEncoding,
+  ContentLanguage,
+  Metadata,
+}: Headers): Headers => ({
+  CacheControl,
+  ContentDisposition,
+  ContentEncoding,
+  ContentLanguage,
+  Metadata,
+})
+
+/** All objects whose keys begin so, a page of at most 1,000 at a time, in the order of their keys. */
+export const listPages = async function* (
+  { s3, client, bucket, signal, withContext }: Connection,
+  prefix = '',
+): AsyncGenerator<Listed[]> {
+  // XML cannot carry every character that a key may have.
+  const pages = s3.paginateListObjectsV2(
+    { client },
+    { Bucket: bucket, Prefix: prefix, EncodingType: 'url' },
+    { abortSignal: signal },
+  )
+  for (;;) {
+    const { value, done } = await withContext('listing the files', () => pages.next())
+    if (done) return
+    yield (value.Contents ?? []).map(({ Key = '', Size = 0, ETag = '', LastModified }) => ({
+      key: decodeURIComponent(Key.replaceAll('+', ' ')),
+      bytes: Size,
+      etag: ETag,
+      modified: LastModified?.toISOString() ?? '',
+    }))
+  }
+}
+
+/** Brings an object into a new file, encrypted with a encryptor; undefined when there is no such object (any more). */
+export const downloadObject = (
+  { s3, client, bucket, signal, withContext }: Connection,
+  key: string,
+  file: string,
+  encryptor?: Encryptor,
+): Promise<Stored | undefined> =>
+  withContext(`fetching ${shown(key)}`, async () => {
+    const it = await client
+      .send(new s3.GetObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal })
+      .catch(error => {
+        if (!(error instanceof s3.NoSuchKey)) throw error
+      })
+    if (!it) return undefined
+    const written = await writeStream(it.Body as Readable, file, encryptor, signal)
+    if (written.bytes !== it.ContentLength)
+      throw new Failure(`fetching ${shown(key)} failed: ${written.bytes} bytes came of ${it.ContentLength}`, {
+        hint: 'run it again',
+      })
+    const { ETag: etag = '', LastModified, ContentType: type = '' } = it
+    return { key, etag, modified: LastModified?.toISOString() ?? '', type, headers: headersOf(it), ...written }
+  })
+
+/**
+ * Stores an object from a file, decrypted with a key, and gives its new etag. The server refuses it when not the
+ * content of the sha256 arrives.
+ */
+export const uploadObject = (
+  { s3, client, bucket, signal, withContext }: Connection,
+  it: Stored,
+  file: string,
+  decrypting?: Key,
+): Promise<string> =>
+  withContext(`storing ${shown(it.key)}`, async () => {
+    const content = createReadStream(file)
+    const Body = decrypting ? Readable.from(decrypting.open(content)) : content
+    const ChecksumSHA256 = Buffer.from(it.sha256, 'hex').toString('base64')
+    const object = {
+      Bucket: bucket,
+      Key: it.key,
+      Body,
+      ContentLength: it.bytes,
+      ContentType: it.type,
+      ChecksumSHA256,
+      ...headersOf(it.headers),
+    }
+    try {
+      return (await client.send(new s3.PutObjectCommand(object), { abortSignal: signal })).ETag ?? ''
+    } finally {
+      Body.destroy()
+    }
+  })

@@ -1,0 +1,44 @@
+const AT_ONCE = 4
+
+/**
+ * Does the same with every item, some at a time; gives the results in the order of the items. After a failure nothing
+ * more is begun.
+ */
+export const mapConcurrent = async <T, R>(items: T[], work: (item: T) => Promise<R>) => {
+  const results: R[] = []
+  const rest = items.entries()
+  let failed = false
+  const worker = async () => {
+    for (const [index, item] of rest) {
+      if (failed) return
+      try {
+        results[index] = await work(item)
+      } catch (error) {
+        failed = true
+        throw error
+      }
+    }
+  }
+  // What was begun has ended when this ends, so that nobody still writes into a folder that is being removed.
+  const ends = await Promise.allSettled(Array.from({ length: AT_ONCE }, worker))
+  for (const end of ends) if (end.status === 'rejected') throw end.reason
+  return results
+}
+
+/**
+ * Does different things beside each other; gives their results. As soon as one fails, or `over` is aborted, the signal
+ * that all were given tells the others to end, and when all have ended the first failure is thrown: nothing goes on
+ * beside what its caller does then.
+ */
+export const together = async <T extends unknown[]>(
+  begin: (signal: AbortSignal) => { [K in keyof T]: Promise<T[K]> },
+  over?: AbortSignal,
+) => {
+  over?.throwIfAborted()
+  const failed = new AbortController()
+  const signal = over ? AbortSignal.any([over, failed.signal]) : failed.signal
+  const works: Promise<unknown>[] = begin(signal)
+  const results = await Promise.all(works.map(work => work.catch(error => failed.abort(error))))
+  signal.throwIfAborted()
+  return results as T
+}

@@ -1,0 +1,39 @@
+// What a command inherits from whoever calls it (a login shell, cron, a git hook, sudo) decides nothing: the same words
+// do the same for everybody.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { root } from './checkout.ts'
+
+// What git, Compose, the builder, zx, bash and every program that speaks a language would listen to.
+const DECIDES =
+  /^(GIT|COMPOSE|BUILDKIT|ZX|LC)_|^(LANG|LANGUAGE|TZ|BASH_ENV|DOCKER_BUILDKIT|DOCKER_DEFAULT_PLATFORM|SOURCE_DATE_EPOCH)$/
+// How this user reaches the engine and the network, and reads what is said.
+const KEPT = /^(PATH|HOME|USER|TERM|DEBUG|NO_COLOR)$|^(DOCKER|SSH)_|_PROXY$/i
+
+const NAMES = {
+  '.env': /^([A-Za-z_]\w*)=/gm,
+  '.env.example': /^#?([A-Za-z_]\w*)=/gm,
+  'docker-compose.yml': /(?:\$\{|\benvironment: )([A-Za-z_]\w*)/g,
+}
+
+const textOf = (file: string) => {
+  try {
+    return readFileSync(join(root, file), 'utf8')
+  } catch {
+    // Whoever needs it says so.
+    return ''
+  }
+}
+
+// For Compose a variable of the shell comes before .env, which these scripts read.
+const settings = () =>
+  Object.entries(NAMES).flatMap(([file, form]) => [...textOf(file).matchAll(form)].map(([, name = '']) => name))
+
+/** Called once by each command, before it does anything. */
+export const forgetInherited = () => {
+  process.umask(0o022)
+  const forgotten = Object.keys(process.env).filter(name => DECIDES.test(name))
+  for (const name of [...forgotten, ...settings().filter(name => !KEPT.test(name))]) delete process.env[name]
+  // LANGUAGE comes before LC_ALL in every locale but C, whose characters are bytes.
+  Object.assign(process.env, { LC_ALL: 'C.UTF-8', LANGUAGE: 'C' })
+}

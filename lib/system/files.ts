@@ -1,0 +1,150 @@
+import { randomUUID } from 'node:crypto'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  linkSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
+import { copyFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { detailsOf, EXIT, Failure, messageOf } from './errors.ts'
+
+/** A name beside a file for what is to take its place: nobody can have put a link there before. */
+export const partialBeside = (file: string) => join(dirname(file), `.${basename(file)}.${randomUUID()}.partial`)
+
+/**
+ * Replaces a file at once and for good: who reads it sees the old text or the new one, also after a power cut. Throws a
+ * Failure when it cannot.
+ */
+export const replaceFile = (file: string, text: string, mode = 0o644) => {
+  const partial = partialBeside(file)
+  try {
+    const descriptor = openSync(partial, 'wx', mode)
+    try {
+      writeSync(descriptor, text)
+      fsyncSync(descriptor)
+    } finally {
+      closeSync(descriptor)
+    }
+    renameSync(partial, file)
+  } catch (error) {
+    // rmSync has an error of its own where a part of the path is no folder.
+    if (existsSync(partial)) rmSync(partial)
+    throw new Failure(`${file} cannot be written: ${messageOf(error)}`, detailsOf(error))
+  }
+}
+
+/** The text of a file, or undefined when there is none. */
+export const readIfThere = (file: string) => {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** The size of a plain file; undefined when there is none, or something else: a link, a folder, a pipe. */
+export const plainSize = (file: string) => {
+  const found = lstatSync(file, { throwIfNoEntry: false })
+  return found?.isFile() ? found.size : undefined
+}
+
+/**
+ * Opens a file that others could have put there, for reading: a link is not followed, and a pipe, which would be waited
+ * for without an end, is not read. Gives its descriptor. Throws a Failure for what is no plain file, and what Node
+ * throws when there is none.
+ */
+export const openPlain = (file: string) => {
+  const descriptor = openUnfollowed(file)
+  if (fstatSync(descriptor).isFile()) return descriptor
+  closeSync(descriptor)
+  throw notPlain(file)
+}
+
+const notPlain = (file: string) =>
+  new Failure(`${file} is no plain file, but a link, a folder or a pipe`, {
+    exitCode: EXIT.data,
+    hint: 'it is not read; look who put it there (ls -l)',
+  })
+
+const openUnfollowed = (file: string) => {
+  try {
+    return openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  } catch (error) {
+    throw ['ELOOP', 'EMLINK', 'ENXIO'].includes((error as NodeJS.ErrnoException).code ?? '') ? notPlain(file) : error
+  }
+}
+
+/** The text of such a file, or undefined when there is none. */
+export const readPlainIfThere = (file: string) => {
+  if (lstatSync(file, { throwIfNoEntry: false }) === undefined) return undefined
+  const descriptor = openPlain(file)
+  try {
+    return readFileSync(descriptor, 'utf8')
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+/**
+ * Has a file, or the names in a folder, on the disk for good. Some file systems (SMB) know no such thing of folders.
+ */
+export const sync = (path: string) => {
+  const descriptor = openSync(path, 'r')
+  try {
+    fsyncSync(descriptor)
+  } catch (error) {
+    if (!isOneOf(error, ['EINVAL', 'ENOTSUP', 'ENOSYS']) || fstatSync(descriptor).isFile()) throw error
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+const isOneOf = (error: unknown, codes: string[]) => codes.includes((error as NodeJS.ErrnoException).code ?? '')
+
+// Linux and macOS, FUSE and SMB say it differently; the last two are another disk, and a file that has as many names as
+// it may.
+const NO_LINK = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV', 'EMLINK']
+
+/**
+ * Gives a file a second name; where there are no hard links, makes a copy, on the disk for good. The same may be asked
+ * for twice at once.
+ */
+export const linkOrCopy = async (file: string, target: string) => {
+  try {
+    linkSync(file, target)
+  } catch (error) {
+    if (!isOneOf(error, NO_LINK)) throw error
+    const partial = partialBeside(target)
+    try {
+      await copyFile(file, partial, constants.COPYFILE_EXCL)
+      sync(partial)
+      renameSync(partial, target)
+    } finally {
+      rmSync(partial, { force: true })
+    }
+  }
+}
+
+/**
+ * The names in a folder; none when it is not there. Throws a Failure when it cannot be read: nobody knows then what is
+ * in it.
+ */
+export const namesInFolder = (folder: string) => {
+  try {
+    return readdirSync(folder)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw new Failure(`${folder} cannot be read: ${messageOf(error)}`, detailsOf(error))
+  }
+}

@@ -1,0 +1,34 @@
+// Programs that a person sees and talks to: what they write goes straight to where this program's own words go.
+import { constants } from 'node:os'
+import { Failure } from './errors.ts'
+import { $, outcomeOf } from './run.ts'
+import { interruption, onInterruption } from './signals.ts'
+
+/** Hands the terminal to a command (a console, a log) and gives its exit code; Ctrl-C is its own. */
+export const interactive = async (command: string[]) => {
+  const child = $({ nothrow: true, quiet: true, stdio: 'inherit' } as object)`exec ${command}`
+  const forget = onInterruption(() => child.child?.kill('SIGTERM'))
+  const { code } = outcomeOf(await child)
+  forget()
+  return interruption.aborted ? (interruption.reason as Failure).exitCode : code
+}
+
+/**
+ * Runs a script at the other end of an ssh connection, and gives its exit code and, when that is wanted, its output.
+ * Signals are not sent to ssh, which would drop the connection, but said to the script through its standard input
+ * (lib/remote/steering.ts).
+ */
+export const relay = async (command: string[], { output = false } = {}) => {
+  const child = $({
+    nothrow: true,
+    quiet: true,
+    detached: true,
+    stdio: ['pipe', output ? 'pipe' : 'inherit', 'inherit'],
+  } as object)`exec ${command}`
+  child.stdin.on('error', () => {})
+  const nameOf = (code: number) => Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0]
+  const forget = onInterruption(() => child.stdin.write(`${nameOf((interruption.reason as Failure).exitCode)}\n`))
+  const outcome = outcomeOf(await child)
+  forget()
+  return outcome
+}

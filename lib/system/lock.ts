@@ -1,0 +1,45 @@
+// One at a time. The kernel holds a lock (flock), so it ends with its owner, however that ends: none is ever left
+// behind.
+import { EXIT, Failure } from './errors.ts'
+import { stateFile } from './state_folder.ts'
+import { hold } from './run.ts'
+import { say } from './log.ts'
+
+/**
+ * In seconds: longer than any backup or restore takes. What holds the lock for longer is a question that nobody
+ * answers, and those of cron would queue behind it for ever.
+ */
+const PATIENCE = 6 * 3600
+
+/**
+ * Takes a lock of the stack; gives what releases it. With wait it queues until the lock is free, but not for ever.
+ * `holder` says who has it, for the others. Throws a Failure with 75 that names the holder.
+ */
+export const takeLock = async (name: string, holder: () => string, wait: boolean, patience = PATIENCE) => {
+  // sh tells through its output that the lock is held; then cat waits until this process closes the pipe, or ends in
+  // any way.
+  const command = (...flags: string[]) => [
+    'flock',
+    ...flags,
+    '--conflict-exit-code',
+    String(EXIT.locked),
+    stateFile(name),
+    'sh',
+    '-c',
+    'echo; exec cat',
+  ]
+  const first = await hold(command('--nonblock'))
+  if (first.release) return first.release
+  if (first.code !== EXIT.locked)
+    throw new Failure(`the lock cannot be taken: ${first.stderr.trim()}`, {
+      hint: 'may this user write there (sudo)? flock is in the package util-linux (on macOS: brew install flock)',
+    })
+  const held = (hint: string) => new Failure(`the lock is held by ${holder()}`, { exitCode: EXIT.locked, hint })
+  if (!wait) throw held('run it again later, or with --wait')
+  say.step(`waiting for ${holder()}`)
+  const second = await hold(command('--timeout', String(patience)))
+  if (!second.release && second.code === EXIT.locked)
+    throw held('it was waited for long enough: is there a question that nobody has answered?')
+  if (!second.release) throw new Failure(`the lock cannot be taken: ${second.stderr.trim()}`)
+  return second.release
+}

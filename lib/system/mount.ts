@@ -1,0 +1,69 @@
+// What the file system of a folder lacks: FAT, exFAT, FUSE and SMB have no hard links, or keep no modes.
+import { EXIT, Failure, messageOf } from './errors.ts'
+import { linkSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { attempt } from './run.ts'
+
+export interface MountFacts {
+  folder: string
+  /** of the file system: "exfat" */
+  type: string
+  /** what becomes there of a file that is made for its owner alone */
+  mode: number
+  isOwn: boolean
+  hasLinks: boolean
+}
+
+const TRIAL = '.avril-trial-'
+
+/**
+ * Tries something out in a new folder there, which is removed again. Throws a Failure (73) when it cannot be written
+ * to.
+ */
+const tryIn = <T>(folder: string, act: (file: string) => T) => {
+  let trial
+  try {
+    trial = mkdtempSync(join(folder, TRIAL))
+    const file = join(trial, 'file')
+    writeFileSync(file, '', { mode: 0o600 })
+    return act(file)
+  } catch (error) {
+    throw new Failure(`${folder} cannot be written to: ${messageOf(error)}`, {
+      exitCode: EXIT.cannotWrite,
+      cause: error,
+      hint: 'is its disk mounted, and not read-only (findmnt)? May this user write there (sudo)?',
+    })
+  } finally {
+    if (trial !== undefined) rmSync(trial, { recursive: true, force: true })
+  }
+}
+
+const canLink = (file: string) => {
+  try {
+    linkSync(file, `${file}.link`)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const modeOf = (file: string) => statSync(file).mode & 0o777
+
+/** Whether what is made there for its owner alone stays so. */
+export const keepsModes = (folder: string) => tryIn(folder, file => modeOf(file) === 0o600)
+
+/** Whether a file can have two names there. */
+export const hasLinks = (folder: string) => tryIn(folder, canLink)
+
+/** Finds it out by a file that is made there and removed again. Throws a Failure (73) when the folder cannot be written to. */
+export const readMount = async (folder: string): Promise<MountFacts> => {
+  const type = (
+    await attempt(['findmnt', '--noheadings', '--first-only', '--output=FSTYPE', '--target', folder])
+  ).stdout.trim()
+  const tried = tryIn(folder, file => ({
+    mode: modeOf(file),
+    isOwn: statSync(file).uid === process.getuid?.(),
+    hasLinks: canLink(file),
+  }))
+  return { folder, type, ...tried }
+}

@@ -1,0 +1,285 @@
+// The one place where other programs are started. Commands are lists of words; no shell string is ever built from them
+// by hand.
+import { spawn } from 'node:child_process'
+import { constants } from 'node:os'
+import type { ProcessOutput } from 'zx/core'
+import { EXIT, Failure } from './errors.ts'
+import { loadZx } from './packages.ts'
+import { say } from './log.ts'
+import { checkInterruption, interruption, onAbort, onInterruption } from './signals.ts'
+
+export interface RunOptions {
+  cwd?: string
+  env?: Record<string, string>
+  /** text for its standard input; without it there is none */
+  input?: string
+  /** an open file (its descriptor) that it reads as its standard input */
+  from?: number
+  /**
+   * an open file (its descriptor) that it writes its standard output to: large data never passes through this process
+   */
+  to?: number
+  /** what it is, for the person who reads the error: "the build"; otherwise the command's own words */
+  what?: string
+  /** what to do when it fails, for the same person */
+  hint?: string
+  /** the exit code of the Failure when it fails (EXIT); otherwise 1 */
+  exitCode?: number
+  /** lines of its output that nobody needs to see */
+  hide?: RegExp
+  /** ends it early, also when it was aborted before */
+  signal?: AbortSignal
+  /** bytes of output that it may give; one that gives more is ended, as by a signal */
+  most?: number
+  /** it may ask the person at the terminal (ssh for a passphrase), so it stays within reach of that */
+  asks?: boolean
+}
+
+/** How a program ended. */
+export interface Outcome {
+  code: number
+  stdout: string
+  stderr: string
+}
+
+export const { $, which } = await loadZx()
+
+export const isInstalled = (program: string) => which.sync(program, { nothrow: true }) !== null
+
+// A session of its own keeps the terminal's Ctrl-C from reaching it: this program decides who is told.
+const start = (command: string[], { cwd, env, input, from, to, asks = false }: RunOptions, joined = false) => {
+  const shell = $({
+    detached: !asks,
+    nothrow: true,
+    quiet: true,
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(env === undefined ? {} : { env: { ...process.env, ...env } }),
+    ...(input === undefined ? { stdio: [from ?? 'ignore', to ?? 'pipe', 'pipe'] as const } : { input }),
+  } as object)
+  if (asks) return shell`exec ${command}`
+  const child = joined ? shell`${command} 2>&1` : shell`${command}`
+  // It may end before it has read all of its input: its exit code tells.
+  if (input !== undefined) child.stdin.on('error', () => {})
+  return child
+}
+
+/**
+ * In milliseconds: what has not ended so long after SIGTERM is killed, so that it cannot keep this program from ending.
+ */
+const GRACE = 4000
+
+const signal = (pid: number, name: NodeJS.Signals) => {
+  // What asks has no group of its own.
+  for (const target of [-pid, pid])
+    try {
+      process.kill(target, name)
+      return
+    } catch {
+      // it has ended already
+    }
+}
+
+/** Ends a running program, and whatever it has started in its group; await the program itself to know that it has. */
+const end = ({ child, pid, stage }: ReturnType<typeof start>, patience = 0) => {
+  if (!child || pid === undefined || stage !== 'running') return
+  const timers = [
+    setTimeout(() => signal(pid, 'SIGTERM'), patience),
+    setTimeout(() => signal(pid, 'SIGKILL'), patience + GRACE),
+  ]
+  // Not at the end of the first of the group: the others may live on.
+  child.once('close', () => timers.forEach(clearTimeout))
+}
+
+/**
+ * Calls back when a command must end early: at a signal, or when that of its options is aborted. `check` throws when a
+ * signal has come: to be asked when the command has ended. What another work shields by then does not make an end by
+ * the signal one of its own.
+ */
+const onEnd = ({ signal }: RunOptions, callback: () => void) => {
+  let interrupted = false
+  const interrupt = () => {
+    interrupted = true
+    callback()
+  }
+  const listeners = [onInterruption(interrupt), ...(signal ? [onAbort(signal, callback)] : [])]
+  return {
+    forget: () => listeners.forEach(forget => forget()),
+    check: () => {
+      if (interrupted) throw interruption.reason as Failure
+      checkInterruption()
+    },
+  }
+}
+
+export const outcomeOf = ({ exitCode, signal, stdout, stderr }: ProcessOutput): Outcome => ({
+  code: exitCode ?? (signal ? 128 + constants.signals[signal] : 1),
+  stdout,
+  stderr,
+})
+
+/** How `docker` and others end at SIGTERM. */
+const TERMINATED = 128 + constants.signals.SIGTERM
+
+/** Runs a command to its end, whatever its exit code; its output is given back. Throws only when a signal came. */
+export const attempt = async (command: string[], options: RunOptions = {}): Promise<Outcome> => {
+  checkInterruption()
+  if (options.signal?.aborted) return { code: TERMINATED, stdout: '', stderr: '' }
+  const child = start(command, options)
+  let stopped = false
+  const stop = () => {
+    if (!stopped) end(child)
+    stopped = true
+  }
+  const { forget, check } = onEnd(options, stop)
+  let rest = options.most ?? Infinity
+  const count = (chunk: Buffer) => void ((rest -= chunk.length) < 0 && stop())
+  if (rest < Infinity) for (const stream of [child.stdout, child.stderr]) stream.on('data', count)
+  try {
+    const outcome = outcomeOf(await child)
+    check()
+    // `docker exec` that is ended so says 0.
+    return stopped && outcome.code === 0 ? { ...outcome, code: TERMINATED } : outcome
+  } finally {
+    forget()
+  }
+}
+
+/** A line in which the server says why. pg_restore and psql write the whole command after it, however long that is. */
+export const SERVER_ERROR = /\b(?:ERROR|FATAL): /
+
+const lastWords = (lines: string[]) => {
+  const [last, error] = [lines.slice(-8), lines.find(line => SERVER_ERROR.test(line))]
+  return error === undefined || last.includes(error) ? last : [error, '…', ...last.slice(-6)]
+}
+
+/** The Failure for a command that did not end with 0: what failed, and the last lines that it wrote. */
+export const failureOf = (
+  command: string[],
+  outcome: Outcome,
+  { what, hint, exitCode = EXIT.failed }: RunOptions = {},
+) => {
+  // Others end with 127 too: a shell in a container or at the other end of ssh.
+  if (outcome.code === 127 && command[0] !== undefined && !isInstalled(command[0]))
+    return new Failure(`${command[0]} is not installed here`, { hint, exitCode: EXIT.unreachable })
+  const said = (outcome.stderr.trim() || outcome.stdout.trim()).split('\n').filter(line => line.trim() !== '')
+  const name =
+    what ??
+    command
+      .filter(word => !word.startsWith('-'))
+      .slice(0, 3)
+      .join(' ')
+  return new Failure([`${name} failed (exit code ${outcome.code})`, ...lastWords(said)].join('\n  '), {
+    hint,
+    exitCode,
+  })
+}
+
+/** Runs a command and gives its stdout without the last newline. Throws a Failure when it does not end with 0. */
+export const capture = async (command: string[], options: RunOptions = {}) => {
+  const outcome = await attempt(command, options)
+  if (outcome.code !== 0) throw failureOf(command, outcome, options)
+  return outcome.stdout.replace(/\n$/, '')
+}
+
+/** A running command whose lines are read one by one. */
+export interface Stream {
+  lines: AsyncGenerator<string>
+  /** Ends it; safe to call twice. */
+  stop: () => void
+}
+
+/** Starts a command that goes on until it is stopped (events, logs); stderr lines come too. */
+export const follow = (command: string[], options: RunOptions = {}): Stream => {
+  const child = start(command, options, true)
+  const stop = () => end(child)
+  const { forget } = onEnd(options, stop)
+  const read = async function* () {
+    try {
+      for await (const line of child) yield line
+    } finally {
+      forget()
+      stop()
+    }
+  }
+  return { lines: read(), stop }
+}
+
+/** Runs a command and shows each line as it comes. Throws a Failure with the last lines when it does not end with 0. */
+export const show = async (command: string[], options: RunOptions = {}) => {
+  checkInterruption()
+  const child = start(command, options, true)
+  const { forget, check } = onEnd(options, () => end(child))
+  try {
+    for await (const line of child) if (line.trim() !== '' && !options.hide?.test(line)) say.detail(line)
+    const outcome = outcomeOf(await child)
+    check()
+    if (outcome.code !== 0) throw failureOf(command, outcome, options)
+  } finally {
+    forget()
+  }
+}
+
+/** Starts a command that nobody waits for: neither how it ends nor that it is missing changes anything here. */
+export const launch = ([program = '', ...words]: string[]) => {
+  try {
+    spawn(program, words, { stdio: 'ignore', detached: true })
+      .on('error', () => {})
+      .unref()
+  } catch {
+    // this very moment the machine starts no more programs
+  }
+}
+
+/** What a held command has: an end of its standard input, then so many milliseconds until it is told to end. */
+const RELEASE = 120_000
+
+/**
+ * Starts a command that prints a line (given as stdout) when it is ready and then lives until its standard input is
+ * closed: when `release` is called, or when this process ends in any way. Without `release` it ended before it was
+ * ready. A signal that comes before closes its standard input, and `patience` milliseconds later tells it to end; it
+ * has ended when that is thrown.
+ */
+export const hold = async (
+  command: string[],
+  { patience = 0 } = {},
+): Promise<Outcome & { release?: () => Promise<void> }> => {
+  checkInterruption()
+  const child = $({ detached: true, nothrow: true, quiet: true, stdio: ['pipe', 'pipe', 'pipe'] } as object)`${command}`
+  const letGo = (time: number) => {
+    child.stdin.end()
+    end(child, time)
+  }
+  // It may end while its standard input is being closed.
+  child.stdin.on('error', () => {})
+  const { forget, check } = onEnd({}, () => letGo(patience))
+  const ready = new Promise<string | undefined>(resolve => {
+    child.stdout.once('data', chunk => resolve(String(chunk)))
+    child.then(
+      () => resolve(undefined),
+      () => resolve(undefined),
+    )
+  })
+  const line = await ready
+  forget()
+  try {
+    check()
+  } catch (error) {
+    // It may have got ready all the same, and would live on.
+    letGo(patience)
+    await child
+    throw error
+  }
+  if (line === undefined) return outcomeOf(await child)
+  // Not a reason to stay alive: whatever forgets to release it ends it by ending.
+  const parts = [child.child, child.stdin, child.stdout, child.stderr] as unknown as {
+    ref: () => void
+    unref: () => void
+  }[]
+  for (const part of parts) part.unref()
+  const release = async () => {
+    for (const part of parts) part.ref()
+    letGo(RELEASE)
+    await child
+  }
+  return { code: 0, stdout: line.trim(), stderr: '', release }
+}

@@ -1,0 +1,3 @@
+import { existsSync } from 'node:fs'
+
+export const hasSystemd = () => existsSync('/run/systemd/system')
