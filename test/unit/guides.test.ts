@@ -1,8 +1,8 @@
 // What the guides tell people to type: each script is there, and knows each option that stands behind its name.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { test } from 'node:test'
 import { root } from '../../lib/system/checkout.ts'
 
@@ -41,18 +41,56 @@ const commandsIn = (text: string) =>
     ),
   )
 
-for (const guide of ['README.md', 'docs/HEBERGEMENT.md']) {
-  const commands = commandsIn(readFileSync(join(root, guide), 'utf8'))
-  void test(`${guide} names scripts and options that are there, and no script is left out`, () => {
+const guides = ['README.md', 'CONTRIBUTING.md', ...readdirSync(join(root, 'docs')).map(file => `docs/${file}`)].filter(
+  file => file.endsWith('.md'),
+)
+const textOf = (guide: string) => readFileSync(join(root, guide), 'utf8')
+
+for (const guide of guides.filter(it => it !== 'CONTRIBUTING.md'))
+  void test(`${guide} names scripts and options that are there`, () => {
     const isKnown = ([script, option]: readonly [string, string]) =>
       helps.has(script) && new RegExp(`${option}(?![\\w-])`).test(helps.get(script) ?? '')
+    const commands = commandsIn(textOf(guide))
     assert.deepEqual(
       commands.filter(command => !isKnown(command)),
       [],
     )
+  })
+
+for (const guide of ['README.md', 'docs/HEBERGEMENT.md'])
+  void test(`${guide} leaves no script out`, () => {
+    const commands = commandsIn(textOf(guide))
     assert.deepEqual(
       scripts.filter(name => !commands.some(([script]) => script === name)),
       [],
     )
   })
-}
+
+/** As GitHub makes them of headings. */
+const anchorsIn = (text: string) =>
+  [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+
+for (const guide of guides)
+  void test(`each link in ${guide} leads to a file, and to a heading of it`, () => {
+    const links = [...textOf(guide).matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)/g)]
+    const broken = links.filter(([, path = '', anchor]) => {
+      const file = path === '' ? join(root, guide) : resolve(root, dirname(guide), path)
+      return !existsSync(file) || (anchor !== undefined && !anchorsIn(readFileSync(file, 'utf8')).includes(anchor))
+    })
+    assert.deepEqual(
+      broken.map(([link]) => link),
+      [],
+    )
+  })
+
+void test('README is short, and names the tsx of the lock file', () => {
+  const { packages } = JSON.parse(textOf('package-lock.json')) as { packages: Record<string, { version: string }> }
+  const words = textOf('README.md').split(/\s+/).length
+  assert.ok(words < 1100, `${words} words`)
+  assert.ok(textOf('README.md').includes(`tsx@${packages['node_modules/tsx']?.version} `))
+})
