@@ -12,10 +12,14 @@ import { TSX } from './deploy.ts'
 import type { Part } from './parts.ts'
 import { type Ran, run } from './script.ts'
 import type { Site } from './site.ts'
+import { ACCOUNT } from '../../lib/postgres/server.ts'
 import { listIds } from '../../lib/docker/containers.ts'
 import { Failure } from '../../lib/system/errors.ts'
 
 const TIMES = 3
+
+// On the volume: in the container, db/dumps can only be read.
+const OLD_DUMP = '/var/lib/postgresql/old.dump'
 
 const FILL = readFileSync(join(import.meta.dirname, 'application.sql'), 'utf8')
 
@@ -40,7 +44,7 @@ const idOf = async ({ project }: Site, service: string) => {
 }
 
 const inPostgres = async (site: Site, ...words: string[]) =>
-  docker('exec', '--interactive', await idOf(site, 'postgres'), ...words)
+  docker('exec', '--interactive', '--user', ACCOUNT, await idOf(site, 'postgres'), ...words)
 const login = ['-U', 'avril', '-d', 'avril']
 
 const timed = async (work: () => Promise<unknown>) => {
@@ -54,7 +58,7 @@ const backups = async (site: Site) => {
   const ours: Ran<Backup>[] = []
   for (let index = 1; index <= TIMES; index += 1) {
     say.step(`backup ${index} of ${TIMES}, the old one and ours`)
-    const dump = await inPostgres(site, 'pg_dump', ...login, '-F', 'c', '-f', '/pg-dump/old.dump')
+    const dump = await inPostgres(site, 'pg_dump', ...login, '-F', 'c', '-f', OLD_DUMP)
     old.push(await timed(() => capture(dump)))
     ours.push(await run<Backup>(site, 'backup', '--no-files'))
   }
@@ -64,7 +68,7 @@ const backups = async (site: Site) => {
     old,
     ours,
     sizes: {
-      old: bytes(join(site.folder, 'db', 'dumps', 'old.dump')),
+      old: Number(await capture(await inPostgres(site, 'stat', '--format=%s', OLD_DUMP))),
       ours: bytes(join(last?.result.folder ?? '', 'database.dump')),
     },
   }
@@ -76,9 +80,7 @@ const oldRestore = (site: Site) =>
     const phoenix = await idOf(site, 'phoenix')
     await capture(docker('stop', phoenix))
     // It ends with 1 when it ignored an error; the old script then left phoenix stopped.
-    await attempt(
-      await inPostgres(site, 'pg_restore', '--clean', '--no-acl', '--no-owner', ...login, '/pg-dump/old.dump'),
-    )
+    await attempt(await inPostgres(site, 'pg_restore', '--clean', '--no-acl', '--no-owner', ...login, OLD_DUMP))
     await capture(docker('start', phoenix))
   })
 
