@@ -18,9 +18,9 @@ const command = {
 
 await main(command, async (options, [name]) => {
   const action = actionOf(options, name)
-  const { runAction: act } = await import('../lib/cli/backup_actions.ts')
+  const { runAction } = await import('../lib/cli/backup_actions.ts')
 
-  const { done, text, data, code = 0 } = await act(action, options, name)
+  const { done, text, data, code = 0 } = await runAction(action, options, name)
 
   if (done !== undefined) say.done(done)
   const shown = options.json && data !== undefined ? JSON.stringify(data) : text

@@ -46,12 +46,12 @@ await main(command, async (options, [name]) => {
 
   say.done(`${dump} is the database of ${set.name}, made on ${set.host}`)
   say.warn('it holds personal data: keep it no longer than you need it, and give it to nobody')
-  const { reportRestore: conclude, restoreProposal } = await import('../lib/cli/restore_report.ts')
+  const { reportRestore, restoreProposal } = await import('../lib/cli/restore_report.ts')
   const { agreement } = await import('../lib/cli/agree.ts')
   const agree = agreement({ yes: options.yes })
   const roles = { noOwner: options['no-owner'], noAcl: options['no-acl'] }
   const restored = await local?.restore(set, dump, roles, plan => agree(restoreProposal(plan)))
-  const code = restored ? conclude(restored) : 0
+  const code = restored ? reportRestore(restored) : 0
   print(options.json ? JSON.stringify({ set: set.name, dump, restored: restored ?? null }) : dump)
   return code
 })

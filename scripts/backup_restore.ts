@@ -73,13 +73,8 @@ await main(command, async (options, [word]) => {
   const { agreement } = await import('../lib/cli/agree.ts')
   const { restore, undo } = await import('../lib/restore/restore.ts')
   const { restoreFiles } = await import('../lib/restore/restore_files.ts')
-  const {
-    reportRestore: conclude,
-    reportFiles: concludeFiles,
-    filesProposal,
-    restoreProposal,
-    undoProposal,
-  } = await import('../lib/cli/restore_report.ts')
+  const { reportRestore, reportFiles, filesProposal, restoreProposal, undoProposal } =
+    await import('../lib/cli/restore_report.ts')
   const { openStack } = await import('../lib/docker/stack.ts')
   const stack = await openStack()
   const settings = loadSettings()
@@ -93,7 +88,7 @@ await main(command, async (options, [word]) => {
       { word, keyFile },
       { wait, onPlan: plan => agree(filesProposal(plan)) },
     )
-    if (result) concludeFiles(result)
+    if (result) reportFiles(result)
     return { result, code: 0 }
   }
   const database = async () => {
@@ -110,7 +105,7 @@ await main(command, async (options, [word]) => {
     const result = await (options.undo
       ? undo(stack, settings, { wait, onPlan: plan => agree(undoProposal(plan)) })
       : restore(stack, settings, request, { wait, onPlan: plan => agree(restoreProposal(plan)) }))
-    return { result, code: result ? conclude(result) : 0 }
+    return { result, code: result ? reportRestore(result) : 0 }
   }
 
   const { result, code } = await (options['files-only'] ? files() : database())

@@ -17,7 +17,7 @@ const command = {
 
 await main(command, async options => {
   const { DEFAULTS, deployApp } = await import('../lib/deploy/deploy.ts')
-  const { reportDeploy: conclude, explain } = await import('../lib/cli/deploy_report.ts')
+  const { reportDeploy, explain } = await import('../lib/cli/deploy_report.ts')
   const { openStack } = await import('../lib/docker/stack.ts')
   const stack = await openStack()
 
@@ -32,7 +32,7 @@ await main(command, async options => {
         wait: options.wait,
         onPlan: explain,
       })
-      conclude(result)
+      reportDeploy(result)
       results.push(result)
     } catch (error) {
       if (interruption.aborted) throw error

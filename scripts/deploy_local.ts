@@ -18,7 +18,7 @@ await main(command, async (options, [repository = '', branch]) => {
   checkDeployWords(options, branch)
   const { DEFAULTS, deployApp } = await import('../lib/deploy/deploy.ts')
   const { makePlan } = await import('../lib/deploy/plan.ts')
-  const { reportDeploy: conclude, explain, deployPlanText: planText } = await import('../lib/cli/deploy_report.ts')
+  const { reportDeploy, explain, deployPlanText } = await import('../lib/cli/deploy_report.ts')
   const { appFor, openStack } = await import('../lib/docker/stack.ts')
   const stack = await openStack()
   const app = appFor(stack, repository)
@@ -26,7 +26,7 @@ await main(command, async (options, [repository = '', branch]) => {
 
   if (options['dry-run']) {
     const plan = await makePlan(stack, app, request)
-    return print(options.json ? JSON.stringify(plan) : planText(app, plan))
+    return print(options.json ? JSON.stringify(plan) : deployPlanText(app, plan))
   }
 
   const result = await deployApp(stack, app, request, {
@@ -38,6 +38,6 @@ await main(command, async (options, [repository = '', branch]) => {
     onPlan: explain,
   })
 
-  conclude(result)
+  reportDeploy(result)
   if (options.json) print(JSON.stringify(result))
 })

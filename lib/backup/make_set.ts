@@ -28,7 +28,7 @@ import { transfer } from '../system/progress_bar.ts'
 import { size } from '../system/format.ts'
 import { together } from '../system/concurrency.ts'
 import { type Facts, readFacts } from '../postgres/snapshot.ts'
-import { type BackupSet, listSets, partialOf } from './sets.ts'
+import { type BackupSet, listSets, newestWithFiles, partialOf } from './sets.ts'
 import type { Stack } from '../docker/stack.ts'
 
 interface BackupRequest {
@@ -121,7 +121,7 @@ const saveFiles = async (
   if (!withFiles) return null
   work.step('files', 'those that were uploaded to minio; what the last set has is linked')
   let sofar = 0
-  const progress = transfer(() => sofar, sets.find(({ objects }) => objects)?.objects?.bytes)
+  const progress = transfer(() => sofar, newestWithFiles(sets)?.objects?.bytes)
   try {
     const former = await formerContents(sets, encryptor)
     const contents = { folder: partial, index: join(clear, INDEX) }

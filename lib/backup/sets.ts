@@ -67,6 +67,9 @@ export const setNamed = <It extends { name: string }>(sets: It[], word: string |
   )
 }
 
+/** Of sets, newest first, the newest that has uploaded files; undefined when none has. */
+export const newestWithFiles = (sets: BackupSet[]) => sets.find(({ objects }) => objects)
+
 /** Removes what a backup that was killed left behind. Only under the lock: nobody else is writing then. */
 export const sweepPartials = (folder: string) => {
   const left = namesInFolder(folder).filter(name => name.endsWith(PARTIAL) && NAME.test(name.slice(0, -PARTIAL.length)))

@@ -20,7 +20,10 @@ interface Words {
   json?: boolean
 }
 
-/** By the options of a command: shows a proposal, and gives whether it is carried out. Throws a Failure when a person says no, or cannot be asked (64). */
+/**
+ * By the options of a command: shows a proposal, and gives whether it is carried out. Throws a Failure when a person says
+ * no, or cannot be asked (64).
+ */
 export const agreement =
   ({ yes, 'dry-run': dryRun = false, json = false }: Words) =>
   async ({ plan, text, question }: Proposal) => {

@@ -3,7 +3,7 @@ import type { DeployResult } from '../deploy/deploy.ts'
 import type { DeployPlan } from '../deploy/plan.ts'
 import { buildSettingsOf } from '../docker/build_settings.ts'
 import { say } from '../system/log.ts'
-import { seconds } from '../system/format.ts'
+import { totalTime } from '../system/format.ts'
 import type { App } from '../docker/stack.ts'
 import { short, tagOf } from '../deploy/release_text.ts'
 
@@ -61,6 +61,5 @@ export const deployPlanText = (app: App, plan: DeployPlan) => {
 export const reportDeploy = (result: DeployResult) => {
   if (result.result === 'unchanged')
     return say.done(`${result.repository} is at ${tagOf(result.image)} already: nothing to do`)
-  const total = Object.values(result.phases).reduce((sum, it) => sum + it, 0)
-  say.done(`${result.repository} is live at ${tagOf(result.image)}, after ${seconds(total * 1000)}`)
+  say.done(`${result.repository} is live at ${tagOf(result.image)}, after ${totalTime(result.phases)}`)
 }

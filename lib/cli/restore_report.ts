@@ -5,7 +5,7 @@ import type { RestoreResult, UndoPlan } from '../restore/restore.ts'
 import { EXIT } from '../system/errors.ts'
 import { sayLost } from '../postgres/bring_back.ts'
 import { say } from '../system/log.ts'
-import { age, seconds, size } from '../system/format.ts'
+import { age, seconds, size, totalTime } from '../system/format.ts'
 import type { Restored } from '../backup/objects/restore.ts'
 import type { FilesPlan, FilesResult } from '../restore/restore_files.ts'
 
@@ -122,17 +122,15 @@ const sayFiles = ({ count, uploaded, extra }: Restored) =>
 /** Says how a restore of the files alone ended. */
 export const reportFiles = ({ set, seconds: spent, ...files }: FilesResult) => {
   sayFiles(files)
-  const all = Object.values(spent).reduce((sum, it) => sum + it, 0)
-  say.done(`the uploaded files are those of ${set}, and what came since, after ${seconds(all * 1000)}`)
+  say.done(`the uploaded files are those of ${set}, and what came since, after ${totalTime(spent)}`)
 }
 
 /** Says how it ended; gives the exit code. */
 export const reportRestore = (result: RestoreResult) => {
   const { database, former, lost, files, interruption, seconds: spent } = result
   if (files) sayFiles(files)
-  const all = Object.values(spent).reduce((sum, it) => sum + it, 0)
   say.done(
-    `${database} is ${result.result === 'undone' ? 'what it was before' : 'restored'}, after ${seconds(all * 1000)}`,
+    `${database} is ${result.result === 'undone' ? 'what it was before' : 'restored'}, after ${totalTime(spent)}`,
   )
   if (interruption !== null)
     say.done(

@@ -4,7 +4,7 @@
 import { badConfig } from '../system/errors.ts'
 import { psql, rows, type Server, sql } from './server.ts'
 import { capture } from '../system/run.ts'
-import { timestamp as setStamp } from '../system/format.ts'
+import { timestamp } from '../system/format.ts'
 
 type Kind = 'restoring' | 'before'
 
@@ -22,7 +22,7 @@ export const admin = (server: Server, text: string, variables: Record<string, st
   sql(server, maintenance(server), text, variables)
 
 /** "20261122t030000z" */
-export const databaseStamp = (time: Date) => setStamp(time).toLowerCase()
+export const databaseStamp = (time: Date) => timestamp(time).toLowerCase()
 
 /**
  * The name of a database beside the live one. Throws (78) when PostgreSQL, which cuts names at 63 bytes, would not keep

@@ -1,6 +1,6 @@
 // The uploaded files of a backup set alone: the database is not touched, and a deploy may go on meanwhile.
 import { dirname } from 'node:path'
-import { type BackupSet, listSets, setNamed } from '../backup/sets.ts'
+import { type BackupSet, findSet, listSets, newestWithFiles } from '../backup/sets.ts'
 import { findDump } from './find_dump.ts'
 import type { RestoreOptions } from './restore.ts'
 import type { Settings } from '../system/settings.ts'
@@ -35,15 +35,13 @@ export interface FilesResult extends Restored {
 
 const HINT = 'scripts/backup.ts --list shows the sets, and which have files'
 
-const findSet = (word: string | undefined, folder: string): BackupSet => {
-  const sets = () => listSets(folder).sets
+const findSetWithFiles = (word: string | undefined, folder: string): BackupSet => {
   if (word === undefined) {
-    const newest = sets().find(({ objects }) => objects)
+    const newest = newestWithFiles(listSets(folder).sets)
     if (newest) return newest
     throw usage(`there is no set with uploaded files in ${folder}`, HINT)
   }
-  const set = word.includes('/') ? setAt(word, folder) : setNamed(sets(), word)
-  if (!set) throw usage(`there is no set ${word} in ${folder}`, HINT)
+  const set = word.includes('/') ? setAt(word, folder) : findSet(folder, word)
   if (!set.objects) throw usage(`the set ${set.name} has no uploaded files with it`, HINT)
   return set
 }
@@ -51,7 +49,8 @@ const findSet = (word: string | undefined, folder: string): BackupSet => {
 // A dump names its set as well.
 const setAt = (path: string, folder: string) => {
   const { manifest, path: dump } = findDump(path, folder)
-  return manifest && { ...manifest, folder: dirname(dump) }
+  if (manifest) return { ...manifest, folder: dirname(dump) }
+  throw usage(`there is no set ${path} in ${folder}`, HINT)
 }
 
 /**
@@ -65,7 +64,7 @@ export const restoreFiles = async (
   { word, keyFile }: FilesRequest,
   manner: RestoreOptions<FilesPlan>,
 ): Promise<FilesResult | undefined> => {
-  const find = () => findSet(word, settings.BACKUP_DIR ?? '')
+  const find = () => findSetWithFiles(word, settings.BACKUP_DIR ?? '')
   await keyTo(find(), keyFile)
   const work = await takeDataLock('restoring files', manner.wait)
   try {

@@ -21,7 +21,7 @@ import { bad, type Finding, findingOf, good, unknown, warning } from './findings
 import { DUMPS } from '../postgres/dumps_folder.ts'
 import { attempt, isInstalled, show } from '../system/run.ts'
 import type { Step } from './setup.ts'
-import { listSets } from '../backup/sets.ts'
+import { listSets, newestWithFiles } from '../backup/sets.ts'
 import { hasSystemd } from '../system/systemd.ts'
 import { keepsModes, readMount } from '../system/mount.ts'
 import { mountFindings } from './check_mount.ts'
@@ -116,7 +116,7 @@ const readModes = (settings: Settings) => {
 const lookAtMount = async ({ BACKUP_DIR: folder = '' }: Settings) => {
   const there = [folder, dirname(folder)].find(it => isAbsolute(it) && existsSync(it))
   if (there === undefined) return [unknown('there is no folder for the backups')]
-  const files = listSets(there).sets.find(({ objects }) => objects)?.objects?.bytes ?? 0
+  const files = newestWithFiles(listSets(there).sets)?.objects?.bytes ?? 0
   return mountFindings(await readMount(there), files)
 }
 

@@ -2,6 +2,10 @@
 /** "0.4 s", "75 s" */
 export const seconds = (milliseconds: number) => `${(milliseconds / 1000).toFixed(milliseconds < 100_000 ? 1 : 0)} s`
 
+/** What all of these steps took together, each in seconds. */
+export const totalTime = (steps: Record<string, number>) =>
+  seconds(Object.values(steps).reduce((sum, it) => sum + it, 0) * 1000)
+
 /** The age of something in the unit that people would use: "3 days", "5 minutes". */
 export const age = (since: Date, now = new Date()) => {
   const minutes = Math.floor((now.getTime() - since.getTime()) / 60_000)

@@ -16,7 +16,7 @@ export const interactive = async (command: string[]) => {
 /**
  * Runs a script at the other end of an ssh connection, and gives its exit code and, when that is wanted, its output.
  * Signals are not sent to ssh, which would drop the connection, but said to the script through its standard input
- * (lib/remote/steering.ts).
+ * (lib/cli/relayed_signals.ts).
  */
 export const relay = async (command: string[], { output = false } = {}) => {
   const child = $({

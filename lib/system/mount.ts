@@ -55,7 +55,10 @@ export const keepsModes = (folder: string) => tryIn(folder, file => modeOf(file)
 /** Whether a file can have two names there. */
 export const hasLinks = (folder: string) => tryIn(folder, canLink)
 
-/** Finds it out by a file that is made there and removed again. Throws a Failure (73) when the folder cannot be written to. */
+/**
+ * Finds it out by a file that is made there and removed again. Throws a Failure (73) when the folder cannot be written
+ * to.
+ */
 export const readMount = async (folder: string): Promise<MountFacts> => {
   const type = (
     await attempt(['findmnt', '--noheadings', '--first-only', '--output=FSTYPE', '--target', folder])

@@ -1,4 +1,5 @@
-// Holds a command of bash as lib/system/run.ts does, and ends as a script does; the command knows this process as $HOLDER.
+// Holds a command of bash as lib/system/run.ts does, and ends as a script does; the command knows this process as
+// $HOLDER.
 import { main } from '../../lib/cli/main.ts'
 
 process.env.HOLDER = String(process.pid)
