@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 # A file whose tests wait for what never comes fails after half an hour, and the others run. (With BATS_TEST_TIMEOUT bats waits that long behind each test that failed.)
 bats=(timeout --kill-after=10 1800 node_modules/bats/bin/bats --formatter tap --timing)
-passed=0 failed=0 log=$(mktemp) started=$SECONDS
+passed=0 failed=0 log=$(mktemp) started=$SECONDS failures=()
 trap 'rm -f "$log"' EXIT
 wanted=("$@")
 
@@ -26,20 +26,24 @@ check() {
     printf 'ok %s\n' "$name"
   else
     failed=$((failed + 1))
+    failures+=("$name")
     printf 'not ok %s\n' "$name"
     sed 's/^/  /' "$log"
   fi
 }
 
-# A runner that writes TAP: its lines are shown as they come, and counted. A skipped test counts as failed where CI is set.
+# What a runner (the first word names it) writes as TAP: its lines are shown as they come, and counted. A skipped test counts as failed where CI is set.
 tap() {
+  local name=$1 pattern='^not ok' status bad
+  shift
   "$@" 2>&1 | tee "$log"
-  local status=${PIPESTATUS[0]} bad
-  bad=$(grep -c '^not ok' "$log")
-  [ -n "${CI:-}" ] && bad=$((bad + $(grep -ci '^ok .*# skip' "$log")))
+  status=${PIPESTATUS[0]}
+  [ -n "${CI:-}" ] && pattern='^not ok|^ok .*# (skip|SKIP)'
+  mapfile -t bad < <(grep -E "$pattern" "$log")
   # A runner that broke down before it could name a failed test is a failure all the same.
-  [ "$status" -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
-  failed=$((failed + bad))
+  [ "$status" -ne 0 ] && [ "${#bad[@]}" -eq 0 ] && bad=("ended with $status")
+  failed=$((failed + ${#bad[@]}))
+  failures+=("${bad[@]/#/$name: }")
   passed=$((passed + $(grep -c '^ok' "$log")))
 }
 
@@ -72,7 +76,7 @@ if is_wanted static; then
 fi
 if is_wanted unit; then
   mapfile -t files < <(find test -name '*.test.ts' | sort)
-  tap node --import tsx --test --test-concurrency 4 --test-reporter tap "${files[@]}" > >(grep -E --line-buffered '^(not )?ok|^  |^Bail' || true)
+  tap unit node --import tsx --test --test-concurrency 4 --test-reporter tap "${files[@]}" > >(grep -E --line-buffered '^(not )?ok|^  |^Bail' || true)
 fi
 
 if ! test/engine.sh || ! test/images.sh; then
@@ -96,7 +100,7 @@ done
 for file in "${alone[@]}"; do
   is_wanted "$file" || continue
   printf '# %s\n' "$file"
-  tap "${bats[@]}" "test/$file"
+  tap "$file" "${bats[@]}" "test/$file"
 done
 
 outputs=$(mktemp -d)
@@ -109,10 +113,13 @@ mapfile -t together < <(for file in "${together[@]}"; do if [ -e "test/$file" ] 
 } &
 for file in "${together[@]}"; do
   printf '# %s\n' "$file"
-  tap finished "$file"
+  tap "$file" finished "$file"
 done
 wait
 rm -rf "$outputs"
 
-printf '# %s s\n%s passed, %s failed\n' "$((SECONDS - started))" "$passed" "$failed"
+printf '# %s s\n' "$((SECONDS - started))"
+# Once more at the end, where somebody who has only the last lines finds them.
+[ "$failed" -eq 0 ] || printf '# failed: %s\n' "${failures[@]}"
+printf '%s passed, %s failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]
