@@ -98,7 +98,7 @@ await main(command, async (options, [word]) => {
       files: options.files,
       anonymise,
       keyFile,
-      fromDatabase: options['from-database'] ?? settings.POSTGRES_DB ?? '',
+      fromDatabase: options['from-database'] ?? settings.POSTGRES_DB,
       noOwner: options['no-owner'],
       noAcl: options['no-acl'],
     }

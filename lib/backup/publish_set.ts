@@ -21,10 +21,10 @@ export interface SetOptions {
  * Failure: 64 without a key that is needed, 65 when the set is damaged.
  */
 export const publishSet = async ({ settings, name, keyFile, wait }: SetOptions) => {
-  findSet(settings.BACKUP_DIR ?? '', name)
+  findSet(settings.BACKUP_DIR, name)
   const work = await takeDataLock('publishing a backup', wait)
   try {
-    const set = findSet(settings.BACKUP_DIR ?? '', name)
+    const set = findSet(settings.BACKUP_DIR, name)
     const key = await keyTo(set, keyFile)
     work.step('publish', set.name)
     await inTheClear(set, key, async folder => {

@@ -13,10 +13,10 @@ export interface Rules {
 
 /** As .env has them. */
 export const rulesOf = ({ BACKUP_DAYS, BACKUP_WEEKS, BACKUP_MONTHS, BACKUP_MAX_DAYS }: Settings): Rules => ({
-  days: Number(BACKUP_DAYS),
-  weeks: Number(BACKUP_WEEKS),
-  months: Number(BACKUP_MONTHS),
-  maxDays: BACKUP_MAX_DAYS ? Number(BACKUP_MAX_DAYS) : undefined,
+  days: BACKUP_DAYS,
+  weeks: BACKUP_WEEKS,
+  months: BACKUP_MONTHS,
+  maxDays: BACKUP_MAX_DAYS,
 })
 
 interface Dated {

@@ -63,7 +63,7 @@ const note = (entry: Omit<BackupEntry, 'time' | 'who'>) => {
 const copyOffsite = async (settings: Settings, rules: Rules, work: DataWork) => {
   work.step('copy', 'off the site, what is not there yet')
   try {
-    const here = listSets(settings.BACKUP_DIR ?? '').sets
+    const here = listSets(settings.BACKUP_DIR).sets
     await withOffsite(settings, async site => {
       const copied = await copySets(site, here)
       noteOffsite({ sets: copied })
@@ -107,7 +107,7 @@ export const lastBackup = () => readLines(FILE, isEntry).at(-1)
  * folder and its space, 75 when another backup or restore runs, 78 for a wrong BACKUP_RECIPIENTS.
  */
 export const backUp = async ({ settings, prefix, names, withFiles, wait }: BackupOptions): Promise<BackupSet> => {
-  const [folder, rules] = [settings.BACKUP_DIR ?? '', rulesOf(settings)]
+  const [folder, rules] = [settings.BACKUP_DIR, rulesOf(settings)]
   const work = await takeDataLock('backing up', wait)
   let isMade = false
   try {
@@ -129,7 +129,7 @@ export const backUp = async ({ settings, prefix, names, withFiles, wait }: Backu
     await afterwards(set, 'tidying up', async () => {
       work.step('tidy')
       await sweepRestores(stack.project, server)
-      const removed = [...applyRetention(folder, rules), ...(await removeFormer(server, Number(settings.FORMER_DAYS)))]
+      const removed = [...applyRetention(folder, rules), ...(await removeFormer(server, settings.FORMER_DAYS))]
       for (const name of removed) say.detail(`removed ${name}`)
     })
     if (offsite) await afterwards(set, 'the copy off the site', () => copyOffsite(settings, rules, work))

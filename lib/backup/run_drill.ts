@@ -31,12 +31,12 @@ export const lateText = (
  * brings back is not what it should hold.
  */
 export const tryOut = async ({ settings, name, keyFile, wait }: SetOptions) => {
-  findSet(settings.BACKUP_DIR ?? '', name)
-  const listeners = { ...settings, PING_URL: '' }
+  findSet(settings.BACKUP_DIR, name)
+  const listeners = { ...settings, PING_URL: undefined }
   const work = await takeDataLock('trying a backup out', wait)
   try {
     // Looked for again: whoever held the lock may have made a newer one, and removed another.
-    const set = findSet(settings.BACKUP_DIR ?? '', name)
+    const set = findSet(settings.BACKUP_DIR, name)
     const late = name === undefined ? lateText(set, lastBackup(), new Date()) : ''
     if (late !== '') say.warn(late)
     try {

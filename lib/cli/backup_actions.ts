@@ -32,7 +32,7 @@ const make: Run = async (options, { settings, name, wait }) => {
   const names = name === undefined ? ['latest'] : [name, 'latest']
   const set = await backUp({
     settings,
-    prefix: name ?? settings.COMPOSE_PROJECT_NAME ?? '',
+    prefix: name ?? settings.COMPOSE_PROJECT_NAME,
     names,
     withFiles: !options['no-files'],
     wait,
@@ -40,7 +40,7 @@ const make: Run = async (options, { settings, name, wait }) => {
   return { done: setText(set), text: set.folder, data: set }
 }
 
-const listHere = ({ BACKUP_DIR: folder = '' }: Settings) => {
+const listHere = ({ BACKUP_DIR: folder }: Settings) => {
   const { sets, broken } = listSets(folder)
   return { text: listText(folder, { sets, broken, copied: readOffsite()?.sets ?? [] }), data: sets }
 }
@@ -50,7 +50,7 @@ const listThere = async (settings: Settings) => {
   return { text: listText('the bucket off the site', { sets, unknown }), data: sets }
 }
 
-const changeCron = ({ COMPOSE_PROJECT_NAME: project = '' }: Settings, at: string | undefined) => {
+const changeCron = ({ COMPOSE_PROJECT_NAME: project }: Settings, at: string | undefined) => {
   const file = cronFile(project)
   const changed = at === undefined ? removeCron(project) : installCron(project, at)
   return {
@@ -63,7 +63,7 @@ const ACTIONS: Record<Action, Run> = {
   make,
   list: ({ offsite }, _, settings) => (offsite ? listThere(settings) : listHere(settings)),
   'dry-run': (_, _ofSet, settings) => {
-    const plan = planRetention(settings.BACKUP_DIR ?? '', rulesOf(settings))
+    const plan = planRetention(settings.BACKUP_DIR, rulesOf(settings))
     return { text: keptText(plan), data: plan }
   },
   fetch: async (_, { name, wait }, settings) => {
@@ -87,7 +87,7 @@ const ACTIONS: Record<Action, Run> = {
   'install-cron': ({ at = '03:15' }, _, settings) => changeCron(settings, at),
   'remove-cron': (_, _ofSet, settings) => changeCron(settings, undefined),
   send: async ({ send: file = '', from = '0' }, { name = '' }, settings) => ({
-    code: await send(settings.BACKUP_DIR ?? '', name, file, Number(from)),
+    code: await send(settings.BACKUP_DIR, name, file, Number(from)),
   }),
 }
 

@@ -2,11 +2,11 @@
 // acts with only when it acts, so that --help answers at once.
 import { basename } from 'node:path'
 import { failureFrom } from '../system/errors.ts'
-import { forgetInherited } from '../system/environment.ts'
 import { type Command, helpOf, type Option, parse, takeOn, type Values } from './options.ts'
 import type { Input } from '../remote/host.ts'
 import { paint, print, say } from '../system/log.ts'
 import { interruption, listenForSignals } from '../system/signals.ts'
+import { start } from '../system/start.ts'
 import { listenToCaller } from './relayed_signals.ts'
 
 /** Prints an error for people; gives the exit code that tells its cause. */
@@ -33,8 +33,8 @@ export const main = async <Options extends Record<string, Option>>(
   run: (values: Values<Options>, words: string[]) => Promise<number | void>,
   argv = process.argv.slice(2),
 ) => {
-  forgetInherited()
   try {
+    await start()
     const { on, rest } = command.local ? { on: undefined, rest: argv } : takeOn(argv)
     const { values, words } = parse(command, rest)
     if (values.help) return print(helpOf(command))

@@ -3,7 +3,6 @@
 import { readFileSync, statSync } from 'node:fs'
 import type { Settings } from '../system/settings.ts'
 import { badConfig, EXIT, Failure, messageOf, usage } from '../system/errors.ts'
-import { loadAge } from '../system/packages.ts'
 import { say } from '../system/log.ts'
 
 type Chunks = AsyncIterable<Uint8Array>
@@ -28,11 +27,13 @@ export interface Encryptor {
   verifyKey: Key
 }
 
+/** The setting that names them. */
+export type Recipients = Pick<Settings, 'BACKUP_RECIPIENTS'>
+
 /** One recipient more or less, or another: then what was encrypted before is not readable to the same people. */
 export const isSameRecipients = (a: string[] | undefined, b: string[] | undefined) => a?.join() === b?.join()
 
-export const recipientsOf = ({ BACKUP_RECIPIENTS: list = '' }: Settings) =>
-  [...new Set(list.split(',').filter(Boolean))].toSorted()
+export const recipientsOf = ({ BACKUP_RECIPIENTS = [] }: Recipients) => [...new Set(BACKUP_RECIPIENTS)].toSorted()
 
 // A pull a chunk: nothing is read ahead of what is needed.
 const toWeb = (chunks: Chunks) => {
@@ -46,7 +47,7 @@ const toWeb = (chunks: Chunks) => {
 }
 
 const keyOf = async (identities: string[]): Promise<Key> => {
-  const { Decrypter, identityToRecipient } = await loadAge()
+  const { Decrypter, identityToRecipient } = await import('age-encryption')
   const decrypter = new Decrypter()
   for (const identity of identities) decrypter.addIdentity(identity)
   return {
@@ -68,10 +69,10 @@ const keyOf = async (identities: string[]): Promise<Key> => {
  * disk is whole and that its content is right. That the recipients can open it too (their stanzas are made by the same
  * code) only their own key can show: backup.ts --drill --key.
  */
-export const openEncryptor = async (settings: Settings): Promise<Encryptor | undefined> => {
+export const openEncryptor = async (settings: Recipients): Promise<Encryptor | undefined> => {
   const recipients = recipientsOf(settings)
   if (recipients.length === 0) return undefined
-  const { Encrypter, generateX25519Identity } = await loadAge()
+  const { Encrypter, generateX25519Identity } = await import('age-encryption')
   const encrypter = new Encrypter()
   for (const recipient of recipients) {
     try {

@@ -107,10 +107,10 @@ export const firstCommit = async (app: App) => {
  */
 const checkBuild = async ({ service, folder, build }: App, { sha }: Commit) => {
   checkElixir(service, build.args?.BASE ?? '', (await readFileAt(folder, sha, 'mix.exs')) ?? '')
-  const settings = loadSettings()
+  const { texts } = loadSettings()
   const given = new Set([...buildSettingsOf(build.args), ...(build.secrets ?? []).map(({ source }) => source)])
   const lines = await searchAt(folder, sha, 'System[.](get_env|fetch_env)|process[.]env[.]', ['*.ex', 'nuxt.config.*'])
-  return readAtBuild(lines).filter(name => (settings[name] ?? '') !== '' && !given.has(name) && !isSecretName(name))
+  return readAtBuild(lines).filter(name => texts.has(name) && !given.has(name) && !isSecretName(name))
 }
 
 const wantedOf = async (stack: Stack, app: App, request: DeployRequest) => {

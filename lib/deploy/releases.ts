@@ -18,16 +18,13 @@ const digestOfSecrets = ({ secrets }: Stack, build: Build) => {
   const settings = loadSettings()
   const values = (build.secrets ?? []).map(({ source }) => {
     const { environment, file } = secrets[source] ?? {}
-    return [source, environment === undefined ? readIfThere(file ?? '') : settings[environment]] as const
+    return [source, environment === undefined ? readIfThere(file ?? '') : settings.texts.get(environment)] as const
   })
   const set = values.filter(([, value]) => value !== undefined && value !== '')
   // With a key that nobody has who has the image, or a short secret could be guessed by it.
   return set.length === 0
     ? undefined
-    : createHmac('sha256', settings.SECRET_KEY_BASE ?? '')
-        .update(JSON.stringify(set))
-        .digest('hex')
-        .slice(0, 12)
+    : createHmac('sha256', settings.SECRET_KEY_BASE).update(JSON.stringify(set)).digest('hex').slice(0, 12)
 }
 
 /** The arguments of a build, with one that changes when its secrets do. */

@@ -1,10 +1,7 @@
 // The login (a name and a password, or a token) that an address of a repository may have in it. It stays in .env: not
 // in an argument list, where every user of the machine sees it, nor in the settings of a clone, which end in whatever
 // the clone is copied to.
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { root } from '../system/checkout.ts'
-import { parseSettings } from '../system/settings.ts'
+import { type Texts, uncheckedTexts } from '../system/settings.ts'
 
 const FORM = /^(https?:\/\/)([^/@]*)@(.*)$/s
 
@@ -14,17 +11,17 @@ export const bareAddress = (url: string) => url.replace(FORM, '$1$3')
 export const hasLogin = (url: string) => FORM.test(url)
 
 /** The address in .env that leads to the same place and has a login; undefined when none does. */
-export const addressWithLogin = (url: string, settings: Readonly<Record<string, string>>) =>
-  Object.entries(settings).find(
+export const addressWithLogin = (url: string, texts: Texts) =>
+  [...texts].find(
     ([name, value]) => name.endsWith('_GIT_URL') && hasLogin(value) && bareAddress(value) === bareAddress(url),
   )?.[1]
 
-const readSettings = () => {
+const readTexts = (): Texts => {
   try {
-    return parseSettings(readFileSync(join(root, '.env'), 'utf8'))
+    return uncheckedTexts()
   } catch {
     // Whoever needs more of it says so.
-    return {}
+    return new Map()
   }
 }
 
@@ -42,7 +39,7 @@ const HELPER = String.raw`!answer() { printf 'username=%s\npassword=%s\n' "$AVRI
 /** Variables by which git logs in at a remote, when this address or that of .env for the same place has a login. */
 export const loginEnvironment = (url: string): Record<string, string> => {
   const [, scheme = '', login, rest = ''] =
-    FORM.exec(hasLogin(url) ? url : (addressWithLogin(url, readSettings()) ?? '')) ?? []
+    FORM.exec(hasLogin(url) ? url : (addressWithLogin(url, readTexts()) ?? '')) ?? []
   if (login === undefined) return {}
   const [user = '', ...password] = login.split(':')
   return {

@@ -54,10 +54,10 @@ export const inServer = ({ id }: Pick<Server, 'id'>, ...command: string[]) =>
 
 /** The roles and the database of the settings. */
 export const loginsOf = ({
-  POSTGRES_USER: user = '',
-  POSTGRES_APP_USER: app = '',
-  POSTGRES_DB: database = '',
-}: Settings): Pick<Server, 'user' | 'app' | 'database'> => ({ user, app: app || user, database })
+  POSTGRES_USER: user,
+  POSTGRES_APP_USER: app,
+  POSTGRES_DB: database,
+}: Settings): Pick<Server, 'user' | 'app' | 'database'> => ({ user, app: app ?? user, database })
 
 /** The stack's running server. Throws a Failure (69) when there is none. */
 export const findServer = async (project: string, settings: Settings): Promise<Server> => {

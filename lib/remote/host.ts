@@ -4,9 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { attempt } from '../system/run.ts'
 import { root } from '../system/checkout.ts'
-import { parseSettings } from '../system/settings.ts'
+import { uncheckedTexts } from '../system/settings.ts'
 import { EXIT, Failure, usage } from '../system/errors.ts'
-import { readIfThere } from '../system/files.ts'
 import { say } from '../system/log.ts'
 import { HOST, NO_CONNECTION, ssh, unreachable } from '../ssh/commands.ts'
 
@@ -36,8 +35,8 @@ const unusable = (message: string, hint: string) => new Failure(message, { exitC
  * .env: a laptop may have none.
  */
 const placeOf = (typed: string) => {
-  const { DEPLOY_HOST, DEPLOY_PATH } = parseSettings(readIfThere(join(root, '.env')) ?? '')
-  const host = typed || DEPLOY_HOST
+  const texts = uncheckedTexts()
+  const host = typed || texts.get('DEPLOY_HOST')
   if (!host)
     throw usage(
       'no host is named',
@@ -45,7 +44,7 @@ const placeOf = (typed: string) => {
     )
   if (!HOST.test(host))
     throw usage(`${JSON.stringify(host)} cannot be the name of a host`, 'an entry of ~/.ssh/config, or user@host')
-  return { host, folder: DEPLOY_PATH || FOLDER }
+  return { host, folder: texts.get('DEPLOY_PATH') ?? FOLDER }
 }
 
 /** Of the files that make up the scripts; the same sum as in remote_facts.sh. */

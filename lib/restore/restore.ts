@@ -116,7 +116,7 @@ export const restore = async (
   request: RestoreRequest,
   manner: RestoreOptions<RestorePlan>,
 ) => {
-  const find = () => findDump(request.word, settings.BACKUP_DIR ?? '')
+  const find = () => findDump(request.word, settings.BACKUP_DIR)
   const early = find()
   if (early.manifest) await keyTo(early.manifest, request.keyFile)
   return withServer(stack, settings, manner.wait, async work => {
@@ -171,7 +171,7 @@ const restoreStaged = async (
   const { server, step, stack, stamp } = work
   step('prove', `reading all of ${source.path}`)
   const plan = await planRestore(stack, server, source, staged, request, stamp)
-  if (!(await isKnown(source, staged.path, settings.BACKUP_DIR ?? '', request.vouched)))
+  if (!(await isKnown(source, staged.path, settings.BACKUP_DIR, request.vouched)))
     plan.runs = await tryStrange({
       project: stack.project,
       step,

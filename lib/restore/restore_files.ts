@@ -64,7 +64,7 @@ export const restoreFiles = async (
   { word, keyFile }: FilesRequest,
   manner: RestoreOptions<FilesPlan>,
 ): Promise<FilesResult | undefined> => {
-  const find = () => findSetWithFiles(word, settings.BACKUP_DIR ?? '')
+  const find = () => findSetWithFiles(word, settings.BACKUP_DIR)
   await keyTo(find(), keyFile)
   const work = await takeDataLock('restoring files', manner.wait)
   try {

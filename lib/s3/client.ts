@@ -1,6 +1,5 @@
 // A connection to an S3 server, and what its errors mean to people.
 import { badConfig, EXIT, Failure, messageOf } from '../system/errors.ts'
-import { loadS3 } from '../system/packages.ts'
 import { say } from '../system/log.ts'
 import { checkInterruption, onInterruption, sleep } from '../system/signals.ts'
 
@@ -87,7 +86,10 @@ export const retry = async <T>(work: () => Promise<T>): Promise<T> => {
 
 /** Prepares a connection; nothing is asked of the server yet. `close` ends it, and a signal ends what is under way. */
 export const connect = async (place: Place) => {
-  const s3 = await loadS3()
+  // On Node 20 the client would write on every run that its releases of 2027 need a newer one; package-lock.json names
+  // the one that runs here.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
+  const s3 = await import('@aws-sdk/client-s3')
   const client = new s3.S3Client({
     endpoint: place.endpoint,
     region: place.region,

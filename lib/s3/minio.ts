@@ -9,11 +9,7 @@ export const connectMinio = async (project: string, settings: Settings) => {
   const start = 'start it (docker compose up -d minio), or look at its log: scripts/logs.ts minio'
   const instance = (await listInstances(project, 'minio')).find(({ running, oneOff }) => running && !oneOff)
   if (!instance) throw new Failure('minio is not running', { exitCode: EXIT.unreachable, hint: start })
-  const {
-    BUCKET_NAME: bucket = '',
-    AWS_ACCESS_KEY_ID: accessKeyId = '',
-    AWS_SECRET_ACCESS_KEY: secretAccessKey = '',
-  } = settings
+  const { BUCKET_NAME: bucket, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = settings
   const again = 'docker compose up -d minio makes it take up what has changed in .env'
   const hints = {
     unreachable: start,

@@ -8,7 +8,7 @@ import { takeDeployLock } from '../deploy/deploy_lock.ts'
 import { EXIT, Failure } from '../system/errors.ts'
 import { type Finding, findingOf, good, unknown, warning } from './findings.ts'
 import { listInstances } from '../docker/containers.ts'
-import { changeSettings, newSecret } from './make_settings.ts'
+import { changeSettings, type Lines, newSecret } from './make_settings.ts'
 import { findServer, loginsOf, openSessions } from '../postgres/server.ts'
 import { capture } from '../system/run.ts'
 
@@ -24,7 +24,7 @@ interface Keys {
   /** Makes the keys of these settings, with the site up. */
   make: (settings: Settings) => Promise<void>
   /** the settings of a site that has none yet */
-  added: (settings: Settings) => Record<string, string>
+  added: (settings: Settings) => Lines
 }
 
 const database: Keys = {
@@ -36,12 +36,12 @@ const database: Keys = {
           text: `phoenix logs in to the database as ${POSTGRES_USER}, a superuser: whoever breaks into the app can run programs in the database's container`,
           mend: 'making a role of its own for phoenix, which owns the database',
         },
-  added: ({ POSTGRES_USER = '' }) => ({
+  added: ({ POSTGRES_USER }) => ({
     POSTGRES_APP_USER: `${POSTGRES_USER.slice(0, 59)}_app`,
     POSTGRES_APP_PASSWORD: newSecret(),
   }),
   look: async settings => {
-    const server = await openSessions(await findServer(settings.COMPOSE_PROJECT_NAME ?? '', settings))
+    const server = await openSessions(await findServer(settings.COMPOSE_PROJECT_NAME, settings))
     const trouble = await appRoleTrouble(server)
     const about = { about: 'database', mend: `making the role ${server.app}, and giving it the database` }
     return [
@@ -52,7 +52,7 @@ const database: Keys = {
   },
   make: async settings => {
     const server = await openSessions({
-      ...(await findServer(settings.COMPOSE_PROJECT_NAME ?? '', settings)),
+      ...(await findServer(settings.COMPOSE_PROJECT_NAME, settings)),
       ...loginsOf(settings),
     })
     await makeAppRole(server, settings.POSTGRES_APP_PASSWORD ?? '')
@@ -70,14 +70,14 @@ const files: Keys = {
           mend: 'making a key for phoenix, to the one bucket',
         },
   // What minio runs with stays as it is, so that it need not be restarted.
-  added: ({ AWS_ACCESS_KEY_ID: user = '', AWS_SECRET_ACCESS_KEY: password = '' }) => ({
+  added: ({ AWS_ACCESS_KEY_ID: user, AWS_SECRET_ACCESS_KEY: password }) => ({
     MINIO_ROOT_USER: user,
     MINIO_ROOT_PASSWORD: password,
     AWS_ACCESS_KEY_ID: `${user.slice(0, 124)}_app`,
     AWS_SECRET_ACCESS_KEY: newSecret(),
   }),
   look: async settings => {
-    const { s3, client, bucket, withContext, close } = await connectMinio(settings.COMPOSE_PROJECT_NAME ?? '', settings)
+    const { s3, client, bucket, withContext, close } = await connectMinio(settings.COMPOSE_PROJECT_NAME, settings)
     try {
       await withContext('asking for the bucket', () => client.send(new s3.HeadBucketCommand({ Bucket: bucket })))
       return [good(`the key of phoenix is for the bucket ${bucket} alone`)]
@@ -93,7 +93,7 @@ const files: Keys = {
       close()
     }
   },
-  make: async ({ COMPOSE_PROJECT_NAME: project = '', AWS_ACCESS_KEY_ID = '', AWS_SECRET_ACCESS_KEY = '' }) => {
+  make: async ({ COMPOSE_PROJECT_NAME: project, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY }) => {
     const minio = (await listInstances(project, 'minio')).find(({ running, oneOff }) => running && !oneOff)
     if (!minio)
       throw new Failure('minio is not running', { exitCode: EXIT.unreachable, hint: 'docker compose up -d minio' })

@@ -124,7 +124,7 @@ export const pairFindings = (
 }
 
 /** What is to be said of the certificates of this site. */
-export const certificateFindings = ({ WHOST: site = '', WHOST_ALIASES = '', SSL_DIR = '' }: Settings): Finding[] => {
+export const certificateFindings = ({ WHOST: site, WHOST_ALIASES = [], SSL_DIR }: Settings): Finding[] => {
   if (site === 'localhost') return [good('none is needed for localhost')]
   const folder = join(resolve(root, SSL_DIR), site)
   try {
@@ -136,7 +136,7 @@ export const certificateFindings = ({ WHOST: site = '', WHOST_ALIASES = '', SSL_
         ),
       ]
     const pair = readPair(folder, site)
-    if (pair) return pairFindings(site, pair, new Date(), WHOST_ALIASES.split(',').filter(Boolean))
+    if (pair) return pairFindings(site, pair, new Date(), WHOST_ALIASES)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error
     return [unknown(`only another user may read ${folder}`)]

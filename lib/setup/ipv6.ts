@@ -58,10 +58,10 @@ const LISTEN =
 
 /** What visitors by IPv6 meet. */
 export const ipv6Findings = (
-  { WHOST: site = '', NGINX_BIND, NETWORK_IPV6 }: Settings,
+  { WHOST: site, NGINX_BIND, NETWORK_IPV6 }: Pick<Settings, 'WHOST' | 'NGINX_BIND' | 'NETWORK_IPV6'>,
   { records, reachable }: Ipv6Facts,
 ): Finding[] => {
-  const one = NGINX_BIND === '' && NETWORK_IPV6 !== 'true' && reachable
+  const one = NGINX_BIND === undefined && !NETWORK_IPV6 && reachable
   const alike = one
     ? [
         warning(

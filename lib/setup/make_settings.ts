@@ -22,6 +22,9 @@ import { replaceFile, sync } from '../system/files.ts'
 import { canServeIpv6 } from './ipv6.ts'
 import { attempt } from '../system/run.ts'
 
+/** Settings as they are to stand in .env: name → value. */
+export type Lines = Readonly<Record<string, string>>
+
 export const ENV_FILE = join(root, '.env')
 
 /** 256 bits, in 64 hexadecimal digits: any reader of .env takes them as they are. */
@@ -38,7 +41,7 @@ const setLine = (text: string, name: string, value: string) => {
 }
 
 /** A .env with these settings in it: each in its line, or, when it has none, at the end. */
-export const settingsWith = (text: string, values: Record<string, string>) =>
+export const settingsWith = (text: string, values: Lines) =>
   Object.entries(values).reduce((it, [name, value]) => setLine(it, name, value), text)
 
 /** The app's own role, and the administrator that the bucket's key is not. */
@@ -46,9 +49,8 @@ const APP_KEYS = { POSTGRES_APP_USER: 'avril_app', MINIO_ROOT_USER: 'avril_root'
 
 /** The text of a new .env; with a host name it is that of a public site. `ipv6`: nginx can listen there. */
 export const newSettings = (example: string, host: string | undefined, ipv6 = false) => {
-  const everywhere = ipv6 ? { NGINX_BIND: '', NETWORK_IPV6: 'true' } : { NGINX_BIND: '0.0.0.0' }
-  const open: Settings =
-    host === undefined ? {} : { WHOST: host, CLIENT_TO_PHOENIX_URL: `https://${host}`, ...everywhere }
+  const everywhere: Lines = ipv6 ? { NGINX_BIND: '', NETWORK_IPV6: 'true' } : { NGINX_BIND: '0.0.0.0' }
+  const open: Lines = host === undefined ? {} : { WHOST: host, CLIENT_TO_PHOENIX_URL: `https://${host}`, ...everywhere }
   const secrets = Object.fromEntries(
     [...SECRETS, 'POSTGRES_APP_PASSWORD', 'MINIO_ROOT_PASSWORD'].map(name => [name, newSecret()]),
   )
@@ -103,7 +105,7 @@ export const makeSettings = async (host: string | undefined) => {
  * Changes settings of the .env that is there: at once and for good, and it stays whose it is. Throws a Failure, and
  * then it is as it was.
  */
-export const changeSettings = (values: Record<string, string>) => {
+export const changeSettings = (values: Lines) => {
   if (Object.keys(values).length === 0) return
   const file = realpathSync(ENV_FILE)
   const { mode, uid, gid } = statSync(file)

@@ -82,7 +82,7 @@ const startCron = async () => {
 }
 
 export const readBackupFacts = (settings: Settings): BackupFacts => {
-  const { COMPOSE_PROJECT_NAME: project = '', BACKUP_DIR: folder = '', WHOST: site = '' } = settings
+  const { COMPOSE_PROJECT_NAME: project, BACKUP_DIR: folder, WHOST: site } = settings
   return {
     site,
     folder,
@@ -95,7 +95,7 @@ export const readBackupFacts = (settings: Settings): BackupFacts => {
 }
 
 /** Installs the entry, at the time that it had, and has cron run. Throws a Failure (73) for who is not root. */
-export const makeNightly = async ({ COMPOSE_PROJECT_NAME: project = '' }: Settings, { about }: Finding) => {
+export const makeNightly = async ({ COMPOSE_PROJECT_NAME: project }: Settings, { about }: Finding) => {
   installCron(project, about ?? DEFAULT_TIME)
   await startCron()
 }

@@ -24,8 +24,8 @@ export const repositoriesOf = ({ services }: StackConfig): Repository[] =>
 export const urlSetting = (name: string) => `${name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}_GIT_URL`
 
 /** Where a repository is cloned from. Throws (78) for what git would take for something else than an address. */
-export const urlOf = (settings: Settings, name: string) => {
-  const url = settings[urlSetting(name)] || `${HOME}/${name}`
+export const urlOf = ({ texts }: Pick<Settings, 'texts'>, name: string) => {
+  const url = texts.get(urlSetting(name)) ?? `${HOME}/${name}`
   if (/^(https?:\/\/|ssh:\/\/|git:\/\/|file:\/\/|\/|\.{1,2}\/|\w[\w.-]*@\w[\w.-]*:)\S+$/.test(url)) return url
   throw badConfig(
     `.env: ${urlSetting(name)} is not the address of a repository`,
@@ -38,7 +38,7 @@ const isEmpty = (folder: string) => readdirSync(folder).length === 0
 // Whoever gets the folder (a backup, an image) has the token.
 const loginFinding = (name: string, folder: string, address: string, settings: Settings) => {
   const text = `the address that ${folder} has of its remote holds a login`
-  if (addressWithLogin(address, settings))
+  if (addressWithLogin(address, settings.texts))
     return warning(text, undefined, {
       about: name,
       mend: `taking the login out of ${folder}/.git/config, as .env has it`,

@@ -56,10 +56,21 @@ const installPrograms = async () => {
   }
 }
 
-const readDisks = async (settings: Settings): Promise<Disk[]> => {
+/** What the step "settings" has found. */
+export interface KnownSettings {
+  settings?: Settings
+}
+
+/** For a step that needs the step "settings". */
+export function settingsOf({ settings }: KnownSettings): Settings {
+  if (!settings) throw new Error('the step "settings" comes first')
+  return settings
+}
+
+const readDisks = async (settings: Settings | undefined): Promise<Disk[]> => {
   const engine = (await attempt(docker('info', '--format', '{{.DockerRootDir}}'))).stdout.trim()
-  const backups = settings.BACKUP_DIR ?? ''
-  const folders = [root, engine, backups, dirname(backups)].filter(folder => isAbsolute(folder) && existsSync(folder))
+  const backups = settings ? [settings.BACKUP_DIR, dirname(settings.BACKUP_DIR)] : []
+  const folders = [root, engine, ...backups].filter(folder => isAbsolute(folder) && existsSync(folder))
   const devices = new Set(folders.map(folder => statSync(folder).dev))
   return [...devices].map(device => {
     const on = [...new Set(folders)].filter(folder => statSync(folder).dev === device)
@@ -102,18 +113,19 @@ const filesIn = (folder: string, form: RegExp) =>
 const isOpen = (path: string) => (statSync(path).mode & 0o007) !== 0
 
 /** The modes of what nobody else may read, less what lies in a folder that nobody else can enter. */
-const readModes = (settings: Settings) => {
-  const backups = settings.BACKUP_DIR ?? ''
+const readModes = (settings: Settings | undefined) => {
+  const backups = settings?.BACKUP_DIR
   const dumpsIn = (folders: string[]) => folders.flatMap(folder => filesIn(folder, /\.(dump|sql)$/))
   const isReachable = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() && isOpen(dirname(path))
-  const inSets = dumpsIn(listSets(backups).sets.map(({ folder }) => folder)).filter(isReachable)
+  const sets = backups === undefined ? [] : listSets(backups).sets
+  const inSets = dumpsIn(sets.map(({ folder }) => folder)).filter(isReachable)
   // Where the file system keeps no modes, chmod is no help: the step "mount" says what is.
-  const kept = inSets.some(isOpen) && !keepsModes(backups) ? [] : inSets
+  const kept = backups !== undefined && inSets.some(isOpen) && !keepsModes(backups) ? [] : inSets
   const paths = [...[...filesIn(root, /^\.env(?!\.example$)/), ...dumpsIn([DUMPS])].filter(isReachable), ...kept]
   return Object.fromEntries(paths.map(path => [path, statSync(path).mode]))
 }
 
-const lookAtMount = async ({ BACKUP_DIR: folder = '' }: Settings) => {
+const lookAtMount = async ({ BACKUP_DIR: folder }: Settings) => {
   const there = [folder, dirname(folder)].find(it => isAbsolute(it) && existsSync(it))
   if (there === undefined) return [unknown('there is no folder for the backups')]
   const files = newestWithFiles(listSets(there).sets)?.objects?.bytes ?? 0
@@ -127,18 +139,18 @@ const readOwnLogs = () => {
 
 /** What can be looked at before there are settings, and what the settings only add to. */
 export const serverSteps = (
-  settings: () => Settings,
+  known: KnownSettings,
 ): Record<'programs' | 'boot' | 'disk' | 'clock' | 'reboot' | 'mount' | 'secrecy' | 'logs', Step> => ({
   programs: { name: 'programs', needs: [], look: programFindings, mend: installPrograms },
   boot: { name: 'boot', needs: ['programs'], look: async () => bootFindings(await engineAtBoot()), mend: enableEngine },
-  disk: { name: 'disk', needs: [], look: async () => diskFindings(await readDisks(settings())) },
+  disk: { name: 'disk', needs: [], look: async () => diskFindings(await readDisks(known.settings)) },
   clock: { name: 'clock', needs: [], look: async () => clockFindings(await isSynchronised()) },
   reboot: { name: 'reboot', needs: [], look: () => rebootFindings(pendingReboot()) },
-  mount: { name: 'mount', needs: ['settings'], look: () => lookAtMount(settings()) },
+  mount: { name: 'mount', needs: ['settings'], look: () => lookAtMount(settingsOf(known)) },
   secrecy: {
     name: 'secrecy',
     needs: [],
-    look: () => modeFindings(readModes(settings())),
+    look: () => modeFindings(readModes(known.settings)),
     mend: async ({ about = '' }) => chmodSync(about, statSync(about).mode & 0o770),
   },
   logs: { name: 'logs', needs: [], look: () => ownLogFindings(readOwnLogs()) },

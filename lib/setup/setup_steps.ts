@@ -6,7 +6,7 @@ import { certificateFindings } from './certificates.ts'
 import { dumpFindings } from './check_dump.ts'
 import { stackFindings } from './check_stack.ts'
 import { COMPOSE_FILE, inspectImages } from '../docker/commands.ts'
-import { loadSettings, type Settings } from '../system/settings.ts'
+import { loadSettings } from '../system/settings.ts'
 import { readDataWork } from '../system/work_lock.ts'
 import { EXIT } from '../system/errors.ts'
 import { bad, type Finding, good, unknown, unless, warning } from './findings.ts'
@@ -20,7 +20,7 @@ import { openFolder, readableFindings, readFolders } from './readable.ts'
 import { cloneFor, repositoriesOf, repositoryFindings } from './repositories.ts'
 import { attempt } from '../system/run.ts'
 import { age } from '../system/format.ts'
-import { serverSteps } from './server_steps.ts'
+import { type KnownSettings, serverSteps, settingsOf } from './server_steps.ts'
 import type { Step } from './setup.ts'
 import { readConfig, type StackConfig, stackOf } from '../docker/stack.ts'
 import { startStack, troublesOf } from './start_stack.ts'
@@ -28,8 +28,7 @@ import { takenUpFindings } from './taken_up.ts'
 import { isAlive } from '../system/processes.ts'
 
 /** What the steps have found out so far. */
-interface Known {
-  settings: Settings
+interface Known extends KnownSettings {
   /** docker-compose.yml alone */
   config: StackConfig
   /** with the override */
@@ -43,19 +42,21 @@ const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFi
 const lookAtSettings = (known: Known, host: string | undefined): Finding[] => {
   const mend = `making .env from .env.example${host === undefined ? '' : ` for ${host}`}, with secrets of its own`
   if (!hasSettings()) return [bad(`there is no ${ENV_FILE}`, undefined, { mend, exitCode: EXIT.config })]
-  known.settings = loadSettings()
-  const { WHOST: site } = known.settings
+  const settings = loadSettings()
+  known.settings = settings
+  const { WHOST: site } = settings
   const hint = 'change WHOST there, and what goes with it (NGINX_BIND, CLIENT_TO_PHOENIX_URL)'
   if (host !== undefined && host !== site)
     return [bad(`.env is there already, and its WHOST is ${site}, not ${host}`, hint, { exitCode: EXIT.config })]
   return [good(site === 'localhost' ? 'a site for this machine alone (WHOST=localhost)' : `a public site, ${site}`)]
 }
 
-const lookAtIpv6 = async ({ settings }: Known): Promise<Finding[]> => {
-  const { WHOST: site = '', NGINX_PORT } = settings
+const lookAtIpv6 = async (known: Known): Promise<Finding[]> => {
+  const settings = settingsOf(known)
+  const { WHOST: site, NGINX_PORT } = settings
   return site === 'localhost'
     ? [unknown('not looked at (WHOST=localhost)')]
-    : ipv6Findings(settings, await readIpv6(site, Number(NGINX_PORT)))
+    : ipv6Findings(settings, await readIpv6(site, NGINX_PORT))
 }
 
 const lookAtCompose = async (known: Known) => {
@@ -161,8 +162,8 @@ const lookAtImages = async ({ merged }: Known): Promise<Finding[]> => {
 const repositoryStep = (known: Known): Step => ({
   name: 'repositories',
   needs: ['compose'],
-  look: () => repositoryFindings(repositoriesOf(known.config), known.settings),
-  mend: finding => cloneFor(finding, repositoriesOf(known.config), known.settings),
+  look: () => repositoryFindings(repositoriesOf(known.config), settingsOf(known)),
+  mend: finding => cloneFor(finding, repositoriesOf(known.config), settingsOf(known)),
 })
 
 /** By what phoenix logs in, and whether what runs knows it. */
@@ -177,7 +178,7 @@ const keySteps = (upgrade: boolean): Step[] => [
 
 /** The steps by which a site that is older than keys of its own for the app gets them; nothing else is changed. */
 export const upgradeSteps = (): Step[] => {
-  const known: Known = { settings: {}, config: NOTHING, merged: NOTHING }
+  const known: Known = { config: NOTHING, merged: NOTHING }
   return [
     { name: 'settings', needs: [], look: () => lookAtSettings(known, undefined) },
     { name: 'compose', needs: ['settings'], look: () => lookAtCompose(known) },
@@ -199,8 +200,8 @@ const startedSteps = (known: Known): Step[] => [
   {
     name: 'backups',
     needs: ['settings'],
-    look: () => backupFindings(readBackupFacts(known.settings)),
-    mend: finding => makeNightly(known.settings, finding),
+    look: () => backupFindings(readBackupFacts(settingsOf(known))),
+    mend: finding => makeNightly(settingsOf(known), finding),
   },
 ]
 
@@ -209,8 +210,8 @@ const startedSteps = (known: Known): Step[] => [
  * thing that is fetched, built or started.
  */
 export const setupSteps = ({ host, start }: { host: string | undefined; start: boolean }): Step[] => {
-  const known: Known = { settings: {}, config: NOTHING, merged: NOTHING }
-  const { programs, boot, disk, clock, reboot, mount, secrecy, logs } = serverSteps(() => known.settings)
+  const known: Known = { config: NOTHING, merged: NOTHING }
+  const { programs, boot, disk, clock, reboot, mount, secrecy, logs } = serverSteps(known)
   return [
     programs,
     boot,
@@ -228,7 +229,7 @@ export const setupSteps = ({ host, start }: { host: string | undefined; start: b
     { name: 'stack', needs: ['compose'], look: () => stackFindings(known.config, known.merged, isFile) },
     repositoryStep(known),
     { name: 'readable', needs: ['compose'], look: () => readableFindings(readFolders(known.config)), mend: openFolder },
-    { name: 'certificate', needs: ['settings'], look: () => certificateFindings(known.settings) },
+    { name: 'certificate', needs: ['settings'], look: () => certificateFindings(settingsOf(known)) },
     { name: 'ipv6', needs: ['settings'], look: () => lookAtIpv6(known) },
     { name: 'dump', needs: [], look: dumpFindings },
     mount,

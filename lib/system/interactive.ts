@@ -1,7 +1,8 @@
 // Programs that a person sees and talks to: what they write goes straight to where this program's own words go.
 import { constants } from 'node:os'
 import { Failure } from './errors.ts'
-import { $, outcomeOf } from './run.ts'
+import { $ } from 'zx/core'
+import { outcomeOf } from './run.ts'
 import { interruption, onInterruption } from './signals.ts'
 
 /** Hands the terminal to a command (a console, a log) and gives its exit code; Ctrl-C is its own. */

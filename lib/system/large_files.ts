@@ -3,16 +3,10 @@ import { createHash } from 'node:crypto'
 import { closeSync, createReadStream, fstatSync, fsyncSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { setFlagsFromString } from 'node:v8'
 import { openPlain, plainSize } from './files.ts'
 import { capture, type RunOptions } from './run.ts'
 import { transfer } from './progress_bar.ts'
 import { checkInterruption, interruption } from './signals.ts'
-
-// V8 would let the garbage of streams grow before it collects it: some 40 MB more at the peak of an encrypted backup,
-// for a tenth of its time. As an option of node it would have to stand before tsx. It is read at each collection, so
-// that it works from here on too.
-setFlagsFromString('--optimize-for-size')
 
 interface WriteOptions extends RunOptions {
   /** how large the file will be, as far as anybody knows: in bytes */

@@ -1,19 +1,34 @@
 // What people read goes to stderr; stdout carries the result alone.
-import { Chalk } from './packages.ts'
+import type { ChalkInstance } from 'chalk'
 
 /** A person is looking: over ssh the other side says so. */
 export const terminal = process.stderr.isTTY === true || process.env.AVRIL_TERMINAL === '1'
 
 const colour = terminal && !process.env.NO_COLOR && process.env.TERM !== 'dumb'
 
-/**
- * Colours for stderr: none without a terminal, and none when NO_COLOR is set (chalk alone ignores it on a terminal).
- */
-export const paint = new Chalk({ level: colour ? 1 : 0 })
+let painter: ChalkInstance | undefined
 
-// The terminal can vanish under a running deploy (a lost ssh connection); that must not stop the deploy.
-process.stderr.on('error', () => {})
-process.stdout.on('error', () => {})
+const painted = (name: 'cyan' | 'dim' | 'green' | 'red' | 'yellow') => (text: string) => painter?.[name](text) ?? text
+
+/** Colours for stderr: none before startLog. */
+export const paint = {
+  cyan: painted('cyan'),
+  dim: painted('dim'),
+  green: painted('green'),
+  red: painted('red'),
+  yellow: painted('yellow'),
+}
+
+/**
+ * Colours what is said from here on: not without a terminal, and not when NO_COLOR is set (chalk alone ignores it on a
+ * terminal).
+ */
+export function startLog(chalk: (level: 0 | 1) => ChalkInstance) {
+  painter = chalk(colour ? 1 : 0)
+  // The terminal can vanish under a running deploy (a lost ssh connection); that must not stop the deploy.
+  process.stderr.on('error', () => {})
+  process.stdout.on('error', () => {})
+}
 
 // oxlint-disable-next-line no-control-regex -- they are what it is about
 const COLOUR = /^\u001B\[(?:(?:[0-2]|22|[39][0-79]);?)*m$/

@@ -2,9 +2,8 @@
 // by hand.
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
-import type { ProcessOutput } from 'zx/core'
+import { $, type ProcessOutput, which } from 'zx/core'
 import { EXIT, Failure } from './errors.ts'
-import { loadZx } from './packages.ts'
 import { say } from './log.ts'
 import { checkInterruption, interruption, onAbort, onInterruption } from './signals.ts'
 
@@ -41,8 +40,6 @@ export interface Outcome {
   stdout: string
   stderr: string
 }
-
-export const { $, which } = await loadZx()
 
 export const isInstalled = (program: string) => which.sync(program, { nothrow: true }) !== null
 

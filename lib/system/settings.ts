@@ -1,102 +1,130 @@
-// The settings: what .env must look like, checked before anything is touched.
+// The settings: what .env must look like, checked as a whole before anything is touched.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { parse } from 'dotenv'
+import * as v from 'valibot'
 import { root } from './checkout.ts'
 import { badConfig } from './errors.ts'
-import { loadDotenv } from './packages.ts'
+import { readIfThere } from './files.ts'
 
-/** The settings in a text, unchecked. */
-export const { parse: parseSettings } = await loadDotenv()
+/** What stands in a .env, as text: without the settings that are empty. */
+export type Texts = ReadonlyMap<string, string>
 
-const INTEGER = (least: number, most: number) => ({
-  fits: (value: string) => /^\d{1,9}$/.test(value) && Number(value) >= least && Number(value) <= most,
-  form: `a whole number from ${least} to ${most}`,
-})
-const LIKE = (pattern: RegExp, form: string) => ({ fits: (value: string) => pattern.test(value), form })
+const textsOf = (text: string): Texts => new Map(Object.entries(parse(text)).filter(([, value]) => value !== ''))
+
+/** Each form says in words what a value must be: "… is not a folder". The value itself may be a secret. */
+const like = (pattern: RegExp, form: string) => v.pipe(v.string(form), v.regex(pattern, form))
+const integer = (least: number, most: number) => {
+  const form = `a whole number from ${least} to ${most}`
+  return v.pipe(like(/^\d{1,9}$/, form), v.transform(Number), v.minValue(least, form), v.maxValue(most, form))
+}
+const list = (pattern: RegExp, form: string) =>
+  v.pipe(
+    like(pattern, form),
+    v.transform(text => text.split(',')),
+  )
 /**
  * A setting that may be empty, or missing in a .env that is older than the setting: an update must not stop the nightly
  * backup.
  */
-const OPTIONAL = ({ fits, form }: ReturnType<typeof LIKE>) => ({
-  fits: (value: string) => value === '' || fits(value),
-  form: `empty or ${form}`,
-})
-const PORT = INTEGER(0, 65_535)
-const REPLICAS = INTEGER(1, 16)
-const URL_OR_NONE = OPTIONAL(LIKE(/^https?:\/\/\S+$/, 'an address that begins with http:// or https://'))
-const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
-const BUCKET_FORM = 'a bucket name (3 to 63 small letters, digits, . and -)'
-const KEY = /^[A-Za-z0-9_-]{3,128}$/
-const KEY_FORM = '3 or more letters, digits, - and _'
-const SECRET = /^[A-Za-z0-9_-]{8,128}$/
-const SECRET_FORM = '8 or more letters, digits, - and _'
-const HOST = '[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?'
-const REFERRER =
-  /^(no-referrer|no-referrer-when-downgrade|origin|origin-when-cross-origin|same-origin|strict-origin|strict-origin-when-cross-origin|unsafe-url)$/
-const MEMORY = OPTIONAL(LIKE(/^(0|[1-9]\d{0,5}[mg])$/, 'an amount of memory (512m, 2g; 0 for any)'))
-const NAME = LIKE(/^[a-z_][a-z0-9_]{0,62}$/, 'a name of small letters, digits and _')
+const optional = v.optional
 
-const FORMS: Record<string, { fits: (value: string) => boolean; form: string }> = {
-  COMPOSE_PROJECT_NAME: LIKE(/^[a-z0-9][a-z0-9_-]{0,40}$/, 'a name of small letters, digits, - and _'),
-  REPOS_DIR: LIKE(/./, 'a folder'),
-  PHOENIX_REPLICAS: REPLICAS,
-  PROFILE_REPLICAS: REPLICAS,
-  BOOKLET_REPLICAS: REPLICAS,
-  ...Object.fromEntries(
-    ['PHOENIX', 'PROFILE', 'BOOKLET', 'NGINX', 'POSTGRES', 'MINIO'].map(name => [`${name}_MEMORY`, MEMORY]),
+const port = integer(0, 65_535)
+const replicas = integer(1, 16)
+const url = optional(like(/^https?:\/\/\S+$/, 'an address that begins with http:// or https://'))
+const bucket = like(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'a bucket name (3 to 63 small letters, digits, . and -)')
+const key = like(/^[A-Za-z0-9_-]{3,128}$/, '3 or more letters, digits, - and _')
+const secret = like(/^[A-Za-z0-9_-]{8,128}$/, '8 or more letters, digits, - and _')
+const host = '[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?'
+const referrer =
+  /^(no-referrer|no-referrer-when-downgrade|origin|origin-when-cross-origin|same-origin|strict-origin|strict-origin-when-cross-origin|unsafe-url)$/
+const memory = optional(like(/^(0|[1-9]\d{0,5}[mg])$/, 'an amount of memory (512m, 2g; 0 for any)'))
+const name = like(/^[a-z_][a-z0-9_]{0,62}$/, 'a name of small letters, digits and _')
+const text = like(/./, 'a text of one or more characters')
+
+const ENTRIES = {
+  COMPOSE_PROJECT_NAME: like(/^[a-z0-9][a-z0-9_-]{0,40}$/, 'a name of small letters, digits, - and _'),
+  REPOS_DIR: like(/./, 'a folder'),
+  PHOENIX_REPLICAS: replicas,
+  PROFILE_REPLICAS: replicas,
+  BOOKLET_REPLICAS: replicas,
+  PHOENIX_MEMORY: memory,
+  PROFILE_MEMORY: memory,
+  BOOKLET_MEMORY: memory,
+  NGINX_MEMORY: memory,
+  POSTGRES_MEMORY: memory,
+  MINIO_MEMORY: memory,
+  WHOST: like(new RegExp(`^${host}$`), 'a host name'),
+  WHOST_ALIASES: optional(list(new RegExp(`^${host}(,${host})*$`), 'host names, with commas between them')),
+  /** absent: every address of the machine */
+  NGINX_BIND: optional(like(/^(\d{1,3}\.){3}\d{1,3}$/, 'an IPv4 address')),
+  NETWORK_IPV6: optional(
+    v.pipe(
+      like(/^(true|false)$/, 'true or false'),
+      v.transform(it => it === 'true'),
+    ),
   ),
-  WHOST: LIKE(new RegExp(`^${HOST}$`), 'a host name'),
-  WHOST_ALIASES: OPTIONAL(LIKE(new RegExp(`^${HOST}(,${HOST})*$`), 'host names, with commas between them')),
-  NGINX_BIND: OPTIONAL(LIKE(/^(\d{1,3}\.){3}\d{1,3}$/, 'an IPv4 address')),
-  NETWORK_IPV6: OPTIONAL(LIKE(/^(true|false)$/, 'true or false')),
-  NGINX_PORT: PORT,
-  NGINX_TLS_PORT: PORT,
-  POST_RATE: INTEGER(1, 10_000),
-  CONTENT_SECURITY_POLICY: OPTIONAL(
-    LIKE(/^[A-Za-z0-9 ;:/.*'=?&%+_~@!()#,-]+$/, "a policy of letters, digits, spaces and ;:/.*'=?&%+_~@!()#,-"),
+  NGINX_PORT: port,
+  NGINX_TLS_PORT: port,
+  SSL_DIR: like(/./, 'a folder'),
+  /** a second, of one client */
+  POST_RATE: integer(1, 10_000),
+  CONTENT_SECURITY_POLICY: optional(
+    like(/^[A-Za-z0-9 ;:/.*'=?&%+_~@!()#,-]+$/, "a policy of letters, digits, spaces and ;:/.*'=?&%+_~@!()#,-"),
   ),
-  REFERRER_POLICY: OPTIONAL(
-    LIKE(REFERRER, 'one of the policies of that header (strict-origin-when-cross-origin, same-origin, no-referrer …)'),
+  REFERRER_POLICY: optional(
+    like(referrer, 'one of the policies of that header (strict-origin-when-cross-origin, same-origin, no-referrer …)'),
   ),
-  FRAME_OPTIONS: OPTIONAL(LIKE(/^(SAMEORIGIN|DENY)$/, 'SAMEORIGIN or DENY')),
-  NGINX_LOG_DIR: OPTIONAL(LIKE(/^\/[^\0:]*[^/:]$/, 'an absolute path')),
-  DRAIN_SECONDS: INTEGER(10, 3600),
-  POSTGRES_DB: NAME,
-  POSTGRES_USER: NAME,
-  POSTGRES_APP_USER: OPTIONAL(NAME),
-  BACKUP_DIR: LIKE(/^\/[^\0]*[^/]$/, 'an absolute path'),
-  BACKUP_DAYS: INTEGER(1, 3650),
-  BACKUP_WEEKS: INTEGER(0, 520),
-  BACKUP_MONTHS: INTEGER(0, 120),
-  BACKUP_RECIPIENTS: OPTIONAL(
-    LIKE(
+  FRAME_OPTIONS: optional(like(/^(SAMEORIGIN|DENY)$/, 'SAMEORIGIN or DENY')),
+  NGINX_LOG_DIR: optional(like(/^\/[^\0:]*[^/:]$/, 'an absolute path')),
+  DRAIN_SECONDS: integer(10, 3600),
+  POSTGRES_DB: name,
+  POSTGRES_USER: name,
+  POSTGRES_PASSWORD: text,
+  POSTGRES_APP_USER: optional(name),
+  POSTGRES_APP_PASSWORD: optional(text),
+  BACKUP_DIR: like(/^\/[^\0]*[^/]$/, 'an absolute path'),
+  BACKUP_DAYS: integer(1, 3650),
+  BACKUP_WEEKS: integer(0, 520),
+  BACKUP_MONTHS: integer(0, 120),
+  BACKUP_RECIPIENTS: optional(
+    list(
       /^age1[02-9ac-hj-np-z]{58}(,age1[02-9ac-hj-np-z]{58})*$/,
       'public keys of age (age1 and 58 characters), with commas between them',
     ),
   ),
-  BACKUP_MAX_DAYS: OPTIONAL(INTEGER(1, 3650)),
-  OFFSITE_ENDPOINT: URL_OR_NONE,
-  OFFSITE_REGION: OPTIONAL(LIKE(/^[a-z0-9-]{1,40}$/, 'the name of a region')),
-  OFFSITE_BUCKET: OPTIONAL(LIKE(BUCKET, BUCKET_FORM)),
-  OFFSITE_PREFIX: OPTIONAL(
-    LIKE(
+  BACKUP_MAX_DAYS: optional(integer(1, 3650)),
+  OFFSITE_ENDPOINT: url,
+  OFFSITE_REGION: optional(like(/^[a-z0-9-]{1,40}$/, 'the name of a region'), 'us-east-1'),
+  OFFSITE_BUCKET: optional(bucket),
+  OFFSITE_PREFIX: optional(
+    like(
       /^[A-Za-z0-9_-][A-Za-z0-9._-]*(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/,
       'a path of letters, digits, ., - and _, without a / at its ends',
     ),
   ),
-  OFFSITE_ACCESS_KEY_ID: OPTIONAL(LIKE(/^\S{3,256}$/, '3 or more characters')),
-  OFFSITE_SECRET_ACCESS_KEY: OPTIONAL(LIKE(/^\S{8,256}$/, '8 or more characters')),
-  NOTICE_URL: URL_OR_NONE,
-  PING_URL: URL_OR_NONE,
-  FORMER_DAYS: INTEGER(1, 365),
-  MINIO_ROOT_USER: OPTIONAL(LIKE(KEY, KEY_FORM)),
-  MINIO_ROOT_PASSWORD: OPTIONAL(LIKE(SECRET, SECRET_FORM)),
-  BUCKET_NAME: LIKE(BUCKET, BUCKET_FORM),
-  AWS_ACCESS_KEY_ID: LIKE(KEY, KEY_FORM),
-  AWS_SECRET_ACCESS_KEY: LIKE(SECRET, SECRET_FORM),
-  DEPLOY_HOST: LIKE(/^([A-Za-z0-9_][A-Za-z0-9_.@:%[\]-]*)?$/, 'an entry of ~/.ssh/config, or user@host'),
-  DEPLOY_PATH: LIKE(/^(\/[^\0]*)?$/, 'an absolute path'),
+  OFFSITE_ACCESS_KEY_ID: optional(like(/^\S{3,256}$/, '3 or more characters')),
+  OFFSITE_SECRET_ACCESS_KEY: optional(like(/^\S{8,256}$/, '8 or more characters')),
+  NOTICE_URL: url,
+  PING_URL: url,
+  FORMER_DAYS: integer(1, 365),
+  MINIO_ROOT_USER: optional(key),
+  MINIO_ROOT_PASSWORD: optional(secret),
+  BUCKET_NAME: bucket,
+  AWS_ACCESS_KEY_ID: key,
+  AWS_SECRET_ACCESS_KEY: secret,
+  SECRET_KEY_BASE: text,
+  DEPLOY_HOST: optional(like(/^[A-Za-z0-9_][A-Za-z0-9_.@:%[\]-]*$/, 'an entry of ~/.ssh/config, or user@host')),
+  DEPLOY_PATH: optional(like(/^\/[^\0]*$/, 'an absolute path')),
 }
+const SCHEMA = v.object(ENTRIES)
+
+/** The settings, under their names in .env: numbers are numbers, and what is empty or missing is absent. */
+export type Settings = Readonly<v.InferOutput<typeof SCHEMA>> & {
+  /** all that stand in .env, as text: those too that only the apps read */
+  readonly texts: Texts
+}
+
 /**
  * Keys of the app's own beside those of the administrator: each pair is there as a whole, under another name than the
  * administrator's, or not at all.
@@ -107,84 +135,136 @@ const PAIRS = [
 ]
 
 /** Those that must be this server's own. */
-export const SECRETS = ['POSTGRES_PASSWORD', 'AWS_SECRET_ACCESS_KEY', 'SECRET_KEY_BASE']
+export const SECRETS = ['POSTGRES_PASSWORD', 'AWS_SECRET_ACCESS_KEY', 'SECRET_KEY_BASE'] as const
 
+const NAME = /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=/
+// What dotenv, Compose and a shell read alike.
 const LINE =
-  /^(?:\s*|\s*#.*|(?<name>[A-Za-z_][A-Za-z0-9_]*)=(?<value>[A-Za-z0-9%+,\-./:=@_~]*|'(?:[^'\r\n]*[^'\\\r\n])?'|"[^"$`\\\r\n]*"))$/
+  /^(?:\s*|\s*#.*|[A-Za-z_][A-Za-z0-9_]*=(?:[A-Za-z0-9%+,\-./:=@_~]*|'(?:[^'\r\n]*[^'\\\r\n])?'|"[^"$`\\\r\n]*"))$/
 
-export type Settings = Readonly<Record<string, string>>
-
-/** The name of each setting, with the number of its line. Throws (78) for the first line that is no setting. */
-export const linesOf = (text: string, file: string) => {
-  const found = new Map<string, number>()
-  for (const [index, line] of text.split('\n').entries()) {
-    const match = LINE.exec(line.replace(/\r$/, ''))
-    const name = match?.groups?.name
-    if (!match) {
-      const shown = /^\s*([A-Za-z_]\w*)\s*=/.exec(line)?.[1]
-      throw badConfig(
-        `${file} line ${index + 1}${shown ? ` (${shown})` : ''} is not a setting that all readers of the file understand alike`,
-        `write NAME=value, or NAME='value' when it has other characters than letters, digits and %+,-./:=@_~; NAME="value" (without $ \` \\ in it) for one with a '`,
-      )
-    }
-    if (!name) continue
-    if (found.has(name))
-      throw badConfig(
-        `${file} line ${index + 1} sets ${name} again (first on line ${found.get(name)})`,
-        'keep one of the two',
-      )
-    found.set(name, index + 1)
-  }
-  return found
+interface Fault {
+  /** the setting that it is about */
+  name?: string | undefined
+  /** where it stands, from 1 */
+  line?: number | undefined
+  text: string
+  cure?: string
 }
 
-/**
- * Checks the text of .env against .env.example. Throws (78) with the line for the first setting that is missing or
- * malformed.
- */
+/** The name of each setting in a text with the number of its line, and the lines that are no settings. */
+export const linesOf = (text: string) => {
+  const lines = new Map<string, number>()
+  const faults: Fault[] = []
+  for (const [index, content] of text.split('\n').entries()) {
+    const [line, name] = [index + 1, content.startsWith('#') ? undefined : NAME.exec(content)?.[1]]
+    if (!LINE.test(content.replace(/\r$/, '')))
+      faults.push({
+        name,
+        line,
+        text: `${name ? `the line of ${name}` : 'it'} is not a setting that all readers of the file understand alike`,
+        cure: `write NAME=value, or NAME='value' when it has other characters than letters, digits and %+,-./:=@_~; NAME="value" (without $ \` \\ in it) for one with a '`,
+      })
+    else if (name !== undefined && lines.has(name))
+      faults.push({
+        line,
+        text: `it sets ${name} again (first on line ${lines.get(name)})`,
+        cure: 'keep one of the two',
+      })
+    if (name !== undefined && !lines.has(name)) lines.set(name, line)
+  }
+  return { lines, faults }
+}
+
+const missing = (lines: ReadonlyMap<string, number>, example: string): Fault[] =>
+  [...linesOf(example).lines]
+    .filter(([name]) => !lines.has(name))
+    .map(([name, line]) => ({ name, text: `has no ${name}`, cure: `see line ${line} of .env.example, and add it` }))
+
+const aliasFaults = (texts: Texts): Fault[] => {
+  const alias = texts
+    .get('WHOST_ALIASES')
+    ?.split(',')
+    .find(it => it === texts.get('WHOST') || it === 'localhost')
+  return alias === undefined
+    ? []
+    : [
+        {
+          name: 'WHOST_ALIASES',
+          text: `WHOST_ALIASES has ${alias}, which is no other name of the site`,
+          cure: 'take it out',
+        },
+      ]
+}
+
+const pairFaults = (texts: Texts): Fault[] =>
+  PAIRS.flatMap(({ name, secret, other }) => {
+    const [named, given] = [texts.get(name), texts.get(secret)]
+    if ((named === undefined) !== (given === undefined))
+      return [
+        {
+          text: `has ${named ? name : secret}, but no ${named ? secret : name}`,
+          cure: 'the two go together: set both or none',
+        },
+      ]
+    if (named !== undefined && named === texts.get(other))
+      return [
+        {
+          name,
+          text: `${name} is ${other}, too`,
+          cure: 'give it another name: what the app has must not be the administrator',
+        },
+      ]
+    return []
+  })
+
+const isPublic = (texts: Texts) => ![undefined, 'localhost'].includes(texts.get('WHOST'))
+
+const secretFaults = (texts: Texts): Fault[] =>
+  SECRETS.filter(name => isPublic(texts) && texts.get(name)?.startsWith('change-me')).map(name => ({
+    name,
+    text: `${name} is still the example's, and the site is public (WHOST)`,
+    cure: 'set one: openssl rand -hex 32',
+  }))
+
+const composeFaults = (lines: ReadonlyMap<string, number>): Fault[] =>
+  lines.has('COMPOSE_FILE')
+    ? [{ name: 'COMPOSE_FILE', text: 'COMPOSE_FILE is not supported', cure: 'change docker-compose.yml' }]
+    : []
+
+/** All faults in one error: whoever moves a site here would otherwise learn of one at a time. */
+const refusal = (faults: Fault[]) => {
+  const told = new Set<string>()
+  const first = faults.filter(({ name }) => name === undefined || (!told.has(name) && told.add(name)))
+  const sorted = first.toSorted((a, b) => (a.line ?? Infinity) - (b.line ?? Infinity))
+  const [only] = sorted
+  const where = ({ line }: Fault, whole: string) => (line === undefined ? whole : `line ${line}:`)
+  if (only && sorted.length === 1)
+    return badConfig(['.env', where(only, ''), only.text].filter(Boolean).join(' '), only.cure)
+  const rows = sorted.map(it => `  ${where(it, 'it')} ${it.text}${it.cure === undefined ? '' : ` → ${it.cure}`}`)
+  return badConfig(`.env has ${sorted.length} faults:\n${rows.join('\n')}`, 'correct them, then run this again')
+}
+
+/** Checks the text of .env against .env.example. Throws a Failure (78) that tells all that is missing or malformed. */
 export const readSettings = (text: string, example: string): Settings => {
-  const lines = linesOf(text, '.env')
-  const values = parseSettings(text)
-  for (const [name, line] of linesOf(example, '.env.example')) {
-    if (!lines.has(name))
-      throw badConfig(`.env has no ${name}`, `see line ${line} of .env.example, and add the setting`)
-  }
-  for (const [name, { fits, form }] of Object.entries(FORMS)) {
-    if (!fits(values[name] ?? '')) throw badConfig(`.env line ${lines.get(name)}: ${name} is not ${form}`)
-  }
-  const twice = (values.WHOST_ALIASES ?? '').split(',').find(alias => alias === values.WHOST || alias === 'localhost')
-  if (twice)
-    throw badConfig(
-      `.env line ${lines.get('WHOST_ALIASES')}: WHOST_ALIASES has ${twice}, which is no other name of the site`,
-      'take it out',
-    )
-  for (const { name, secret, other } of PAIRS) {
-    const [named, given] = [values[name] ?? '', values[secret] ?? '']
-    if ((named === '') !== (given === ''))
-      throw badConfig(
-        `.env has ${named ? name : secret}, but no ${named ? secret : name}`,
-        'the two go together: set both or none',
-      )
-    if (named !== '' && named === values[other])
-      throw badConfig(
-        `.env line ${lines.get(name)}: ${name} is ${other}, too`,
-        'give it another name: what the app has must not be the administrator',
-      )
-  }
-  for (const name of SECRETS) {
-    const open = (values[name] ?? '').startsWith('change-me') || values[name] === ''
-    if (open && values.WHOST !== 'localhost')
-      throw badConfig(
-        `.env line ${lines.get(name)}: ${name} is still the example's, and the site is public (WHOST)`,
-        'set one: openssl rand -hex 32',
-      )
-  }
-  if (lines.has('COMPOSE_FILE'))
-    throw badConfig(
-      `.env line ${lines.get('COMPOSE_FILE')}: COMPOSE_FILE is not supported`,
-      'change docker-compose.yml',
-    )
-  return values
+  const { lines, faults } = linesOf(text)
+  const texts = textsOf(text)
+  const result = v.safeParse(SCHEMA, Object.fromEntries(Object.keys(ENTRIES).map(name => [name, texts.get(name)])))
+  const malformed = (result.issues ?? []).map((issue): Fault => {
+    const name = v.getDotPath(issue) ?? undefined
+    return { name, text: `${name} is not ${issue.message}` }
+  })
+  const all = [
+    ...faults,
+    ...missing(lines, example),
+    ...malformed,
+    ...aliasFaults(texts),
+    ...pairFaults(texts),
+    ...secretFaults(texts),
+    ...composeFaults(lines),
+  ]
+  if (all.length > 0 || !result.success)
+    throw refusal(all.map(it => ({ line: it.name === undefined ? undefined : lines.get(it.name), ...it })))
+  return { ...result.output, texts }
 }
 
 /** The settings of this checkout. Throws (78) when .env is missing, or a setting in it. */
@@ -194,3 +274,6 @@ export const loadSettings = (): Settings => {
     throw badConfig(`there is no ${file}`, `cp ${join(root, '.env.example')} ${file}, and change what is yours`)
   return readSettings(readFileSync(file, 'utf8'), readFileSync(join(root, '.env.example'), 'utf8'))
 }
+
+/** What stands in .env, unchecked: a laptop's may have a few lines alone. */
+export const uncheckedTexts = (): Texts => textsOf(readIfThere(join(root, '.env')) ?? '')

@@ -3,7 +3,6 @@
 import { appendFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { docker } from '../../lib/docker/commands.ts'
-import { loadAge } from '../../lib/system/packages.ts'
 import { attempt, capture } from '../../lib/system/run.ts'
 import { say } from '../../lib/system/log.ts'
 import { size } from '../../lib/system/format.ts'
@@ -113,7 +112,7 @@ const UPLOADS = 100
  */
 const encrypted = async (site: Site) => {
   say.step('an encrypted backup and its restore, with uploaded files')
-  const { generateX25519Identity, identityToRecipient } = await loadAge()
+  const { generateX25519Identity, identityToRecipient } = await import('age-encryption')
   const identity = await generateX25519Identity()
   const key = join(site.folder, 'key.txt')
   writeFileSync(key, `${identity}\n`, { mode: 0o600 })

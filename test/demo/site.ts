@@ -49,7 +49,7 @@ export const siteFrom = (env: NodeJS.ProcessEnv): Site => {
 
 /** A setting in the environment would win over the demo's .env, and could lead it to a real stack. */
 export const forgetSettings = async () => {
-  const settings = linesOf(await readFile(join(root, '.env.example'), 'utf8'), '.env.example').keys()
+  const settings = linesOf(await readFile(join(root, '.env.example'), 'utf8')).lines.keys()
   const compose = Object.keys(process.env).filter(name => name.startsWith('COMPOSE_'))
   for (const name of [...settings, ...compose]) delete process.env[name]
 }

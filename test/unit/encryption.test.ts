@@ -7,7 +7,6 @@ import { after, test } from 'node:test'
 import { type Encryptor, openEncryptor, readKey, recipientsOf } from '../../lib/crypto/age.ts'
 import { Failure } from '../../lib/system/errors.ts'
 import { decryptFile, encryptFile } from '../../lib/crypto/encrypted_files.ts'
-import { loadAge } from '../../lib/system/packages.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'encryption-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -22,11 +21,11 @@ const written = (content: Buffer | string) => {
 const ends = (exitCode: number, words: RegExp) => (error: unknown) =>
   error instanceof Failure && error.exitCode === exitCode && words.test(error.message)
 
-const { generateX25519Identity, identityToRecipient } = await loadAge()
+const { generateX25519Identity, identityToRecipient } = await import('age-encryption')
 const identity = await generateX25519Identity()
 const recipient = await identityToRecipient(identity)
 const keyFile = written(`# created: today\n# public key: ${recipient}\n${identity}\n`)
-const encryptor = (await openEncryptor({ BACKUP_RECIPIENTS: recipient })) as Encryptor
+const encryptor = (await openEncryptor({ BACKUP_RECIPIENTS: [recipient] })) as Encryptor
 
 for (const bytes of [0, 1, 65_536, 300_001]) {
   void test(`${bytes} bytes are encrypted, read back, and come out the same with the key`, async () => {
@@ -82,11 +81,11 @@ void test('a file that is damaged, cut short, or for another key is refused', as
 
 void test('a mistyped public key is refused, and none is no encryption', async () => {
   await assert.rejects(
-    openEncryptor({ BACKUP_RECIPIENTS: `${recipient.slice(0, -1)}${recipient.endsWith('q') ? 'p' : 'q'}` }),
+    openEncryptor({ BACKUP_RECIPIENTS: [`${recipient.slice(0, -1)}${recipient.endsWith('q') ? 'p' : 'q'}`] }),
     ends(78, /is no public key of age/),
   )
-  assert.equal(await openEncryptor({ BACKUP_RECIPIENTS: '' }), undefined)
-  assert.deepEqual(recipientsOf({ BACKUP_RECIPIENTS: 'b,a,b' }), ['a', 'b'])
+  assert.equal(await openEncryptor({ BACKUP_RECIPIENTS: undefined }), undefined)
+  assert.deepEqual(recipientsOf({ BACKUP_RECIPIENTS: ['b', 'a', 'b'] }), ['a', 'b'])
 })
 
 for (const [what, content, words] of [

@@ -388,9 +388,13 @@ void test('a token brings the clone, and stands in none of its files; one that d
 })
 
 void test('the login is that of the address in .env that leads to the same place', () => {
-  const settings = { AVRIL_GIT_URL: 'https://x:y@example.org/avril', OTHER: 'https://a:b@example.org/other' }
-  assert.equal(addressWithLogin('https://example.org/avril', settings), settings.AVRIL_GIT_URL)
-  assert.equal(addressWithLogin('https://old:token@example.org/avril', settings), settings.AVRIL_GIT_URL)
+  const url = 'https://x:y@example.org/avril'
+  const settings = new Map([
+    ['AVRIL_GIT_URL', url],
+    ['OTHER', 'https://a:b@example.org/other'],
+  ])
+  assert.equal(addressWithLogin('https://example.org/avril', settings), url)
+  assert.equal(addressWithLogin('https://old:token@example.org/avril', settings), url)
   assert.equal(addressWithLogin('https://example.org/other', settings), undefined)
   assert.equal(bareAddress('https://x:y@example.org/a@b'), 'https://example.org/a@b')
   assert.equal(bareAddress('git@example.org:avril'), 'git@example.org:avril')

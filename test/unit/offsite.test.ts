@@ -53,11 +53,14 @@ for (const [bytes, partSize] of [
 
 void test('sets are copied when all settings are there and sets are encrypted; half of them is an error', () => {
   assert.equal(isOffsite({}), false)
-  assert.equal(isOffsite({ ...all, BACKUP_RECIPIENTS: 'age1x' }), true)
+  assert.equal(isOffsite({ ...all, BACKUP_RECIPIENTS: ['age1x'] }), true)
   const ends = (words: RegExp) => (error: unknown) =>
     error instanceof Failure && error.exitCode === 78 && words.test(error.message)
   assert.throws(() => isOffsite(all), ends(/not encrypted/))
-  assert.throws(() => isOffsite({ ...all, BACKUP_RECIPIENTS: 'age1x', OFFSITE_BUCKET: '' }), ends(/no OFFSITE_BUCKET/))
+  assert.throws(
+    () => isOffsite({ ...all, BACKUP_RECIPIENTS: ['age1x'], OFFSITE_BUCKET: undefined }),
+    ends(/no OFFSITE_BUCKET/),
+  )
   assert.throws(
     () => isOffsite({ OFFSITE_ENDPOINT: 'https://s3.example.org' }),
     ends(/no OFFSITE_BUCKET, OFFSITE_ACCESS_KEY_ID/),

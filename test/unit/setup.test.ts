@@ -26,14 +26,14 @@ void test('a new .env is accepted for a public site, and its secrets are long, o
   for (const name of SECRETS) assert.match(one?.[name] ?? '', /^[0-9a-f]{64}$/)
   assert.equal(new Set(SECRETS.flatMap(name => [one?.[name], two?.[name]])).size, SECRETS.length * 2)
   assert.deepEqual(
-    [one?.WHOST, one?.NGINX_BIND, one?.CLIENT_TO_PHOENIX_URL],
+    [one?.WHOST, one?.NGINX_BIND, one?.texts.get('CLIENT_TO_PHOENIX_URL')],
     ['avril.example', '0.0.0.0', 'https://avril.example'],
   )
 })
 
 void test('a new .env has nginx listen on IPv6 where it can', () => {
   const settings = readSettings(newSettings(example, 'avril.example', true), example)
-  assert.deepEqual([settings.NGINX_BIND, settings.NETWORK_IPV6], ['', 'true'])
+  assert.deepEqual([settings.NGINX_BIND, settings.NETWORK_IPV6], [undefined, true])
 })
 
 for (const [what, settings, facts, said] of [
@@ -45,7 +45,7 @@ for (const [what, settings, facts, said] of [
   ],
   [
     'a record that answers',
-    { NGINX_BIND: '', NETWORK_IPV6: 'true' },
+    { NGINX_BIND: '', NETWORK_IPV6: true },
     { records: [{ address: '2001:db8::1', trouble: undefined }], reachable: true },
     ['good: avril.example can be reached at 2001:db8::1'],
   ],
@@ -71,7 +71,7 @@ for (const [what, settings, facts, said] of [
   ],
   [
     'visitors who are all one',
-    { NGINX_BIND: '' },
+    { NGINX_BIND: undefined },
     { records: [], reachable: true },
     [
       'warning: nginx listens on IPv6 too, but all visitors that come by it have one address there, and share its limits',
@@ -79,7 +79,7 @@ for (const [what, settings, facts, said] of [
   ],
   [
     'a machine without IPv6',
-    { NGINX_BIND: '' },
+    { NGINX_BIND: undefined },
     { records: [], reachable: false },
     ['good: avril.example has no address of IPv6'],
   ],
@@ -97,7 +97,8 @@ void test('without a host name only the secrets differ from the example', () => 
 
 void test('a new .env gives the app keys of its own, which are not those of the administrators', () => {
   const one = readSettings(newSettings(example, undefined), example)
-  for (const name of APP_KEYS) assert.match(one[name] ?? '', name.endsWith('PASSWORD') ? /^[0-9a-f]{64}$/ : /^avril_/)
+  for (const name of APP_KEYS)
+    assert.match(one.texts.get(name) ?? '', name.endsWith('PASSWORD') ? /^[0-9a-f]{64}$/ : /^avril_/)
   assert.equal(
     new Set([one.POSTGRES_PASSWORD, one.POSTGRES_APP_PASSWORD, one.AWS_SECRET_ACCESS_KEY, one.MINIO_ROOT_PASSWORD])
       .size,
@@ -177,15 +178,14 @@ for (const [service, running, said] of [
 }
 
 void test('a repository comes from its usual address, or from the one that is set', () => {
-  assert.equal(urlOf({}, 'avril-profil'), 'https://github.com/StartupsPoleEmploi/avril-profil')
+  assert.equal(urlOf({ texts: new Map() }, 'avril-profil'), 'https://github.com/StartupsPoleEmploi/avril-profil')
   assert.equal(
-    urlOf({ AVRIL_PROFIL_GIT_URL: '' }, 'avril-profil'),
-    'https://github.com/StartupsPoleEmploi/avril-profil',
+    urlOf({ texts: new Map([['AVRIL_PROFIL_GIT_URL', 'git@example.org:a/b.git']]) }, 'avril-profil'),
+    'git@example.org:a/b.git',
   )
-  assert.equal(urlOf({ AVRIL_PROFIL_GIT_URL: 'git@example.org:a/b.git' }, 'avril-profil'), 'git@example.org:a/b.git')
   for (const url of ['--upload-pack=x', 'ext::sh -c x', '-x@y:z'])
     assert.throws(
-      () => urlOf({ AVRIL_GIT_URL: url }, 'avril'),
+      () => urlOf({ texts: new Map([['AVRIL_GIT_URL', url]]) }, 'avril'),
       (error: unknown) => error instanceof Failure && error.exitCode === 78,
     )
 })

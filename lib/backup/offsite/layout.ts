@@ -7,7 +7,7 @@
 import type { Readable } from 'node:stream'
 import { listPages } from '../../s3/bucket.ts'
 import type { Settings } from '../../system/settings.ts'
-import { recipientsOf } from '../../crypto/age.ts'
+import { type Recipients, recipientsOf } from '../../crypto/age.ts'
 import { badConfig, EXIT, Failure } from '../../system/errors.ts'
 import { connect, type Connection } from '../../s3/client.ts'
 import { setNamed } from '../sets.ts'
@@ -16,7 +16,10 @@ import { linesIn } from '../objects/catalog.ts'
 
 const WANTED = ['OFFSITE_ENDPOINT', 'OFFSITE_BUCKET', 'OFFSITE_ACCESS_KEY_ID', 'OFFSITE_SECRET_ACCESS_KEY'] as const
 
-const missingIn = (settings: Settings) => WANTED.filter(name => !settings[name])
+/** The settings that decide whether there is one. */
+type OffsiteSettings = Partial<Pick<Settings, (typeof WANTED)[number]>> & Recipients
+
+const missingIn = (settings: OffsiteSettings) => WANTED.filter(name => !settings[name])
 
 const incomplete = (missing: string[]) =>
   badConfig(
@@ -28,7 +31,7 @@ const incomplete = (missing: string[]) =>
  * Whether sets are copied off the site. Throws a Failure (78) when a setting is missing, or when the copies would not
  * be encrypted.
  */
-export const isOffsite = (settings: Settings) => {
+export const isOffsite = (settings: OffsiteSettings) => {
   const missing = missingIn(settings)
   if (missing.length === WANTED.length) return false
   if (missing.length > 0) throw incomplete(missing)
@@ -57,7 +60,7 @@ export const withOffsite = async <T>(settings: Settings, work: (site: OffSite) =
       'is it right in .env (OFFSITE_ACCESS_KEY_ID, OFFSITE_SECRET_ACCESS_KEY)? It needs the rights to list, read, write and delete in the bucket',
     noBucket: 'make it, or correct OFFSITE_BUCKET in .env: the scripts make no bucket',
   }
-  const region = settings.OFFSITE_REGION || 'us-east-1'
+  const region = settings.OFFSITE_REGION
   const connection = await connect({
     server: 'the server off the site',
     endpoint,
@@ -68,7 +71,7 @@ export const withOffsite = async <T>(settings: Settings, work: (site: OffSite) =
     hints,
   })
   try {
-    return await work({ connection, prefix: settings.OFFSITE_PREFIX || (settings.COMPOSE_PROJECT_NAME ?? '') })
+    return await work({ connection, prefix: settings.OFFSITE_PREFIX ?? settings.COMPOSE_PROJECT_NAME })
   } finally {
     connection.close()
   }

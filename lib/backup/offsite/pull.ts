@@ -79,7 +79,7 @@ const fill = async (site: OffSite, manifest: Manifest, folder: string, partial: 
  * it is damaged there, 69 when the server does not answer, 73 and 74 for the folder and its space.
  */
 export const fetchSet = async (settings: Settings, name: string | undefined, wait: boolean) => {
-  const folder = settings.BACKUP_DIR ?? ''
+  const folder = settings.BACKUP_DIR
   const work = await takeDataLock('fetching a backup', wait)
   try {
     return await withOffsite(settings, async site => {
