@@ -8,7 +8,8 @@ import type { DataWork } from '../system/work_lock.ts'
 import { handIn } from '../postgres/hand_in.ts'
 import { messageOf } from '../system/errors.ts'
 import { appendLine, readLines } from '../system/state_folder.ts'
-import { isRecord, isText, isTime } from '../system/shapes.ts'
+import * as v from 'valibot'
+import { time } from '../system/schema.ts'
 import { openSessions, psql, type Server, sql } from '../postgres/server.ts'
 import { attempt, SERVER_ERROR } from '../system/run.ts'
 import { say } from '../system/log.ts'
@@ -17,17 +18,18 @@ import type { BackupSet } from './sets.ts'
 import { countRows } from '../postgres/snapshot.ts'
 import { DATABASE, withThrowAway } from '../postgres/throw_away.ts'
 
-export interface Drill {
-  /** ISO 8601, UTC */
-  time: string
-  set: string
-  result: 'restored' | 'failed'
+const DRILL = v.object({
+  time,
+  set: v.string(),
+  result: v.picklist(['restored', 'failed']),
   /** from an empty server to the database with its statistics, in seconds */
-  seconds?: number
+  seconds: v.exactOptional(v.number()),
   /** what could not be made again, if anything; none of it is data */
-  lost?: string[]
-  error?: string
-}
+  lost: v.exactOptional(v.array(v.string())),
+  error: v.exactOptional(v.string()),
+})
+
+export type Drill = v.InferOutput<typeof DRILL>
 
 // What failed, and the server's own word on why.
 const reasonOf = (message: string) => {
@@ -39,15 +41,8 @@ const FILE = 'drills.jsonl'
 
 const note = (drill: Omit<Drill, 'time'>) => appendLine(FILE, { time: new Date().toISOString(), ...drill })
 
-const isDrill = (it: unknown): it is Drill =>
-  isRecord(it) &&
-  isTime(it.time) &&
-  isText(it.set) &&
-  isText(it.result) &&
-  (it.lost === undefined || (Array.isArray(it.lost) && it.lost.every(isText)))
-
 /** How the last drill ended; undefined when there was none. */
-export const lastDrill = () => readLines(FILE, isDrill).at(-1)
+export const lastDrill = () => readLines(FILE, DRILL).at(-1)
 
 const restore = async (server: Server, set: BackupSet, folder: string) => {
   for (const refused of await makeRoles(server, join(folder, rolesFile(set)))) say.warn(refused)

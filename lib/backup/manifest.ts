@@ -1,44 +1,13 @@
 // What a set says of itself: manifest.json, and the names of the files that it lists.
+import * as v from 'valibot'
 import { timestamp } from '../system/format.ts'
-import type { Digest } from '../system/large_files.ts'
-import { isRecord, isText, parseJson } from '../system/shapes.ts'
+import { count, readJson, time } from '../system/schema.ts'
 
 export const DUMP = 'database.dump'
 
-/** A file of a set as it lies there; `plain` is its content when it is encrypted. */
-export interface FileOfSet extends Digest {
-  plain?: Digest
-}
-export interface Manifest {
-  /** of this form */
-  version: 1
-  name: string
-  /** ISO 8601, UTC */
-  made: string
-  host: string
-  who: string
-  database: {
-    name: string
-    /** PostgreSQL's version */
-    server: string
-    extensions: Record<string, string>
-    /** of the application's sessions; missing in older sets */
-    searchPath?: string
-    /** qualified name, quoted where it must be → rows, in the dump's own snapshot */
-    tables: Record<string, number>
-    /** of its data as text, uncompressed; missing in older sets */
-    bytes?: number
-  }
-  /** the live image of each app */
-  releases: Record<string, string>
-  files: Record<string, FileOfSet>
-  /** the public keys that it is encrypted to; missing when it is not encrypted */
-  recipients?: string[]
-  /** the uploaded files; null when only the database was saved */
-  objects: { count: number; bytes: number } | null
-  /** spent in each step */
-  seconds: Record<string, number>
-}
+/** The index of the uploaded files. */
+export const INDEX = 'objects.jsonl'
+
 export const NAME = /^(?<prefix>[A-Za-z0-9][A-Za-z0-9_-]{0,40})-(?<stamp>\d{8}T\d{6}Z)$/
 export const ROLES = 'roles.json'
 
@@ -49,60 +18,68 @@ export const setName = (prefix: string, time: Date) => `${prefix}-${timestamp(ti
 
 /** What a set's name begins with: "avril" in avril-20261122T030000Z. */
 export const prefixOf = (name: string) => NAME.exec(name)?.groups?.prefix ?? name
-export const FILE = /^(?:(?:database\.dump|roles\.json|globals\.sql|objects\.jsonl)(?:\.age)?|objects\.sha256)$/
-const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z$/
-const isCount = (it: unknown) => Number.isSafeInteger(it) && Number(it) >= 0
-const isDigest = (it: unknown) =>
-  isRecord(it) && isCount(it.bytes) && isText(it.sha256) && /^[0-9a-f]{64}$/.test(it.sha256)
-const isDatabase = (it: unknown) =>
-  isRecord(it) &&
-  isText(it.name) &&
-  isText(it.server) &&
-  isRecord(it.tables) &&
-  Object.values(it.tables).every(isCount) &&
-  (it.bytes === undefined || isCount(it.bytes)) &&
-  (it.searchPath === undefined || isText(it.searchPath))
-export const isFile = ([name, it]: [string, unknown]) =>
-  FILE.test(name) && isRecord(it) && isDigest(it) && (it.plain === undefined || isDigest(it.plain))
-/**
- * Whether a value, wherever it comes from, is a manifest that the scripts can count on; the names in it become paths.
- */
-export const isManifest = (it: unknown): it is Manifest => {
-  if (!isRecord(it) || it.version !== 1) return false
-  const { name, made, host, who, database, files, recipients, objects } = it
-  const hasName =
-    isText(name) &&
-    isSetName(name) &&
-    isText(made) &&
-    TIME.test(made) &&
-    !Number.isNaN(Date.parse(made)) &&
-    isText(host) &&
-    isText(who)
-  const hasObjects = objects === null || (isRecord(objects) && isCount(objects.count) && isCount(objects.bytes))
-  const isSealed = Array.isArray(recipients) && recipients.length > 0 && recipients.every(isText)
-  if (
-    !hasName ||
-    !isDatabase(database) ||
-    !hasObjects ||
-    (!isSealed && recipients !== undefined) ||
-    !isRecord(files) ||
-    !Object.entries(files).every(isFile)
-  )
-    return false
-  const has = (file: string) =>
-    fileOf(it as unknown as Manifest, file)?.name === (isSealed ? encryptedName(file) : file)
-  return (
-    has('database.dump') &&
-    ROLES_FILES.some(has) &&
-    (!isSealed || !objects || (has('objects.jsonl') && Object.hasOwn(files, LIST)))
-  )
-}
+const FILE = /^(?:(?:database\.dump|roles\.json|globals\.sql|objects\.jsonl)(?:\.age)?|objects\.sha256)$/
+/** Size and sha256 of a file, which becomes a path. */
+export const DIGEST = v.object({
+  bytes: count,
+  sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'is no sha256')),
+})
 
-/** The manifest in a text; undefined when it is none. */
-export const manifestOf = (text: string): Manifest | undefined => {
-  const it = parseJson(text)
-  return isManifest(it) ? it : undefined
-}
+/** A file of a set as it lies there; `plain` is its content when it is encrypted. */
+const FILE_OF_SET = v.object({ ...DIGEST.entries, plain: v.exactOptional(DIGEST) })
+
+const DATABASE = v.object({
+  name: v.string(),
+  /** PostgreSQL's version */
+  server: v.string(),
+  extensions: v.optional(v.record(v.string(), v.string()), {}),
+  /** of the application's sessions; missing in older sets */
+  searchPath: v.exactOptional(v.string()),
+  /** qualified name, quoted where it must be → rows, in the dump's own snapshot */
+  tables: v.record(v.string(), count),
+  /** of its data as text, uncompressed; missing in older sets */
+  bytes: v.exactOptional(count),
+})
+
+const FIELDS = v.object({
+  /** of this form */
+  version: v.literal(1),
+  name: v.pipe(v.string(), v.regex(NAME, 'is no name of a set')),
+  made: v.pipe(time, v.regex(/Z$/, 'is no time in UTC')),
+  host: v.string(),
+  who: v.string(),
+  database: DATABASE,
+  /** the live image of each app */
+  releases: v.optional(v.record(v.string(), v.string()), {}),
+  /** their names become paths */
+  files: v.record(v.pipe(v.string(), v.regex(FILE, 'is no file of a set')), FILE_OF_SET),
+  /** the public keys that it is encrypted to; missing when it is not encrypted */
+  recipients: v.exactOptional(v.pipe(v.array(v.string()), v.minLength(1, 'is empty'))),
+  /** the uploaded files; null when only the database was saved */
+  objects: v.nullable(v.object({ count, bytes: count })),
+  /** spent in each step */
+  seconds: v.optional(v.record(v.string(), v.number()), {}),
+})
+
+export type FileOfSet = v.InferOutput<typeof FILE_OF_SET>
+export type Manifest = v.InferOutput<typeof FIELDS>
+
+/** A file has its name of an encrypted set there, and only there. */
+const has = ({ files, recipients }: Manifest, file: string) =>
+  fileOf({ files }, file)?.name === (recipients ? encryptedName(file) : file)
+
+/** For what holds one. */
+export const MANIFEST = v.pipe(
+  FIELDS,
+  v.check(it => has(it, DUMP) && ROLES_FILES.some(name => has(it, name)), 'has no dump or no roles'),
+  v.check(
+    it => !it.recipients || !it.objects || (has(it, INDEX) && Object.hasOwn(it.files, LIST)),
+    'has uploaded files, and no list of them',
+  ),
+)
+
+/** The manifest in a text that may come from anywhere, or in words why it is none. */
+export const readManifest = (text: string) => readJson(MANIFEST, text)
 
 /** What an encrypted set is made of: a line for each content, "<sha256>  objects/ab/<sha256>". */
 export const LIST = 'objects.sha256'

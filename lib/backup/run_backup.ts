@@ -6,7 +6,8 @@ import { sweepFolders } from '../postgres/dumps_folder.ts'
 import { openEncryptor } from '../crypto/age.ts'
 import { detailsOf, Failure, messageOf } from '../system/errors.ts'
 import { appendLine, readLines, stateFile } from '../system/state_folder.ts'
-import { isRecord, isText, isTime } from '../system/shapes.ts'
+import * as v from 'valibot'
+import { time } from '../system/schema.ts'
 import { removeFormer } from '../postgres/former_databases.ts'
 import { setText } from './set_summary.ts'
 import { isOffsite, withOffsite } from './offsite/layout.ts'
@@ -37,14 +38,15 @@ interface BackupOptions {
 }
 
 /** What a backup leaves in the history, good or bad. */
-export interface BackupEntry {
-  /** ISO 8601, UTC */
-  time: string
-  who: string
-  result: 'made' | 'failed'
-  set?: string
-  error?: string
-}
+const ENTRY = v.object({
+  time,
+  who: v.optional(v.string(), ''),
+  result: v.picklist(['made', 'failed']),
+  set: v.exactOptional(v.string()),
+  error: v.exactOptional(v.string()),
+})
+
+export type BackupEntry = v.InferOutput<typeof ENTRY>
 
 const FILE = 'backups.jsonl'
 
@@ -96,10 +98,8 @@ const afterwards = async <T>({ name }: BackupSet, what: string, work: () => Prom
   }
 }
 
-const isEntry = (it: unknown): it is BackupEntry => isRecord(it) && isTime(it.time) && isText(it.result)
-
 /** How the last backup ended; undefined when there was none. */
-export const lastBackup = () => readLines(FILE, isEntry).at(-1)
+export const lastBackup = () => readLines(FILE, ENTRY).at(-1)
 
 /**
  * Makes a set, publishes its dump, and removes the sets that nobody needs any more; after a failure nothing is removed.

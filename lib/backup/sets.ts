@@ -14,9 +14,10 @@
 //                        of, for copies and for checks
 import { rmSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { usage } from '../system/errors.ts'
+import { messageOf, usage } from '../system/errors.ts'
 import { namesInFolder, plainSize, readPlainIfThere } from '../system/files.ts'
-import { type Manifest, manifestOf, NAME } from './manifest.ts'
+import type { Read } from '../system/schema.ts'
+import { type Manifest, NAME, readManifest } from './manifest.ts'
 
 export interface BackupSet extends Manifest {
   folder: string
@@ -26,28 +27,41 @@ const PARTIAL = '.partial'
 
 export const partialOf = (folder: string) => folder + PARTIAL
 
-// A set that lost a file, or a manifest of another form, is no set to count on.
-const readSet = (folder: string): BackupSet | undefined => {
+/** The manifest of a folder, or in words why there is none: "manifest.json: it is empty". */
+export function manifestIn(folder: string): Read<Manifest> {
   try {
-    const manifest = manifestOf(readPlainIfThere(join(folder, 'manifest.json')) ?? '')
-    const whole =
-      manifest && Object.entries(manifest.files).every(([file, { bytes }]) => plainSize(join(folder, file)) === bytes)
-    return whole ? { ...manifest, name: basename(folder), folder } : undefined
-  } catch {
-    return undefined
+    const text = readPlainIfThere(join(folder, 'manifest.json'))
+    if (text === undefined) return { damage: 'manifest.json is missing' }
+    const { value, damage } = readManifest(text)
+    return value ? { value } : { damage: `manifest.json is damaged (${damage})` }
+  } catch (error) {
+    return { damage: messageOf(error) }
   }
 }
 
+// A set that lost a file, or a manifest of another form, is no set to count on.
+const readSet = (folder: string): Read<BackupSet> => {
+  const read = manifestIn(folder)
+  if (!read.value) return read
+  const manifest = read.value
+  for (const [file, { bytes }] of Object.entries(manifest.files)) {
+    const found = plainSize(join(folder, file))
+    if (found === undefined) return { damage: `${file} is missing` }
+    if (found !== bytes) return { damage: `${file} has ${found} bytes instead of ${bytes}` }
+  }
+  return { value: { ...manifest, name: basename(folder), folder } }
+}
+
 /**
- * The sets of a folder that are complete, newest first, and the names of those that have a set's name and are not.
+ * The sets of a folder that are complete, newest first, and what has a set's name and is none, with the reason.
  * Anything else in the folder is not looked at.
  */
 export const listSets = (folder: string) => {
   const names = namesInFolder(folder).filter(name => NAME.test(name))
-  const read = names.map(name => ({ name, set: readSet(join(folder, name)) }))
+  const read = names.map(name => ({ name, ...readSet(join(folder, name)) }))
   return {
-    sets: read.flatMap(({ set }) => set ?? []).toSorted((a, b) => b.made.localeCompare(a.made)),
-    broken: read.filter(({ set }) => !set).map(({ name }) => name),
+    sets: read.flatMap(({ value }) => value ?? []).toSorted((a, b) => b.made.localeCompare(a.made)),
+    broken: read.flatMap(({ name, damage }) => (damage === undefined ? [] : { name, damage })),
   }
 }
 

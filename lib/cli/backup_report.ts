@@ -7,7 +7,7 @@ import { count, filesText, rowsOf } from '../backup/set_summary.ts'
 interface Listing {
   sets: Manifest[]
   /** the names of folders that are no complete sets */
-  broken?: string[]
+  broken?: { name: string; damage: string }[]
   /** the names of those whose manifest cannot be understood */
   unknown?: string[]
   /** the names of those that are off the site too, as far as is known here */
@@ -30,8 +30,7 @@ export const listText = (place: string, { sets, broken = [], unknown = [], copie
     return `${name}  ${facts.join(' · ')}`
   })
   const unusable = broken.map(
-    name =>
-      `${name}  incomplete: its manifest or a file of it is missing; it counts for nothing, and nothing removes it`,
+    ({ name, damage }) => `${name}  incomplete: ${damage}; it counts for nothing, and nothing removes it`,
   )
   const foreign = unknown.map(
     name =>

@@ -1,18 +1,26 @@
 // Every deploy, good or bad, is one line of JSON in an append-only file.
 import { messageOf } from '../system/errors.ts'
 import { appendLine, readLines, stateFile } from '../system/state_folder.ts'
-import { isRecord, isText, isTextOrNull, isTime } from '../system/shapes.ts'
-import type { Journal } from './journal.ts'
+import * as v from 'valibot'
+import { time } from '../system/schema.ts'
+import { DEPLOY, type Journal } from './journal.ts'
 import { say } from '../system/log.ts'
 
-export interface Entry extends Omit<Journal, 'next' | 'pid' | 'phase' | 'since'> {
-  /** when it ended: ISO 8601, UTC */
-  time: string
-  result: 'deployed' | 'failed' | 'interrupted'
+const ENTRY = v.object({
+  ...DEPLOY,
+  /** when it ended */
+  time,
+  result: v.picklist(['deployed', 'failed', 'interrupted']),
   /** the phase in which it failed */
-  phase?: string
-  error?: string
-}
+  phase: v.exactOptional(v.string()),
+  error: v.exactOptional(v.string()),
+  /** seconds spent in each phase */
+  phases: v.exactOptional(v.record(v.string(), v.number())),
+  revision: v.exactOptional(v.nullable(v.string())),
+  rollback: v.exactOptional(v.boolean()),
+})
+
+export type Entry = v.InferOutput<typeof ENTRY>
 
 const FILE = 'history.jsonl'
 
@@ -45,14 +53,8 @@ export const record = (journal: Journal, result: Entry['result'], error?: string
   }
 }
 
-const isEntry = (it: unknown): it is Entry =>
-  isRecord(it) &&
-  isTime(it.time) &&
-  [it.who, it.repository, it.service, it.result].every(isText) &&
-  [it.from, it.to].every(isTextOrNull)
-
 /** All entries, oldest first. */
-export const readHistory = () => readLines(FILE, isEntry)
+export const readHistory = () => readLines(FILE, ENTRY)
 
 /**
  * The images of a service that were live, one after another; a rollback takes back what came after the one it went to.

@@ -2,45 +2,41 @@
 import { existsSync, rmSync } from 'node:fs'
 import { replaceFile } from '../system/files.ts'
 import { readState, stateFile, statePath } from '../system/state_folder.ts'
-import { isRecord, isText, isTextOrNull, isTime } from '../system/shapes.ts'
-import type { Pin } from '../docker/release_pins.ts'
+import * as v from 'valibot'
+import { time } from '../system/schema.ts'
 
-export interface Journal {
-  who: string
-  /** ISO 8601, UTC */
-  since: string
-  pid: number
-  repository: string
-  service: string
-  phase: string
-  /** seconds spent in each phase */
-  phases: Record<string, number>
+/** The fields that a line of the history has too. */
+export const DEPLOY = {
+  who: v.string(),
+  repository: v.string(),
+  service: v.string(),
   /** the image that was live, if any */
-  from: string | null
-  to: string | null
-  revision: string | null
-  rollback: boolean
-  /** there since something of the new release may have been started */
-  next: Pin | null
+  from: v.nullable(v.string()),
+  to: v.nullable(v.string()),
 }
+
+const PIN = v.object({ image: v.string(), rollout: v.string(), network: v.string(), fingerprint: v.string() })
+
+const JOURNAL = v.object({
+  ...DEPLOY,
+  since: time,
+  pid: v.pipe(v.number(), v.safeInteger()),
+  phase: v.string(),
+  /** seconds spent in each phase */
+  phases: v.record(v.string(), v.number()),
+  revision: v.nullable(v.string()),
+  rollback: v.boolean(),
+  /** there since something of the new release may have been started */
+  next: v.nullable(PIN),
+})
+
+export type Journal = v.InferOutput<typeof JOURNAL>
 
 const FILE = 'rollout.json'
 
 export const writeJournal = (journal: Journal) => replaceFile(stateFile(FILE), `${JSON.stringify(journal)}\n`)
 
-const isPin = (it: unknown): it is Pin =>
-  isRecord(it) && [it.image, it.rollout, it.network, it.fingerprint].every(isText)
-
-const isJournal = (it: unknown): it is Journal =>
-  isRecord(it) &&
-  [it.who, it.repository, it.service, it.phase].every(isText) &&
-  isTime(it.since) &&
-  Number.isSafeInteger(it.pid) &&
-  isRecord(it.phases) &&
-  [it.from, it.to, it.revision].every(isTextOrNull) &&
-  (it.next === null || isPin(it.next))
-
-export const readJournal = (tell?: (damage: string) => void) => readState(FILE, isJournal, tell)
+export const readJournal = (tell?: (damage: string) => void) => readState(FILE, JOURNAL, tell)
 
 /** Also when nobody can read it. */
 export const hasJournal = () => existsSync(statePath(FILE))

@@ -2,7 +2,7 @@
 // manifest, then published.
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { DUMP, fileOf, isManifest, type Manifest, rolesFile } from '../backup/manifest.ts'
+import { DUMP, fileOf, MANIFEST, type Manifest, rolesFile } from '../backup/manifest.ts'
 import { freeSpace } from '../system/disk_space.ts'
 import type { Key } from '../crypto/age.ts'
 import { EXIT, Failure } from '../system/errors.ts'
@@ -12,6 +12,8 @@ import { decryptInto } from '../backup/decrypt_set.ts'
 import { digest } from '../system/large_files.ts'
 import { DUMPS } from '../postgres/dumps_folder.ts'
 import { publishDump } from '../backup/publish_dump.ts'
+import * as v from 'valibot'
+import { readJson } from '../system/schema.ts'
 import { attempt, failureOf } from '../system/run.ts'
 import { say } from '../system/log.ts'
 import { transfer } from '../system/progress_bar.ts'
@@ -19,10 +21,7 @@ import { size } from '../system/format.ts'
 import { sleep } from '../system/signals.ts'
 import { NO_CONNECTION } from '../ssh/commands.ts'
 
-interface Begun {
-  host: string
-  set: Manifest
-}
+const BEGUN = v.object({ host: v.string(), set: MANIFEST })
 
 const PREFIX = '.download-'
 const DAY = 86_400_000
@@ -36,14 +35,6 @@ const folderOf = ({ name }: Manifest) => join(DUMPS, PREFIX + name)
 const left = () =>
   (existsSync(DUMPS) ? readdirSync(DUMPS) : []).filter(name => name.startsWith(PREFIX)).map(name => join(DUMPS, name))
 
-const begunIn = (folder: string): { host?: unknown; set?: unknown } => {
-  try {
-    return Object(JSON.parse(readIfThere(join(folder, 'begun.json')) ?? '')) as object
-  } catch {
-    return {}
-  }
-}
-
 /**
  * A download from this host that was cut less than a day ago; what else is left of downloads is removed. Only under the
  * lock.
@@ -51,15 +42,14 @@ const begunIn = (folder: string): { host?: unknown; set?: unknown } => {
 export const cutDownload = (host: Host): Manifest | undefined => {
   let found: Manifest | undefined
   for (const folder of left()) {
-    const { host: from, set } = begunIn(folder)
+    const { value: begun } = readJson(BEGUN, readIfThere(join(folder, 'begun.json')) ?? '')
     if (
       !found &&
-      isManifest(set) &&
-      basename(folder) === PREFIX + set.name &&
-      from === host.name &&
+      begun?.host === host.name &&
+      basename(folder) === PREFIX + begun.set.name &&
       Date.now() - statSync(folder).mtimeMs < DAY
     )
-      found = set
+      found = begun.set
     else rmSync(folder, { recursive: true, force: true })
   }
   return found
@@ -124,7 +114,11 @@ const decrypt = async (set: Manifest, key: Key, folder: string) => {
 export const downloadSet = async (host: Host, set: Manifest, name: string, key: Key | undefined) => {
   const folder = folderOf(set)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  replaceFile(join(folder, 'begun.json'), JSON.stringify({ host: host.name, set } satisfies Begun), 0o600)
+  replaceFile(
+    join(folder, 'begun.json'),
+    JSON.stringify({ host: host.name, set } satisfies v.InferInput<typeof BEGUN>),
+    0o600,
+  )
   const files = [DUMP, rolesFile(set)].flatMap(file => fileOf(set, file)?.name ?? [])
   // Once as it comes, once decrypted, once where it is published.
   const copies = key ? 3 : 2

@@ -7,7 +7,9 @@ import type { Host } from './host.ts'
 import { keyTo } from '../backup/decrypt_set.ts'
 import { askThere, reach } from './run_there.ts'
 import { say } from '../system/log.ts'
-import { type Manifest, manifestOf } from '../backup/manifest.ts'
+import { readManifest } from '../backup/manifest.ts'
+import { readJson } from '../system/schema.ts'
+import * as v from 'valibot'
 
 const noAnswer = ({ name }: Host) =>
   new Failure(`what ${name} answered is no backup set`, {
@@ -17,16 +19,14 @@ const noAnswer = ({ name }: Host) =>
 
 const namesThere = async (host: Host) => {
   const answer = await askThere(host, 'backup', ['--list', '--json'])
-  try {
-    return (JSON.parse(answer) as Manifest[]).map(({ name }) => name)
-  } catch {
-    throw noAnswer(host)
-  }
+  const { value } = readJson(v.array(v.object({ name: v.string() })), answer)
+  if (value) return value.map(({ name }) => name)
+  throw noAnswer(host)
 }
 
 const makeThere = async (host: Host, words: string[]) => {
-  const set = manifestOf(await askThere(host, 'backup', words))
-  if (set) return set
+  const { value } = readManifest(await askThere(host, 'backup', words))
+  if (value) return value
   throw noAnswer(host)
 }
 

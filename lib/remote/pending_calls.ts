@@ -3,22 +3,31 @@ import { readdirSync, rmSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { replaceFile } from '../system/files.ts'
 import { readState, stateFile } from '../system/state_folder.ts'
-import { isRecord, isText, parseJson } from '../system/shapes.ts'
-import type { Entry } from '../deploy/history.ts'
+import * as v from 'valibot'
+import { readJson, time } from '../system/schema.ts'
 import type { Host } from './host.ts'
 import { isAlive } from '../system/processes.ts'
 import { say } from '../system/log.ts'
 
-interface Call {
-  host: string
+const CALL = v.object({
+  host: v.string(),
   /** "deploy_local avril" */
-  what: string
-  /** ISO 8601, UTC */
-  since: string
-  pid: number
-}
+  what: v.string(),
+  since: time,
+  pid: v.pipe(v.number(), v.safeInteger()),
+})
 
-const isCall = (it: unknown): it is Call => isRecord(it) && [it.host, it.what, it.since].every(isText)
+/** The last line of the histories of another machine: of deploys, and of backups. */
+const END = v.object({
+  time: v.string(),
+  who: v.string(),
+  repository: v.optional(v.string(), 'backup'),
+  result: v.string(),
+  phase: v.optional(v.string(), ''),
+  error: v.optional(v.string(), ''),
+})
+
+const ROLLOUT = v.object({ repository: v.string(), who: v.string(), phase: v.string() })
 
 const FORM = /^call-(\d+)\.json$/
 
@@ -26,32 +35,27 @@ const fileOf = (pid: number) => stateFile(`call-${pid}.json`)
 
 /** Notes a call; gives what is called when it has come back, with whatever result. */
 export const noteCall = ({ name }: Host, what: string) => {
-  const call: Call = { host: name, what, since: new Date().toISOString(), pid: process.pid }
+  const call: v.InferOutput<typeof CALL> = { host: name, what, since: new Date().toISOString(), pid: process.pid }
   replaceFile(fileOf(call.pid), `${JSON.stringify(call)}\n`, 0o600)
   return () => rmSync(fileOf(call.pid), { force: true })
 }
 
 /** Of a deploy: "avril-profil by anna: deployed"; of a backup: "backup by anna: made". */
-const endOf = ({ repository, who, result, phase, error }: Partial<Entry>) =>
-  `${repository ?? 'backup'} by ${who}: ${result}${phase ? ` in phase ${phase}` : ''}${error ? ` (${error})` : ''}`
+const endOf = ({ repository, who, result, phase, error }: v.InferOutput<typeof END>) =>
+  `${repository} by ${who}: ${result}${phase && ` in phase ${phase}`}${error && ` (${error})`}`
 
 // A line that was cut by a power failure tells nothing.
-const parsed = (text: string) => {
-  const it = parseJson(text)
-  return isRecord(it) ? it : {}
-}
-
 const newsIn = (line: string, since: string) => {
-  const entry = parsed(line)
-  return isText(entry.time) && entry.time > since ? [endOf(entry)] : []
+  const { value } = readJson(END, line)
+  return value && value.time > since ? [endOf(value)] : []
 }
 
 const underWay = ({ rollout }: Host) => {
   if (rollout === '') return []
-  const { repository, who, phase } = parsed(rollout)
+  const { value } = readJson(ROLLOUT, rollout)
   return [
-    isText(repository)
-      ? `${repository} by ${String(who)} is in phase ${String(phase)}`
+    value
+      ? `${value.repository} by ${value.who} is in phase ${value.phase}`
       : 'a deploy is under way there, or was interrupted',
   ]
 }
@@ -62,7 +66,7 @@ export const tellOfLostCalls = (host: Host) => {
     .flatMap(name => FORM.exec(name)?.[1] ?? [])
     .map(Number)
   for (const pid of pids.filter(pid => !isAlive(pid))) {
-    const call = readState(basename(fileOf(pid)), isCall)
+    const call = readState(basename(fileOf(pid)), CALL)
     if (!call) rmSync(fileOf(pid), { force: true })
     if (call?.host !== host.name) continue
     const news = [...underWay(host), ...newsIn(host.deploy, call.since), ...newsIn(host.backup, call.since)]

@@ -1,12 +1,12 @@
 // Which dump a person means: a path, a dump in db/dumps, or a backup set.
 import { existsSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
-import { DUMP, encryptedName, fileOf, type Manifest, manifestOf } from '../backup/manifest.ts'
+import { DUMP, encryptedName, fileOf, type Manifest } from '../backup/manifest.ts'
 import { EXIT, Failure, usage } from '../system/errors.ts'
 import { namesInFolder, readPlainIfThere } from '../system/files.ts'
 import { digest } from '../system/large_files.ts'
 import { DUMPS } from '../postgres/dumps_folder.ts'
-import { type BackupSet, listSets, setNamed } from '../backup/sets.ts'
+import { type BackupSet, listSets, manifestIn, setNamed } from '../backup/sets.ts'
 
 /** A dump on this machine, as a file or (directory format) as a folder. */
 export interface Source {
@@ -24,10 +24,10 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/
 const isFolder = (path: string) => statSync(path).isDirectory()
 
 const inSet = (folder: string): Source => {
-  const manifest = manifestOf(readPlainIfThere(join(folder, 'manifest.json')) ?? '')
+  const { value: manifest, damage } = manifestIn(folder)
   const dump = manifest && fileOf(manifest, DUMP)
   if (dump) return { path: join(folder, dump.name), manifest, known: manifest, sha256: dump.sha256 }
-  throw new Failure(`${folder} is no backup set that can be used: its manifest is missing or damaged`, {
+  throw new Failure(`${folder} is no backup set that can be used: ${damage ?? 'it has no dump'}`, {
     exitCode: EXIT.data,
     hint: 'nothing was touched; take another one (scripts/backup.ts --list)',
   })

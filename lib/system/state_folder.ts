@@ -1,14 +1,11 @@
 // What the scripts have noted in .state. A file there that is damaged (a disk's fault, an editor) is said, and taken
 // for none where that is safe: no command fails for it.
 import { readIfThere } from './files.ts'
-import { parseJson } from './shapes.ts'
+import { readJson, type Schema } from './schema.ts'
 import { say } from './log.ts'
 import { join } from 'node:path'
 import { root } from './checkout.ts'
 import { fstatSync, closeSync, mkdirSync, readSync, openSync, existsSync, appendFileSync } from 'node:fs'
-
-/** Whether a value read from a file is what was written. */
-type Form<T> = (it: unknown) => it is T
 
 const told = new Set<string>()
 
@@ -19,27 +16,29 @@ const tellOnce = (text: string) => {
 }
 
 /** What a file of the state holds; undefined when there is none, or when it is damaged, which is told. */
-export const readState = <T>(name: string, isForm: Form<T>, tell = tellOnce): T | undefined => {
+export function readState<T>(name: string, schema: Schema<T>, tell = tellOnce): T | undefined {
   const text = readIfThere(statePath(name))
-  const it = parseJson(text ?? '')
-  if (text === undefined || isForm(it)) return it as T | undefined
-  tell(
-    `${statePath(name)} is damaged (${text.trim() === '' ? 'it is empty' : 'it is not what was written there'}), so that nobody knows what it told; it is taken for none`,
-  )
-  return undefined
+  if (text === undefined) return undefined
+  const { value, damage } = readJson(schema, text)
+  if (damage !== undefined)
+    tell(`${statePath(name)} is damaged (${damage}), so that nobody knows what it told; it is taken for none`)
+  return value
 }
 
 /** All entries of a file of lines, oldest first. Lines that are damaged are told, and left out. */
-export const readLines = <T>(name: string, isForm: Form<T>): T[] => {
+export function readLines<T>(name: string, schema: Schema<T>): T[] {
   const lines = (readIfThere(statePath(name)) ?? '')
     .split('\n')
-    .map((text, index) => ({ text, number: index + 1, it: parseJson(text) }))
-  const damaged = lines.filter(({ text, it }) => text.trim() !== '' && !isForm(it)).map(({ number }) => number)
-  if (damaged.length > 0)
+    .map((text, index) => ({ text, number: index + 1, ...readJson(schema, text) }))
+  const damaged = lines.filter(({ text, damage }) => text.trim() !== '' && damage !== undefined)
+  const [first] = damaged
+  if (first) {
+    const numbers = damaged.slice(0, 10).map(({ number }) => number)
     tellOnce(
-      `${statePath(name)} has damaged lines, which are left out: ${damaged.slice(0, 10).join(', ')}${damaged.length > 10 ? ', …' : ''}. Look at them (sed -n ${damaged[0]}p), and remove them`,
+      `${statePath(name)} has damaged lines, which are left out: ${numbers.join(', ')}${damaged.length > 10 ? ', …' : ''} (${first.damage}). Look at them (sed -n ${first.number}p), and remove them`,
     )
-  return lines.flatMap(({ it }) => (isForm(it) ? [it] : []))
+  }
+  return lines.flatMap(({ value }) => value ?? [])
 }
 
 /** Where the scripts keep what they know: lock, history, the rollout that is under way. */

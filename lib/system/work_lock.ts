@@ -2,29 +2,28 @@
 import { rmSync } from 'node:fs'
 import { replaceFile } from './files.ts'
 import { readState, stateFile } from './state_folder.ts'
-import { isRecord, isText, isTime } from './shapes.ts'
+import * as v from 'valibot'
+import { time } from './schema.ts'
 import { who } from './identity.ts'
 import { takeLock } from './lock.ts'
 import { say } from './log.ts'
 import { age } from './format.ts'
 
-export interface Work {
-  what: string
-  who: string
-  pid: number
-  /** ISO 8601, UTC */
-  since: string
-  step: string
-}
+const WORK = v.object({
+  what: v.string(),
+  who: v.string(),
+  pid: v.pipe(v.number(), v.safeInteger()),
+  since: time,
+  step: v.string(),
+})
+
+export type Work = v.InferOutput<typeof WORK>
 
 const FILE = 'data.json'
 const file = () => stateFile(FILE)
 
-const isWork = (it: unknown): it is Work =>
-  isRecord(it) && [it.what, it.who, it.step].every(isText) && isTime(it.since) && Number.isSafeInteger(it.pid)
-
 /** The backup or the restore that is under way, or was killed; undefined when there is none. */
-export const readDataWork = (tell?: (damage: string) => void) => readState(FILE, isWork, tell)
+export const readDataWork = (tell?: (damage: string) => void) => readState(FILE, WORK, tell)
 
 /** Who backs up or restores, since when and how far; undefined when nobody does. */
 export const dataWorkUnderWay = () => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { listSets, setNamed } from '../../lib/backup/sets.ts'
-import { manifestOf } from '../../lib/backup/manifest.ts'
+import { readManifest } from '../../lib/backup/manifest.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'sets-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -80,15 +80,26 @@ void test('a manifest is read as it was written, in the clear, encrypted, and of
     ),
   })
   for (const manifest of [clear, sealed, { ...clear, objects: null }, older(clear), older(sealed)])
-    assert.deepEqual(manifestOf(JSON.stringify(manifest, null, 2)), manifest)
+    assert.deepEqual(readManifest(JSON.stringify(manifest, null, 2)).value, manifest)
 })
 
 for (const [what, manifest] of Object.entries(nonsense))
-  void test(`no manifest: ${what}`, () => assert.equal(manifestOf(JSON.stringify(manifest)), undefined))
+  void test(`no manifest: ${what}`, () => assert.equal(readManifest(JSON.stringify(manifest)).value, undefined))
 
-void test('no manifest: text that is no JSON', () => {
-  for (const text of ['', '{', JSON.stringify(clear).slice(0, -1)]) assert.equal(manifestOf(text), undefined)
-})
+// what is wrong with a manifest → how that is said
+for (const [text, said] of [
+  ['', 'it is empty'],
+  ['{', 'it is no JSON'],
+  ['5', 'it should be Object'],
+  ['[]', 'version is missing'],
+  [{ ...clear, made: undefined }, 'made is missing'],
+  [{ ...clear, made: 'then' }, 'made is no time'],
+  [{ ...clear, database: { ...clear.database, server: 18 } }, 'database.server should be string'],
+  [{ ...clear, files: { 'database.dump': { ...digest, bytes: -1 } } }, 'files.database.dump.bytes is below 0'],
+  [{ ...clear, files: { 'database.dump': digest } }, 'it has no dump or no roles'],
+] as const)
+  void test(`a damaged manifest is told by its field: ${said}`, () =>
+    assert.equal(readManifest(typeof text === 'string' ? text : JSON.stringify(text)).damage, said))
 
 void test('a set whose manifest has no time counts for nothing, and does not stand in the way of the others', () => {
   for (const [name, manifest] of [
@@ -100,7 +111,13 @@ void test('a set whose manifest has no time counts for nothing, and does not sta
     writeFileSync(join(folder, name, 'manifest.json'), JSON.stringify(manifest))
   }
   const { sets, broken } = listSets(folder)
-  assert.deepEqual([sets.map(({ name }) => name), broken], [['avril-20261121T030000Z'], ['avril-20261122T030000Z']])
+  assert.deepEqual(
+    [sets.map(({ name }) => name), broken],
+    [
+      ['avril-20261121T030000Z'],
+      [{ name: 'avril-20261122T030000Z', damage: 'manifest.json is damaged (made is missing)' }],
+    ],
+  )
 })
 
 void test('a set is found by its name or the beginning of it, and never guessed', () => {

@@ -124,7 +124,7 @@ void test('a line that was cut takes no other with it, and damaged lines are tol
   assert.equal(readFileSync(fileOf('history.jsonl'), 'utf8').split('\n').length, 6)
   const { result, told } = toldBy(() => trail(readHistory(), 'phoenix'))
   assert.deepEqual(result, ['a:1', 'a:2', 'a:3'])
-  assert.match(told, /history\.jsonl has damaged lines, which are left out: 2, 4\./)
+  assert.match(told, /history\.jsonl has damaged lines, which are left out: 2, 4 \(it is no JSON\)\./)
 })
 
 // what a server answers of its .state

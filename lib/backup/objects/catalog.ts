@@ -2,14 +2,15 @@
 // look like.
 import { createReadStream, existsSync } from 'node:fs'
 import { join } from 'node:path'
+import * as v from 'valibot'
 import { shown, type Stored } from '../../s3/bucket.ts'
 import type { Key } from '../../crypto/age.ts'
 import { EXIT, Failure, messageOf } from '../../system/errors.ts'
 import { plainSize } from '../../system/files.ts'
 import { hashOfContent, type Written } from '../../crypto/encrypted_files.ts'
+import { DIGEST, INDEX } from '../manifest.ts'
+import { readJson } from '../../system/schema.ts'
 import { checkInterruption } from '../../system/signals.ts'
-
-export const INDEX = 'objects.jsonl'
 
 /** The uploaded files of a set, and how they are read. */
 export interface Contents {
@@ -43,14 +44,29 @@ const damaged = (what: string) =>
     hint: 'take another set (scripts/backup.ts --list)',
   })
 
+const STORED = v.object({
+  ...DIGEST.entries,
+  encrypted: v.exactOptional(DIGEST),
+  key: v.string(),
+  etag: v.optional(v.string(), ''),
+  modified: v.optional(v.string(), ''),
+  type: v.optional(v.string(), ''),
+  headers: v.optional(
+    v.object({
+      CacheControl: v.exactOptional(v.string()),
+      ContentDisposition: v.exactOptional(v.string()),
+      ContentEncoding: v.exactOptional(v.string()),
+      ContentLanguage: v.exactOptional(v.string()),
+      Metadata: v.exactOptional(v.record(v.string(), v.string())),
+    }),
+    {},
+  ),
+})
+
 const entryOf = (line: string): Stored => {
-  const entry = JSON.parse(line) as Stored
-  // The sha256 becomes a path.
-  const digests = [entry, storedDigest(entry)].every(
-    ({ bytes, sha256 }) => Number.isSafeInteger(bytes) && /^[0-9a-f]{64}$/.test(sha256),
-  )
-  if (typeof entry.key === 'string' && digests) return entry
-  throw new Error('it is no entry')
+  const { value, damage } = readJson(STORED, line)
+  if (value) return value
+  throw new Error(damage)
 }
 
 /** The index of a set, line by line. Throws a Failure when it is missing or damaged. */

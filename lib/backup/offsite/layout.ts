@@ -11,7 +11,7 @@ import { type Recipients, recipientsOf } from '../../crypto/age.ts'
 import { badConfig, EXIT, Failure } from '../../system/errors.ts'
 import { connect, type Connection } from '../../s3/client.ts'
 import { setNamed } from '../sets.ts'
-import { isSetName, LIST, type Manifest, manifestOf } from '../manifest.ts'
+import { isSetName, LIST, type Manifest, readManifest } from '../manifest.ts'
 import { linesIn } from '../objects/catalog.ts'
 
 const WANTED = ['OFFSITE_ENDPOINT', 'OFFSITE_BUCKET', 'OFFSITE_ACCESS_KEY_ID', 'OFFSITE_SECRET_ACCESS_KEY'] as const
@@ -89,12 +89,12 @@ const get = ({ connection: { s3, client, bucket, signal, withContext } }: OffSit
 export const readStream = async (site: OffSite, key: string) => (await get(site, key)).Body as Readable
 
 // Only what was read to its end tells whether these scripts wrote it: a connection that is cut is an error.
-const readManifest = async (site: OffSite, name: string) => {
+const manifestOffsite = async (site: OffSite, name: string) => {
   const key = setKey(site, name, 'manifest.json')
   const text = await site.connection.withContext(`reading ${key} off the site`, async () =>
     (await get(site, key)).Body?.transformToString(),
   )
-  const manifest = manifestOf(text ?? '')
+  const manifest = readManifest(text ?? '').value
   return manifest?.name === name && manifest.recipients ? manifest : undefined
 }
 
@@ -113,7 +113,7 @@ export const listOffsite = async (site: OffSite) => {
   const unknown: string[] = []
   for (const [name, there] of files) {
     if (!there.includes('manifest.json')) continue
-    const manifest = await readManifest(site, name)
+    const manifest = await manifestOffsite(site, name)
     if (manifest) sets.push(manifest)
     else unknown.push(name)
   }

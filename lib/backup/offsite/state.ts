@@ -3,29 +3,27 @@ import type { Settings } from '../../system/settings.ts'
 import { messageOf } from '../../system/errors.ts'
 import { replaceFile } from '../../system/files.ts'
 import { readState, stateFile } from '../../system/state_folder.ts'
-import { isRecord, isText, isTime } from '../../system/shapes.ts'
+import * as v from 'valibot'
+import { time } from '../../system/schema.ts'
 import { isOffsite } from './layout.ts'
 
-interface OffsiteState {
-  /** of the last copy, ISO 8601, UTC */
-  time: string
+const STATE = v.object({
+  /** of the last copy */
+  time,
   /** the sets that are there */
-  sets: string[]
+  sets: v.array(v.string()),
   /** why the last copy did not end; empty when it did */
-  error: string
-}
+  error: v.string(),
+})
 
 const FILE = 'offsite.json'
 
-const isState = (it: unknown): it is OffsiteState =>
-  isRecord(it) && isTime(it.time) && isText(it.error) && Array.isArray(it.sets) && it.sets.every(isText)
-
 /** undefined when nothing was ever copied, or nobody knows any more: the next copy asks the other side. */
-export const readOffsite = () => readState(FILE, isState)
+export const readOffsite = () => readState(FILE, STATE)
 
 /** Notes what is there; without `sets` what was there before. */
 export const noteOffsite = ({ sets, error = '' }: { sets?: string[]; error?: unknown }) => {
-  const state: OffsiteState = {
+  const state: v.InferOutput<typeof STATE> = {
     time: new Date().toISOString(),
     sets: sets ?? readOffsite()?.sets ?? [],
     error: error === '' ? '' : messageOf(error).slice(0, 300),
