@@ -23,10 +23,24 @@ void test('what is rendered is read back', () => {
   assert.deepEqual(parsePins(''), {})
 })
 
+void test('the form of older scripts is read, too', () => {
+  const older = `# Generated
+services:
+  phoenix:
+    image: ${pins.phoenix.image}
+    build: !reset null
+    pull_policy: never
+    labels: { avril.rollout: ${pins.phoenix.rollout}, avril.fingerprint: f${pins.phoenix.fingerprint} }
+    networks: { default: { aliases: [${pins.phoenix.rollout}] } }
+`
+  assert.deepEqual(parsePins(older), { phoenix: pins.phoenix })
+})
+
 for (const [what, text] of [
+  ['no YAML', 'services: ['],
   ["somebody's own override", 'services:\n  phoenix:\n    environment: { A: b }\n'],
   ['an edited file', renderPins(pins).replace('pull_policy: never', 'pull_policy: always')],
-  ['an entry with something added', `${renderPins(pins)}    ports: ["1:1"]\n`],
+  ['an entry with something added', renderPins(pins).replace('    pull_policy', '    ports: ["1:1"]\n    pull_policy')],
 ] as const) {
   void test(`${what} is refused, not overwritten`, () =>
     assert.throws(() => parsePins(text), /was not written by these scripts/))

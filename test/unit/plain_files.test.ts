@@ -37,7 +37,15 @@ for (const [what, plant] of Object.entries(PLANTED))
     const set = join(path(`sets with ${what}`), 'avril-20261122T030000Z')
     mkdirSync(set, { recursive: true })
     plant(join(set, 'manifest.json'))
-    assert.deepEqual(listSets(join(set, '..')), { sets: [], broken: ['avril-20261122T030000Z'] })
+    assert.deepEqual(listSets(join(set, '..')), {
+      sets: [],
+      broken: [
+        {
+          name: 'avril-20261122T030000Z',
+          damage: `${join(set, 'manifest.json')} is no plain file, but a link, a folder or a pipe`,
+        },
+      ],
+    })
   })
 
 void test('a plain file is read, and one that is missing is no error', () => {
