@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { audit } from '../system/audit.ts'
 import { DUMP, INDEX, encryptedName, fileOf, type Manifest, rolesFile } from './manifest.ts'
 import { freeSpace, noSpace } from '../system/disk_space.ts'
-import { DUMPS, sweepFolders, withFolder } from '../postgres/dumps_folder.ts'
+import { DUMPS, type Folder, openFolder, sweepFolders } from '../postgres/dumps_folder.ts'
 import { checkFits, type Key, readKey } from '../crypto/age.ts'
 import { EXIT, Failure, usage } from '../system/errors.ts'
 import { copyPlain, digest } from '../system/large_files.ts'
@@ -100,19 +100,19 @@ const copyLatest = async (set: BackupSet, folder: string) => {
 }
 
 /**
- * Calls back with a folder in which the dump and the roles of a set lie in the clear, and removes it afterwards if it
- * is not the set's own. Only under the data lock. Without a key an encrypted set is read from db/dumps/latest.dump, if
+ * A folder in which the dump and the roles of a set lie in the clear, until it is disposed of: the set's own, or one
+ * that is removed then. Only under the data lock. Without a key an encrypted set is read from db/dumps/latest.dump, if
  * that is its dump. Throws a Failure: 64 when it is not, 65 when the set is damaged.
  */
-export const inTheClear = async <T>(
-  set: BackupSet,
-  key: Key | undefined,
-  work: (folder: string) => Promise<T>,
-): Promise<T> => {
-  if (!set.recipients) return work(set.folder)
+export async function openPlaintext(set: BackupSet, key: Key | undefined): Promise<Folder> {
+  if (!set.recipients) return { path: set.folder, dispose: () => {} }
   sweepFolders('run')
-  return withFolder('reading', async folder => {
-    await (key ? decryptAll(set, key, folder) : copyLatest(set, folder))
-    return work(folder)
-  })
+  const folder = openFolder('reading')
+  try {
+    await (key ? decryptAll(set, key, folder.path) : copyLatest(set, folder.path))
+    return folder
+  } catch (error) {
+    await folder.dispose()
+    throw error
+  }
 }

@@ -14,9 +14,10 @@ import { openSessions, psql, type Server, sql } from '../postgres/server.ts'
 import { attempt, SERVER_ERROR } from '../system/run.ts'
 import { say } from '../system/log.ts'
 import { makeRoles } from '../postgres/saved_roles.ts'
+import { Scope } from '../system/scope.ts'
 import type { BackupSet } from './sets.ts'
 import { countRows } from '../postgres/snapshot.ts'
-import { DATABASE, withThrowAway } from '../postgres/throw_away.ts'
+import { DATABASE, openThrowAway } from '../postgres/throw_away.ts'
 
 const DRILL = v.object({
   time,
@@ -69,24 +70,26 @@ const compare = async (server: Server, { name, database }: BackupSet) =>
 export const drill = async (project: string, image: string, set: BackupSet, folder: string, work: DataWork) => {
   const started = performance.now()
   const elapsed = () => Number(((performance.now() - started) / 1000).toFixed(1))
+  const scope = new Scope()
   try {
     work.step('server', `a throw-away server of ${image}`)
-    return await withThrowAway(project, image, [], async server => {
-      work.step('restore', set.name)
-      const lost = await restore(server, set, folder)
-      const seconds = elapsed()
-      work.step('compare', 'the rows of each table with those of the manifest')
-      await compare(server, set)
-      note({
-        set: set.name,
-        result: 'restored',
-        seconds,
-        ...(lost.length > 0 ? { lost: lost.map(({ object }) => object) } : {}),
-      })
-      return { seconds, lost }
+    const { server } = scope.use(await openThrowAway(project, image, []))
+    work.step('restore', set.name)
+    const lost = await restore(server, set, folder)
+    const seconds = elapsed()
+    work.step('compare', 'the rows of each table with those of the manifest')
+    await compare(server, set)
+    note({
+      set: set.name,
+      result: 'restored',
+      seconds,
+      ...(lost.length > 0 ? { lost: lost.map(({ object }) => object) } : {}),
     })
+    return { seconds, lost }
   } catch (error) {
     note({ set: set.name, result: 'failed', error: reasonOf(messageOf(error)) })
     throw error
+  } finally {
+    await scope.dispose()
   }
 }

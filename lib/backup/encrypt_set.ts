@@ -56,9 +56,9 @@ export const formerContents = async (
 }
 
 /** Keeps the index of the set that has just been made, for the next one. */
-export const keepIndex = (clear: string) => {
+export const keepIndex = (plaintext: string) => {
   const partial = `${cache()}.partial`
-  copyFileSync(join(clear, INDEX), partial)
+  copyFileSync(join(plaintext, INDEX), partial)
   chmodSync(partial, 0o600)
   sync(partial)
   renameSync(partial, cache())
@@ -75,13 +75,13 @@ const listOf = async function* (contents: Contents) {
 }
 
 /** Encrypts what was verified in the clear into a set's folder. Gives the set's files. */
-export const encryptFiles = async (encryptor: Encryptor, clear: string, folder: string, withObjects: boolean) => {
+export const encryptFiles = async (encryptor: Encryptor, plaintext: string, folder: string, withObjects: boolean) => {
   const files: Record<string, FileOfSet> = {}
   for (const name of [DUMP, ROLES, ...(withObjects ? [INDEX] : [])])
-    files[encryptedName(name)] = await encryptFile(encryptor, join(clear, name), join(folder, encryptedName(name)))
+    files[encryptedName(name)] = await encryptFile(encryptor, join(plaintext, name), join(folder, encryptedName(name)))
   if (withObjects)
     files[LIST] = await writeStream(
-      listOf({ folder, index: join(clear, INDEX) }),
+      listOf({ folder, index: join(plaintext, INDEX) }),
       join(folder, LIST),
       undefined,
       interruption,

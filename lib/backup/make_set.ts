@@ -7,11 +7,11 @@ import { compareTables, dumpAndCount } from './dump_database.ts'
 import { DUMP, INDEX, fileOf, type Manifest, ROLES, setName } from './manifest.ts'
 import { checkRoom, prepareFolder } from './backup_folder.ts'
 import { asDiskFull } from '../system/disk_space.ts'
-import { checkClearRoom, encryptFiles, formerContents, keepIndex } from './encrypt_set.ts'
+import { checkClearRoom, encryptFiles, formerContents } from './encrypt_set.ts'
 import type { Settings } from '../system/settings.ts'
 import type { DataWork } from '../system/work_lock.ts'
 import { readDump } from '../postgres/dump_archive.ts'
-import { clearFolder, removeFolder } from '../postgres/dumps_folder.ts'
+import { openFolder } from '../postgres/dumps_folder.ts'
 import type { Encryptor } from '../crypto/age.ts'
 import { Failure, messageOf } from '../system/errors.ts'
 import { warnOfFragile } from './fragile.ts'
@@ -21,6 +21,7 @@ import { who } from '../system/identity.ts'
 import { listInstances } from '../docker/containers.ts'
 import { saveRoles } from '../postgres/saved_roles.ts'
 import { saveObjects } from './objects/save.ts'
+import type { Disposable } from '../system/scope.ts'
 import type { Server } from '../postgres/server.ts'
 import { say } from '../system/log.ts'
 import { transfer } from '../system/progress_bar.ts'
@@ -50,7 +51,7 @@ interface BackupRequest {
  */
 interface Folders {
   partial: string
-  clear: string
+  plaintext: string
 }
 
 const warnOfLoss = (manifest: Manifest, former: BackupSet | undefined) => {
@@ -67,15 +68,17 @@ const releasesOf = async ({ project, apps }: Stack) => {
   return Object.fromEntries(live.map(({ service, image }) => [service, image]))
 }
 
+/** A set that was made. Until it is disposed of, its dump and its roles lie in the clear in a folder. */
+export interface MadeSet extends Disposable {
+  set: BackupSet
+  plaintext: string
+}
+
 /**
- * Makes a set and gives it; `publish` is called with it, and with the folder where its dump lies in the clear. Throws a
- * Failure that says what went wrong; then nothing new has a set's name, and what was there is untouched. What `publish`
- * throws is thrown when the set is made.
+ * Makes a set. Throws a Failure that says what went wrong; then nothing new has a set's name, and what was there is
+ * untouched.
  */
-export const makeSet = async (
-  request: BackupRequest,
-  publish: (set: BackupSet, clear: string) => Promise<void>,
-): Promise<BackupSet> => {
+export async function makeSet(request: BackupRequest): Promise<MadeSet> {
   const { server, folder, prefix, work, encryptor } = request
   work.step('check', `${server.database} on ${server.name}, and ${folder}`)
   prepareFolder(folder)
@@ -87,34 +90,27 @@ export const makeSet = async (
   const target = join(folder, setName(prefix, started))
   const partial = partialOf(target)
   mkdirSync(partial, { mode: 0o700 })
-  const clear = encryptor ? clearFolder('backing-up') : partial
-  const name = async () => {
-    try {
-      const manifest = await fill(request, { partial, clear }, facts, sets, started)
-      warnOfLoss(manifest, former)
-      renameSync(partial, target)
-      sync(folder)
-      return { ...manifest, folder: target }
-    } catch (error) {
-      const cause = asDiskFull(error, folder, dirname(clear))
-      rmSync(partial, { recursive: true, force: true })
-      throw cause
-    }
-  }
+  const temporary = encryptor && openFolder('backing-up')
+  const folders = { partial, plaintext: temporary?.path ?? partial }
   try {
-    const set = await name()
-    await publish(set, encryptor ? clear : target)
-    if (encryptor && set.objects) keepIndex(clear)
-    return set
-  } finally {
-    if (encryptor) removeFolder(clear)
+    const manifest = await fill(request, folders, facts, sets, started)
+    warnOfLoss(manifest, former)
+    renameSync(partial, target)
+    sync(folder)
+    const set = { ...manifest, folder: target }
+    return { set, plaintext: temporary?.path ?? target, dispose: () => temporary?.dispose() }
+  } catch (error) {
+    const cause = asDiskFull(error, folder, dirname(folders.plaintext))
+    rmSync(partial, { recursive: true, force: true })
+    await temporary?.dispose()
+    throw cause
   }
 }
 
 // After the database: a file that a row names was there before the row.
 const saveFiles = async (
   { stack, settings, withFiles, encryptor, work }: BackupRequest,
-  { partial, clear }: Folders,
+  { partial, plaintext }: Folders,
   sets: BackupSet[],
 ) => {
   if (!withFiles) return null
@@ -123,7 +119,7 @@ const saveFiles = async (
   const progress = transfer(() => sofar, newestWithFiles(sets)?.objects?.bytes)
   try {
     const former = await formerContents(sets, encryptor)
-    const contents = { folder: partial, index: join(clear, INDEX) }
+    const contents = { folder: partial, index: join(plaintext, INDEX) }
     const { count, bytes, fetched } = await saveObjects({
       stack,
       settings,
@@ -158,15 +154,15 @@ const digests = async (folder: string) => ({
 /** Reads all of the dump back, and gives the size of its data and the files of the set: encrypted, with a encryptor. */
 const verify = async (
   { server, encryptor, work }: BackupRequest,
-  { partial, clear }: Folders,
+  { partial, plaintext }: Folders,
   { searchPath }: Facts,
   tables: Record<string, number>,
   withObjects: boolean,
 ) => {
   work.step('verify', 'reading all of it back, and comparing the rows of each table')
   const [read, files] = await together(() => [
-    readDump(server, join(clear, DUMP)),
-    encryptor ? Promise.resolve(undefined) : digests(clear),
+    readDump(server, join(plaintext, DUMP)),
+    encryptor ? Promise.resolve(undefined) : digests(plaintext),
     warnOfFragile(server, searchPath),
   ])
   compareTables(tables, read)
@@ -175,7 +171,7 @@ const verify = async (
     'encrypt',
     `to ${encryptor.recipients.length === 1 ? 'one public key' : `${encryptor.recipients.length} public keys`}, and reading that back`,
   )
-  return { bytes: read.bytes, files: await encryptFiles(encryptor, clear, partial, withObjects) }
+  return { bytes: read.bytes, files: await encryptFiles(encryptor, plaintext, partial, withObjects) }
 }
 
 const fill = async (
@@ -186,12 +182,12 @@ const fill = async (
   started: Date,
 ): Promise<Manifest> => {
   const { stack, server, encryptor, work } = request
-  const { partial, clear } = folders
+  const { partial, plaintext } = folders
   const [former] = sets
   if (encryptor) checkClearRoom(former)
   work.step('dump', `${server.database} (${size(facts.bytes)} in the database)`)
-  const tables = await dumpAndCount(server, facts, join(clear, DUMP), former && fileOf(former, DUMP)?.bytes)
-  await saveRoles(server, join(clear, ROLES))
+  const tables = await dumpAndCount(server, facts, join(plaintext, DUMP), former && fileOf(former, DUMP)?.bytes)
+  await saveRoles(server, join(plaintext, ROLES))
   const objects = await saveFiles(request, folders, sets)
   const { bytes, files } = await verify(request, folders, facts, tables, objects !== null)
   const manifest: Manifest = {

@@ -33,12 +33,12 @@ const replaceByCopy = (source: string, file: string) => {
  * Puts a set's dump into db/dumps under a name, from the folder where it lies in the clear, with its sha256 beside it
  * (sha256sum -c reads it). At each moment there is a good dump, or the one before.
  */
-export const publishDump = (set: Manifest, clear: string, name: string) => {
+export const publishDump = (set: Manifest, plaintext: string, name: string) => {
   mkdirSync(DUMPS, { recursive: true, mode: 0o700 })
   // A dump without a digest is fine; one with that of another would look damaged.
   rmSync(digestFile(name), { force: true })
-  replaceByCopy(join(clear, DUMP), dumpFile(name))
+  replaceByCopy(join(plaintext, DUMP), dumpFile(name))
   for (const roles of roleFiles(name)) rmSync(roles, { force: true })
-  replaceByCopy(join(clear, rolesFile(set)), join(DUMPS, `${name}-${rolesFile(set)}`))
+  replaceByCopy(join(plaintext, rolesFile(set)), join(DUMPS, `${name}-${rolesFile(set)}`))
   replaceFile(digestFile(name), `${fileOf(set, DUMP)?.sha256}  ${name}.dump\n`, 0o600)
 }

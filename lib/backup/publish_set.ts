@@ -2,8 +2,9 @@
 import { DUMP, rolesFile } from './manifest.ts'
 import type { Settings } from '../system/settings.ts'
 import { takeDataLock } from '../system/work_lock.ts'
-import { checkClear, inTheClear, keyTo } from './decrypt_set.ts'
+import { checkClear, openPlaintext, keyTo } from './decrypt_set.ts'
 import { publishDump } from './publish_dump.ts'
+import { Scope } from '../system/scope.ts'
 import { findSet } from './sets.ts'
 
 export interface SetOptions {
@@ -22,17 +23,17 @@ export interface SetOptions {
  */
 export const publishSet = async ({ settings, name, keyFile, wait }: SetOptions) => {
   findSet(settings.BACKUP_DIR, name)
-  const work = await takeDataLock('publishing a backup', wait)
+  const scope = new Scope()
   try {
+    const work = scope.use(await takeDataLock('publishing a backup', wait))
     const set = findSet(settings.BACKUP_DIR, name)
     const key = await keyTo(set, keyFile)
     work.step('publish', set.name)
-    await inTheClear(set, key, async folder => {
-      for (const file of [DUMP, rolesFile(set)]) await checkClear(set, file, folder)
-      publishDump(set, folder, 'latest')
-    })
+    const { path } = scope.use(await openPlaintext(set, key))
+    for (const file of [DUMP, rolesFile(set)]) await checkClear(set, file, path)
+    publishDump(set, path, 'latest')
     return set.name
   } finally {
-    await work.release()
+    await scope.dispose()
   }
 }

@@ -1,5 +1,7 @@
 // A backup, from the lock to the words that others hear of it.
-import { makeSet } from './make_set.ts'
+import { makeSet, type MadeSet } from './make_set.ts'
+import { keepIndex } from './encrypt_set.ts'
+import { Scope } from '../system/scope.ts'
 import type { Settings } from '../system/settings.ts'
 import { type DataWork, takeDataLock } from '../system/work_lock.ts'
 import { sweepFolders } from '../postgres/dumps_folder.ts'
@@ -10,19 +12,19 @@ import * as v from 'valibot'
 import { time } from '../system/schema.ts'
 import { removeFormer } from '../postgres/former_databases.ts'
 import { setText } from './set_summary.ts'
-import { isOffsite, withOffsite } from './offsite/layout.ts'
+import { isOffsite, openOffsite } from './offsite/layout.ts'
 import { copySets } from './offsite/push.ts'
 import { pruneOffsite } from './offsite/prune.ts'
 import { noteOffsite } from './offsite/state.ts'
 import { notify } from '../system/notify.ts'
 import { who } from '../system/identity.ts'
-import { findServer, openSessions } from '../postgres/server.ts'
+import { findServer, openSessions, type Server } from '../postgres/server.ts'
 import { publishDump } from './publish_dump.ts'
 import { applyRetention } from './apply_retention.ts'
 import { type Rules, rulesOf } from './retention.ts'
 import { say } from '../system/log.ts'
 import { type BackupSet, listSets } from './sets.ts'
-import { openStack } from '../docker/stack.ts'
+import { openStack, type Stack } from '../docker/stack.ts'
 import { sweepRestores } from '../postgres/sweep.ts'
 
 interface BackupOptions {
@@ -64,22 +66,21 @@ const note = (entry: Omit<BackupEntry, 'time' | 'who'>) => {
  */
 const copyOffsite = async (settings: Settings, rules: Rules, work: DataWork) => {
   work.step('copy', 'off the site, what is not there yet')
+  const scope = new Scope()
   try {
     const here = listSets(settings.BACKUP_DIR).sets
-    await withOffsite(settings, async site => {
-      const copied = await copySets(site, here)
-      noteOffsite({ sets: copied })
-      const removed = await pruneOffsite(
-        site,
-        rules,
-        here.map(({ name }) => name),
-      )
-      for (const name of removed) say.detail(`removed ${name} off the site`)
-      noteOffsite({ sets: copied.filter(name => !removed.includes(name)) })
-    })
+    const site = scope.use(await openOffsite(settings))
+    const copied = await copySets(site, here)
+    noteOffsite({ sets: copied })
+    const names = here.map(({ name }) => name)
+    const removed = await pruneOffsite(site, rules, names)
+    for (const name of removed) say.detail(`removed ${name} off the site`)
+    noteOffsite({ sets: copied.filter(name => !removed.includes(name)) })
   } catch (error) {
     noteOffsite({ error })
     throw error
+  } finally {
+    await scope.dispose()
   }
 }
 
@@ -101,45 +102,69 @@ const afterwards = async <T>({ name }: BackupSet, what: string, work: () => Prom
 /** How the last backup ended; undefined when there was none. */
 export const lastBackup = () => readLines(FILE, ENTRY).at(-1)
 
-/**
- * Makes a set, publishes its dump, and removes the sets that nobody needs any more; after a failure nothing is removed.
- * Throws a Failure: 65 when the dump is not what the database had, 69 when postgres does not answer, 73 and 74 for the
- * folder and its space, 75 when another backup or restore runs, 78 for a wrong BACKUP_RECIPIENTS.
- */
-export const backUp = async ({ settings, prefix, names, withFiles, wait }: BackupOptions): Promise<BackupSet> => {
-  const [folder, rules] = [settings.BACKUP_DIR, rulesOf(settings)]
-  const work = await takeDataLock('backing up', wait)
-  let isMade = false
+interface Made extends MadeSet {
+  stack: Stack
+  server: Server
+  /** it is to be copied off the site */
+  offsite: boolean
+}
+
+const make = async ({ settings, prefix, withFiles }: BackupOptions, work: DataWork): Promise<Made> => {
   try {
     const [encryptor, offsite] = [await openEncryptor(settings), isOffsite(settings)]
     sweepFolders('run')
     const stack = await openStack()
     const server = await openSessions(await findServer(stack.project, settings))
-    const set = await makeSet(
-      { stack, server, settings, folder, prefix, withFiles, encryptor, work },
-      async (made, clear) => {
-        isMade = true
-        note({ result: 'made', set: made.name })
-        await afterwards(made, 'publishing its dump', () => {
-          work.step('publish', names.map(name => `db/dumps/${name}.dump`).join(', '))
-          for (const name of names) publishDump(made, clear, name)
-        })
-      },
-    )
+    const folder = settings.BACKUP_DIR
+    const made = await makeSet({ stack, server, settings, folder, prefix, withFiles, encryptor, work })
+    note({ result: 'made', set: made.set.name })
+    return { ...made, stack, server, offsite }
+  } catch (error) {
+    note({ result: 'failed', error: messageOf(error).slice(0, 300) })
+    await notify(settings, false, `the backup failed: ${messageOf(error)}`)
+    throw error
+  }
+}
+
+const finish = async ({ settings, names }: BackupOptions, work: DataWork, made: Made) => {
+  const { set, plaintext, stack, server, offsite } = made
+  const rules = rulesOf(settings)
+  try {
+    await afterwards(set, 'publishing its dump', () => {
+      work.step('publish', names.map(name => `db/dumps/${name}.dump`).join(', '))
+      for (const name of names) publishDump(set, plaintext, name)
+    })
     await afterwards(set, 'tidying up', async () => {
       work.step('tidy')
+      if (set.recipients && set.objects) keepIndex(plaintext)
       await sweepRestores(stack.project, server)
-      const removed = [...applyRetention(folder, rules), ...(await removeFormer(server, settings.FORMER_DAYS))]
+      const removed = [
+        ...applyRetention(settings.BACKUP_DIR, rules),
+        ...(await removeFormer(server, settings.FORMER_DAYS)),
+      ]
       for (const name of removed) say.detail(`removed ${name}`)
     })
     if (offsite) await afterwards(set, 'the copy off the site', () => copyOffsite(settings, rules, work))
-    await notify(settings, true, `backup ${setText(set)}`)
-    return set
   } catch (error) {
-    if (!isMade) note({ result: 'failed', error: messageOf(error).slice(0, 300) })
-    await notify(settings, false, isMade ? messageOf(error) : `the backup failed: ${messageOf(error)}`)
+    await notify(settings, false, messageOf(error))
     throw error
+  }
+  await notify(settings, true, `backup ${setText(set)}`)
+}
+
+/**
+ * Makes a set, publishes its dump, and removes the sets that nobody needs any more; after a failure nothing is removed.
+ * Throws a Failure: 65 when the dump is not what the database had, 69 when postgres does not answer, 73 and 74 for the
+ * folder and its space, 75 when another backup or restore runs, 78 for a wrong BACKUP_RECIPIENTS.
+ */
+export async function backUp(options: BackupOptions): Promise<BackupSet> {
+  const scope = new Scope()
+  try {
+    const work = scope.use(await takeDataLock('backing up', options.wait))
+    const made = scope.use(await make(options, work))
+    await finish(options, work, made)
+    return made.set
   } finally {
-    await work.release()
+    await scope.dispose()
   }
 }

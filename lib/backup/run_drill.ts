@@ -5,8 +5,9 @@ import { messageOf } from '../system/errors.ts'
 import { say } from '../system/log.ts'
 import { age } from '../system/format.ts'
 import { notify } from '../system/notify.ts'
+import { Scope } from '../system/scope.ts'
 import { takeDataLock } from '../system/work_lock.ts'
-import { inTheClear, keyTo } from './decrypt_set.ts'
+import { openPlaintext, keyTo } from './decrypt_set.ts'
 import { drill } from './drill.ts'
 import type { SetOptions } from './publish_set.ts'
 import { type BackupEntry, lastBackup } from './run_backup.ts'
@@ -33,8 +34,9 @@ export const lateText = (
 export const tryOut = async ({ settings, name, keyFile, wait }: SetOptions) => {
   findSet(settings.BACKUP_DIR, name)
   const listeners = { ...settings, PING_URL: undefined }
-  const work = await takeDataLock('trying a backup out', wait)
+  const scope = new Scope()
   try {
+    const work = scope.use(await takeDataLock('trying a backup out', wait))
     // Looked for again: whoever held the lock may have made a newer one, and removed another.
     const set = findSet(settings.BACKUP_DIR, name)
     const late = name === undefined ? lateText(set, lastBackup(), new Date()) : ''
@@ -43,7 +45,8 @@ export const tryOut = async ({ settings, name, keyFile, wait }: SetOptions) => {
       const key = keyFile === undefined ? undefined : await keyTo(set, keyFile)
       const { project } = await openStack()
       const { image } = await findServer(project, settings)
-      const { seconds, lost } = await inTheClear(set, key, folder => drill(project, image, set, folder, work))
+      const { path } = scope.use(await openPlaintext(set, key))
+      const { seconds, lost } = await drill(project, image, set, path, work)
       const missing =
         lost.length === 0
           ? ''
@@ -59,6 +62,6 @@ export const tryOut = async ({ settings, name, keyFile, wait }: SetOptions) => {
       throw error
     }
   } finally {
-    await work.release()
+    await scope.dispose()
   }
 }

@@ -3,7 +3,7 @@ import { loadSettings, type Settings } from '../system/settings.ts'
 import { sayLost } from '../postgres/bring_back.ts'
 import { EXIT } from '../system/errors.ts'
 import { planRetention } from '../backup/apply_retention.ts'
-import { listOffsite, withOffsite } from '../backup/offsite/layout.ts'
+import { listOffsite, openOffsite } from '../backup/offsite/layout.ts'
 import { readOffsite } from '../backup/offsite/state.ts'
 import { rulesOf } from '../backup/retention.ts'
 import { listSets } from '../backup/sets.ts'
@@ -46,8 +46,13 @@ const listHere = ({ BACKUP_DIR: folder }: Settings) => {
 }
 
 const listThere = async (settings: Settings) => {
-  const { sets, unknown } = await withOffsite(settings, listOffsite)
-  return { text: listText('the bucket off the site', { sets, unknown }), data: sets }
+  const site = await openOffsite(settings)
+  try {
+    const { sets, unknown } = await listOffsite(site)
+    return { text: listText('the bucket off the site', { sets, unknown }), data: sets }
+  } finally {
+    await site.dispose()
+  }
 }
 
 const changeCron = ({ COMPOSE_PROJECT_NAME: project }: Settings, at: string | undefined) => {

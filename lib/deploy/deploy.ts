@@ -54,7 +54,7 @@ export const deployApp = async (
   request: DeployRequest,
   options: DeployOptions,
 ): Promise<DeployResult> => {
-  const release = await takeDeployLock(options.wait)
+  const lock = await takeDeployLock(options.wait)
   try {
     const nginx = await findNginx(stack)
     const rolloutOf = (app: App, journal: Journal): Rollout => ({
@@ -68,7 +68,7 @@ export const deployApp = async (
     await settleFormer(stack, app, rolloutOf, options.keep)
     return await deployNow(stack, app, request, options, rolloutOf(app, newJournal(app, request)))
   } finally {
-    await release()
+    await lock.dispose()
   }
 }
 

@@ -11,5 +11,7 @@ export const holder = () => {
   return `${journal.who} (process ${journal.pid}), who is deploying ${journal.repository} since ${journal.since} (${age(new Date(journal.since))}), phase ${journal.phase}`
 }
 
-/** One deploy at a time. Throws a Failure with 75 that names the holder. */
-export const takeDeployLock = (wait: boolean) => takeLock('lock', holder, wait)
+/** One deploy at a time, until it is disposed of. Throws a Failure with 75 that names the holder. */
+export function takeDeployLock(wait: boolean) {
+  return takeLock('lock', holder, wait)
+}

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { root } from '../system/checkout.ts'
 import { namesInFolder } from '../system/files.ts'
 import { say } from '../system/log.ts'
+import type { Disposable } from '../system/scope.ts'
 
 export const DUMPS = join(root, 'db', 'dumps')
 
@@ -14,22 +15,18 @@ type Kind = (typeof KINDS)[number]
 // Of a time, they are of former scripts.
 const FORM = new RegExp(String.raw`^\.((${KINDS.join('|')})-(\d{8}t\d{6}z|\w{6})|.+\.partial)$`)
 
-/** A folder of its own in db/dumps, for its owner alone. */
-export const clearFolder = (what: Kind) => {
-  mkdirSync(DUMPS, { recursive: true, mode: 0o700 })
-  return mkdtempSync(join(DUMPS, `.${what}-`))
+const removeFolder = (folder: string) => rmSync(folder, { recursive: true, force: true })
+
+/** A folder that is removed with all that is in it when it is disposed of. */
+export interface Folder extends Disposable {
+  path: string
 }
 
-export const removeFolder = (folder: string) => rmSync(folder, { recursive: true, force: true })
-
-/** Calls back with such a folder, and removes it afterwards. */
-export const withFolder = async <T>(what: Kind, work: (folder: string) => Promise<T>): Promise<T> => {
-  const folder = clearFolder(what)
-  try {
-    return await work(folder)
-  } finally {
-    removeFolder(folder)
-  }
+/** A folder of its own in db/dumps, for its owner alone. */
+export function openFolder(what: Kind): Folder {
+  mkdirSync(DUMPS, { recursive: true, mode: 0o700 })
+  const path = mkdtempSync(join(DUMPS, `.${what}-`))
+  return { path, dispose: () => removeFolder(path) }
 }
 
 /** Removes what was left there by one that was killed, and says so. Only under the lock. */

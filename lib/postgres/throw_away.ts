@@ -4,6 +4,7 @@ import { ACCOUNT, inServer, type Server } from './server.ts'
 import { docker, removeContainers } from '../docker/commands.ts'
 import { randomBytes } from 'node:crypto'
 import { capture } from '../system/run.ts'
+import type { Disposable } from '../system/scope.ts'
 import { shielded } from '../system/signals.ts'
 
 const LABEL = 'avril.drill'
@@ -67,20 +68,19 @@ const start = async (project: string, image: string, options: string[]): Promise
   return server
 }
 
-/**
- * Calls back with a server of an image, set so by the options of PostgreSQL, and removes it afterwards. Only under the
- * data lock.
- */
-export const withThrowAway = async <T>(
-  project: string,
-  image: string,
-  options: string[],
-  work: (server: Server) => Promise<T>,
-): Promise<T> => {
+/** A server that is removed when it is disposed of. */
+export interface ThrowAway extends Disposable {
+  server: Server
+}
+
+/** Starts a server of an image, set so by the options of PostgreSQL. Only under the data lock. */
+export async function openThrowAway(project: string, image: string, options: string[]): Promise<ThrowAway> {
   await sweepThrowAway(project)
+  const dispose = () => shielded(() => sweepThrowAway(project))
   try {
-    return await work(await start(project, image, options))
-  } finally {
-    await shielded(() => sweepThrowAway(project))
+    return { server: await start(project, image, options), dispose }
+  } catch (error) {
+    await dispose()
+    throw error
   }
 }

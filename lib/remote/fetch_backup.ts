@@ -70,6 +70,6 @@ export const fetchBackup = async (
     work.step('download', set.name)
     return { set, dump: await downloadSet(host, set, name ?? 'latest', key) }
   } finally {
-    await work.release()
+    await work.dispose()
   }
 }

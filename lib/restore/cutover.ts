@@ -10,7 +10,7 @@ import { swap } from '../postgres/swap_databases.ts'
 interface Place {
   stack: Stack
   open: OpenServer
-  step: DataWork['step']
+  data: DataWork
 }
 
 /** A swap that has been made. */
@@ -24,22 +24,22 @@ export interface Swapped {
 const secondsBetween = (from: Date, to: Date) => (to.getTime() - from.getTime()) / 1000
 
 /** Swaps a database in. A signal waits until that is done. */
-export const swapIn = ({ open: { server }, step }: Place, incoming: string, former: string | undefined) =>
+export const swapIn = ({ open: { server }, data }: Place, incoming: string, former: string | undefined) =>
   shielded(async (): Promise<Swapped> => {
-    step('swap', former ? `${server.database} becomes ${former}` : incoming)
+    data.step('swap', former ? `${server.database} becomes ${former}` : incoming)
     return { former, ...(await swap(server, incoming, former ?? '')) }
   })
 
 /**
  * After a swap: starts the server of the stack if it was down, and the apps anew. A signal waits until that is done.
  */
-export const startAnew = ({ stack, open, step }: Place, { former, began, ended }: Swapped) =>
+export const startAnew = ({ stack, open, data }: Place, { former, began, ended }: Swapped) =>
   shielded(async () => {
     const { database } = open.server
-    if (open.alone) step('start', 'postgres')
+    if (open.alone) data.step('start', 'postgres')
     await open.handOver()
     const users = await usersOf(stack, 'postgres')
-    step('restart', users.map(({ name }) => name).join(', ') || 'no app runs')
+    data.step('restart', users.map(({ name }) => name).join(', ') || 'no app runs')
     try {
       await restartAll(stack, users)
     } catch (error) {

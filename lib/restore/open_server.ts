@@ -21,6 +21,7 @@ import { pinFiles } from '../docker/release_pins.ts'
 import { ACCOUNT, inServer, loginsOf, openSessions, type Server } from '../postgres/server.ts'
 import { attempt, capture, hold } from '../system/run.ts'
 import { say } from '../system/log.ts'
+import type { Disposable } from '../system/scope.ts'
 import { shielded } from '../system/signals.ts'
 import type { Stack } from '../docker/stack.ts'
 import { watchService } from '../docker/container_events.ts'
@@ -31,12 +32,11 @@ const SERVICE = 'postgres'
 /** seconds that a server that has begun to start is given (it may be reading its log after a crash) */
 const PATIENCE = 120
 
-export interface OpenServer {
+/** Disposing of it ends the container of its own, if there is one, and leaves the stack's own server as it was. */
+export interface OpenServer extends Disposable {
   server: Server
   /** it is a container of its own: no app can reach it */
   alone: boolean
-  /** Ends the container of its own, if there is one, and leaves the stack's own server as it was. */
-  close: () => Promise<void>
   /** The same, then starts the stack's own server and waits until it is healthy. */
   handOver: () => Promise<void>
 }
@@ -137,7 +137,7 @@ export const openServer = async (stack: Stack, settings: Settings): Promise<Open
       (await answers(server)) ||
       (own.health === 'starting' && (await becomesHealthy(stack, own)) && (await answers(server)))
     )
-      return { server: await openSessions(server), alone: false, close: async () => {}, handOver: async () => {} }
+      return { server: await openSessions(server), alone: false, dispose: () => {}, handOver: async () => {} }
     say.warn(`${own.name} does not answer:`)
     say.detail((await attempt(logs(own.id, '--tail', '5'))).stderr.trim())
   }
@@ -151,7 +151,7 @@ const openAlone = async (
 ): Promise<OpenServer> => {
   let release = async () => {}
   // What was stopped is started again whatever happens: a signal, too.
-  const close = () =>
+  const dispose = () =>
     shielded(async () => {
       await release()
       if (own) await attempt(start(own.id))
@@ -179,7 +179,7 @@ const openAlone = async (
       await release()
       await handOver()
     }
-    return { server, alone: true, close, handOver: goOn }
+    return { server, alone: true, dispose, handOver: goOn }
   } catch (error) {
     await callOff()
     throw error

@@ -4,7 +4,7 @@ import { audit } from '../system/audit.ts'
 import type { Settings } from '../system/settings.ts'
 import type { Lost } from '../postgres/bring_back.ts'
 import { type DataWork, takeDataLock } from '../system/work_lock.ts'
-import { removeFolder } from '../postgres/dumps_folder.ts'
+import { type Disposable, Scope } from '../system/scope.ts'
 import { admin, databaseExists, databaseStamp, nameOf } from '../postgres/databases.ts'
 import { Failure, messageOf, usage } from '../system/errors.ts'
 import { fillBeside } from './fill_scratch.ts'
@@ -20,7 +20,7 @@ import { type Restored, restoreObjects } from '../backup/objects/restore.ts'
 import { planRestore, type RestorePlan, type RestoreRequest } from './plan.ts'
 import { shielded } from '../system/signals.ts'
 import type { Stack } from '../docker/stack.ts'
-import { stage, type Staged } from './stage_dump.ts'
+import { type Staged, stageDump } from './stage_dump.ts'
 import { sweepRestores } from '../postgres/sweep.ts'
 import { quoteWord } from '../system/shell.ts'
 import { isKnown, tryStrange } from './strange_dump.ts'
@@ -65,89 +65,72 @@ export interface RestoreResult {
   seconds: Record<string, number>
 }
 
-interface Work {
+/** What a restore works with, until it is disposed of. */
+interface Work extends Disposable {
   stack: Stack
   open: OpenServer
   server: Server
-  step: DataWork['step']
+  data: DataWork
   stamp: string
 }
 
-// Neither a backup nor a deploy (it may migrate) meanwhile.
-const underLocks = async <T>(wait: boolean, work: (data: DataWork) => Promise<T>) => {
-  const data = await takeDataLock('restoring', wait)
+/** Takes both locks, since neither a backup nor a deploy (it may migrate) is to run meanwhile, and opens the server. */
+const begin = async (stack: Stack, settings: Settings, wait: boolean): Promise<Work> => {
+  const scope = new Scope()
   try {
-    const release = await takeDeployLock(wait)
-    try {
-      return await work(data)
-    } finally {
-      await release()
-    }
-  } finally {
-    await data.release()
+    const data = scope.use(await takeDataLock('restoring', wait))
+    scope.use(await takeDeployLock(wait))
+    data.step('open')
+    const open = scope.use(await openServer(stack, settings))
+    await sweepRestores(stack.project, open.server)
+    const dispose = () => scope.dispose()
+    return { stack, open, server: open.server, data, stamp: databaseStamp(new Date()), dispose }
+  } catch (error) {
+    await scope.dispose()
+    throw error
   }
 }
-
-const withServer = (
-  stack: Stack,
-  settings: Settings,
-  wait: boolean,
-  act: (work: Work) => Promise<Omit<RestoreResult, 'seconds'> | undefined>,
-): Promise<RestoreResult | undefined> =>
-  underLocks(wait, async data => {
-    data.step('open')
-    const open = await openServer(stack, settings)
-    try {
-      await sweepRestores(stack.project, open.server)
-      const result = await act({ stack, open, server: open.server, step: data.step, stamp: databaseStamp(new Date()) })
-      return result && { ...result, seconds: data.seconds() }
-    } finally {
-      await open.close()
-    }
-  })
 
 /**
  * Restores a dump. Gives undefined when it was only to be planned. Throws a Failure that says what became of the live
  * database.
  */
-export const restore = async (
+export async function restore(
   stack: Stack,
   settings: Settings,
   request: RestoreRequest,
-  manner: RestoreOptions<RestorePlan>,
-) => {
+  options: RestoreOptions<RestorePlan>,
+): Promise<RestoreResult | undefined> {
   const find = () => findDump(request.word, settings.BACKUP_DIR)
   const early = find()
   if (early.manifest) await keyTo(early.manifest, request.keyFile)
-  return withServer(stack, settings, manner.wait, async work => {
+  const scope = new Scope()
+  try {
+    const work = scope.use(await begin(stack, settings, options.wait))
     // Looked for again: a backup that held the lock may have replaced it.
     const source = find()
-    const key = source.manifest && (await keyTo(source.manifest, request.keyFile))
-    if (key) work.step('decrypt', source.path)
-    const staged = await stage(work.server, source.path, key)
-    try {
-      const contents =
-        request.files &&
-        source.manifest &&
-        (await contentsOf({ ...source.manifest, folder: dirname(source.path) }, staged.folder, key))
-      const result = await restoreStaged(work, settings, source, staged, request, manner)
-      const files = result && contents ? await filesToo(work, settings, request, contents) : undefined
-      return result && { ...result, files: files ?? null }
-    } finally {
-      await staged.remove()
-      removeFolder(staged.folder)
-    }
-  })
+    const set = source.manifest && { ...source.manifest, folder: dirname(source.path) }
+    const key = set && (await keyTo(set, request.keyFile))
+    if (key) work.data.step('decrypt', source.path)
+    const staged = scope.use(await stageDump(work.server, source.path, key))
+    const contents = request.files && set && (await contentsOf(set, staged.folder, key))
+    const result = await restoreStaged(work, settings, source, staged, request, options)
+    if (!result) return undefined
+    const files = contents ? await filesToo(work, settings, request, contents) : undefined
+    return { ...result, files: files ?? null, seconds: work.data.seconds() }
+  } finally {
+    await scope.dispose()
+  }
 }
 
 // A set is named again as it was named now: a copy of it has another name than it says.
 const filesToo = async (
-  { stack, step }: Work,
+  { stack, data }: Work,
   settings: Settings,
   { word = 'latest', keyFile }: RestoreRequest,
   contents: Contents,
 ) => {
-  step('files', 'those of the set that are missing or differ; what came since stays')
+  data.step('files', 'those of the set that are missing or differ; what came since stays')
   try {
     return await restoreObjects({ stack, settings, contents })
   } catch (error) {
@@ -168,7 +151,8 @@ const restoreStaged = async (
   request: RestoreRequest,
   { onPlan }: RestoreOptions<RestorePlan>,
 ) => {
-  const { server, step, stack, stamp } = work
+  const { server, stack, stamp } = work
+  const { step } = work.data
   step('prove', `reading all of ${source.path}`)
   const plan = await planRestore(stack, server, source, staged, request, stamp)
   if (!(await isKnown(source, staged.path, settings.BACKUP_DIR, request.vouched)))
@@ -214,9 +198,14 @@ const restoreStaged = async (
 }
 
 /** Swaps the newest former database back; what is live now becomes a former one, so that this can be undone too. */
-export const undo = (stack: Stack, settings: Settings, manner: RestoreOptions<UndoPlan>) =>
-  withServer(stack, settings, manner.wait, async work => {
-    const { server, stamp } = work
+export async function undo(
+  stack: Stack,
+  settings: Settings,
+  { wait, onPlan }: RestoreOptions<UndoPlan>,
+): Promise<RestoreResult | undefined> {
+  const work = await begin(stack, settings, wait)
+  try {
+    const { server, stamp, data } = work
     const [former] = await listFormer(server)
     if (!former)
       throw usage(
@@ -225,14 +214,12 @@ export const undo = (stack: Stack, settings: Settings, manner: RestoreOptions<Un
       )
     const there = await databaseExists(server, server.database)
     const name = there ? nameOf(server.database, 'before', stamp) : undefined
-    const plan = { from: former.name, since: former.since, database: server.database, former: name }
-    if (!(await manner.onPlan(plan))) return undefined
+    if (!(await onPlan({ from: former.name, since: former.since, database: server.database, former: name })))
+      return undefined
     audit('undo of a restore', { back: former.name, database: server.database, former: name ?? null })
-    return {
-      result: 'undone' as const,
-      lost: [],
-      files: null,
-      from: former.name,
-      ...(await startAnew(work, await swapIn(work, former.name, name))),
-    }
-  })
+    const swapped = await startAnew(work, await swapIn(work, former.name, name))
+    return { result: 'undone', lost: [], files: null, from: former.name, ...swapped, seconds: data.seconds() }
+  } finally {
+    await work.dispose()
+  }
+}

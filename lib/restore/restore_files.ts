@@ -7,9 +7,10 @@ import type { Settings } from '../system/settings.ts'
 import { contentsOf, keyTo } from '../backup/decrypt_set.ts'
 import { type Difference, type Restored, restoreObjects } from '../backup/objects/restore.ts'
 import type { Stack } from '../docker/stack.ts'
-import { sweepFolders, withFolder } from '../postgres/dumps_folder.ts'
+import { openFolder, sweepFolders } from '../postgres/dumps_folder.ts'
 import { audit } from '../system/audit.ts'
 import { usage } from '../system/errors.ts'
+import { Scope } from '../system/scope.ts'
 import { takeDataLock } from '../system/work_lock.ts'
 
 export interface FilesRequest {
@@ -66,8 +67,9 @@ export const restoreFiles = async (
 ): Promise<FilesResult | undefined> => {
   const find = () => findSetWithFiles(word, settings.BACKUP_DIR)
   await keyTo(find(), keyFile)
-  const work = await takeDataLock('restoring files', manner.wait)
+  const scope = new Scope()
   try {
+    const work = scope.use(await takeDataLock('restoring files', manner.wait))
     sweepFolders('run')
     // Looked for again: a backup that held the lock may have removed it.
     const set = find()
@@ -79,11 +81,11 @@ export const restoreFiles = async (
       return agreed
     }
     work.step('files', `those of ${set.name} that are missing or differ`)
-    const restored = await withFolder('reading', async folder =>
-      restoreObjects({ stack, settings, contents: await contentsOf(set, folder, key), onPlan }),
-    )
+    const { path } = scope.use(openFolder('reading'))
+    const contents = await contentsOf(set, path, key)
+    const restored = await restoreObjects({ stack, settings, contents, onPlan })
     return restored && { result: 'files restored', set: set.name, ...restored, seconds: work.seconds() }
   } finally {
-    await work.release()
+    await scope.dispose()
   }
 }

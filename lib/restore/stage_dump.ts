@@ -3,29 +3,37 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { freeSpace } from '../system/disk_space.ts'
-import { clearFolder, DUMPS, removeFolder } from '../postgres/dumps_folder.ts'
+import { DUMPS, openFolder } from '../postgres/dumps_folder.ts'
 import type { Key } from '../crypto/age.ts'
 import { type HandedIn, handIn } from '../postgres/hand_in.ts'
 import { EXIT, Failure } from '../system/errors.ts'
 import { decryptFile } from '../crypto/encrypted_files.ts'
 import type { Server } from '../postgres/server.ts'
+import type { Disposable } from '../system/scope.ts'
 import { size } from '../system/format.ts'
 
-export interface Staged extends HandedIn {
-  /** a folder of this restore's own, which is removed in the end */
+export interface Staged extends HandedIn, Disposable {
+  /** a folder of this restore's own */
   folder: string
   path: string
 }
 
-/** Puts a dump where the server sees it; decrypted with a key. Throws a Failure (74) when it does not fit. */
-export const stage = async (server: Server, source: string, key?: Key): Promise<Staged> => {
-  const folder = clearFolder('restoring')
+/**
+ * Puts a dump where the server sees it, decrypted with a key, until it is disposed of. Throws a Failure (74) when it
+ * does not fit.
+ */
+export async function stageDump(server: Server, source: string, key?: Key): Promise<Staged> {
+  const folder = openFolder('restoring')
   try {
-    const path = key ? await decrypt(key, source, join(folder, 'dump')) : source
+    const path = key ? await decrypt(key, source, join(folder.path, 'dump')) : source
     const { inside, remove } = await handIn(server, path)
-    return { folder, path, inside, remove }
+    const dispose = async () => {
+      await remove()
+      await folder.dispose()
+    }
+    return { folder: folder.path, path, inside, remove, dispose }
   } catch (error) {
-    removeFolder(folder)
+    await folder.dispose()
     throw error
   }
 }

@@ -8,7 +8,7 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { listSets } from '../backup/sets.ts'
-import { DATABASE, withThrowAway } from '../postgres/throw_away.ts'
+import { DATABASE, openThrowAway } from '../postgres/throw_away.ts'
 import { actingCommands } from './acting_commands.ts'
 import type { Source } from './find_dump.ts'
 import { docker } from '../docker/commands.ts'
@@ -83,42 +83,46 @@ interface Trial {
  * Restores it there. Gives what in it runs at a restore, in words. Throws a Failure (65) when its rows do not come
  * back.
  */
-export const tryStrange = ({ project, step, server, path, clear, plan, options }: Trial): Promise<string[]> => {
+export async function tryStrange({ project, step, server, path, clear, plan, options }: Trial): Promise<string[]> {
   step(
     'try',
     `${path} is of no backup set of this server: it is restored in a throw-away server without a network first`,
   )
   const mark = `${randomUUID()}|`
-  return withThrowAway(
-    project,
-    server.image,
-    [...QUICK, 'log_statement=all', `log_line_prefix=${mark}%a|`],
-    async bare => {
-      await admin(bare, await admin(server, ROLES))
-      const trial = await openSessions(bare)
-      await admin(trial, await creationOf(server, DATABASE))
-      await checkSpace(trial, plan.dump)
-      const { inside } = await handIn(trial, clear)
-      try {
-        await bringBack(trial, DATABASE, inside, {
-          searchPath: plan.searchPath,
-          flags: roleFlags(options),
-          settings: SESSION,
-        })
-        await compareWithDump(trial, DATABASE, plan.dump)
-      } catch (error) {
-        checkInterruption()
-        if (!(error instanceof Failure)) throw error
-        throw new Failure(`${path} cannot be restored, not even in a throw-away server: ${error.message}`, {
-          exitCode: EXIT.data,
-          cause: error,
-          hint: 'nothing was touched; take another one (scripts/backup.ts --list)',
-        })
-      }
-      return [
-        ...(await commandsOf(trial, mark)),
-        ...(await rows<string>(trial, DATABASE, readFileSync(join(root, 'postgres', 'what_runs.sql'), 'utf8'))),
-      ]
-    },
-  )
+  const throwAway = await openThrowAway(project, server.image, [
+    ...QUICK,
+    'log_statement=all',
+    `log_line_prefix=${mark}%a|`,
+  ])
+  try {
+    const bare = throwAway.server
+    await admin(bare, await admin(server, ROLES))
+    const trial = await openSessions(bare)
+    await admin(trial, await creationOf(server, DATABASE))
+    await checkSpace(trial, plan.dump)
+    await fill(trial, path, clear, plan, options)
+    return [
+      ...(await commandsOf(trial, mark)),
+      ...(await rows<string>(trial, DATABASE, readFileSync(join(root, 'postgres', 'what_runs.sql'), 'utf8'))),
+    ]
+  } finally {
+    await throwAway.dispose()
+  }
+}
+
+const fill = async (trial: Server, path: string, clear: string, plan: Trial['plan'], options: RoleOptions) => {
+  const { inside } = await handIn(trial, clear)
+  try {
+    const how = { searchPath: plan.searchPath, flags: roleFlags(options), settings: SESSION }
+    await bringBack(trial, DATABASE, inside, how)
+    await compareWithDump(trial, DATABASE, plan.dump)
+  } catch (error) {
+    checkInterruption()
+    if (!(error instanceof Failure)) throw error
+    throw new Failure(`${path} cannot be restored, not even in a throw-away server: ${error.message}`, {
+      exitCode: EXIT.data,
+      cause: error,
+      hint: 'nothing was touched; take another one (scripts/backup.ts --list)',
+    })
+  }
 }

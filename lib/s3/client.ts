@@ -84,7 +84,7 @@ export const retry = async <T>(work: () => Promise<T>): Promise<T> => {
   return work()
 }
 
-/** Prepares a connection; nothing is asked of the server yet. `close` ends it, and a signal ends what is under way. */
+/** Prepares a connection; nothing is asked of the server yet. Disposing of it ends it, and a signal ends what is under way. */
 export const connect = async (place: Place) => {
   // On Node 20 the client would write on every run that its releases of 2027 need a newer one; package-lock.json names
   // the one that runs here.
@@ -105,7 +105,7 @@ export const connect = async (place: Place) => {
   })
   const controller = new AbortController()
   const forget = onInterruption(() => controller.abort())
-  const close = () => {
+  const dispose = () => {
     forget()
     client.destroy()
   }
@@ -118,7 +118,7 @@ export const connect = async (place: Place) => {
       throw explain(place, what, error)
     }
   }
-  return { s3, client, bucket: place.bucket, signal: controller.signal, withContext, close }
+  return { s3, client, bucket: place.bucket, signal: controller.signal, withContext, dispose }
 }
 
 export type Connection = Awaited<ReturnType<typeof connect>>

@@ -77,7 +77,7 @@ const files: Keys = {
     AWS_SECRET_ACCESS_KEY: newSecret(),
   }),
   look: async settings => {
-    const { s3, client, bucket, withContext, close } = await connectMinio(settings.COMPOSE_PROJECT_NAME, settings)
+    const { s3, client, bucket, withContext, dispose } = await connectMinio(settings.COMPOSE_PROJECT_NAME, settings)
     try {
       await withContext('asking for the bucket', () => client.send(new s3.HeadBucketCommand({ Bucket: bucket })))
       return [good(`the key of phoenix is for the bucket ${bucket} alone`)]
@@ -90,7 +90,7 @@ const files: Keys = {
         }),
       ]
     } finally {
-      close()
+      dispose()
     }
   },
   make: async ({ COMPOSE_PROJECT_NAME: project, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY }) => {
@@ -140,7 +140,7 @@ export const keyFindings = async (upgrade: boolean) => {
  * nor a restore is at work meanwhile.
  */
 export const makeKeys = async ({ about }: Finding) => {
-  const release = await takeDeployLock(true)
+  const lock = await takeDeployLock(true)
   try {
     const settings = loadSettings()
     for (const { former, added, make } of KINDS.filter(kind => kind.about === about)) {
@@ -149,6 +149,6 @@ export const makeKeys = async ({ about }: Finding) => {
       changeSettings(more)
     }
   } finally {
-    await release()
+    await lock.dispose()
   }
 }

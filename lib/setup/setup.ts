@@ -116,10 +116,10 @@ export const lookAtAll = (steps: Step[], found: (result: SetupResult) => void) =
 
 /** The same, with what can be done done first, one after another. */
 export const setUp = async (steps: Step[], found: (result: SetupResult) => void) => {
-  const release = await takeLock('setup.lock', () => 'another setup.ts', true)
+  const lock = await takeLock('setup.lock', () => 'another setup.ts', true)
   try {
     return await goThrough(steps, true, found)
   } finally {
-    await release()
+    await lock.dispose()
   }
 }

@@ -108,7 +108,7 @@ const howFar = async (services: string[], project: string, spent: string) => {
  * Throws a Failure.
  */
 export const startStack = async () => {
-  const release = await takeDeployLock(true)
+  const lock = await takeDeployLock(true)
   try {
     const config = await readConfig(files())
     const services = Object.keys(config.services)
@@ -129,6 +129,6 @@ export const startStack = async () => {
     })
     say.detail('a start runs no migration; a deploy does: tsx scripts/deploy_all.ts')
   } finally {
-    await release()
+    await lock.dispose()
   }
 }

@@ -1,6 +1,7 @@
 // One at a time. The kernel holds a lock (flock), so it ends with its owner, however that ends: none is ever left
 // behind.
 import { EXIT, Failure } from './errors.ts'
+import type { Disposable } from './scope.ts'
 import { stateFile } from './state_folder.ts'
 import { hold } from './run.ts'
 import { say } from './log.ts'
@@ -12,10 +13,15 @@ import { say } from './log.ts'
 const PATIENCE = 6 * 3600
 
 /**
- * Takes a lock of the stack; gives what releases it. With wait it queues until the lock is free, but not for ever.
+ * Takes a lock of the stack, until it is disposed of. With wait it queues until the lock is free, but not for ever.
  * `holder` says who has it, for the others. Throws a Failure with 75 that names the holder.
  */
-export const takeLock = async (name: string, holder: () => string, wait: boolean, patience = PATIENCE) => {
+export async function takeLock(
+  name: string,
+  holder: () => string,
+  wait: boolean,
+  patience = PATIENCE,
+): Promise<Disposable> {
   // sh tells through its output that the lock is held; then cat waits until this process closes the pipe, or ends in
   // any way.
   const command = (...flags: string[]) => [
@@ -29,7 +35,7 @@ export const takeLock = async (name: string, holder: () => string, wait: boolean
     'echo; exec cat',
   ]
   const first = await hold(command('--nonblock'))
-  if (first.release) return first.release
+  if (first.release) return { dispose: first.release }
   if (first.code !== EXIT.locked)
     throw new Failure(`the lock cannot be taken: ${first.stderr.trim()}`, {
       hint: 'may this user write there (sudo)? flock is in the package util-linux (on macOS: brew install flock)',
@@ -41,5 +47,5 @@ export const takeLock = async (name: string, holder: () => string, wait: boolean
   if (!second.release && second.code === EXIT.locked)
     throw held('it was waited for long enough: is there a question that nobody has answered?')
   if (!second.release) throw new Failure(`the lock cannot be taken: ${second.stderr.trim()}`)
-  return second.release
+  return { dispose: second.release }
 }

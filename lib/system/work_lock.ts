@@ -6,6 +6,7 @@ import * as v from 'valibot'
 import { time } from './schema.ts'
 import { who } from './identity.ts'
 import { takeLock } from './lock.ts'
+import type { Disposable } from './scope.ts'
 import { say } from './log.ts'
 import { age } from './format.ts'
 
@@ -35,12 +36,11 @@ export const dataWorkUnderWay = () => {
 
 const holder = () => dataWorkUnderWay() ?? 'a backup or a restore that is just beginning or ending'
 
-export interface DataWork {
+export interface DataWork extends Disposable {
   /** Shows that a step begins; others can read it too. */
   step: (name: string, what?: string) => void
   /** seconds spent in each step so far */
   seconds: () => Record<string, number>
-  release: () => Promise<void>
 }
 
 /**
@@ -48,7 +48,7 @@ export interface DataWork {
  * 75 that names the holder.
  */
 export const takeDataLock = async (what: string, wait: boolean): Promise<DataWork> => {
-  const release = await takeLock('data.lock', holder, wait)
+  const lock = await takeLock('data.lock', holder, wait)
   const work: Work = { what, who: who(), pid: process.pid, since: new Date().toISOString(), step: 'begin' }
   const spent: Record<string, number> = {}
   let since = performance.now()
@@ -65,7 +65,7 @@ export const takeDataLock = async (what: string, wait: boolean): Promise<DataWor
   try {
     replaceFile(file(), `${JSON.stringify(work)}\n`)
   } catch (error) {
-    await release()
+    await lock.dispose()
     throw error
   }
   return {
@@ -74,11 +74,11 @@ export const takeDataLock = async (what: string, wait: boolean): Promise<DataWor
       close()
       return spent
     },
-    release: async () => {
+    dispose: async () => {
       try {
         rmSync(file(), { force: true })
       } finally {
-        await release()
+        await lock.dispose()
       }
     },
   }

@@ -108,5 +108,5 @@ await main(command, async (_, [action = '', folder = '', ...rest]) => {
   if (action === 'list') await list(connection)
   if (action === 'delete') await remove(connection, [folder, ...rest])
   if (action === 'empty') await remove(connection, await keys(connection))
-  connection.close()
+  connection.dispose()
 })

@@ -12,10 +12,13 @@ const command = {
 
 await main(command, async (_, [file = '', key = '', part]) => {
   const { digest } = await import('../../lib/system/large_files.ts')
-  const { withOffsite } = await import('../../lib/backup/offsite/layout.ts')
+  const { openOffsite } = await import('../../lib/backup/offsite/layout.ts')
   const { store } = await import('../../lib/backup/offsite/upload.ts')
   const { sha256 } = await digest(file)
-  await withOffsite(loadSettings(), site =>
-    store(site, `${site.prefix}/${key}`, file, sha256, { partSize: Number(part) }),
-  )
+  const site = await openOffsite(loadSettings())
+  try {
+    await store(site, `${site.prefix}/${key}`, file, sha256, { partSize: Number(part) })
+  } finally {
+    await site.dispose()
+  }
 })

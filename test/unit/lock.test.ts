@@ -7,7 +7,7 @@ import { statePath } from '../../lib/system/state_folder.ts'
 
 void test('who waits for a lock does not wait for ever', { timeout: 20_000 }, async t => {
   const name = 'unit-test.lock'
-  const release = await takeLock(name, () => 'nobody', false)
+  const lock = await takeLock(name, () => 'nobody', false)
   t.after(() => rmSync(statePath(name), { force: true }))
   try {
     await assert.rejects(
@@ -16,6 +16,6 @@ void test('who waits for a lock does not wait for ever', { timeout: 20_000 }, as
         error instanceof Failure && error.exitCode === 75 && error.message === 'the lock is held by a question',
     )
   } finally {
-    await release()
+    await lock.dispose()
   }
 })

@@ -122,6 +122,6 @@ export const restoreObjects = async ({
     if (wanted.length > 0) await uploadAll(connection, contents, wanted, onProgress)
     return { count, uploaded: wanted.length, present: count - wanted.length, extra }
   } finally {
-    connection.close()
+    connection.dispose()
   }
 }

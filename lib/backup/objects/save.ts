@@ -135,6 +135,6 @@ export const saveObjects = async (save: Save): Promise<Saved> => {
     return saved
   } finally {
     await index.close()
-    connection.close()
+    connection.dispose()
   }
 }

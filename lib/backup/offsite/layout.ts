@@ -6,6 +6,7 @@
 //                                             is in the file
 import type { Readable } from 'node:stream'
 import { listPages } from '../../s3/bucket.ts'
+import type { Disposable } from '../../system/scope.ts'
 import type { Settings } from '../../system/settings.ts'
 import { type Recipients, recipientsOf } from '../../crypto/age.ts'
 import { badConfig, EXIT, Failure } from '../../system/errors.ts'
@@ -42,14 +43,14 @@ export const isOffsite = (settings: OffsiteSettings) => {
   )
 }
 
-export interface OffSite {
+export interface OffSite extends Disposable {
   connection: Connection
   /** what all keys begin with */
   prefix: string
 }
 
-/** Calls back with a connection to the bucket. Throws a Failure (78) when the settings name none. */
-export const withOffsite = async <T>(settings: Settings, work: (site: OffSite) => Promise<T>): Promise<T> => {
+/** Prepares a connection to the bucket. Throws a Failure (78) when the settings name none. */
+export async function openOffsite(settings: Settings): Promise<OffSite> {
   const [endpoint = '', bucket = '', accessKeyId = '', secretAccessKey = ''] = WANTED.map(name => settings[name])
   const missing = missingIn(settings)
   if (missing.length > 0) throw incomplete(missing)
@@ -70,11 +71,7 @@ export const withOffsite = async <T>(settings: Settings, work: (site: OffSite) =
     secretAccessKey,
     hints,
   })
-  try {
-    return await work({ connection, prefix: settings.OFFSITE_PREFIX ?? settings.COMPOSE_PROJECT_NAME })
-  } finally {
-    connection.close()
-  }
+  return { connection, prefix: settings.OFFSITE_PREFIX ?? settings.COMPOSE_PROJECT_NAME, dispose: connection.dispose }
 }
 
 export const setKey = ({ prefix }: OffSite, name: string, file: string) => `${prefix}/sets/${name}/${file}`

@@ -9,8 +9,9 @@ import { takeDataLock } from '../../system/work_lock.ts'
 import { EXIT, Failure, usage } from '../../system/errors.ts'
 import { linkOrCopy, replaceFile, sync } from '../../system/files.ts'
 import { digest } from '../../system/large_files.ts'
-import { contentKey, findOffsite, listContents, namesIn, type OffSite, setKey, withOffsite } from './layout.ts'
+import { contentKey, findOffsite, listContents, namesIn, type OffSite, setKey, openOffsite } from './layout.ts'
 import { retry } from '../../s3/client.ts'
+import { Scope } from '../../system/scope.ts'
 import { say } from '../../system/log.ts'
 import { size } from '../../system/format.ts'
 import { mapConcurrent } from '../../system/concurrency.ts'
@@ -78,36 +79,36 @@ const fill = async (site: OffSite, manifest: Manifest, folder: string, partial: 
  * gets its name when it is whole. Gives its folder. Throws a Failure: 64 when it is not there, or here already, 65 when
  * it is damaged there, 69 when the server does not answer, 73 and 74 for the folder and its space.
  */
-export const fetchSet = async (settings: Settings, name: string | undefined, wait: boolean) => {
+export async function fetchSet(settings: Settings, name: string | undefined, wait: boolean) {
   const folder = settings.BACKUP_DIR
-  const work = await takeDataLock('fetching a backup', wait)
+  const scope = new Scope()
   try {
-    return await withOffsite(settings, async site => {
-      const set = await findOffsite(site, name)
-      const target = join(folder, set.name)
-      if (existsSync(target)) throw usage(`${target} is there already`, 'scripts/backup.ts --list shows what is here')
-      prepareFolder(folder)
-      if (freeSpace(folder) < bytesOf(set))
-        throw noSpace(
-          `${folder} has ${size(freeSpace(folder))} left, and the set is ${size(bytesOf(set))} without its files`,
-        )
-      work.step('fetch', `${set.name}, made ${set.made} on ${set.host}`)
-      const partial = partialOf(target)
-      mkdirSync(partial, { mode: 0o700 })
-      try {
-        await fill(site, set, folder, partial)
-        renameSync(partial, target)
-      } catch (error) {
-        rmSync(partial, { recursive: true, force: true })
-        throw error
-      }
-      sync(folder)
-      say.detail(
-        'each file was compared with its sha256; that the key opens them shows scripts/backup.ts --drill --key FILE',
+    const work = scope.use(await takeDataLock('fetching a backup', wait))
+    const site = scope.use(await openOffsite(settings))
+    const set = await findOffsite(site, name)
+    const target = join(folder, set.name)
+    if (existsSync(target)) throw usage(`${target} is there already`, 'scripts/backup.ts --list shows what is here')
+    prepareFolder(folder)
+    if (freeSpace(folder) < bytesOf(set))
+      throw noSpace(
+        `${folder} has ${size(freeSpace(folder))} left, and the set is ${size(bytesOf(set))} without its files`,
       )
-      return target
-    })
+    work.step('fetch', `${set.name}, made ${set.made} on ${set.host}`)
+    const partial = partialOf(target)
+    mkdirSync(partial, { mode: 0o700 })
+    try {
+      await fill(site, set, folder, partial)
+      renameSync(partial, target)
+    } catch (error) {
+      rmSync(partial, { recursive: true, force: true })
+      throw error
+    }
+    sync(folder)
+    say.detail(
+      'each file was compared with its sha256; that the key opens them shows scripts/backup.ts --drill --key FILE',
+    )
+    return target
   } finally {
-    await work.release()
+    await scope.dispose()
   }
 }
