@@ -14,7 +14,7 @@ const unpublish = (set: BackupSet) => {
 }
 
 // Whole, or no set any more: if this is killed the next sweep ends it.
-export const removeSet = (set: BackupSet) => {
+export function removeSet(set: BackupSet) {
   unpublish(set)
   const partial = partialOf(set.folder)
   renameSync(set.folder, partial)
@@ -22,10 +22,12 @@ export const removeSet = (set: BackupSet) => {
 }
 
 /** What the rules say of each set of a folder. */
-export const planRetention = (folder: string, rules: Rules): Kept[] => retain(listSets(folder).sets, rules, new Date())
+export function planRetention(folder: string, rules: Rules): Kept[] {
+  return retain(listSets(folder).sets, rules, new Date())
+}
 
 /** Removes the sets that the rules do not keep, and what was published of them; gives their names. */
-export const applyRetention = (folder: string, rules: Rules) => {
+export function applyRetention(folder: string, rules: Rules) {
   const { sets } = listSets(folder)
   const goes = new Set(
     retain(sets, rules, new Date())

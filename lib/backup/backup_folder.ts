@@ -9,7 +9,7 @@ import { freeSpace, noSpace } from '../system/disk_space.ts'
 import { hasLinks } from '../system/mount.ts'
 
 /** Makes the folder when it is missing, and sweeps it. Throws a Failure (73) when it cannot be written to. */
-export const prepareFolder = (folder: string) => {
+export function prepareFolder(folder: string) {
   try {
     // Not its parents: where a disk is not mounted they are missing, and the backups would fill the disk that they
     // shall outlive.
@@ -25,7 +25,7 @@ export const prepareFolder = (folder: string) => {
 }
 
 /** Throws a Failure (74) when the folder has too little space for one more set. */
-export const checkRoom = (folder: string, former: BackupSet | undefined, withFiles: boolean) => {
+export function checkRoom(folder: string, former: BackupSet | undefined, withFiles: boolean) {
   const free = freeSpace(folder)
   if (!former) return
   const files = withFiles && former.objects && !hasLinks(folder) ? former.objects.bytes : 0

@@ -19,10 +19,10 @@ import type { BackupSet } from './sets.ts'
  * Reads the key to a set from a file, and notes who does; undefined when the set is not encrypted. Throws a Failure: 64
  * without a file, 65 when it is not the key to this set.
  */
-export const keyTo = async (
+export async function keyTo(
   { name, recipients }: Pick<Manifest, 'name' | 'recipients'>,
   file: string | undefined,
-): Promise<Key | undefined> => {
+): Promise<Key | undefined> {
   if (!recipients) return undefined
   if (file === undefined) throw usage(`the set ${name} is encrypted`, 'name the file with the private key: --key FILE')
   const key = await readKey(file)
@@ -38,7 +38,7 @@ const changed = (set: Manifest, name: string) =>
   })
 
 /** Throws a Failure (65) when a file of a set, in the clear in a folder, is not what the manifest says. */
-export const checkClear = async (set: Manifest, name: string, folder: string) => {
+export async function checkClear(set: Manifest, name: string, folder: string) {
   if ((await digest(join(folder, name))).sha256 === fileOf(set, name)?.sha256) return
   throw changed(set, name)
 }
@@ -47,7 +47,7 @@ export const checkClear = async (set: Manifest, name: string, folder: string) =>
  * Decrypts a file of a set into a folder, under its clear name. Throws a Failure (65) when it is not what the manifest
  * says.
  */
-export const decryptInto = async (set: BackupSet, key: Key, name: string, folder: string) => {
+export async function decryptInto(set: BackupSet, key: Key, name: string, folder: string) {
   await decryptFile(key, join(set.folder, fileOf(set, name)?.name ?? name), join(folder, name))
   await checkClear(set, name, folder)
 }
@@ -56,7 +56,7 @@ export const decryptInto = async (set: BackupSet, key: Key, name: string, folder
  * The uploaded files of a set. Its index is decrypted into a folder; the contents only on their way, so that none of
  * them lies in the clear anywhere.
  */
-export const contentsOf = async (set: BackupSet, folder: string, key: Key | undefined): Promise<Contents> => {
+export async function contentsOf(set: BackupSet, folder: string, key: Key | undefined): Promise<Contents> {
   if (!key || !set.objects) return clearContents(set.folder)
   await decryptInto(set, key, INDEX, folder)
   return { folder: set.folder, index: join(folder, INDEX), key }

@@ -43,7 +43,9 @@ const FILE = 'drills.jsonl'
 const note = (drill: Omit<Drill, 'time'>) => appendLine(FILE, { time: new Date().toISOString(), ...drill })
 
 /** How the last drill ended; undefined when there was none. */
-export const lastDrill = () => readLines(FILE, DRILL).at(-1)
+export function lastDrill() {
+  return readLines(FILE, DRILL).at(-1)
+}
 
 const restore = async (server: Server, set: BackupSet, folder: string) => {
   for (const refused of await makeRoles(server, join(folder, rolesFile(set)))) say.warn(refused)
@@ -67,7 +69,7 @@ const compare = async (server: Server, { name, database }: BackupSet) =>
  * Tries a set out on a server of the given image; its dump lies in the clear in `folder`. Gives the seconds to recover,
  * and what could not be made again. Throws a Failure when the set does not bring back what it should.
  */
-export const drill = async (project: string, image: string, set: BackupSet, folder: string, work: DataWork) => {
+export async function drill(project: string, image: string, set: BackupSet, folder: string, work: DataWork) {
   const started = performance.now()
   const elapsed = () => Number(((performance.now() - started) / 1000).toFixed(1))
   const scope = new Scope()

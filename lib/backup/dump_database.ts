@@ -96,7 +96,7 @@ const dump = async (
  * Writes a dump, and gives the rows of each table in the very snapshot that it is made of. Throws a Failure; 65 for a
  * database without a table.
  */
-export const dumpAndCount = async (server: Server, facts: Facts, file: string, estimate: number | undefined) => {
+export async function dumpAndCount(server: Server, facts: Facts, file: string, estimate: number | undefined) {
   const mark = `AVRIL_DUMP=${randomUUID()}`
   const snapshot = await openSnapshot(server)
   // A pg_dump whose client has ended would go on, and hold its locks.
@@ -118,7 +118,7 @@ export const dumpAndCount = async (server: Server, facts: Facts, file: string, e
 }
 
 /** Compares what was read from a dump with what the database had. Throws a Failure (65) with the tables that differ. */
-export const compareTables = (had: Record<string, number>, { tables }: Dump) => {
+export function compareTables(had: Record<string, number>, { tables }: Dump) {
   compareRows(had, tables, {
     message: differing => `the dump is not what the database had (${differing} tables differ)`,
     found: 'in the dump',

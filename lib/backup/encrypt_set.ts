@@ -21,7 +21,7 @@ import { interruption } from '../system/signals.ts'
  * Throws a Failure (74) when the server's own disk has no room for the clear dump, and for db/dumps/latest.dump beside
  * it.
  */
-export const checkClearRoom = (former: BackupSet | undefined) => {
+export function checkClearRoom(former: BackupSet | undefined) {
   const [free, wanted] = [freeSpace(DUMPS), 2 * ((former && fileOf(former, DUMP)?.bytes) ?? 0)]
   if (free < wanted)
     throw noSpace(
@@ -39,10 +39,10 @@ const cache = () => stateFile(INDEX)
  * key today must be able to read the whole set. When there is none, all is fetched and encrypted anew: that costs time
  * and space, and nothing else.
  */
-export const formerContents = async (
+export async function formerContents(
   sets: BackupSet[],
   encryptor: Encryptor | undefined,
-): Promise<Contents | undefined> => {
+): Promise<Contents | undefined> {
   const alike = sets.filter(({ objects, recipients }) => objects && isSameRecipients(recipients, encryptor?.recipients))
   if (!encryptor) return alike[0] && clearContents(alike[0].folder)
   const sha256 = existsSync(cache()) ? (await digest(cache())).sha256 : undefined
@@ -56,7 +56,7 @@ export const formerContents = async (
 }
 
 /** Keeps the index of the set that has just been made, for the next one. */
-export const keepIndex = (plaintext: string) => {
+export function keepIndex(plaintext: string) {
   const partial = `${cache()}.partial`
   copyFileSync(join(plaintext, INDEX), partial)
   chmodSync(partial, 0o600)
@@ -75,7 +75,7 @@ const listOf = async function* (contents: Contents) {
 }
 
 /** Encrypts what was verified in the clear into a set's folder. Gives the set's files. */
-export const encryptFiles = async (encryptor: Encryptor, plaintext: string, folder: string, withObjects: boolean) => {
+export async function encryptFiles(encryptor: Encryptor, plaintext: string, folder: string, withObjects: boolean) {
   const files: Record<string, FileOfSet> = {}
   for (const name of [DUMP, ROLES, ...(withObjects ? [INDEX] : [])])
     files[encryptedName(name)] = await encryptFile(encryptor, join(plaintext, name), join(folder, encryptedName(name)))

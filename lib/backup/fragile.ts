@@ -19,7 +19,7 @@ interface Fragile {
 const SHOWN = 5
 
 /** The words for them, one warning in all; none when there is none. */
-export const fragileText = (found: Fragile[], searchPath: string) => {
+export function fragileText(found: Fragile[], searchPath: string) {
   if (found.length === 0) return undefined
   const lines = found.slice(0, SHOWN).map(it => `${it.object}: ${it.function} names ${it.word} without its schema`)
   const functions = [...new Set(found.map(it => it.function))].slice(0, SHOWN)
@@ -33,7 +33,7 @@ export const fragileText = (found: Fragile[], searchPath: string) => {
 }
 
 /** Warns of it. That this cannot be found out is no reason to have no backup. */
-export const warnOfFragile = async (server: Server, searchPath: string) => {
+export async function warnOfFragile(server: Server, searchPath: string) {
   try {
     const text = fragileText(
       await rows<Fragile>(server, server.database, readFileSync(join(root, 'postgres', 'fragile.sql'), 'utf8')),

@@ -13,11 +13,17 @@ export const ROLES = 'roles.json'
 
 /** The file with the roles, as it is named in sets of today and of before. */
 export const ROLES_FILES = [ROLES, 'globals.sql'] as const
-export const isSetName = (name: string) => NAME.test(name)
-export const setName = (prefix: string, time: Date) => `${prefix}-${timestamp(time)}`
+export function isSetName(name: string) {
+  return NAME.test(name)
+}
+export function setName(prefix: string, time: Date) {
+  return `${prefix}-${timestamp(time)}`
+}
 
 /** What a set's name begins with: "avril" in avril-20261122T030000Z. */
-export const prefixOf = (name: string) => NAME.exec(name)?.groups?.prefix ?? name
+export function prefixOf(name: string) {
+  return NAME.exec(name)?.groups?.prefix ?? name
+}
 const FILE = /^(?:(?:database\.dump|roles\.json|globals\.sql|objects\.jsonl)(?:\.age)?|objects\.sha256)$/
 /** Size and sha256 of a file, which becomes a path. */
 export const DIGEST = v.object({
@@ -79,16 +85,20 @@ export const MANIFEST = v.pipe(
 )
 
 /** The manifest in a text that may come from anywhere, or in words why it is none. */
-export const readManifest = (text: string) => readJson(MANIFEST, text)
+export function readManifest(text: string) {
+  return readJson(MANIFEST, text)
+}
 
 /** What an encrypted set is made of: a line for each content, "<sha256>  objects/ab/<sha256>". */
 export const LIST = 'objects.sha256'
 
 /** How a file is named in a set that is encrypted. */
-export const encryptedName = (file: string) => `${file}.age`
+export function encryptedName(file: string) {
+  return `${file}.age`
+}
 
 /** A file of a set: its name there, and the size and sha256 of its clear content. */
-export const fileOf = ({ files }: Pick<Manifest, 'files'>, name: string) => {
+export function fileOf({ files }: Pick<Manifest, 'files'>, name: string) {
   const sealed = files[encryptedName(name)]
   if (sealed?.plain) return { name: encryptedName(name), ...sealed.plain }
   const clear = files[name]
@@ -96,7 +106,11 @@ export const fileOf = ({ files }: Pick<Manifest, 'files'>, name: string) => {
 }
 
 /** The name of the file with the roles of a set. */
-export const rolesFile = (set: Pick<Manifest, 'files'>) => ROLES_FILES.find(name => fileOf(set, name)) ?? ROLES
+export function rolesFile(set: Pick<Manifest, 'files'>) {
+  return ROLES_FILES.find(name => fileOf(set, name)) ?? ROLES
+}
 
 /** The bytes of what a set has for itself; its uploaded files it may share with other sets. */
-export const bytesOf = ({ files }: Manifest) => Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0)
+export function bytesOf({ files }: Manifest) {
+  return Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0)
+}

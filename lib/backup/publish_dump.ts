@@ -6,11 +6,17 @@ import { DUMP, fileOf, type Manifest, ROLES_FILES, rolesFile } from './manifest.
 import { DUMPS } from '../postgres/dumps_folder.ts'
 import { openPlain, partialBeside, replaceFile } from '../system/files.ts'
 
-export const dumpFile = (name: string) => join(DUMPS, `${name}.dump`)
-export const digestFile = (name: string) => `${dumpFile(name)}.sha256`
+export function dumpFile(name: string) {
+  return join(DUMPS, `${name}.dump`)
+}
+export function digestFile(name: string) {
+  return `${dumpFile(name)}.sha256`
+}
 
 // Of whatever set was published before.
-export const roleFiles = (name: string) => ROLES_FILES.map(file => join(DUMPS, `${name}-${file}`))
+export function roleFiles(name: string) {
+  return ROLES_FILES.map(file => join(DUMPS, `${name}-${file}`))
+}
 
 // A copy and not a link: whoever writes to it, as the old scripts did, must not write to the set. No space is taken
 // where the file system can share.
@@ -33,7 +39,7 @@ const replaceByCopy = (source: string, file: string) => {
  * Puts a set's dump into db/dumps under a name, from the folder where it lies in the clear, with its sha256 beside it
  * (sha256sum -c reads it). At each moment there is a good dump, or the one before.
  */
-export const publishDump = (set: Manifest, plaintext: string, name: string) => {
+export function publishDump(set: Manifest, plaintext: string, name: string) {
   mkdirSync(DUMPS, { recursive: true, mode: 0o700 })
   // A dump without a digest is fine; one with that of another would look damaged.
   rmSync(digestFile(name), { force: true })

@@ -21,7 +21,7 @@ export interface SetOptions {
  * Puts the dump of a set at db/dumps/latest.dump, for the first start of an empty postgres. Gives its name. Throws a
  * Failure: 64 without a key that is needed, 65 when the set is damaged.
  */
-export const publishSet = async ({ settings, name, keyFile, wait }: SetOptions) => {
+export async function publishSet({ settings, name, keyFile, wait }: SetOptions) {
   findSet(settings.BACKUP_DIR, name)
   const scope = new Scope()
   try {

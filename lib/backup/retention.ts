@@ -12,12 +12,14 @@ export interface Rules {
 }
 
 /** As .env has them. */
-export const rulesOf = ({ BACKUP_DAYS, BACKUP_WEEKS, BACKUP_MONTHS, BACKUP_MAX_DAYS }: Settings): Rules => ({
-  days: BACKUP_DAYS,
-  weeks: BACKUP_WEEKS,
-  months: BACKUP_MONTHS,
-  maxDays: BACKUP_MAX_DAYS,
-})
+export function rulesOf({ BACKUP_DAYS, BACKUP_WEEKS, BACKUP_MONTHS, BACKUP_MAX_DAYS }: Settings): Rules {
+  return {
+    days: BACKUP_DAYS,
+    weeks: BACKUP_WEEKS,
+    months: BACKUP_MONTHS,
+    maxDays: BACKUP_MAX_DAYS,
+  }
+}
 
 interface Dated {
   name: string
@@ -43,11 +45,12 @@ const weekOf = (time: number) => Math.floor((time / DAY + 3) / 7)
 const monthOf = (time: number) => new Date(time).getUTCFullYear() * 12 + new Date(time).getUTCMonth()
 
 /** Whether a set is older than the hard maximum: it is there only because it is one of the last. */
-export const isOverdue = (made: string, { maxDays }: Pick<Rules, 'maxDays'>, now: Date) =>
-  maxDays !== undefined && now.getTime() - Date.parse(made) >= maxDays * DAY
+export function isOverdue(made: string, { maxDays }: Pick<Rules, 'maxDays'>, now: Date) {
+  return maxDays !== undefined && now.getTime() - Date.parse(made) >= maxDays * DAY
+}
 
 /** What becomes of each set, newest first. Only sets that are complete and verified may be given. */
-export const retain = (sets: Dated[], { days, weeks, months, maxDays }: Rules, now: Date): Kept[] => {
+export function retain(sets: Dated[], { days, weeks, months, maxDays }: Rules, now: Date): Kept[] {
   const sorted = sets.toSorted((a, b) => b.made.localeCompare(a.made))
   const seen = new Set<string>()
   const first = (key: string) => !seen.has(key) && Boolean(seen.add(key))

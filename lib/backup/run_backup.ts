@@ -100,7 +100,9 @@ const afterwards = async <T>({ name }: BackupSet, what: string, work: () => Prom
 }
 
 /** How the last backup ended; undefined when there was none. */
-export const lastBackup = () => readLines(FILE, ENTRY).at(-1)
+export function lastBackup() {
+  return readLines(FILE, ENTRY).at(-1)
+}
 
 interface Made extends MadeSet {
   stack: Stack

@@ -17,11 +17,7 @@ import { type BackupSet, findSet } from './sets.ts'
 const NIGHTLY = 22 * 3_600_000
 
 /** What is to be said of the newest set when it is not what the last backup should have made; '' when it is. */
-export const lateText = (
-  { name, made }: Pick<BackupSet, 'name' | 'made'>,
-  last: BackupEntry | undefined,
-  now: Date,
-) => {
+export function lateText({ name, made }: Pick<BackupSet, 'name' | 'made'>, last: BackupEntry | undefined, now: Date) {
   const failed = last?.result === 'failed'
   if (!failed && now.getTime() - Date.parse(made) < NIGHTLY) return ''
   return `${failed ? 'the last backup failed' : 'no backup was made since'}: ${name}, the newest set, is ${age(new Date(made), now)} old`
@@ -31,7 +27,7 @@ export const lateText = (
  * Tries a set out. Gives its name and the seconds to recover. Throws a Failure: 64 for an unknown set, 65 when what it
  * brings back is not what it should hold.
  */
-export const tryOut = async ({ settings, name, keyFile, wait }: SetOptions) => {
+export async function tryOut({ settings, name, keyFile, wait }: SetOptions) {
   findSet(settings.BACKUP_DIR, name)
   const listeners = { ...settings, PING_URL: undefined }
   const scope = new Scope()

@@ -3,14 +3,18 @@ import { size } from '../system/format.ts'
 import { bytesOf, type Manifest } from './manifest.ts'
 import type { BackupSet } from './sets.ts'
 
-export const rowsOf = ({ database }: Manifest) => Object.values(database.tables).reduce((sum, rows) => sum + rows, 0)
-export const count = (number: number, what: string) =>
-  `${number.toLocaleString('en-US')} ${what}${number === 1 ? '' : 's'}`
-export const filesText = (objects: BackupSet['objects']) =>
-  objects ? `${count(objects.count, 'file')} (${size(objects.bytes)})` : 'no files'
+export function rowsOf({ database }: Manifest) {
+  return Object.values(database.tables).reduce((sum, rows) => sum + rows, 0)
+}
+export function count(number: number, what: string) {
+  return `${number.toLocaleString('en-US')} ${what}${number === 1 ? '' : 's'}`
+}
+export function filesText(objects: BackupSet['objects']) {
+  return objects ? `${count(objects.count, 'file')} (${size(objects.bytes)})` : 'no files'
+}
 
 /** "avril-20261122T030000Z: 61.3 MB, 52 tables, 1,204,112 rows, verified in 3.1 s" */
-export const setText = (set: BackupSet) => {
+export function setText(set: BackupSet) {
   const { verify = 0, dump = 0, encrypt = 0 } = set.seconds
   const contents = [
     size(bytesOf(set)),

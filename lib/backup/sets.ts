@@ -25,7 +25,9 @@ export interface BackupSet extends Manifest {
 
 const PARTIAL = '.partial'
 
-export const partialOf = (folder: string) => folder + PARTIAL
+export function partialOf(folder: string) {
+  return folder + PARTIAL
+}
 
 /** The manifest of a folder, or in words why there is none: "manifest.json: it is empty". */
 export function manifestIn(folder: string): Read<Manifest> {
@@ -56,7 +58,7 @@ const readSet = (folder: string): Read<BackupSet> => {
  * The sets of a folder that are complete, newest first, and what has a set's name and is none, with the reason.
  * Anything else in the folder is not looked at.
  */
-export const listSets = (folder: string) => {
+export function listSets(folder: string) {
   const names = namesInFolder(folder).filter(name => NAME.test(name))
   const read = names.map(name => ({ name, ...readSet(join(folder, name)) }))
   return {
@@ -69,7 +71,7 @@ export const listSets = (folder: string) => {
  * Of sets, newest first, the one that is meant by a name or the beginning of it, without a word the newest; undefined
  * when there is none. Throws a Failure (64) when it could be several.
  */
-export const setNamed = <It extends { name: string }>(sets: It[], word: string | undefined): It | undefined => {
+export function setNamed<It extends { name: string }>(sets: It[], word: string | undefined): It | undefined {
   if (word === undefined) return sets[0]
   const exact = sets.find(({ name }) => name === word)
   const [first, ...others] = sets.filter(({ name }) => word !== '' && name.startsWith(word))
@@ -82,17 +84,19 @@ export const setNamed = <It extends { name: string }>(sets: It[], word: string |
 }
 
 /** Of sets, newest first, the newest that has uploaded files; undefined when none has. */
-export const newestWithFiles = (sets: BackupSet[]) => sets.find(({ objects }) => objects)
+export function newestWithFiles(sets: BackupSet[]) {
+  return sets.find(({ objects }) => objects)
+}
 
 /** Removes what a backup that was killed left behind. Only under the lock: nobody else is writing then. */
-export const sweepPartials = (folder: string) => {
+export function sweepPartials(folder: string) {
   const left = namesInFolder(folder).filter(name => name.endsWith(PARTIAL) && NAME.test(name.slice(0, -PARTIAL.length)))
   for (const name of left) rmSync(join(folder, name), { recursive: true, force: true })
   return left
 }
 
 /** The set of a name or of its beginning, or the newest one. Throws a Failure (64) when there is none. */
-export const findSet = (folder: string, name: string | undefined) => {
+export function findSet(folder: string, name: string | undefined) {
   const { sets } = listSets(folder)
   const set = setNamed(sets, name)
   if (set) return set

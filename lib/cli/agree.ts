@@ -24,9 +24,8 @@ interface Words {
  * By the options of a command: shows a proposal, and gives whether it is carried out. Throws a Failure when a person says
  * no, or cannot be asked (64).
  */
-export const agreement =
-  ({ yes, 'dry-run': dryRun = false, json = false }: Words) =>
-  async ({ plan, text, question }: Proposal) => {
+export function agreement({ yes, 'dry-run': dryRun = false, json = false }: Words) {
+  return async ({ plan, text, question }: Proposal) => {
     if (dryRun) {
       print(json ? JSON.stringify(plan) : text)
       return false
@@ -35,3 +34,4 @@ export const agreement =
     if (question && !yes) await confirm(...question)
     return true
   }
+}

@@ -97,7 +97,7 @@ const ACTIONS: Record<Action, Run> = {
 }
 
 /** Does it. Throws the Failures of what is done, and 78 for a wrong setting. */
-export const runAction = async (action: Action, options: BackupValues, name: string | undefined) => {
+export async function runAction(action: Action, options: BackupValues, name: string | undefined) {
   const settings = loadSettings()
   return ACTIONS[action](options, { settings, name, keyFile: options.key, wait: options.wait }, settings)
 }

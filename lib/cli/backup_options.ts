@@ -64,7 +64,7 @@ const isGiven = (options: BackupValues, name: keyof BackupValues) =>
   options[name] !== undefined && options[name] !== false
 
 /** What is to be done. Throws a Failure (64) when the words do not go together. */
-export const actionOf = (options: BackupValues, name: string | undefined): Action => {
+export function actionOf(options: BackupValues, name: string | undefined): Action {
   const [action = 'make', ...others] = (Object.keys(ACTIONS) as (keyof typeof ACTIONS)[]).filter(it =>
     isGiven(options, it),
   )

@@ -15,7 +15,7 @@ interface Listing {
 }
 
 /** A line a set, newest first. */
-export const listText = (place: string, { sets, broken = [], unknown = [], copied = [] }: Listing) => {
+export function listText(place: string, { sets, broken = [], unknown = [], copied = [] }: Listing) {
   const lines = sets.map(set => {
     const { name, made, objects, database, recipients } = set
     const facts = [
@@ -40,5 +40,8 @@ export const listText = (place: string, { sets, broken = [], unknown = [], copie
 }
 
 /** A line a set, with what becomes of it and why. */
-export const keptText = (plan: Kept[]) =>
-  plan.map(({ name, keep, reason }) => `${keep ? 'keep  ' : 'remove'}  ${name}  ${reason}`).join('\n') || 'no sets'
+export function keptText(plan: Kept[]) {
+  return (
+    plan.map(({ name, keep, reason }) => `${keep ? 'keep  ' : 'remove'}  ${name}  ${reason}`).join('\n') || 'no sets'
+  )
+}

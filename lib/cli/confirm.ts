@@ -22,7 +22,7 @@ const readLine = () =>
  * Has a person type a word before it goes on. Throws a Failure without a terminal (64), or when something else was
  * typed.
  */
-export const confirm = async (what: string, word: string) => {
+export async function confirm(what: string, word: string) {
   if (!process.stdin.isTTY || !process.stderr.isTTY)
     throw usage(`${what} needs a yes, and there is no terminal to ask on`, 'nothing was touched; add --yes')
   process.stderr.write(`Type ${word} to go on: `)

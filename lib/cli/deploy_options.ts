@@ -33,10 +33,7 @@ export const DEPLOY_OPTIONS = {
 }
 
 /** Throws a Failure (64) when the words do not go together. */
-export const checkDeployWords = (
-  options: { to: string | undefined; rollback: boolean },
-  branch: string | undefined,
-) => {
+export function checkDeployWords(options: { to: string | undefined; rollback: boolean }, branch: string | undefined) {
   const targets = [branch !== undefined, options.to !== undefined, options.rollback].filter(Boolean)
   if (targets.length > 1) throw usage('a branch, --to and --rollback exclude one another')
   if (branch !== undefined && !NAME.test(branch))

@@ -8,7 +8,7 @@ import type { App } from '../docker/stack.ts'
 import { short, tagOf } from '../deploy/release_text.ts'
 
 /** Says what a plan will do, and why when that is not plain. */
-export const explain = (app: App, plan: DeployPlan) => {
+export function explain(app: App, plan: DeployPlan) {
   const { commit, changed, current, rollback, built, rebuilt, unknownToBuild } = plan
   const what = commit ? `${short(commit.sha)}${commit.subject ? ` "${commit.subject}"` : ''}` : tagOf(plan.image)
   say.step(`${app.repository}: ${rollback ? 'back to' : 'deploying'} ${what}, in place of ${tagOf(plan.from)}`)
@@ -32,7 +32,7 @@ const unknownText = ({ service }: App, names: string[]) =>
   `${names.join(', ')} in .env: the code reads ${names.length === 1 ? 'it' : 'them'} while it is built, and the build does not get ${names.length === 1 ? 'it' : 'them'} (build.args.SETTINGS of ${service} in docker-compose.yml)`
 
 /** The plan in words, for --dry-run. */
-export const deployPlanText = (app: App, plan: DeployPlan) => {
+export function deployPlanText(app: App, plan: DeployPlan) {
   const { replicas, service } = app
   const migrate = app.migrate.length > 0 && !plan.rollback
   return [
@@ -58,7 +58,7 @@ export const deployPlanText = (app: App, plan: DeployPlan) => {
 }
 
 /** Says how a deploy ended. */
-export const reportDeploy = (result: DeployResult) => {
+export function reportDeploy(result: DeployResult) {
   if (result.result === 'unchanged')
     return say.done(`${result.repository} is at ${tagOf(result.image)} already: nothing to do`)
   say.done(`${result.repository} is live at ${tagOf(result.image)}, after ${totalTime(result.phases)}`)

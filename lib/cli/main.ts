@@ -10,7 +10,7 @@ import { start } from '../system/start.ts'
 import { listenToCaller } from './relayed_signals.ts'
 
 /** Prints an error for people; gives the exit code that tells its cause. */
-export const report = (error: unknown): number => {
+export function report(error: unknown): number {
   const failure = failureFrom(error)
   if (failure) {
     say.line(`${paint.red('error:')} ${failure.message}`)
@@ -28,11 +28,11 @@ export const report = (error: unknown): number => {
  * Runs a command with its command line, here or on the server that --on names; the exit code is 0, or what its Failure
  * says.
  */
-export const main = async <Options extends Record<string, Option>>(
+export async function main<Options extends Record<string, Option>>(
   command: Command<Options>,
   run: (values: Values<Options>, words: string[]) => Promise<number | void>,
   argv = process.argv.slice(2),
-) => {
+) {
   try {
     await start()
     const { on, rest } = command.local ? { on: undefined, rest: argv } : takeOn(argv)

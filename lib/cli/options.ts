@@ -34,7 +34,7 @@ export const ON: Option & { value: string } = {
 }
 
 /** The text of --help. */
-export const helpOf = ({ usage, summary, options, examples, local }: Command<Record<string, Option>>) => {
+export function helpOf({ usage, summary, options, examples, local }: Command<Record<string, Option>>) {
   const rows = Object.entries({
     ...options,
     ...(local ? {} : { on: { ...ON, help: `run it ${ON.help}` } }),
@@ -48,7 +48,7 @@ export const helpOf = ({ usage, summary, options, examples, local }: Command<Rec
 }
 
 /** Reads the words of a command line; throws a usage Failure (64) for anything that the table does not know. */
-export const parse = <Options extends Record<string, Option>>(command: Command<Options>, argv: string[]) => {
+export function parse<Options extends Record<string, Option>>(command: Command<Options>, argv: string[]) {
   const entries = Object.entries({ ...command.options, ...HELP })
   const config = Object.fromEntries(
     entries.map(([name, option]) => [
@@ -94,14 +94,14 @@ const lengthOfOn = (argv: string[], at: number) =>
  * For a command that hands words on to another program: the command line with a "--" before the first word that is none
  * of its own options.
  */
-export const handOn = (own: string[], argv: string[]) => {
+export function handOn(own: string[], argv: string[]) {
   let first = 0
   while (own.includes(argv[first] ?? '') || isOn(argv[first])) first += lengthOfOn(argv, first)
   return first >= argv.length || argv[first] === '--' ? argv : argv.toSpliced(first, 0, '--')
 }
 
 /** Takes "--on host", "--on=host" or "--on" alone ('' then) out of a command line; after "--" nothing is looked at. */
-export const takeOn = (argv: string[]): { on: string | undefined; rest: string[] } => {
+export function takeOn(argv: string[]): { on: string | undefined; rest: string[] } {
   const end = argv.indexOf('--')
   const at = argv.findIndex((word, index) => isOn(word) && (end === -1 || index < end))
   if (at === -1) return { on: undefined, rest: argv }

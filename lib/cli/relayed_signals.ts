@@ -3,7 +3,7 @@
 const SIGNALS = new Set(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
 
 /** Turns the lines that come on the standard input into signals for this process. It does not stay alive for that. */
-export const listenToCaller = () => {
+export function listenToCaller() {
   process.stdin.setEncoding('utf8')
   process.stdin.on('data', (text: string) => {
     for (const signal of SIGNALS) if (text.split('\n').includes(signal)) process.kill(process.pid, signal)

@@ -94,7 +94,7 @@ const filesText = ({ folder, made, count, missing, differing, bytes, extra }: Fi
 const replacing = (database: string): Question => [`replacing ${database}`, database]
 
 /** What a restore will do, and what is asked before. */
-export const restoreProposal = (plan: RestorePlan): Proposal => {
+export function restoreProposal(plan: RestorePlan): Proposal {
   const { database, replaces, runs } = plan
   const question: Question | undefined = replaces
     ? replacing(database)
@@ -103,30 +103,34 @@ export const restoreProposal = (plan: RestorePlan): Proposal => {
 }
 
 /** What going back to the former database will do. */
-export const undoProposal = (plan: UndoPlan): Proposal => ({
-  plan,
-  text: undoText(plan),
-  question: replacing(plan.database),
-})
+export function undoProposal(plan: UndoPlan): Proposal {
+  return {
+    plan,
+    text: undoText(plan),
+    question: replacing(plan.database),
+  }
+}
 
 /** What bringing back the files of a set will do. */
-export const filesProposal = (plan: FilesPlan): Proposal => ({
-  plan,
-  text: filesText(plan),
-  question: plan.missing + plan.differing > 0 ? ['replacing uploaded files', plan.set] : undefined,
-})
+export function filesProposal(plan: FilesPlan): Proposal {
+  return {
+    plan,
+    text: filesText(plan),
+    question: plan.missing + plan.differing > 0 ? ['replacing uploaded files', plan.set] : undefined,
+  }
+}
 
 const sayFiles = ({ count, uploaded, extra }: Restored) =>
   say.detail(`${count} files in the set, ${uploaded} of them brought back; ${extra} others stay`)
 
 /** Says how a restore of the files alone ended. */
-export const reportFiles = ({ set, seconds: spent, ...files }: FilesResult) => {
+export function reportFiles({ set, seconds: spent, ...files }: FilesResult) {
   sayFiles(files)
   say.done(`the uploaded files are those of ${set}, and what came since, after ${totalTime(spent)}`)
 }
 
 /** Says how it ended; gives the exit code. */
-export const reportRestore = (result: RestoreResult) => {
+export function reportRestore(result: RestoreResult) {
   const { database, former, lost, files, interruption, seconds: spent } = result
   if (files) sayFiles(files)
   say.done(

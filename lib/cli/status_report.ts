@@ -6,7 +6,7 @@ import { paint } from '../system/log.ts'
 import { isAlive } from '../system/processes.ts'
 
 /** The same in words. */
-export const stateText = ({ project, services, rollout, deploys }: StackState) => {
+export function stateText({ project, services, rollout, deploys }: StackState) {
   const width = Math.max(...services.map(({ service }) => service.length))
   const lines = services.flatMap(({ service, trouble, instances, release }) => {
     const mark = trouble ? paint.red('✗') : paint.green('✓')
@@ -38,7 +38,7 @@ export const stateText = ({ project, services, rollout, deploys }: StackState) =
 }
 
 /** The same in words. */
-export const backupText = ({ last, offsite, failed, drill, overdue, trouble }: BackupState) => {
+export function backupText({ last, offsite, failed, drill, overdue, trouble }: BackupState) {
   const mark = trouble ? paint.red('✗') : last ? paint.green('✓') : paint.dim('·')
   const set = last ? `${last.name}, verified, ${age(new Date(last.made))} old, ${size(last.bytes)}` : 'none yet'
   const tried = drill

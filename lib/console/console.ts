@@ -11,7 +11,7 @@ import { type App, appFor, type Stack } from '../docker/stack.ts'
  * The app whose console is meant: that of a repository, or the only one that has a console. Throws a Failure (64) when
  * there is none.
  */
-export const appWithConsole = (stack: Stack, repository: string | undefined): App => {
+export function appWithConsole(stack: Stack, repository: string | undefined): App {
   const app =
     repository === undefined ? stack.apps.find(({ console }) => console.length > 0) : appFor(stack, repository)
   if (app && app.console.length > 0) return app
@@ -25,7 +25,7 @@ export const appWithConsole = (stack: Stack, repository: string | undefined): Ap
  * The instance that nginx sends requests to; of several the newest that is healthy. Throws a Failure (69) when none
  * runs.
  */
-export const liveInstance = async ({ project }: Stack, { service }: App): Promise<Instance> => {
+export async function liveInstance({ project }: Stack, { service }: App): Promise<Instance> {
   const running = (await listInstances(project, service)).filter(({ running, oneOff }) => running && !oneOff)
   const map = readLive(service)
   const live = running.filter(instance => map === undefined || namesInstance(map, instance))
@@ -38,8 +38,8 @@ export const liveInstance = async ({ project }: Stack, { service }: App): Promis
 }
 
 /** Opens it: a program of its own beside the one that serves, or a shell of that one. */
-export const openConsole = (instance: Instance, session: Session, words: string[]) =>
-  openIn(
+export function openConsole(instance: Instance, session: Session, words: string[]) {
+  return openIn(
     instance,
     session,
     [],
@@ -49,3 +49,4 @@ export const openConsole = (instance: Instance, session: Session, words: string[
     'console',
     ...words,
   )
+}

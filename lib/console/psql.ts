@@ -10,7 +10,7 @@ import { openIn, type Session } from '../docker/exec_session.ts'
 const historyFile = () => `/var/lib/postgresql/.psql_history-${person().account.replace(/[^\w.-]/g, '_')}`
 
 /** psql in the server's container, with these arguments. */
-export const openPsql = (server: Server, session: Session, readOnly: boolean, words: string[]) => {
+export function openPsql(server: Server, session: Session, readOnly: boolean, words: string[]) {
   // By itself the server notices only at the end of a query that psql has gone.
   const settings = ['client_connection_check_interval=2s', ...(readOnly ? ['default_transaction_read_only=on'] : [])]
   const environment = [

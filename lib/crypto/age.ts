@@ -31,9 +31,13 @@ export interface Encryptor {
 export type Recipients = Pick<Settings, 'BACKUP_RECIPIENTS'>
 
 /** One recipient more or less, or another: then what was encrypted before is not readable to the same people. */
-export const isSameRecipients = (a: string[] | undefined, b: string[] | undefined) => a?.join() === b?.join()
+export function isSameRecipients(a: string[] | undefined, b: string[] | undefined) {
+  return a?.join() === b?.join()
+}
 
-export const recipientsOf = ({ BACKUP_RECIPIENTS = [] }: Recipients) => [...new Set(BACKUP_RECIPIENTS)].toSorted()
+export function recipientsOf({ BACKUP_RECIPIENTS = [] }: Recipients) {
+  return [...new Set(BACKUP_RECIPIENTS)].toSorted()
+}
 
 // A pull a chunk: nothing is read ahead of what is needed.
 const toWeb = (chunks: Chunks) => {
@@ -69,7 +73,7 @@ const keyOf = async (identities: string[]): Promise<Key> => {
  * disk is whole and that its content is right. That the recipients can open it too (their stanzas are made by the same
  * code) only their own key can show: backup.ts --drill --key.
  */
-export const openEncryptor = async (settings: Recipients): Promise<Encryptor | undefined> => {
+export async function openEncryptor(settings: Recipients): Promise<Encryptor | undefined> {
   const recipients = recipientsOf(settings)
   if (recipients.length === 0) return undefined
   const { Encrypter, generateX25519Identity } = await import('age-encryption')
@@ -113,7 +117,7 @@ const readText = (file: string) => {
  * Reads a key file, as age-keygen writes it. Throws a Failure: 64 when it cannot be read, 65 when it holds no key that
  * can be used.
  */
-export const readKey = async (file: string): Promise<Key> => {
+export async function readKey(file: string): Promise<Key> {
   const text = readText(file)
   if ((statSync(file).mode & 0o077) !== 0)
     say.warn(`others on this server can read the key file ${file}: chmod 600, and remove it after its use`)
@@ -134,7 +138,7 @@ export const readKey = async (file: string): Promise<Key> => {
 }
 
 /** Throws a Failure (65) when a key fits none of the recipients that something was encrypted to. */
-export const checkFits = (key: Key, recipients: string[], what: string) => {
+export function checkFits(key: Key, recipients: string[], what: string) {
   if (key.recipients.some(it => recipients.includes(it))) return
   throw new Failure(`the key (${key.recipients.join(', ')}) does not open ${what}`, {
     exitCode: EXIT.data,
@@ -143,7 +147,7 @@ export const checkFits = (key: Key, recipients: string[], what: string) => {
 }
 
 /** An error of decrypting in words; others stay as they are. */
-export const explainDecryption = (file: string, cause: unknown) => {
+export function explainDecryption(file: string, cause: unknown) {
   if (cause instanceof Failure || !(cause instanceof Error) || 'syscall' in cause || cause.name === 'AbortError')
     return cause
   return new Failure(

@@ -16,7 +16,7 @@ export interface Written extends Digest {
  * The hash of a file's content in hexadecimal digits; with a key that of what is encrypted in it. Throws a Failure (65)
  * for what the key does not open, and that of a signal.
  */
-export const hashOfContent = async (file: string, algorithm: 'sha256' | 'md5', key: Key | undefined) => {
+export async function hashOfContent(file: string, algorithm: 'sha256' | 'md5', key: Key | undefined) {
   try {
     return await hashOf(file, algorithm, key?.open)
   } catch (error) {
@@ -41,12 +41,12 @@ const meter = () => {
  * Writes a stream to a new file (0600), which is on the disk for good afterwards; encrypted and read back, with a
  * encryptor. Throws a Failure (65) when it is not what it should be then.
  */
-export const writeStream = async (
+export async function writeStream(
   body: AsyncIterable<Uint8Array>,
   file: string,
   encryptor: Encryptor | undefined,
   signal: AbortSignal,
-): Promise<Written> => {
+): Promise<Written> {
   const [clear, sealed] = [meter(), meter()]
   const target = createWriteStream(file, { flags: 'wx', mode: 0o600, flush: true })
   const pass = (chunks: AsyncIterable<Uint8Array>) =>
@@ -73,17 +73,17 @@ const copyThrough = async (body: AsyncIterable<Uint8Array>, file: string, encryp
 }
 
 /** Encrypts a file into a new one, and reads that back. Throws a Failure (65) when it is not the same. */
-export const encryptFile = async (
+export async function encryptFile(
   encryptor: Encryptor,
   file: string,
   target: string,
-): Promise<Digest & { plain: Digest }> => {
+): Promise<Digest & { plain: Digest }> {
   const { encrypted, ...plain } = await copyThrough(createReadStream(file, { highWaterMark: PIECE }), target, encryptor)
   return { ...(encrypted as Digest), plain }
 }
 
 /** Decrypts a file into a new one (0600). Throws a Failure (65) when it is damaged, or the key does not fit. */
-export const decryptFile = async (key: Key, file: string, target: string): Promise<Digest> => {
+export async function decryptFile(key: Key, file: string, target: string): Promise<Digest> {
   try {
     return await copyThrough(key.open(createReadStream(file, { highWaterMark: PIECE })), target, undefined)
   } catch (error) {

@@ -48,12 +48,12 @@ export interface DeployResult {
  * Deploys an app. Throws a Failure: 75 when another deploy runs, 69 for what cannot be reached, 1 when the rollout
  * failed and was taken back.
  */
-export const deployApp = async (
+export async function deployApp(
   stack: Stack,
   app: App,
   request: DeployRequest,
   options: DeployOptions,
-): Promise<DeployResult> => {
+): Promise<DeployResult> {
   const lock = await takeDeployLock(options.wait)
   try {
     const nginx = await findNginx(stack)

@@ -4,7 +4,7 @@ import { takeLock } from '../system/lock.ts'
 import { dataWorkUnderWay } from '../system/work_lock.ts'
 import { readJournal } from './journal.ts'
 
-export const holder = () => {
+export function holder() {
   const journal = readJournal()
   // A restore takes this lock too.
   if (!journal) return dataWorkUnderWay() ?? 'another deploy, which is just beginning or ending'

@@ -17,7 +17,7 @@ import { shielded } from '../system/signals.ts'
 import type { App } from '../docker/stack.ts'
 
 /** The release that is coming: its instances are started with a pin file of their own. */
-export const nextTarget = (app: App, pin: Pin, reload: boolean): Target => {
+export function nextTarget(app: App, pin: Pin, reload: boolean): Target {
   const pins = { ...readPins(), [app.service]: pin }
   replaceFile(NEXT_PINS_FILE(), renderPins(pins))
   return { pin, files: [NEXT_PINS_FILE()], commit: () => publishPins(pins), reload, prove: true }
@@ -36,7 +36,7 @@ const liveTarget = (app: App, reload: boolean): Target => ({
  * Carries out a plan. Until the first switch a failure or a signal leaves the site as it was; after it a signal lets
  * the rollout end, and a failure goes back. Throws a Failure that says which phase failed and why.
  */
-export const executePlan = async (rollout: Rollout, plan: DeployPlan, keep: number) => {
+export async function executePlan(rollout: Rollout, plan: DeployPlan, keep: number) {
   const { app, progress } = rollout
   try {
     progress.phase('build', plan.image)
@@ -104,7 +104,7 @@ const finishLate = (rollout: Rollout, error: unknown) => {
 }
 
 /** Goes back to what Compose knows as live; removes what was begun. */
-export const takeBack = async (rollout: Rollout, reload: boolean) => {
+export async function takeBack(rollout: Rollout, reload: boolean) {
   const { app, stack } = rollout
   const target = liveTarget(app, reload)
   const begun = async () =>
@@ -120,7 +120,7 @@ export const takeBack = async (rollout: Rollout, reload: boolean) => {
 }
 
 /** Removes what is not needed any more: never a release that runs, nor the one that the next rollback goes to. */
-export const tidy = async ({ stack, app, progress }: Rollout, keep: number) => {
+export async function tidy({ stack, app, progress }: Rollout, keep: number) {
   rmSync(NEXT_PINS_FILE(), { force: true })
   const used = (await listInstances(stack.project)).map(({ image }) => image)
   const wasLive = trail([...readHistory(), entryOf(progress.journal, 'deployed')], app.service)

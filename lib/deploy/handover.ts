@@ -14,7 +14,7 @@ const PATIENCE = 30
 const MOST = 64e6
 
 /** In a few words: the line of its output that speaks of an error, which a trace may follow; otherwise the last one. */
-export const whyOf = ({ code, stdout, stderr }: Outcome) => {
+export function whyOf({ code, stdout, stderr }: Outcome) {
   if (code === 143) return `it did not end within ${PATIENCE} s, or is more than ${size(MOST)}`
   const lines = (stderr || stdout).trim().split('\n')
   const said = lines.find(line => /error|exception/i.test(line)) ?? lines.at(-1)
@@ -26,7 +26,7 @@ export const whyOf = ({ code, stdout, stderr }: Outcome) => {
  * may be called again with what has come since. A failure costs visitors their login and nothing else, so it is a
  * warning. Gives whether it was carried; throws when `over` is aborted.
  */
-export const handOverState = async ({ state }: App, from: Instance, to: Instance[], over: AbortSignal) => {
+export async function handOverState({ state }: App, from: Instance, to: Instance[], over: AbortSignal) {
   if (!state) return true
   const limit = () => ({ signal: AbortSignal.any([over, AbortSignal.timeout(PATIENCE * 1000)]) })
   const saved = await attempt(exec(from.id, ...state.save), { ...limit(), most: MOST })
@@ -57,7 +57,7 @@ export const handOverState = async ({ state }: App, from: Instance, to: Instance
  * no request left. A visitor whose session was renewed in the moment of the switch must not wait for the slowest
  * request of the others. Ends early when that fails.
  */
-export const keepHandingOver = async (handOver: () => Promise<boolean>, drained: Promise<void>, pause = 3000) => {
+export async function keepHandingOver(handOver: () => Promise<boolean>, drained: Promise<void>, pause = 3000) {
   const over = new AbortController()
   const end = () => over.abort()
   drained.then(end, end)

@@ -33,19 +33,21 @@ const firstLines = (text: string) =>
     .slice(0, 300)
 
 /** The line that a deploy leaves. */
-export const entryOf = (
+export function entryOf(
   { next: _, pid: _pid, phase, since: _since, ...journal }: Journal,
   result: Entry['result'],
   error = '',
-): Entry => ({
-  time: new Date().toISOString(),
-  ...journal,
-  result,
-  ...(result === 'deployed' ? {} : { phase, error: firstLines(error) }),
-})
+): Entry {
+  return {
+    time: new Date().toISOString(),
+    ...journal,
+    result,
+    ...(result === 'deployed' ? {} : { phase, error: firstLines(error) }),
+  }
+}
 
 /** Appends a line. A full disk must not undo a deploy, so that is a warning. */
-export const record = (journal: Journal, result: Entry['result'], error?: string) => {
+export function record(journal: Journal, result: Entry['result'], error?: string) {
   try {
     appendLine(FILE, entryOf(journal, result, error))
   } catch (problem) {
@@ -54,12 +56,14 @@ export const record = (journal: Journal, result: Entry['result'], error?: string
 }
 
 /** All entries, oldest first. */
-export const readHistory = () => readLines(FILE, ENTRY)
+export function readHistory() {
+  return readLines(FILE, ENTRY)
+}
 
 /**
  * The images of a service that were live, one after another; a rollback takes back what came after the one it went to.
  */
-export const trail = (history: Entry[], service: string) => {
+export function trail(history: Entry[], service: string) {
   const images: string[] = []
   for (const { to, from, rollback } of history.filter(
     entry => entry.service === service && entry.result === 'deployed',

@@ -34,11 +34,19 @@ export type Journal = v.InferOutput<typeof JOURNAL>
 
 const FILE = 'rollout.json'
 
-export const writeJournal = (journal: Journal) => replaceFile(stateFile(FILE), `${JSON.stringify(journal)}\n`)
+export function writeJournal(journal: Journal) {
+  return replaceFile(stateFile(FILE), `${JSON.stringify(journal)}\n`)
+}
 
-export const readJournal = (tell?: (damage: string) => void) => readState(FILE, JOURNAL, tell)
+export function readJournal(tell?: (damage: string) => void) {
+  return readState(FILE, JOURNAL, tell)
+}
 
 /** Also when nobody can read it. */
-export const hasJournal = () => existsSync(statePath(FILE))
+export function hasJournal() {
+  return existsSync(statePath(FILE))
+}
 
-export const removeJournal = () => rmSync(statePath(FILE), { force: true })
+export function removeJournal() {
+  return rmSync(statePath(FILE), { force: true })
+}

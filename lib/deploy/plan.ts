@@ -54,7 +54,7 @@ export interface DeployPlan {
  * Throws a Failure for an unknown branch, tag or commit (64), a remote that does not answer (69), a rollback that has
  * nowhere to go (1).
  */
-export const makePlan = async (stack: Stack, app: App, request: DeployRequest): Promise<DeployPlan> => {
+export async function makePlan(stack: Stack, app: App, request: DeployRequest): Promise<DeployPlan> {
   const live = (await listInstances(stack.project, app.service)).filter(({ oneOff, running }) => running && !oneOff)
   const { image, commit } = request.rollback ? rollbackOf(app) : await wantedOf(stack, app, request)
   const built = await imageExists(image)
@@ -94,7 +94,7 @@ const checkWhole = async ({ repository, folder }: App, { sha }: Commit) => {
 }
 
 /** The head of the remote's default branch, as a first start builds it. Throws the Failures of a plan. */
-export const firstCommit = async (app: App) => {
+export async function firstCommit(app: App) {
   const commit = await commitOf(app.folder, { branch: undefined, to: undefined, rollback: false, dryRun: false })
   await checkWhole(app, commit)
   await checkBuild(app, commit)
@@ -135,7 +135,7 @@ const rollbackOf = ({ service, repository }: App) => {
 }
 
 /** When the commit is known here its subject, else only its id. */
-export const describe = async (folder: string, revision: string | undefined) => {
+export async function describe(folder: string, revision: string | undefined) {
   if (!revision) return undefined
   return readCommit(folder, revision).catch(() => ({ sha: revision, date: '', subject: '' }))
 }

@@ -14,7 +14,7 @@ export interface Progress {
   end: (good: boolean) => void
 }
 
-export const startProgress = (first: Journal): Progress => {
+export function startProgress(first: Journal): Progress {
   const journal = { ...first }
   let current: { name: string; since: number } | undefined
 

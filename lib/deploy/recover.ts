@@ -16,7 +16,7 @@ import type { App, Stack } from '../docker/stack.ts'
  * Puts in order what a killed deploy left behind: before its switch it goes back, after it forward. The caller holds
  * the lock, so whoever wrote the journal is dead.
  */
-export const recover = async (journal: Journal, rollout: Rollout, keep: number) => {
+export async function recover(journal: Journal, rollout: Rollout, keep: number) {
   const { next, service, repository, phase, who, since } = journal
   say.step(`the deploy of ${repository} by ${who} at ${since} was interrupted in phase ${phase}: putting it in order`)
   const { app, stack, progress } = rollout
@@ -64,7 +64,7 @@ const isSwitched = async ({ stack, app }: Rollout, next: Pin) => {
 }
 
 /** A migration that was left running must not be cut: what it has begun it may end. */
-export const awaitOneOffs = async ({ project }: Stack, { service }: App) => {
+export async function awaitOneOffs({ project }: Stack, { service }: App) {
   const labels = [
     `com.docker.compose.project=${project}`,
     `com.docker.compose.service=${service}`,

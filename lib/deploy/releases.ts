@@ -46,13 +46,16 @@ const recipeOf = (stack: Stack, app: App) => {
 
 const repositoryOf = ({ project }: Stack, { service }: App) => `${project}-${service}`
 
-export const releaseName = (stack: Stack, app: App, sha: string) =>
-  `${repositoryOf(stack, app)}:${sha.slice(0, 12)}-${recipeOf(stack, app)}`
+export function releaseName(stack: Stack, app: App, sha: string) {
+  return `${repositoryOf(stack, app)}:${sha.slice(0, 12)}-${recipeOf(stack, app)}`
+}
 
-export const imageExists = async (image: string) => (await attempt(inspectImages([image]))).code === 0
+export async function imageExists(image: string) {
+  return (await attempt(inspectImages([image]))).code === 0
+}
 
 /** Whether what is started from an image is root, unless docker-compose.yml says otherwise. */
-export const runsAsRoot = async (image: string) => {
+export async function runsAsRoot(image: string) {
   const [found]: { Config: { User?: string } }[] = JSON.parse(await capture(inspectImages([image])))
   return /^(|0|root)(:.*)?$/.test(found?.Config.User ?? '')
 }
@@ -61,13 +64,13 @@ export const runsAsRoot = async (image: string) => {
  * Builds the release of a commit from the files of exactly that commit. Throws a Failure when the build fails; nothing
  * is left then.
  */
-export const buildRelease = async (
+export async function buildRelease(
   stack: Stack,
   app: App,
   image: string,
   commit: Commit,
   told: Pick<RunOptions, 'hint' | 'hide'> = {},
-) => {
+) {
   const context = stateFile('build')
   const plan = stateFile('build.json')
   clear(context, plan)
@@ -109,7 +112,7 @@ const labelsOf = (app: App, { sha, date }: Commit) => ({
  * Removes old releases of an app: all but those that are named, and the newest `keep`. Gives the names of what it
  * removed.
  */
-export const pruneReleases = async (stack: Stack, app: App, trail: string[], used: string[], keep: number) => {
+export async function pruneReleases(stack: Stack, app: App, trail: string[], used: string[], keep: number) {
   const listed = await capture(images(repositoryOf(stack, app)))
   const releases = listed
     .split('\n')
@@ -127,12 +130,12 @@ export const pruneReleases = async (stack: Stack, app: App, trail: string[], use
  * Which releases to remove: never one that is used, nor the one that a rollback goes to; the last that were live stay,
  * up to `keep` in all.
  */
-export const releasesToRemove = (
+export function releasesToRemove(
   releases: { name: string; created: string }[],
   trail: string[],
   used: string[],
   keep: number,
-) => {
+) {
   const rank = ({ name }: { name: string }) => trail.lastIndexOf(name)
   const newestFirst = releases.toSorted((a, b) => rank(b) - rank(a) || b.created.localeCompare(a.created))
   const kept = new Set([...used, ...trail.slice(-2)])

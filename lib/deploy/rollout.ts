@@ -52,7 +52,7 @@ const listOwn = async ({ stack, app }: Rollout) =>
  * one that failed. Throws a Failure when an instance does not get healthy or does not stay so; signals are heeded until
  * the first switch.
  */
-export const converge = async (rollout: Rollout, target: Target) => {
+export async function converge(rollout: Rollout, target: Target) {
   const { app, stack, nginx } = rollout
   const watch = watchService(stack.project, app.service)
   const isNew = ({ rollout: id }: Instance) => id === target.pin?.rollout

@@ -5,17 +5,19 @@ import { badConfig } from '../system/errors.ts'
 const NAMES = /^\s*([A-Za-z_]\w*)=/gm
 
 /** The names in the build argument SETTINGS, one NAME=value a line. */
-export const buildSettingsOf = (args: Record<string, string> | undefined) =>
-  [...(args?.SETTINGS ?? '').matchAll(NAMES)].map(([, name = '']) => name)
+export function buildSettingsOf(args: Record<string, string> | undefined) {
+  return [...(args?.SETTINGS ?? '').matchAll(NAMES)].map(([, name = '']) => name)
+}
 
 /**
  * What nobody may learn: what a Nuxt build gets is in the files that every visitor downloads, and every build argument
  * in the history of the image.
  */
-export const isSecretName = (name: string) =>
-  /(^|_)(SECRET|PASSWORD|PASS|TOKEN|PRIVATE|CREDENTIALS?)(_|$)|_GIT_URL$|^AWS_|^MINIO_|^OFFSITE_|^DATABASE_URL$|^PGPASSWORD$/.test(
+export function isSecretName(name: string) {
+  return /(^|_)(SECRET|PASSWORD|PASS|TOKEN|PRIVATE|CREDENTIALS?)(_|$)|_GIT_URL$|^AWS_|^MINIO_|^OFFSITE_|^DATABASE_URL$|^PGPASSWORD$/.test(
     name,
   )
+}
 
 // Elixir's module attributes, and what the configuration of Nuxt reads.
 const ATTRIBUTE = /^\s*@\w+.*System\.(?:get_env|fetch_env!?)\(\s*"(\w+)"/
@@ -25,7 +27,7 @@ const NUXT = /process\.env\.([A-Z]\w*)/g
  * The settings that lines of the code read at build time. The lines come from `git grep`: Elixir's and those of
  * nuxt.config.
  */
-export const readAtBuild = (lines: string[]) => {
+export function readAtBuild(lines: string[]) {
   const names = lines.flatMap(
     line => ATTRIBUTE.exec(line)?.[1] ?? [...line.matchAll(NUXT)].map(([, name = '']) => name),
   )
@@ -33,10 +35,14 @@ export const readAtBuild = (lines: string[]) => {
 }
 
 /** The version of Elixir that an image's name tells: "elixir:1.8.2-slim"; undefined when it tells none. */
-export const elixirOf = (image: string) => /(?:^|\/)elixir:(\d+\.\d+(?:\.\d+)?)/.exec(image)?.[1]
+export function elixirOf(image: string) {
+  return /(?:^|\/)elixir:(\d+\.\d+(?:\.\d+)?)/.exec(image)?.[1]
+}
 
 /** What mix.exs demands: "~> 1.8.2"; undefined when nothing. */
-export const elixirWanted = (mix: string) => /^[^#\n]*\belixir:\s*"([^"]+)"/m.exec(mix)?.[1]
+export function elixirWanted(mix: string) {
+  return /^[^#\n]*\belixir:\s*"([^"]+)"/m.exec(mix)?.[1]
+}
 
 const numbers = (version: string) => version.split('.').map(Number)
 const compare = (a: number[], b: number[]) =>
@@ -72,14 +78,15 @@ const fitsOne = (version: number[], requirement: string) => {
  * Whether a version of Elixir is one that a requirement of mix.exs allows
  * (https://hexdocs.pm/elixir/Version.html#module-requirements).
  */
-export const fitsElixir = (version: string, requirement: string) =>
-  requirement.split(/\s+or\s+/).some(all => all.split(/\s+and\s+/).every(one => fitsOne(numbers(version), one)))
+export function fitsElixir(version: string, requirement: string) {
+  return requirement.split(/\s+or\s+/).some(all => all.split(/\s+and\s+/).every(one => fitsOne(numbers(version), one)))
+}
 
 /**
  * Throws (78) when the base image of a build has an Elixir that mix.exs does not allow: the compiler would say so only
  * after minutes.
  */
-export const checkElixir = (service: string, image: string, mix: string) => {
+export function checkElixir(service: string, image: string, mix: string) {
   const [has, wanted] = [elixirOf(image), elixirWanted(mix)]
   if (has === undefined || wanted === undefined || fitsElixir(has, wanted)) return
   const setting = `${service.toUpperCase()}_BASE_IMAGE`

@@ -7,38 +7,49 @@ export const COMPOSE_FILE = join(root, 'docker-compose.yml')
 /** Compose reads this file beside docker-compose.yml by itself. */
 export const PINS_FILE = join(root, 'docker-compose.override.yml')
 
-export const docker = (...words: string[]) => ['docker', ...words]
+export function docker(...words: string[]) {
+  return ['docker', ...words]
+}
 
 /** `docker compose` on the stack of this checkout, with the given files in their order. */
-export const compose = (files: string[], ...words: string[]) =>
-  docker('compose', '--project-directory', root, ...files.flatMap(file => ['--file', file]), ...words)
+export function compose(files: string[], ...words: string[]) {
+  return docker('compose', '--project-directory', root, ...files.flatMap(file => ['--file', file]), ...words)
+}
 
-export const composeConfig = (files: string[]) => compose(files, 'config', '--format', 'json')
+export function composeConfig(files: string[]) {
+  return compose(files, 'config', '--format', 'json')
+}
 
 /**
  * Makes one more instance beside those that are there, and touches none of them; it is not started. Not `up`: that
  * waits for other services in steps of half a second, and with --no-deps Compose 2.26 gives the container another
  * configuration hash, so that the next plain `docker compose up -d` would recreate it.
  */
-export const composeAdd = (files: string[], service: string, instances: number) =>
-  compose(files, 'create', '--no-build', '--no-recreate', '--scale', `${service}=${instances}`, service)
+export function composeAdd(files: string[], service: string, instances: number) {
+  return compose(files, 'create', '--no-build', '--no-recreate', '--scale', `${service}=${instances}`, service)
+}
 
 /** Runs a command once in a new container of the service, without a terminal. */
-export const composeRunOnce = (files: string[], service: string, command: string[]) =>
-  compose(files, 'run', '--rm', '--no-deps', '--no-TTY', '--quiet-pull', service, ...command)
+export function composeRunOnce(files: string[], service: string, command: string[]) {
+  return compose(files, 'run', '--rm', '--no-deps', '--no-TTY', '--quiet-pull', service, ...command)
+}
 
 const filters = (pairs: Record<string, string>) =>
   Object.entries(pairs).flatMap(([name, value]) => ['--filter', `${name}=${value}`])
 const labels = (wanted: string[]) => wanted.flatMap(label => ['--filter', `label=${label}`])
 
 /** The ids of all containers, running or not, that carry every one of these labels. */
-export const containerIds = (...wanted: string[]) => docker('ps', '--all', '--quiet', '--no-trunc', ...labels(wanted))
+export function containerIds(...wanted: string[]) {
+  return docker('ps', '--all', '--quiet', '--no-trunc', ...labels(wanted))
+}
 
-export const inspect = (ids: string[]) => docker('inspect', '--type', 'container', ...ids)
+export function inspect(ids: string[]) {
+  return docker('inspect', '--type', 'container', ...ids)
+}
 
 /** What happens to containers with all of these labels, as lines of JSON, from a time (in seconds) on. */
-export const events = (wanted: string[], sinceSeconds: number) =>
-  docker(
+export function events(wanted: string[], sinceSeconds: number) {
+  return docker(
     'events',
     '--since',
     String(sinceSeconds),
@@ -47,27 +58,46 @@ export const events = (wanted: string[], sinceSeconds: number) =>
     ...labels(wanted),
     ...filters({ type: 'container' }),
   )
+}
 
-export const logs = (id: string, ...words: string[]) => docker('logs', ...words, id)
+export function logs(id: string, ...words: string[]) {
+  return docker('logs', ...words, id)
+}
 
 /** What the last health checks of a container printed. */
-export const healthLog = (id: string) =>
-  docker('inspect', '--format', '{{with .State.Health}}{{range .Log}}{{println .Output}}{{end}}{{end}}', id)
+export function healthLog(id: string) {
+  return docker('inspect', '--format', '{{with .State.Health}}{{range .Log}}{{println .Output}}{{end}}{{end}}', id)
+}
 
-export const exec = (id: string, ...command: string[]) => docker('exec', id, ...command)
+export function exec(id: string, ...command: string[]) {
+  return docker('exec', id, ...command)
+}
 
-export const start = (id: string) => docker('start', id)
+export function start(id: string) {
+  return docker('start', id)
+}
 
 /** One order to the engine: whoever gives it may die, and the container is started again all the same. */
-export const restart = (id: string) => docker('restart', id)
+export function restart(id: string) {
+  return docker('restart', id)
+}
 
-export const stop = (id: string) => docker('stop', id)
+export function stop(id: string) {
+  return docker('stop', id)
+}
 
-export const removeContainers = (ids: string[]) => docker('rm', '--force', '--volumes', ...ids)
+export function removeContainers(ids: string[]) {
+  return docker('rm', '--force', '--volumes', ...ids)
+}
 
-export const images = (repository: string) =>
-  docker('image', 'ls', '--no-trunc', '--format', '{{json .}}', ...filters({ reference: repository }))
+export function images(repository: string) {
+  return docker('image', 'ls', '--no-trunc', '--format', '{{json .}}', ...filters({ reference: repository }))
+}
 
-export const inspectImages = (names: string[]) => docker('image', 'inspect', ...names)
+export function inspectImages(names: string[]) {
+  return docker('image', 'inspect', ...names)
+}
 
-export const removeImage = (name: string) => docker('image', 'rm', name)
+export function removeImage(name: string) {
+  return docker('image', 'rm', name)
+}

@@ -42,7 +42,7 @@ const troubleOf = (name: string, state: State | undefined, exitCode: string) => 
 }
 
 /** Begins to watch a service's containers. */
-export const watchService = (project: string, service: string): Watch => {
+export function watchService(project: string, service: string): Watch {
   const states = new Map<string, { state: State; exitCode: string; time: number }>()
   const changes = new EventEmitter()
   let ended = false

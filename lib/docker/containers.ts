@@ -52,7 +52,7 @@ const instanceOf = ({ Id, Name, State, Config, NetworkSettings }: Inspected): In
 })
 
 /** The ids of all containers of the project, or of one of its services. */
-export const listIds = async (project: string, service?: string) => {
+export async function listIds(project: string, service?: string) {
   const labels = [
     `com.docker.compose.project=${project}`,
     ...(service === undefined ? [] : [`com.docker.compose.service=${service}`]),
@@ -66,13 +66,13 @@ const readInstances = async (ids: string[]): Promise<Instance[]> => {
 }
 
 /** The containers of the project, or of one of its services, oldest first. */
-export const listInstances = async (project: string, service?: string): Promise<Instance[]> => {
+export async function listInstances(project: string, service?: string): Promise<Instance[]> {
   const ids = await listIds(project, service)
   return ids.length === 0 ? [] : readInstances(ids)
 }
 
 /** Throws a Failure when there is no such container. */
-export const readInstance = async (id: string): Promise<Instance> => {
+export async function readInstance(id: string): Promise<Instance> {
   const [instance] = await readInstances([id])
   if (!instance) throw new Failure(`the container ${id} is gone`)
   return instance
@@ -82,9 +82,13 @@ export const readInstance = async (id: string): Promise<Instance> => {
  * Where one container reaches another: the address in a network that both are in; empty when there is none, or when the
  * other one does not run.
  */
-export const addressFor = (
+export function addressFor(
   { addresses: own }: Pick<Instance, 'addresses'>,
   { addresses }: Pick<Instance, 'addresses'>,
-) => Object.entries(addresses).find(([network]) => network in own)?.[1] ?? ''
+) {
+  return Object.entries(addresses).find(([network]) => network in own)?.[1] ?? ''
+}
 
-export const isHealthy = ({ running, health }: Instance) => running && health === 'healthy'
+export function isHealthy({ running, health }: Instance) {
+  return running && health === 'healthy'
+}

@@ -3,7 +3,7 @@ import { EXIT, Failure } from '../system/errors.ts'
 import { attempt } from '../system/run.ts'
 
 /** Gives the version of Compose. Throws a Failure (69) when it is missing or too old. */
-export const checkCompose = async () => {
+export async function checkCompose() {
   const { code, stdout } = await attempt(['docker', 'compose', 'version', '--short'])
   const [major = 0, minor = 0] = stdout.replace(/^v/, '').split('.').map(Number)
   if (code === 0 && (major > 2 || (major === 2 && minor >= 24))) return stdout.trim()
@@ -22,7 +22,7 @@ export const checkCompose = async () => {
 }
 
 /** Gives the version of the engine. Throws a Failure (69) when it does not answer. */
-export const checkEngine = async () => {
+export async function checkEngine() {
   const outcome = await attempt(['docker', 'version', '--format', '{{.Server.Version}}'])
   if (outcome.code === 0) return outcome.stdout.trim()
   if (outcome.code === 127)

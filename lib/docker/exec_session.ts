@@ -20,12 +20,12 @@ interface Container {
 const as = (account: string | undefined) => (account === undefined ? [] : ['--user', account])
 
 /** Runs a program in a container, with these variables in its environment. */
-export const openIn = (
+export function openIn(
   { id, account }: Omit<Container, 'name'>,
   { mark, terminal }: Session,
   variables: string[],
   ...command: string[]
-) => {
+) {
   const environment = [mark, ...variables, ...(terminal ? ['TERM'] : [])].flatMap(variable => ['--env', variable])
   // Docker's own keys to detach (Ctrl-P Ctrl-Q) would take Ctrl-P from the program, and leave it behind.
   const tty = terminal ? ['--tty', '--detach-keys', 'ctrl-@,ctrl-@,ctrl-@'] : []
@@ -37,7 +37,7 @@ export const openIn = (
 const HANG_UP = 'echo; cat; grep -lzxF -- "$0" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3 | xargs -r kill -HUP'
 
 /** Has what carries the mark ended when this process ends, in any way; or when the function that it gives is called. */
-export const hangUpLater = async ({ id, name, account }: Container, mark: string) => {
+export async function hangUpLater({ id, name, account }: Container, mark: string) {
   const { release, stderr } = await hold(docker('exec', '--interactive', ...as(account), id, 'sh', '-c', HANG_UP, mark))
   if (!release)
     throw new Failure(`nothing can be started in ${name}: ${stderr.trim()}`, {

@@ -96,12 +96,20 @@ export function parsePins(text: string): Pins {
   )
 }
 
-export const readPins = (): Pins => parsePins(readIfThere(PINS_FILE) ?? '')
+export function readPins(): Pins {
+  return parsePins(readIfThere(PINS_FILE) ?? '')
+}
 
-export const publishPins = (pins: Pins) => replaceFile(PINS_FILE, renderPins(pins))
+export function publishPins(pins: Pins) {
+  return replaceFile(PINS_FILE, renderPins(pins))
+}
 
 /** The file with which a release is started before it is live. */
-export const NEXT_PINS_FILE = () => stateFile('next.yml')
+export function NEXT_PINS_FILE() {
+  return stateFile('next.yml')
+}
 
 /** The Compose files of the stack as it is now. */
-export const pinFiles = () => (readIfThere(PINS_FILE) === undefined ? [] : [PINS_FILE])
+export function pinFiles() {
+  return readIfThere(PINS_FILE) === undefined ? [] : [PINS_FILE]
+}

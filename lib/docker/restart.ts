@@ -9,7 +9,7 @@ import { type Watch, watchService } from './container_events.ts'
 const TIMEOUT = 300
 
 /** The running instances of the apps that need a service. */
-export const usersOf = async ({ project, apps }: Stack, service: string): Promise<Instance[]> => {
+export async function usersOf({ project, apps }: Stack, service: string): Promise<Instance[]> {
   const names = new Set(apps.filter(({ needs }) => needs.includes(service)).map(app => app.service))
   return (await listInstances(project)).filter(
     ({ service, running, oneOff }) => running && !oneOff && names.has(service),
@@ -20,7 +20,7 @@ export const usersOf = async ({ project, apps }: Stack, service: string): Promis
  * Restarts instances, one after another, and waits until each is healthy. Throws a Failure with the end of its log when
  * one does not get healthy.
  */
-export const restartAll = async ({ project }: Stack, instances: Instance[]) => {
+export async function restartAll({ project }: Stack, instances: Instance[]) {
   for (const instance of instances) {
     const watch = watchService(project, instance.service)
     try {

@@ -25,7 +25,7 @@ const LINE = /^(?<path>\/\S*)\s+(?<status>[1-5]\d\d)(?:\s+(?<words>\S.*))?$/
  * Reads the label avril.smoke: a line "/path status [words in the body]" each. The app's own path comes first, if no
  * line is about it. Throws (78) for any other line.
  */
-export const smokeTestsOf = (service: string, path: string, label: string): SmokeTest[] => {
+export function smokeTestsOf(service: string, path: string, label: string): SmokeTest[] {
   const lines = label
     .split('\n')
     .map(line => line.trim())
@@ -55,7 +55,7 @@ const leadsElsewhere = (path: string, location: string) => {
 }
 
 /** Why an answer is not the one that is expected, in words; undefined when it is. */
-export const troubleIn = ({ path, status: expected, words }: SmokeTest, { status, location, body }: Answer) => {
+export function troubleIn({ path, status: expected, words }: SmokeTest, { status, location, body }: Answer) {
   const shows = (status >= 200 && status < 300) || (status >= 300 && status < 400 && leadsElsewhere(path, location))
   const to = location ? ` (to ${location})` : ''
   if (expected === undefined && !shows) return `${path} is answered with ${status}${to}, not with a page`

@@ -100,7 +100,7 @@ export const APP_LABEL = 'avril.repository'
  * Why a service that is labelled as an app cannot be rolled, in words that follow its name; empty when nothing is
  * wrong.
  */
-export const appTroubles = ({ labels, build, healthcheck, container_name, ports }: ServiceConfig) => {
+export function appTroubles({ labels, build, healthcheck, container_name, ports }: ServiceConfig) {
   const { [APP_LABEL]: repository = '', 'avril.port': port = '' } = labels ?? {}
   const secret = Object.keys(build?.args ?? {})
     .concat(buildSettingsOf(build?.args))
@@ -120,7 +120,7 @@ export const appTroubles = ({ labels, build, healthcheck, container_name, ports 
 }
 
 /** What may go wrong with an app although it can be rolled, and what to do about it: [sentence, hint]. */
-export const appDoubts = (service: string, { labels, healthcheck, deploy }: ServiceConfig) => {
+export function appDoubts(service: string, { labels, healthcheck, deploy }: ServiceConfig) {
   const test = [healthcheck?.test ?? []].flat().join(' ')
   const replicas = Number(deploy?.replicas ?? 1)
   const doubts: (readonly [string, string] | false)[] = [
@@ -184,7 +184,7 @@ const appOf = (service: string, config: ServiceConfig, nginx: ServiceConfig | un
 }
 
 /** The stack in the JSON that `docker compose config` prints. Throws (78) when an app in it cannot be rolled. */
-export const stackOf = (config: StackConfig): Stack => {
+export function stackOf(config: StackConfig): Stack {
   const services = Object.entries(config.services)
   return {
     project: config.name,
@@ -204,7 +204,7 @@ export const stackOf = (config: StackConfig): Stack => {
  * The stack of this checkout, with everything that a command needs of it checked: the settings and docker-compose.yml
  * (78 when wrong), Docker Compose and the engine (69 when missing).
  */
-export const openStack = async (): Promise<Stack> => {
+export async function openStack(): Promise<Stack> {
   loadSettings()
   const [config] = await Promise.all([attempt(composeConfig([COMPOSE_FILE])), checkCompose(), checkEngine()])
   return stackOf(configOf(config))
@@ -216,13 +216,15 @@ const configOf = (outcome: Outcome): StackConfig => {
 }
 
 /** What Compose makes of these files and .env. Throws a Failure (78) with its words when it cannot read them. */
-export const readConfig = async (files: string[]) => configOf(await attempt(composeConfig(files)))
+export async function readConfig(files: string[]) {
+  return configOf(await attempt(composeConfig(files)))
+}
 
 /**
  * The app of a repository. Throws (64) with the list for any other word, and with the reason for a service that is no
  * app.
  */
-export const appFor = ({ apps, refusals }: Stack, word: string): App => {
+export function appFor({ apps, refusals }: Stack, word: string): App {
   const app = apps.find(({ repository }) => repository === word)
   if (app) return app
   const list = apps.map(({ repository, service }) => `${repository} (${service})`).join(', ')

@@ -61,10 +61,12 @@ const CAUSES: Cause[] = [
 ]
 
 /** Words without the logins in the addresses that they name. */
-export const withoutLogin = (words: string) => words.replace(/\/\/[^@/\s']*@/g, '//…@')
+export function withoutLogin(words: string) {
+  return words.replace(/\/\/[^@/\s']*@/g, '//…@')
+}
 
 /** The Failure for what git could not do, with its words. */
-export const failureOfGit = (what: string, folder: string, words: string) => {
+export function failureOfGit(what: string, folder: string, words: string) {
   const [, exitCode = EXIT.unreachable, hint] = CAUSES.find(([form]) => form.test(words)) ?? []
   const said = withoutLogin(words).trim().split('\n').slice(0, 4).join('\n  ')
   return new Failure(`${what}: ${said}`, {

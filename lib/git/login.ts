@@ -6,15 +6,20 @@ import { type Texts, uncheckedTexts } from '../system/settings.ts'
 const FORM = /^(https?:\/\/)([^/@]*)@(.*)$/s
 
 /** An address without the login in it. */
-export const bareAddress = (url: string) => url.replace(FORM, '$1$3')
+export function bareAddress(url: string) {
+  return url.replace(FORM, '$1$3')
+}
 
-export const hasLogin = (url: string) => FORM.test(url)
+export function hasLogin(url: string) {
+  return FORM.test(url)
+}
 
 /** The address in .env that leads to the same place and has a login; undefined when none does. */
-export const addressWithLogin = (url: string, texts: Texts) =>
-  [...texts].find(
+export function addressWithLogin(url: string, texts: Texts) {
+  return [...texts].find(
     ([name, value]) => name.endsWith('_GIT_URL') && hasLogin(value) && bareAddress(value) === bareAddress(url),
   )?.[1]
+}
 
 const readTexts = (): Texts => {
   try {
@@ -37,7 +42,7 @@ const decoded = (text: string) => {
 const HELPER = String.raw`!answer() { printf 'username=%s\npassword=%s\n' "$AVRIL_GIT_USER" "$AVRIL_GIT_PASSWORD"; }; answer`
 
 /** Variables by which git logs in at a remote, when this address or that of .env for the same place has a login. */
-export const loginEnvironment = (url: string): Record<string, string> => {
+export function loginEnvironment(url: string): Record<string, string> {
   const [, scheme = '', login, rest = ''] =
     FORM.exec(hasLogin(url) ? url : (addressWithLogin(url, readTexts()) ?? '')) ?? []
   if (login === undefined) return {}

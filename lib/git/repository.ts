@@ -52,7 +52,7 @@ export interface Commit {
  * Throws (78) when the folder is no git repository with a remote. Gives the remote's address, as it stands in the
  * repository.
  */
-export const checkRepository = async (folder: string) => {
+export async function checkRepository(folder: string) {
   const clone = 'clone it beside this checkout, or set REPOS_DIR in .env'
   if (!existsSync(folder)) throw badConfig(`there is no repository ${folder}`, clone)
   const inside = await attemptGit(folder, 'rev-parse', '--git-dir')
@@ -68,7 +68,7 @@ export const checkRepository = async (folder: string) => {
  * Clones a repository into a folder that gets its name when it is complete. Throws a Failure: 69 when the remote does
  * not answer.
  */
-export const cloneRepository = async (url: string, folder: string) => {
+export async function cloneRepository(url: string, folder: string) {
   const partial = join(dirname(folder), `.${basename(folder)}.partial-${process.pid}`)
   try {
     mkdirSync(dirname(folder), { recursive: true })
@@ -82,11 +82,12 @@ export const cloneRepository = async (url: string, folder: string) => {
 }
 
 /** Takes the login out of the address that a repository has of its remote. */
-export const forgetLogin = async (folder: string) =>
-  void (await git(folder, 'remote', 'set-url', 'origin', bareAddress(await checkRepository(folder))))
+export async function forgetLogin(folder: string) {
+  await git(folder, 'remote', 'set-url', 'origin', bareAddress(await checkRepository(folder)))
+}
 
 /** Removes what clones that were killed left beside a repository's folder. */
-export const sweepClones = (folder: string) => {
+export function sweepClones(folder: string) {
   const parent = dirname(folder)
   const left = existsSync(parent)
     ? readdirSync(parent).filter(name => name.startsWith(`.${basename(folder)}.partial-`))
@@ -98,8 +99,8 @@ export const sweepClones = (folder: string) => {
  * Brings the remote's branches and tags; the working tree stays as it is. Throws a Failure by what git says: 69 when
  * the remote does not answer.
  */
-export const fetchRepository = async (folder: string) =>
-  void (await gitRemote(
+export async function fetchRepository(folder: string) {
+  await gitRemote(
     folder,
     'fetch',
     '--quiet',
@@ -109,10 +110,11 @@ export const fetchRepository = async (folder: string) =>
     '--no-recurse-submodules',
     'origin',
     '+refs/heads/*:refs/remotes/origin/*',
-  ))
+  )
+}
 
 /** The branch that the remote calls its default. */
-export const defaultBranch = async (folder: string) => {
+export async function defaultBranch(folder: string) {
   const answer = await gitRemote(folder, 'ls-remote', '--symref', 'origin', 'HEAD')
   const branch = /^ref: refs\/heads\/(\S+)\tHEAD$/m.exec(answer)?.[1]
   if (!branch)
@@ -146,7 +148,7 @@ const commitsNamed = async (folder: string, digits: string) => {
 }
 
 /** The commit at the head of the remote's branch. Throws (64) when there is no such branch. */
-export const branchHead = async (folder: string, branch: string) => {
+export async function branchHead(folder: string, branch: string) {
   const sha = await resolve(folder, `refs/remotes/origin/${branch}`)
   if (!sha)
     throw usage(
@@ -161,7 +163,7 @@ export const branchHead = async (folder: string, branch: string) => {
  * reviewed that commit. Throws (64) when there is none, when it is not clear, and when a tag bears the name of another
  * commit.
  */
-export const namedCommit = async (folder: string, name: string) => {
+export async function namedCommit(folder: string, name: string) {
   const tag = await resolve(folder, name.startsWith('refs/tags/') ? name : `refs/tags/${name}`)
   const isId = /^[0-9a-f]{4,64}$/i.test(name)
   const [sha, ...others] = isId ? await commitsNamed(folder, name.toLowerCase()) : [tag]
@@ -179,13 +181,13 @@ export const namedCommit = async (folder: string, name: string) => {
   throw usage(`${folder} has no tag or commit ${JSON.stringify(name)}`, hint)
 }
 
-export const readCommit = async (folder: string, sha: string): Promise<Commit> => {
+export async function readCommit(folder: string, sha: string): Promise<Commit> {
   const [date = '', subject = ''] = (await git(folder, 'show', '--no-patch', '--format=%cI%n%s', sha)).split('\n')
   return { sha, date, subject }
 }
 
 /** The text of a file at a commit; undefined when it has no such file, or the commit is not known here. */
-export const readFileAt = async (folder: string, sha: string, path: string) => {
+export async function readFileAt(folder: string, sha: string, path: string) {
   const outcome = await attemptGit(folder, 'show', `${sha}:${path}`)
   return outcome.code === 0 ? outcome.stdout : undefined
 }
@@ -194,7 +196,7 @@ export const readFileAt = async (folder: string, sha: string, path: string) => {
  * The lines that match an extended regular expression in the files of a commit with these names; none when the commit
  * is not known here.
  */
-export const searchAt = async (folder: string, sha: string, pattern: string, names: string[]) => {
+export async function searchAt(folder: string, sha: string, pattern: string, names: string[]) {
   const outcome = await attemptGit(folder, 'grep', '-hIE', '-e', pattern, sha, '--', ...names)
   return outcome.code === 0 ? outcome.stdout.split('\n').filter(Boolean) : []
 }
@@ -231,7 +233,7 @@ const standIns = async (folder: string, sha: string) => {
  * The paths of a commit whose content is not in the repository, each with what it is; none when the commit is not known
  * here.
  */
-export const missingFrom = async (folder: string, sha: string) => {
+export async function missingFrom(folder: string, sha: string) {
   const { stdout } = await attemptGit(folder, 'ls-tree', '-rz', '--full-tree', sha)
   const entries = stdout
     .split('\0')
@@ -259,7 +261,7 @@ const bringAll = async (folder: string, sha: string) => {
  * nothing but the objects: no attributes, settings, filters or hooks of the clone, its working tree or this user decide
  * what the files are.
  */
-export const exportCommit = async (folder: string, sha: string, target: string) => {
+export async function exportCommit(folder: string, sha: string, target: string) {
   const own = `${target}.git`
   const objects = resolvePath(folder, await git(folder, 'rev-parse', '--git-path', 'objects'))
   const format = await git(folder, 'rev-parse', '--show-object-format')
@@ -276,7 +278,7 @@ export const exportCommit = async (folder: string, sha: string, target: string) 
  * The commit at the head of the remote's branch, asked from the remote without fetching it (its date and subject are
  * unknown then).
  */
-export const remoteHead = async (folder: string, branch: string): Promise<Commit> => {
+export async function remoteHead(folder: string, branch: string): Promise<Commit> {
   // A pattern of ls-remote fits the ends of names, too.
   const answer = await gitRemote(folder, 'ls-remote', 'origin', `refs/heads/${branch}`)
   const sha = answer

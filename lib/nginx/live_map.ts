@@ -21,13 +21,15 @@ const liveFile = (service: string) => join(root, 'nginx', 'live', `${service}.ma
  * Who is live, as nginx reads it; undefined when nothing was switched yet: then nginx asks Docker's DNS for the
  * service's name.
  */
-export const readLive = (service: string) => readIfThere(liveFile(service))
+export function readLive(service: string) {
+  return readIfThere(liveFile(service))
+}
 
 /**
  * Lines for nginx's map: requests are spread over the targets (names of instances, or the alias of a rollout) by the
  * first digit of nginx's random request id. A name that is absent does no harm: nginx looks names up as requests come.
  */
-export const liveMap = ({ service, port }: Pick<App, 'service' | 'port'>, targets: string[]) => {
+export function liveMap({ service, port }: Pick<App, 'service' | 'port'>, targets: string[]) {
   const share = (index: number) =>
     HEX.slice(Math.floor((index * 16) / targets.length), Math.floor(((index + 1) * 16) / targets.length))
   const lines = targets.map((target, index) => `"~^${service} [${share(index)}]" ${target}:${port};`)
@@ -35,8 +37,9 @@ export const liveMap = ({ service, port }: Pick<App, 'service' | 'port'>, target
 }
 
 /** Whether such lines name an instance: by its own name, or by the rollout that brought it. */
-export const namesInstance = (map: string, { name, rollout }: Pick<Instance, 'name' | 'rollout'>) =>
-  [name, rollout].some(target => target !== undefined && map.includes(` ${target}:`))
+export function namesInstance(map: string, { name, rollout }: Pick<Instance, 'name' | 'rollout'>) {
+  return [name, rollout].some(target => target !== undefined && map.includes(` ${target}:`))
+}
 
 const refused = (words: string) =>
   new Failure(`nginx's configuration does not pass its check (nginx -t):\n  ${words.trim().replaceAll('\n', '\n  ')}`, {
@@ -44,7 +47,7 @@ const refused = (words: string) =>
   })
 
 /** Throws a Failure with nginx's own words when its configuration does not pass its check. */
-export const checkNginx = async (nginx: Instance) => {
+export async function checkNginx(nginx: Instance) {
   const outcome = await attempt(exec(nginx.id, 'nginx', '-t', '-q', '-c', `${FOLDER}/nginx.conf`))
   if (outcome.code !== 0) throw refused(outcome.stderr)
 }
@@ -61,7 +64,7 @@ const writeLive = (service: string, text: string | undefined) => {
  * worker takes a request by the former configuration. A configuration that does not pass its check is taken back, and
  * thrown.
  */
-export const switchLive = async (nginx: Instance, service: string, text: string | undefined) => {
+export async function switchLive(nginx: Instance, service: string, text: string | undefined) {
   const before = readLive(service)
   writeLive(service, text)
   const outcome = await attempt(exec(nginx.id, `${FOLDER}/reload.sh`))
@@ -122,14 +125,14 @@ const ask = async (
  * an answer is not the expected one within some seconds: its health check may be good before all that its pages need
  * has started.
  */
-export const proveInstance = async (
+export async function proveInstance(
   nginx: Instance,
   { site }: Stack,
   { port, smoke }: App,
   instance: Instance,
   signal: AbortSignal,
   patience = 15_000,
-) => {
+) {
   const address = addressFor(nginx, instance)
   if (!address)
     throw new Failure(`${instance.name} and nginx are in no network together`, {
@@ -149,7 +152,7 @@ export const proveInstance = async (
 }
 
 /** Why a visitor would not get an app's page through nginx, in words; undefined when he would. It is asked once. */
-export const pageTrouble = async (nginx: Instance, { site }: Stack, { path, smoke }: App) => {
+export async function pageTrouble(nginx: Instance, { site }: Stack, { path, smoke }: App) {
   const test = smoke.find(it => it.path === path)
   if (!test) return undefined
   const answer = await ask(nginx, site, 'http://127.0.0.1:8081', test)
@@ -160,7 +163,7 @@ export const pageTrouble = async (nginx: Instance, { site }: Stack, { path, smok
  * Throws unless requests through nginx are answered by one of `wanted` and by none of `unwanted`, and (if `judge`) with
  * what is expected of the app's path.
  */
-export const proveSwitch = async (
+export async function proveSwitch(
   nginx: Instance,
   app: App,
   judge: boolean,
@@ -168,7 +171,7 @@ export const proveSwitch = async (
   unwanted: string[],
   signal: AbortSignal,
   patience = 10_000,
-) => {
+) {
   const url = `http://127.0.0.1:8081${app.path}`
   const test = app.smoke.find(({ path }) => path === app.path)
   const tries = wanted.length > 1 ? wanted.length * 8 : 2
@@ -209,7 +212,7 @@ export const proveSwitch = async (
  * Waits until the workers of all former configurations have ended: then no request is left that an old instance must
  * answer.
  */
-export const awaitDrained = async (nginx: Instance, signal: AbortSignal) => {
+export async function awaitDrained(nginx: Instance, signal: AbortSignal) {
   const outcome = await attempt(exec(nginx.id, `${FOLDER}/drained.sh`), { signal })
   if (outcome.code !== 0 && !signal.aborted)
     throw new Failure(`nginx did not let go of its old connections: ${outcome.stderr.trim()}`)

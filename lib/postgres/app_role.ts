@@ -12,7 +12,7 @@ const script = (name: string) => readFileSync(join(root, 'postgres', name), 'utf
 const has = ({ app, user }: Server) => app !== user
 
 /** Makes the role, with this password. What it does not own yet stays whose it is. Throws a Failure. */
-export const makeAppRole = async (server: Server, password: string) => {
+export async function makeAppRole(server: Server, password: string) {
   const { app, user, database } = server
   await capture(psql(server, database, `--set=app=${app}`, `--set=user=${user}`), {
     input: asData(password) + script('app_role.sql'),
@@ -26,7 +26,7 @@ const LIMIT = "set lock_timeout = '5s';\n\\set VERBOSITY terse\n\\set ON_ERROR_S
  * Gives the role what belongs to a superuser in a database, one object after another: who waits for a table has all
  * others wait behind him. Throws a Failure for what it could not have, when all else is given.
  */
-export const giveToApp = async (server: Server, database: string) => {
+export async function giveToApp(server: Server, database: string) {
   if (!has(server)) return
   const command = psql(server, database, `--set=app=${server.app}`)
   const outcome = await attempt(command, { input: `${LIMIT}${script('superusers_objects.sql')}\\gexec\n` })
@@ -37,7 +37,7 @@ export const giveToApp = async (server: Server, database: string) => {
 }
 
 /** What is to be said of the role and the live database; undefined when all is as it should be. */
-export const appRoleTrouble = async (server: Server) => {
+export async function appRoleTrouble(server: Server) {
   const { app, database } = server
   const superuser = await sql(server, database, `select rolsuper from pg_roles where rolname = :'app'`, { app })
   if (superuser !== 'f') return superuser === 't' ? `the role ${app} is a superuser` : `there is no role ${app} yet`

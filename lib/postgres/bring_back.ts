@@ -23,22 +23,23 @@ interface Filling {
 }
 
 /** What the script prints, as data. */
-export const lostIn = (text: string): Lost[] =>
-  text.split('\u0002').flatMap(record => {
+export function lostIn(text: string): Lost[] {
+  return text.split('\u0002').flatMap(record => {
     const [object = '', why = '', sql = ''] = record.trim().split('\u0001')
     return object === '' ? [] : [{ object, why, sql: sql.trim() }]
   })
+}
 
 /**
  * Does it, by a dump that the server sees at `inside`. Throws a Failure with the server's own words when rows are
  * missing.
  */
-export const bringBack = async (
+export async function bringBack(
   server: Server,
   database: string,
   inside: string,
   { searchPath = '"$user", public', flags = [], settings = [] }: Filling,
-) => {
+) {
   const script = readFileSync(join(root, 'postgres', 'bring_back.sh'), 'utf8')
   const words = [address(server, database), inside, String(JOBS), searchPath, ...flags]
   return lostIn(
@@ -50,7 +51,7 @@ export const bringBack = async (
 }
 
 /** Says what did not come back, each with its SQL. */
-export const sayLost = (lost: Lost[]) => {
+export function sayLost(lost: Lost[]) {
   for (const { object, why, sql } of lost)
     say.warn([`not restored: ${object}: ${why}`, ...sql.split('\n')].join('\n    '))
 }

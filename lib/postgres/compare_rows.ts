@@ -14,7 +14,7 @@ interface Words {
  * Throws a Failure (65) that names the first tables whose rows are not as expected. Tables that are not expected are
  * left aside.
  */
-export const compareRows = (expected: Record<string, number>, found: Record<string, number>, words: Words) => {
+export function compareRows(expected: Record<string, number>, found: Record<string, number>, words: Words) {
   const differing = Object.entries(expected).filter(([table, rows]) => found[table] !== rows)
   if (differing.length === 0) return
   const shown = differing

@@ -15,20 +15,25 @@ export interface Database {
 }
 
 /** The database from which others are made, renamed and removed. */
-export const maintenance = ({ database }: Server) => (database === 'postgres' ? 'template1' : 'postgres')
+export function maintenance({ database }: Server) {
+  return database === 'postgres' ? 'template1' : 'postgres'
+}
 
 /** Runs SQL on the server as a whole. */
-export const admin = (server: Server, text: string, variables: Record<string, string> = {}) =>
-  sql(server, maintenance(server), text, variables)
+export function admin(server: Server, text: string, variables: Record<string, string> = {}) {
+  return sql(server, maintenance(server), text, variables)
+}
 
 /** "20261122t030000z" */
-export const databaseStamp = (time: Date) => timestamp(time).toLowerCase()
+export function databaseStamp(time: Date) {
+  return timestamp(time).toLowerCase()
+}
 
 /**
  * The name of a database beside the live one. Throws (78) when PostgreSQL, which cuts names at 63 bytes, would not keep
  * all of it.
  */
-export const nameOf = (live: string, kind: Kind, stamp: string) => {
+export function nameOf(live: string, kind: Kind, stamp: string) {
   const name = `${live}_${kind}_${stamp}`
   if (name.length <= 63) return name
   throw badConfig(
@@ -38,7 +43,7 @@ export const nameOf = (live: string, kind: Kind, stamp: string) => {
 }
 
 /** Since when a database of this name is what its name says; undefined when it is none of these. */
-export const sinceOf = (live: string, kind: Kind, name: string) => {
+export function sinceOf(live: string, kind: Kind, name: string) {
   const stamp = name.startsWith(`${live}_${kind}_`) ? name.slice(live.length + kind.length + 2) : ''
   const [, year, month, day, hour, minute, second] = /^(\d{4})(\d\d)(\d\d)t(\d\d)(\d\d)(\d\d)z$/.exec(stamp) ?? []
   const since = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
@@ -51,7 +56,7 @@ from pg_database where starts_with(datname, :'live' || '_' || :'kind' || '_') or
 `
 
 /** The databases of a kind, newest first. */
-export const listDatabases = async (server: Server, kind: Kind): Promise<Database[]> => {
+export async function listDatabases(server: Server, kind: Kind): Promise<Database[]> {
   const live = server.database
   const found = await rows<{ name: string; bytes: number }>(server, maintenance(server), LIST, { live, kind })
   return found.flatMap(({ name, bytes }) => {
@@ -60,8 +65,9 @@ export const listDatabases = async (server: Server, kind: Kind): Promise<Databas
   })
 }
 
-export const databaseExists = async (server: Server, name: string) =>
-  (await admin(server, `select true from pg_database where datname = :'name'`, { name })) === 't'
+export async function databaseExists(server: Server, name: string) {
+  return (await admin(server, `select true from pg_database where datname = :'name'`, { name })) === 't'
+}
 
 // As the live one is; when somebody has dropped that, as the server makes them.
 const CREATION = String.raw`
@@ -74,11 +80,14 @@ from pg_database where datname in (:'live', 'template1') order by datname = :'li
 `
 
 /** The command that makes an empty database like the live one: owner, encoding, locale. */
-export const creationOf = (server: Server, name: string) => admin(server, CREATION, { name, live: server.database })
+export function creationOf(server: Server, name: string) {
+  return admin(server, CREATION, { name, live: server.database })
+}
 
 /** Makes an empty database like the live one: owner, encoding, locale. */
-export const createDatabase = (server: Server, name: string) =>
-  admin(server, `${CREATION}\\gexec`, { name, live: server.database })
+export function createDatabase(server: Server, name: string) {
+  return admin(server, `${CREATION}\\gexec`, { name, live: server.database })
+}
 
 // What a dump without --create does not hold. The settings are copied as they are stored: written out as commands some
 // of them read differently. Those that are there already are of extensions: postgis_topology sets a search_path.
@@ -100,8 +109,8 @@ from pg_database, aclexplode(datacl) where datname = :'live' \gexec
  * Gives a database what the live one has and no dump of it holds: settings of the database and of roles in it, rights,
  * comment, limit of connections.
  */
-export const adoptFromLive = (server: Server, name: string) =>
-  capture(
+export function adoptFromLive(server: Server, name: string) {
+  return capture(
     psql(
       server,
       maintenance(server),
@@ -112,7 +121,9 @@ export const adoptFromLive = (server: Server, name: string) =>
     ),
     { input: ADOPT, what: "copying the database's settings" },
   )
+}
 
 /** Removes a database, and ends whoever is connected to it. */
-export const dropDatabase = (server: Server, name: string) =>
-  admin(server, 'drop database if exists :"name" with (force)', { name })
+export function dropDatabase(server: Server, name: string) {
+  return admin(server, 'drop database if exists :"name" with (force)', { name })
+}

@@ -30,8 +30,9 @@ const COUNT = String.raw`
 `
 
 /** Reads the name out of a line like: COPY public."Odd (name" (id, "a column") FROM stdin; */
-export const tableOf = (line: string) =>
-  /^COPY ((?:"(?:[^"]|"")+"|[^". ]+)\.(?:"(?:[^"]|"")+"|[^". ]+)) /.exec(line)?.[1]
+export function tableOf(line: string) {
+  return /^COPY ((?:"(?:[^"]|"")+"|[^". ]+)\.(?:"(?:[^"]|"")+"|[^". ]+)) /.exec(line)?.[1]
+}
 
 const entry = (list: string, name: string) => new RegExp(`^; +${name}: (.*)$`, 'm').exec(list)?.[1]?.trim() ?? ''
 
@@ -61,7 +62,7 @@ const explain = (stderr: string) => {
  * where the server sees it: `inside` is its path there. Throws a Failure that says what is wrong with a dump that is
  * empty, cut short, damaged, of a newer version, or without any table's data.
  */
-export const readDump = async (server: Server, file: string, inside?: string): Promise<Dump> => {
+export async function readDump(server: Server, file: string, inside?: string): Promise<Dump> {
   if (!existsSync(file)) throw refused(file, 'there is no such file')
   if (statSync(file).size === 0) throw refused(file, 'it is empty')
   const archive = inside === undefined ? [] : [inside]

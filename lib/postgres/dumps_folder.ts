@@ -30,7 +30,7 @@ export function openFolder(what: Kind): Folder {
 }
 
 /** Removes what was left there by one that was killed, and says so. Only under the lock. */
-export const sweepFolders = (by: 'run' | 'restore') => {
+export function sweepFolders(by: 'run' | 'restore') {
   for (const name of namesInFolder(DUMPS).filter(it => FORM.test(it))) {
     removeFolder(join(DUMPS, name))
     say.detail(`removed ${name}, which an interrupted ${by} left`)

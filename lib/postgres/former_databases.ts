@@ -5,13 +5,15 @@ import type { Server } from './server.ts'
 import { say } from '../system/log.ts'
 
 /** The former databases, newest first. */
-export const listFormer = (server: Server): Promise<Database[]> => listDatabases(server, 'before')
+export function listFormer(server: Server): Promise<Database[]> {
+  return listDatabases(server, 'before')
+}
 
 /**
  * Removes the former databases that were put aside more than so many days ago, but none that somebody is connected to.
  * Gives their names.
  */
-export const removeFormer = async (server: Server, days: number, now = new Date()) => {
+export async function removeFormer(server: Server, days: number, now = new Date()) {
   const removed: string[] = []
   for (const { name, since } of await listFormer(server)) {
     if (now.getTime() - since.getTime() < days * 86_400_000) continue

@@ -48,7 +48,7 @@ const copyFolder = (server: Server, source: string, inside: string) => {
 }
 
 /** Copies a dump, a file or a folder, to where the server can read it. Throws a Failure: 74 when it does not fit. */
-export const handIn = async (server: Server, source: string): Promise<HandedIn> => {
+export async function handIn(server: Server, source: string): Promise<HandedIn> {
   const stats = statSync(source)
   if (stats.isFile()) await checkRoom(server, stats.size)
   const folder = await capture(inServer(server, 'mktemp', '--directory', join(PLACE, FORM)))
@@ -64,8 +64,8 @@ export const handIn = async (server: Server, source: string): Promise<HandedIn> 
 }
 
 /** Removes what was left there by one that was killed. Only under the data lock. */
-export const sweepHandedIn = (server: Server) =>
-  attempt(
+export function sweepHandedIn(server: Server) {
+  return attempt(
     inServer(
       server,
       'find',
@@ -81,3 +81,4 @@ export const sweepHandedIn = (server: Server) =>
       '+',
     ),
   )
+}

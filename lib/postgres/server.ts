@@ -49,18 +49,21 @@ const ENGLISH = ['LC_ALL=C.UTF-8', 'LANGUAGE=C'].flatMap(variable => ['--env', v
  * A command in the server's container; its standard input is handed on. The container trusts who connects from inside:
  * no password is needed.
  */
-export const inServer = ({ id }: Pick<Server, 'id'>, ...command: string[]) =>
-  docker('exec', '--interactive', '--user', ACCOUNT, ...ENGLISH, id, ...command)
+export function inServer({ id }: Pick<Server, 'id'>, ...command: string[]) {
+  return docker('exec', '--interactive', '--user', ACCOUNT, ...ENGLISH, id, ...command)
+}
 
 /** The roles and the database of the settings. */
-export const loginsOf = ({
+export function loginsOf({
   POSTGRES_USER: user,
   POSTGRES_APP_USER: app,
   POSTGRES_DB: database,
-}: Settings): Pick<Server, 'user' | 'app' | 'database'> => ({ user, app: app ?? user, database })
+}: Settings): Pick<Server, 'user' | 'app' | 'database'> {
+  return { user, app: app ?? user, database }
+}
 
 /** The stack's running server. Throws a Failure (69) when there is none. */
-export const findServer = async (project: string, settings: Settings): Promise<Server> => {
+export async function findServer(project: string, settings: Settings): Promise<Server> {
   const instance = (await listInstances(project, 'postgres')).find(({ running, oneOff }) => running && !oneOff)
   if (instance) return { id: instance.id, name: instance.name, image: instance.image, ...loginsOf(settings) }
   throw new Failure('postgres is not running', {
@@ -81,41 +84,45 @@ const SAFE = [
 const UNASKED: Sessions = { options: SAFE.map(setting => `-c ${setting}`).join(' '), reserved: false }
 
 /** A program in the server's container that opens sessions, with further words of PGOPTIONS. */
-export const inSession = (server: Server, options: string[], ...command: string[]) =>
-  inServer(
+export function inSession(server: Server, options: string[], ...command: string[]) {
+  return inServer(
     server,
     'env',
     'PGCLIENTENCODING=UTF8',
     `PGOPTIONS=${[(server.sessions ?? UNASKED).options, ...options].join(' ')}`,
     ...command,
   )
+}
 
 /** A setting as a word of PGOPTIONS. */
-export const option = (name: string, value: string) => `-c ${name}=${value.replaceAll(/[\\\s]/g, String.raw`\$&`)}`
+export function option(name: string, value: string) {
+  return `-c ${name}=${value.replaceAll(/[\\\s]/g, String.raw`\$&`)}`
+}
 
 const quoted = (text: string) => `'${text.replaceAll(/[\\']/g, String.raw`\$&`)}'`
 
 /** A database as programs of PostgreSQL's are told it. */
-export const address = ({ sessions }: Server, database: string) =>
-  `dbname=${quoted(database)}${sessions?.reserved ? ' replication=database' : ''}`
+export function address({ sessions }: Server, database: string) {
+  return `dbname=${quoted(database)}${sessions?.reserved ? ' replication=database' : ''}`
+}
 
 /** The words by which they connect to it. */
-export const login = (server: Server, database: string) => [
-  `--username=${server.user}`,
-  `--dbname=${address(server, database)}`,
-]
+export function login(server: Server, database: string) {
+  return [`--username=${server.user}`, `--dbname=${address(server, database)}`]
+}
 
 // No function of the site's own is taken for one of PostgreSQL's. Not for pg_restore: scripts of extensions read there
 // in which schemas the others are.
 const CATALOG = '-c search_path=pg_catalog'
 
 /** psql for programs: no settings of a person, no decoration, an end at the first error. */
-export const psql = (server: Server, database: string, ...words: string[]) =>
-  psqlWith(server, [CATALOG], database, ...words)
+export function psql(server: Server, database: string, ...words: string[]) {
+  return psqlWith(server, [CATALOG], database, ...words)
+}
 
 /** The same with further words of PGOPTIONS, for SQL that is a person's. */
-export const psqlWith = (server: Server, options: string[], database: string, ...words: string[]) =>
-  inSession(
+export function psqlWith(server: Server, options: string[], database: string, ...words: string[]) {
+  return inSession(
     server,
     options,
     'psql',
@@ -127,38 +134,45 @@ export const psqlWith = (server: Server, options: string[], database: string, ..
     ...login(server, database),
     ...words,
   )
+}
 
 /**
  * Runs SQL and gives what it prints, without the last newline. A variable is used in the SQL as :"name" (an identifier)
  * or :'name' (a text): psql quotes it. Throws a Failure with the server's words.
  */
-export const sql = (server: Server, database: string, text: string, variables: Record<string, string> = {}) => {
+export function sql(server: Server, database: string, text: string, variables: Record<string, string> = {}) {
   const sets = Object.entries(variables).map(([name, value]) => `--set=${name}=${value}`)
   return capture(psql(server, database, ...sets), { input: text, what: 'the query' })
 }
 
 /** The rows of a query, each as an object: one JSON document a line (select json_build_object(…) or row_to_json(…)). */
-export const rows = async <Row>(
+export async function rows<Row>(
   server: Server,
   database: string,
   text: string,
   variables?: Record<string, string>,
-): Promise<Row[]> =>
-  (await sql(server, database, text, variables))
+): Promise<Row[]> {
+  return (await sql(server, database, text, variables))
     .split('\n')
     .filter(Boolean)
     .map(line => JSON.parse(line) as Row)
+}
 
 /** SQL that makes the table "given" with a text. In base64 that can be nothing but data, whoever reads it. */
-export const asData = (text: string) =>
-  `create temp table given as select convert_from(decode('${Buffer.from(text).toString('base64')}', 'base64'), 'UTF8') as text;\n`
+export function asData(text: string) {
+  return `create temp table given as select convert_from(decode('${Buffer.from(text).toString('base64')}', 'base64'), 'UTF8') as text;\n`
+}
 
 const queryIn = (file: string) => readFileSync(join(root, 'postgres', file), 'utf8')
 
 /** SQL that tells the search_path of the application's sessions, in the database that it runs in. */
-export const searchPathQuery = () => queryIn('search_path.sql')
+export function searchPathQuery() {
+  return queryIn('search_path.sql')
+}
 
-export const searchPathOf = (server: Server, database: string) => sql(server, database, searchPathQuery())
+export function searchPathOf(server: Server, database: string) {
+  return sql(server, database, searchPathQuery())
+}
 
 /** The most sessions that a backup or a restore has at once. */
 const NEEDED = JOBS + 4
@@ -189,7 +203,7 @@ const readSessions = async (server: Server, reserved: boolean) => {
  * The same server, with sessions that work whatever is set for roles and databases, and however many connections the
  * application takes. Throws a Failure (69) when the server lets nobody in.
  */
-export const openSessions = async (server: Server): Promise<Server> => {
+export async function openSessions(server: Server): Promise<Server> {
   const plain = await readSessions(server, false)
   if ('sessions' in plain && plain.connections.most - plain.connections.taken >= NEEDED)
     return { ...server, sessions: plain.sessions }

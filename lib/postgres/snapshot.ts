@@ -27,7 +27,7 @@ const OPEN = 'begin isolation level repeatable read, read only'
  * Opens a snapshot that pg_dump and others can read by, until it is released or this process ends. Throws a Failure
  * when the server does not answer.
  */
-export const openSnapshot = async (server: Server): Promise<Snapshot> => {
+export async function openSnapshot(server: Server): Promise<Snapshot> {
   // psql sleeps in \! until its standard input is closed, and the transaction with it.
   const words = [
     OPEN,
@@ -60,7 +60,7 @@ order by relpages desc
 `
 
 /** The rows of each table of a database, in a snapshot; without one as they are now. */
-export const countRows = async (server: Server, database: string, snapshot?: string) => {
+export async function countRows(server: Server, database: string, snapshot?: string) {
   const text = snapshot === undefined ? COUNT.replace(/^set transaction.*$/m, '') : COUNT
   const counted = await rows<{ table: string; rows: number }>(
     server,
@@ -81,7 +81,7 @@ select json_build_object(
   'bytes', pg_database_size(current_database()))
 `
 
-export const readFacts = async (server: Server): Promise<Facts> => {
+export async function readFacts(server: Server): Promise<Facts> {
   const [facts] = await rows<Facts>(server, server.database, factsQuery())
   if (facts) return facts
   throw new Failure(`the database ${server.database} told nothing about itself`)

@@ -51,7 +51,7 @@ end $$
  * missed. Throws a Failure when the server refuses; then all is as it was. Gives when it began and when it was done, by
  * the clock.
  */
-export const swap = async (server: Server, incoming: string, former: string) => {
+export async function swap(server: Server, incoming: string, former: string) {
   const run = (text: string) =>
     attempt(
       psql(
@@ -72,7 +72,7 @@ export const swap = async (server: Server, incoming: string, former: string) => 
 }
 
 /** Throws a Failure when something holds on to the live database that nobody can end for it. */
-export const checkSwappable = async (server: Server) => {
+export async function checkSwappable(server: Server) {
   const prepared = await rows<string>(
     server,
     maintenance(server),

@@ -10,7 +10,7 @@ import { sweepThrowAway } from './throw_away.ts'
  * Removes the databases, the files and the throw-away servers of interrupted restores. Only under the data lock: no
  * restore is under way then.
  */
-export const sweepRestores = async (project: string, server: Server) => {
+export async function sweepRestores(project: string, server: Server) {
   const left = await listDatabases(server, 'restoring')
   for (const { name } of left) {
     await dropDatabase(server, name)

@@ -14,7 +14,7 @@ const USER = 'avril_drill'
 export const DATABASE = 'drill'
 
 /** Removes what one that was killed has left. Only under the data lock. */
-export const sweepThrowAway = async (project: string) => {
+export async function sweepThrowAway(project: string) {
   const ids = (await capture(docker('ps', '--all', '--quiet', '--filter', `label=${LABEL}=${project}`)))
     .split('\n')
     .filter(Boolean)

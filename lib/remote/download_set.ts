@@ -39,7 +39,7 @@ const left = () =>
  * A download from this host that was cut less than a day ago; what else is left of downloads is removed. Only under the
  * lock.
  */
-export const cutDownload = (host: Host): Manifest | undefined => {
+export function cutDownload(host: Host): Manifest | undefined {
   let found: Manifest | undefined
   for (const folder of left()) {
     const { value: begun } = readJson(BEGUN, readIfThere(join(folder, 'begun.json')) ?? '')
@@ -111,7 +111,7 @@ const decrypt = async (set: Manifest, key: Key, folder: string) => {
  * Brings a set's dump and its roles, decrypts them with a key, and publishes them in db/dumps under a name. Throws a
  * Failure: 69 when the connection is gone for good, 65, 74.
  */
-export const downloadSet = async (host: Host, set: Manifest, name: string, key: Key | undefined) => {
+export async function downloadSet(host: Host, set: Manifest, name: string, key: Key | undefined) {
   const folder = folderOf(set)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   replaceFile(

@@ -45,12 +45,12 @@ const unfinished = async (host: Host) => {
  * when the host cannot be reached, 65 when not what was sent arrived, or the server's answer is no set, 74 when it does
  * not fit, 75 when something else works on the data here.
  */
-export const fetchBackup = async (
+export async function fetchBackup(
   on: string,
   name: string | undefined,
   withFiles: boolean,
   keyFile: string | undefined,
-) => {
+) {
   if (keyFile !== undefined) await readKey(keyFile)
   const host = await reach(on)
   if (host.noise !== '')

@@ -75,7 +75,7 @@ const checkNode = (host: string, version: string) => {
  * Connects; later calls share the connection. Throws a Failure (69) with the reason when that, the folder, or Node
  * there is missing.
  */
-export const openHost = async (typed: string): Promise<Host> => {
+export async function openHost(typed: string): Promise<Host> {
   const { host, folder } = placeOf(typed)
   const batch = process.stdin.isTTY !== true
   const outcome = await attempt(ssh(host, { batch }, text('remote_facts.sh'), folder), { asks: true })
@@ -111,13 +111,13 @@ export const openHost = async (typed: string): Promise<Host> => {
 }
 
 /** One of the scripts in the folder there, with these arguments and variables of its environment. */
-export const scriptThere = (
+export function scriptThere(
   { name, folder }: Host,
   terminal: boolean,
   environment: Record<string, string>,
   script: string,
   argv: string[],
-) => {
+) {
   const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`)
   return ssh(
     name,

@@ -34,7 +34,7 @@ const FORM = /^call-(\d+)\.json$/
 const fileOf = (pid: number) => stateFile(`call-${pid}.json`)
 
 /** Notes a call; gives what is called when it has come back, with whatever result. */
-export const noteCall = ({ name }: Host, what: string) => {
+export function noteCall({ name }: Host, what: string) {
   const call: v.InferOutput<typeof CALL> = { host: name, what, since: new Date().toISOString(), pid: process.pid }
   replaceFile(fileOf(call.pid), `${JSON.stringify(call)}\n`, 0o600)
   return () => rmSync(fileOf(call.pid), { force: true })
@@ -61,7 +61,7 @@ const underWay = ({ rollout }: Host) => {
 }
 
 /** Says how the calls to this host ended whose connection was lost, or whose caller was killed. */
-export const tellOfLostCalls = (host: Host) => {
+export function tellOfLostCalls(host: Host) {
   const pids = readdirSync(dirname(fileOf(0)))
     .flatMap(name => FORM.exec(name)?.[1] ?? [])
     .map(Number)

@@ -12,7 +12,7 @@ import { openStack } from '../docker/stack.ts'
  * Checks, before anything is asked of the server, that there is a stack here to restore into; gives what does it.
  * Throws a Failure (64, 69, 78).
  */
-export const openHere = async (anonymise: string | undefined) => {
+export async function openHere(anonymise: string | undefined) {
   if (anonymise !== undefined && !existsSync(anonymise)) throw usage(`there is no ${anonymise}`)
   const settings = loadSettings()
   const stack = await openStack()

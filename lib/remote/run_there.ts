@@ -41,7 +41,7 @@ const relayed = (host: Host, script: string, argv: string[], options = {}) =>
  * Connects to a host ('' for DEPLOY_HOST), and says how calls to it ended that did not come back. Throws a Failure (69)
  * with the reason when it cannot be reached.
  */
-export const reach = async (on: string) => {
+export async function reach(on: string) {
   const host = await openHost(on)
   tellOfLostCalls(host)
   return host
@@ -69,7 +69,7 @@ const noted = async <T extends number | { code: number }>(
  * Runs a script on a host ('' for DEPLOY_HOST) with the words of a command line; gives its exit code. Throws a Failure
  * (69) with the reason when the host cannot be reached, or when the connection is lost.
  */
-export const runThere = async (on: string, script: string, argv: string[], input: Input = 'none') => {
+export async function runThere(on: string, script: string, argv: string[], input: Input = 'none') {
   const host = await reach(on)
   // What is typed for psql may be of people, and stays in no file.
   return noted(host, script, input === 'none' ? argv : [], () => run(host, script, argv, input))
@@ -79,7 +79,7 @@ export const runThere = async (on: string, script: string, argv: string[], input
  * Runs a script on a host and gives what it prints; its words for people are shown. Throws a Failure with its exit code
  * when it fails.
  */
-export const askThere = async (host: Host, script: string, argv: string[]) => {
+export async function askThere(host: Host, script: string, argv: string[]) {
   const { code, stdout } = await noted(host, script, argv, () => relayed(host, script, argv, { output: true }))
   checkInterruption()
   if (code === 0) return stdout

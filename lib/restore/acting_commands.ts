@@ -14,7 +14,7 @@ const TOKEN = new RegExp(
 )
 
 /** The commands in a text, each in one line, and each text in it as ''. */
-export const commandsIn = (sql: string) => {
+export function commandsIn(sql: string) {
   const commands = ['']
   for (const { 0: token, groups = {} } of sql.matchAll(TOKEN)) {
     if (token === ';') commands.push('')
@@ -65,4 +65,6 @@ const isDefining = (command: string) =>
   !/^CREATE (?:[A-Z]+ )*TABLE .* AS\b/u.test(withoutParentheses(command.replaceAll(/"(?:[^"]|"")*"/g, '""')))
 
 /** Those of a text that pg_restore sent. */
-export const actingCommands = (sql: string) => commandsIn(sql).filter(command => !isDefining(command))
+export function actingCommands(sql: string) {
+  return commandsIn(sql).filter(command => !isDefining(command))
+}

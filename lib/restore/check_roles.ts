@@ -13,10 +13,9 @@ export interface RoleOptions {
 }
 
 /** pg_restore's words for them. */
-export const roleFlags = ({ noOwner, noAcl }: RoleOptions) => [
-  ...(noOwner ? ['--no-owner'] : []),
-  ...(noAcl ? ['--no-acl'] : []),
-]
+export function roleFlags({ noOwner, noAcl }: RoleOptions) {
+  return [...(noOwner ? ['--no-owner'] : []), ...(noAcl ? ['--no-acl'] : [])]
+}
 
 // Of pg_restore's script: the line that begins each entry, and the commands that name roles in entries that are nothing
 // but such commands. A body of a function can hold the same words, in an entry of another type.
@@ -35,7 +34,7 @@ const bare = (identifier: string) =>
   identifier.startsWith('"') ? identifier.slice(1, -1).replaceAll('""', '"') : identifier
 
 /** The roles in those lines. */
-export const rolesIn = (lines: string[]) => {
+export function rolesIn(lines: string[]) {
   const found = lines.flatMap(line => {
     const owner = /^-- .*; Owner: (.*)$/.exec(line)?.[1]
     if (owner !== undefined) return owner === '-' ? [] : [owner]
@@ -48,7 +47,7 @@ export const rolesIn = (lines: string[]) => {
 }
 
 /** Throws a Failure when the server lacks a role that a dump (a path inside the server) needs. */
-export const checkRoles = async (server: Server, inside: string, options: RoleOptions) => {
+export async function checkRoles(server: Server, inside: string, options: RoleOptions) {
   const shell = 'set -o pipefail; pg_restore --schema-only --file=- "${@:2}" "$1" | awk "$0"'
   const script = await capture(inServer(server, 'bash', '-c', shell, LINES, inside, ...roleFlags(options)))
   const there = new Set((await admin(server, 'select rolname from pg_roles')).split('\n'))

@@ -24,17 +24,18 @@ export interface Swapped {
 const secondsBetween = (from: Date, to: Date) => (to.getTime() - from.getTime()) / 1000
 
 /** Swaps a database in. A signal waits until that is done. */
-export const swapIn = ({ open: { server }, data }: Place, incoming: string, former: string | undefined) =>
-  shielded(async (): Promise<Swapped> => {
+export function swapIn({ open: { server }, data }: Place, incoming: string, former: string | undefined) {
+  return shielded(async (): Promise<Swapped> => {
     data.step('swap', former ? `${server.database} becomes ${former}` : incoming)
     return { former, ...(await swap(server, incoming, former ?? '')) }
   })
+}
 
 /**
  * After a swap: starts the server of the stack if it was down, and the apps anew. A signal waits until that is done.
  */
-export const startAnew = ({ stack, open, data }: Place, { former, began, ended }: Swapped) =>
-  shielded(async () => {
+export function startAnew({ stack, open, data }: Place, { former, began, ended }: Swapped) {
+  return shielded(async () => {
     const { database } = open.server
     if (open.alone) data.step('start', 'postgres')
     await open.handOver()
@@ -55,3 +56,4 @@ export const startAnew = ({ stack, open, data }: Place, { former, began, ended }
       interruption: open.alone ? null : secondsBetween(began, new Date()),
     }
   })
+}

@@ -54,7 +54,7 @@ const ANALYZE_PARTITIONED = String.raw`select format('analyze %s', oid::regclass
  * Makes the database, its rows compared with the dump, then gives it its place by `finish`; what could not be made
  * again of it is given too. When any of this fails it is removed, and the Failure says that the live one is as it was.
  */
-export const fillBeside = async <T>(filling: Filling, finish: () => Promise<T>): Promise<T & { lost: Lost[] }> => {
+export async function fillBeside<T>(filling: Filling, finish: () => Promise<T>): Promise<T & { lost: Lost[] }> {
   try {
     const lost = await fill(filling)
     checkInterruption()
@@ -123,7 +123,7 @@ const runFile = async (server: Server, database: string, searchPath: string, fil
 }
 
 /** Throws a Failure (65) when a database has not the rows of the dump that it was filled from. */
-export const compareWithDump = async (server: Server, scratch: string, dump: Dump) => {
+export async function compareWithDump(server: Server, scratch: string, dump: Dump) {
   const [found, expected] = await together(() => [countRows(server, scratch), ownTables(server, scratch, dump)])
   compareRows(expected, found, {
     message: () => 'what was restored is not what the dump holds',

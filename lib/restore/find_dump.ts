@@ -72,7 +72,7 @@ const choices = (names: string[]) =>
  * The dump that is meant; without a word db/dumps/latest.dump. Throws a Failure (64) with what there is when that is
  * none, or more than one.
  */
-export const findDump = (word = 'latest', folder: string): Source => {
+export function findDump(word = 'latest', folder: string): Source {
   if (word.includes('/')) {
     if (existsSync(word)) return atPath(resolve(word), () => listSets(folder).sets)
     throw usage(`there is no ${word}`)
@@ -89,7 +89,7 @@ export const findDump = (word = 'latest', folder: string): Source => {
 }
 
 /** Throws a Failure (65) when a file is not the one that its digest was made of. */
-export const checkDigest = async (file: string, { path, sha256 }: Source) => {
+export async function checkDigest(file: string, { path, sha256 }: Source) {
   if (sha256 === undefined || (await digest(file)).sha256 === sha256) return
   throw new Failure(`${path} is not what it was when it was saved: its sha256 is another`, {
     exitCode: EXIT.data,

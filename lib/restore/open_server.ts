@@ -127,7 +127,7 @@ const handOver = async () => {
 }
 
 /** Opens the server of the stack. Throws a Failure (69) when neither it nor a container of its own serves the data. */
-export const openServer = async (stack: Stack, settings: Settings): Promise<OpenServer> => {
+export async function openServer(stack: Stack, settings: Settings): Promise<OpenServer> {
   const logins = loginsOf(settings)
   await endFormer(stack, PATIENCE)
   const own = (await listInstances(stack.project, SERVICE)).find(({ running, oneOff }) => running && !oneOff)

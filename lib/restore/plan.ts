@@ -80,7 +80,7 @@ const checkDump = async (server: Server, { path }: Source, dump: Dump, { fromDat
  * Throws a Failure (74) when a server has no room for a dump: twice the data's text is what it takes with its indexes,
  * as a rule, and the log of writing it.
  */
-export const checkSpace = async (server: Server, { bytes }: Pick<Dump, 'bytes'>) => {
+export async function checkSpace(server: Server, { bytes }: Pick<Dump, 'bytes'>) {
   const folder = await sql(server, maintenance(server), 'show data_directory')
   const free = Number(
     (await capture(inServer(server, 'df', '--output=avail', '--block-size=1', folder))).split('\n').at(-1),
@@ -103,7 +103,7 @@ where relkind = 'p' or relkind = 'r' and exists (select from pg_depend where cla
  * The tables of a dump without those of extensions, which bring rows of their own, and without partitioned ones, whose
  * rows are in their partitions.
  */
-export const ownTables = async (server: Server, database: string, { tables }: Dump) => {
+export async function ownTables(server: Server, database: string, { tables }: Dump) {
   const uncounted = new Set(await rows<string>(server, database, UNCOUNTED))
   return Object.fromEntries(Object.entries(tables).filter(([table]) => !uncounted.has(table)))
 }
@@ -135,14 +135,14 @@ const pathOf = async (server: Server, known: Source['known']) =>
   searchPathOf(server, (await databaseExists(server, server.database)) ? server.database : maintenance(server))
 
 /** Proves a dump, and tells what restoring it would do. Throws a Failure that says why it cannot be. */
-export const planRestore = async (
+export async function planRestore(
   stack: Stack,
   server: Server,
   source: Source,
   staged: Staged,
   request: RestoreRequest,
   stamp: string,
-): Promise<RestorePlan> => {
+): Promise<RestorePlan> {
   const { known } = source
   const former = nameOf(server.database, 'before', stamp)
   await checkTarget(server, request.into)

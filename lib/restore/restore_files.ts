@@ -59,12 +59,12 @@ const setAt = (path: string, folder: string) => {
  * planned. Throws a Failure: 64 for a set that is not there or has no files, 65 when one that is needed is damaged
  * (nothing was touched then), 75 while a backup or a restore runs.
  */
-export const restoreFiles = async (
+export async function restoreFiles(
   stack: Stack,
   settings: Settings,
   { word, keyFile }: FilesRequest,
   manner: RestoreOptions<FilesPlan>,
-): Promise<FilesResult | undefined> => {
+): Promise<FilesResult | undefined> {
   const find = () => findSetWithFiles(word, settings.BACKUP_DIR)
   await keyTo(find(), keyFile)
   const scope = new Scope()

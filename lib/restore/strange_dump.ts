@@ -35,12 +35,12 @@ const setsOf = (folder: string) => {
 }
 
 /** Whether a dump, which lies in the clear at `path`, is that of a set in BACKUP_DIR, or of one that is vouched for. */
-export const isKnown = async (
+export async function isKnown(
   { sha256 }: Pick<Source, 'sha256'>,
   path: string,
   folder: string,
   vouched: Manifest | undefined,
-) => {
+) {
   if (statSync(path).isDirectory()) return false
   const content = sha256 ?? (await digest(path)).sha256
   return [...(vouched ? [vouched] : []), ...setsOf(folder)].some(set => fileOf(set, DUMP)?.sha256 === content)

@@ -30,7 +30,9 @@ export interface Stored extends Listed, Written {
 }
 
 /** A key for people: it may hold anything, a newline too. */
-export const shown = (key: string) => JSON.stringify(key.length > 120 ? `${key.slice(0, 119)}…` : key)
+export function shown(key: string) {
+  return JSON.stringify(key.length > 120 ? `${key.slice(0, 119)}…` : key)
+}
 
 const headersOf = ({
   CacheControl,
@@ -47,7 +49,7 @@ const headersOf = ({
 })
 
 /** All objects whose keys begin so, a page of at most 1,000 at a time, in the order of their keys. */
-export const listPages = async function* (
+export async function* listPages(
   { s3, client, bucket, signal, withContext }: Connection,
   prefix = '',
 ): AsyncGenerator<Listed[]> {
@@ -70,13 +72,13 @@ export const listPages = async function* (
 }
 
 /** Brings an object into a new file, encrypted with a encryptor; undefined when there is no such object (any more). */
-export const downloadObject = (
+export function downloadObject(
   { s3, client, bucket, signal, withContext }: Connection,
   key: string,
   file: string,
   encryptor?: Encryptor,
-): Promise<Stored | undefined> =>
-  withContext(`fetching ${shown(key)}`, async () => {
+): Promise<Stored | undefined> {
+  return withContext(`fetching ${shown(key)}`, async () => {
     const it = await client
       .send(new s3.GetObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal })
       .catch(error => {
@@ -91,18 +93,19 @@ export const downloadObject = (
     const { ETag: etag = '', LastModified, ContentType: type = '' } = it
     return { key, etag, modified: LastModified?.toISOString() ?? '', type, headers: headersOf(it), ...written }
   })
+}
 
 /**
  * Stores an object from a file, decrypted with a key, and gives its new etag. The server refuses it when not the
  * content of the sha256 arrives.
  */
-export const uploadObject = (
+export function uploadObject(
   { s3, client, bucket, signal, withContext }: Connection,
   it: Stored,
   file: string,
   decrypting?: Key,
-): Promise<string> =>
-  withContext(`storing ${shown(it.key)}`, async () => {
+): Promise<string> {
+  return withContext(`storing ${shown(it.key)}`, async () => {
     const content = createReadStream(file)
     const Body = decrypting ? Readable.from(decrypting.open(content)) : content
     const ChecksumSHA256 = Buffer.from(it.sha256, 'hex').toString('base64')
@@ -121,3 +124,4 @@ export const uploadObject = (
       Body.destroy()
     }
   })
+}

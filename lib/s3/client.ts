@@ -71,7 +71,7 @@ const mayPass = (error: unknown): error is Failure =>
  * Does something again when the server did not answer, or was not able to: a line that was cut is often there again a
  * moment later. The library does that by itself where nothing is streamed. Throws what the last attempt threw.
  */
-export const retry = async <T>(work: () => Promise<T>): Promise<T> => {
+export async function retry<T>(work: () => Promise<T>): Promise<T> {
   for (const pause of PAUSES) {
     try {
       return await work()
@@ -85,7 +85,7 @@ export const retry = async <T>(work: () => Promise<T>): Promise<T> => {
 }
 
 /** Prepares a connection; nothing is asked of the server yet. Disposing of it ends it, and a signal ends what is under way. */
-export const connect = async (place: Place) => {
+export async function connect(place: Place) {
   // On Node 20 the client would write on every run that its releases of 2027 need a newer one; package-lock.json names
   // the one that runs here.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'

@@ -5,7 +5,7 @@ import type { Settings } from '../system/settings.ts'
 import { connect } from './client.ts'
 
 /** The stack's minio and its bucket. Throws a Failure (69) when it does not run. */
-export const connectMinio = async (project: string, settings: Settings) => {
+export async function connectMinio(project: string, settings: Settings) {
   const start = 'start it (docker compose up -d minio), or look at its log: scripts/logs.ts minio'
   const instance = (await listInstances(project, 'minio')).find(({ running, oneOff }) => running && !oneOff)
   if (!instance) throw new Failure('minio is not running', { exitCode: EXIT.unreachable, hint: start })

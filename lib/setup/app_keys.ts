@@ -130,7 +130,7 @@ const lookAt = async ({ about, former, look }: Keys, settings: Settings, upgrade
 }
 
 /** What is to be said of the keys of the app. `upgrade`: what is of the old kind can be mended. */
-export const keyFindings = async (upgrade: boolean) => {
+export async function keyFindings(upgrade: boolean) {
   const settings = loadSettings()
   return (await Promise.all(KINDS.map(kind => lookAt(kind, settings, upgrade)))).flat()
 }
@@ -139,7 +139,7 @@ export const keyFindings = async (upgrade: boolean) => {
  * Makes the keys that a finding is about; those that .env lacks are written there, once they are good. Neither a deploy
  * nor a restore is at work meanwhile.
  */
-export const makeKeys = async ({ about }: Finding) => {
+export async function makeKeys({ about }: Finding) {
   const lock = await takeDeployLock(true)
   try {
     const settings = loadSettings()

@@ -74,12 +74,12 @@ const dateFindings = (name: string, { validFrom, validTo }: X509Certificate, now
 }
 
 /** What is to be said of a certificate and its key. */
-export const pairFindings = (
+export function pairFindings(
   site: string,
   { names: [name, keyName], certificate, key, open }: CertificatePair,
   now: Date,
   aliases: string[] = [],
-): Finding[] => {
+): Finding[] {
   const leaf = parse(() => new X509Certificate(certificate))
   if (!leaf.value) return [wrong(`${name} is no certificate: ${leaf.error}`, 'put the certificate there, in PEM form')]
   const own = parse(() => createPrivateKey(key))
@@ -124,7 +124,7 @@ export const pairFindings = (
 }
 
 /** What is to be said of the certificates of this site. */
-export const certificateFindings = ({ WHOST: site, WHOST_ALIASES = [], SSL_DIR }: Settings): Finding[] => {
+export function certificateFindings({ WHOST: site, WHOST_ALIASES = [], SSL_DIR }: Settings): Finding[] {
   if (site === 'localhost') return [good('none is needed for localhost')]
   const folder = join(resolve(root, SSL_DIR), site)
   try {

@@ -24,7 +24,7 @@ const headOf = (file: string) => {
 const isArchive = (file: string) => /^(PGDMP|toc\.dat$)/.test(headOf(file))
 
 /** What is to be said of db/dumps/latest.dump. Throws a Failure (65) when it is not what its digest was made of. */
-export const dumpFindings = async (): Promise<Finding[]> => {
+export async function dumpFindings(): Promise<Finding[]> {
   const file = join(DUMPS, 'latest.dump')
   if (!existsSync(file)) return [good('no db/dumps/latest.dump: a first start begins with an empty database')]
   const wrong = (what: string, hint = 'put a good one in its place, or remove it to begin with an empty database') => [

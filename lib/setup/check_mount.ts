@@ -4,7 +4,7 @@ import { size } from '../system/format.ts'
 import { type Finding, unless, warning } from './findings.ts'
 
 /** `files` are the uploaded files of the newest set, in bytes. */
-export const mountFindings = ({ folder, type, mode, isOwn, hasLinks: links }: MountFacts, files: number): Finding[] => {
+export function mountFindings({ folder, type, mode, isOwn, hasLinks: links }: MountFacts, files: number): Finding[] {
   const of = `${folder} (${type || 'a file system of unknown kind'})`
   const troubles = []
   if ((mode & 0o077) !== 0 || !isOwn) {

@@ -15,8 +15,8 @@ export interface Disk {
 }
 
 /** Below 2 GB an image cannot be built, nor a dump written. */
-export const diskFindings = (disks: Disk[]): Finding[] =>
-  disks.map(({ folders, free, inodes }) => {
+export function diskFindings(disks: Disk[]): Finding[] {
+  return disks.map(({ folders, free, inodes }) => {
     const text = `${size(free)} free for ${folders.join(', ')}`
     const hint = 'docker system df shows what the engine holds, scripts/backup.ts --list the backups'
     if (inodes !== undefined && inodes < 0.02)
@@ -24,9 +24,10 @@ export const diskFindings = (disks: Disk[]): Finding[] =>
     if (free < 2 * GB) return bad(`only ${text}`, hint, { exitCode: EXIT.noSpace })
     return free < 10 * GB ? warning(`only ${text}`, hint) : good(text)
   })
+}
 
 /** `synchronised` as timedatectl says it; undefined where there is none. */
-export const clockFindings = (synchronised: boolean | undefined): Finding[] => {
+export function clockFindings(synchronised: boolean | undefined): Finding[] {
   if (synchronised === undefined) return [unknown('there is no timedatectl here that tells whether it is synchronised')]
   if (synchronised) return [good('synchronised')]
   return [
@@ -38,14 +39,14 @@ export const clockFindings = (synchronised: boolean | undefined): Finding[] => {
 }
 
 /** `packages` are those that want it; undefined when no reboot is pending. */
-export const rebootFindings = (packages: string[] | undefined): Finding[] => {
+export function rebootFindings(packages: string[] | undefined): Finding[] {
   if (!packages) return [good('none is pending')]
   const why = packages.length > 0 ? `, for ${[...new Set(packages)].join(', ')}` : ''
   return [warning(`a reboot is pending${why}`, 'reboot at a quiet hour: the site comes back by itself')]
 }
 
 /** `version` is that of Node: "24.21.0". */
-export const nodeFindings = (version: string): Finding[] => {
+export function nodeFindings(version: string): Finding[] {
   const [major = 0, minor = 0] = version.split('.').map(Number)
   if (major > 20 || (major === 20 && minor >= 19)) return []
   return [
@@ -56,7 +57,7 @@ export const nodeFindings = (version: string): Finding[] => {
 }
 
 /** `enabled` is what systemd says of the engine's unit; undefined without systemd. */
-export const bootFindings = (enabled: string | undefined): Finding[] => {
+export function bootFindings(enabled: string | undefined): Finding[] {
   const hint = 'have it started by what starts this machine: the containers then come back by themselves'
   if (enabled === undefined)
     return [warning('there is no systemd here, so nothing is known to start the engine at boot', hint)]
@@ -75,8 +76,8 @@ export const bootFindings = (enabled: string | undefined): Finding[] => {
  * The mode of files that hold secrets or personal data: path → mode. A group may read them: that is how somebody else
  * than root runs the scripts.
  */
-export const modeFindings = (modes: Record<string, number>): Finding[] =>
-  unless(
+export function modeFindings(modes: Record<string, number>): Finding[] {
+  return unless(
     'no secret and no dump can be read by everybody',
     Object.entries(modes).flatMap(([path, mode]) =>
       (mode & 0o007) === 0
@@ -89,10 +90,11 @@ export const modeFindings = (modes: Record<string, number>): Finding[] =>
           ],
     ),
   )
+}
 
 /** Sizes of the logs that the scripts write themselves, in bytes. */
-export const ownLogFindings = (sizes: Record<string, number>): Finding[] =>
-  unless(
+export function ownLogFindings(sizes: Record<string, number>): Finding[] {
+  return unless(
     'those of the scripts are small',
     Object.entries(sizes)
       .filter(([, bytes]) => bytes > GB / 20)
@@ -100,3 +102,4 @@ export const ownLogFindings = (sizes: Record<string, number>): Finding[] =>
         warning(`${path} has grown to ${size(bytes)}`, 'look what it is full of; the scripts read all of it'),
       ),
   )
+}

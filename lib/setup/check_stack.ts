@@ -24,17 +24,18 @@ const secondsIn = (duration = '') =>
   )
 
 /** What keeps the apps from being rolled. */
-export const appFindings = (config: StackConfig) =>
-  each(config, (service, it) => {
+export function appFindings(config: StackConfig) {
+  return each(config, (service, it) => {
     const troubles = isApp(it) ? appTroubles(it) : []
     return troubles.map(trouble =>
       bad(`${service} ${trouble}`, 'correct docker-compose.yml; until then no script that deploys works'),
     )
   })
+}
 
 /** Health checks that are missing, remember what was, or cannot fail. */
-export const healthFindings = (config: StackConfig) =>
-  each(config, (service, it) => {
+export function healthFindings(config: StackConfig) {
+  return each(config, (service, it) => {
     // Of an app this is said already, as a fault.
     if (isMissing(it))
       return isApp(it)
@@ -61,19 +62,21 @@ export const healthFindings = (config: StackConfig) =>
       .filter(trouble => typeof trouble === 'string')
       .map(trouble => warning(`the health check of ${service} ${trouble}`, hint))
   })
+}
 
 const isLocal = (address: string | undefined) =>
   address !== undefined && (address.startsWith('127.') || address === '::1')
 
 /** What may go wrong with an app although it can be rolled. */
-export const doubtFindings = (config: StackConfig) =>
-  each(config, (service, it) =>
+export function doubtFindings(config: StackConfig) {
+  return each(config, (service, it) =>
     isApp(it) ? appDoubts(service, it).map(([sentence, hint]) => warning(sentence, hint)) : [],
   )
+}
 
 /** Ports that anybody can reach, but for those of the proxy. */
-export const portFindings = (config: StackConfig) =>
-  each(config, (service, { ports = [], ...it }) => {
+export function portFindings(config: StackConfig) {
+  return each(config, (service, { ports = [], ...it }) => {
     const open = service === PROXY || isApp(it) ? [] : ports.filter(({ host_ip }) => !isLocal(host_ip))
     const hint =
       "take its ports out of docker-compose.yml, or bind them to 127.0.0.1; Docker's rules come before those of ufw"
@@ -81,22 +84,24 @@ export const portFindings = (config: StackConfig) =>
       bad(`${service} is published to the world, on port ${published ?? target}`, hint),
     )
   })
+}
 
 /** Files that are mounted by themselves. `isFile` tells whether a path on this machine is one. */
-export const bindMountFindings = (config: StackConfig, isFile: (path: string) => boolean) =>
-  each(config, (service, { volumes = [] }) => {
+export function bindMountFindings(config: StackConfig, isFile: (path: string) => boolean) {
+  return each(config, (service, { volumes = [] }) => {
     const files = volumes.filter(({ type, source = '' }) => type === 'bind' && isFile(source))
     const why = 'once it is replaced, the container still sees the old one'
     return files.map(({ source, target }) =>
       warning(`${service} mounts the single file ${source} (at ${target}): ${why}`, 'mount the folder that it is in'),
     )
   })
+}
 
 const isPinned = (image: string) => image.includes('@sha256:') || (/:[^/:]+$/.test(image) && !image.endsWith(':latest'))
 
 /** Images that may be another one tomorrow. */
-export const imageFindings = (config: StackConfig) =>
-  each(config, (service, { image = '', build }) => {
+export function imageFindings(config: StackConfig) {
+  return each(config, (service, { image = '', build }) => {
     const name = build ? (build.args?.BASE ?? '') : image
     if (name === '' || isPinned(name)) return []
     return [
@@ -106,10 +111,11 @@ export const imageFindings = (config: StackConfig) =>
       ),
     ]
   })
+}
 
 /** Logs of containers that grow without bound, and services that a reboot would leave stopped. */
-export const upkeepFindings = (config: StackConfig) =>
-  each(config, (service, { logging, restart }) => {
+export function upkeepFindings(config: StackConfig) {
+  return each(config, (service, { logging, restart }) => {
     const rotates =
       logging?.driver === undefined || logging.driver === 'json-file'
         ? logging?.options?.['max-size'] !== undefined
@@ -129,6 +135,7 @@ export const upkeepFindings = (config: StackConfig) =>
         : [warning(`${service} does not come back after a reboot`, 'restart: unless-stopped in docker-compose.yml')]),
     ]
   })
+}
 
 // The generated override takes the build away, so that nothing is built in the place of a release.
 const withBuilds = (config: StackConfig, merged: StackConfig): StackConfig => {
@@ -143,7 +150,7 @@ const withBuilds = (config: StackConfig, merged: StackConfig): StackConfig => {
  * All of this together: `config` is docker-compose.yml alone, `merged` with the override, `isFile` tells whether a path
  * on this machine is a file.
  */
-export const stackFindings = (config: StackConfig, merged: StackConfig, isFile: (path: string) => boolean) => {
+export function stackFindings(config: StackConfig, merged: StackConfig, isFile: (path: string) => boolean) {
   const stack = withBuilds(config, merged)
   const checks = [appFindings, healthFindings, doubtFindings, portFindings, imageFindings, upkeepFindings]
   return unless(`apps that can be rolled: ${Object.values(stack.services).filter(isApp).length}; nothing unwise`, [

@@ -9,13 +9,15 @@ import { stateFile } from '../system/state_folder.ts'
 import { quoteWord } from '../system/shell.ts'
 
 // cron reads only names of letters, digits, _ and -.
-export const cronFile = (project: string) => `/etc/cron.d/${project}-backup`
+export function cronFile(project: string) {
+  return `/etc/cron.d/${project}-backup`
+}
 
 // cron itself turns % into a line end, even within quotes.
 const quote = (word: string) => quoteWord(word).replaceAll('%', String.raw`\%`)
 
 /** The text of the entry. `at` is "HH:MM" in the server's time. */
-export const cronText = (at: string) => {
+export function cronText(at: string) {
   const [hour, minute] = at.split(':').map(Number)
   const tsx = createRequire(import.meta.url).resolve('tsx')
   // Some crons take no command of more than 1000 characters, so each path stands there once.
@@ -43,7 +45,7 @@ const asRoot = (file: string, error: unknown) =>
   })
 
 /** Writes the entry; gives whether that changed anything. Throws a Failure (73) for who is not root. */
-export const installCron = (project: string, at: string) => {
+export function installCron(project: string, at: string) {
   const file = cronFile(project)
   if (readIfThere(file) === cronText(at)) return false
   try {
@@ -54,7 +56,7 @@ export const installCron = (project: string, at: string) => {
   return true
 }
 
-export const removeCron = (project: string) => {
+export function removeCron(project: string) {
   const file = cronFile(project)
   if (readIfThere(file) === undefined) return false
   try {

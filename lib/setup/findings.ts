@@ -18,36 +18,46 @@ export interface Finding {
 
 type More = Pick<Finding, 'about' | 'mend' | 'exitCode'>
 
-export const good = (text: string): Finding => ({ level: 'good', text })
-export const unknown = (text: string): Finding => ({ level: 'unknown', text })
-export const warning = (text: string, hint?: string, more: More = {}): Finding => ({
-  level: 'warning',
-  text,
-  hint,
-  ...more,
-})
-export const bad = (text: string, hint?: string, more: More = {}): Finding => ({
-  level: 'bad',
-  text,
-  hint,
-  exitCode: EXIT.failed,
-  ...more,
-})
+export function good(text: string): Finding {
+  return { level: 'good', text }
+}
+export function unknown(text: string): Finding {
+  return { level: 'unknown', text }
+}
+export function warning(text: string, hint?: string, more: More = {}): Finding {
+  return {
+    level: 'warning',
+    text,
+    hint,
+    ...more,
+  }
+}
+export function bad(text: string, hint?: string, more: More = {}): Finding {
+  return {
+    level: 'bad',
+    text,
+    hint,
+    exitCode: EXIT.failed,
+    ...more,
+  }
+}
 
 /** A Failure, or what the operating system refuses, as a finding; anything else is a bug and thrown again. */
-export const findingOf = (error: unknown): Finding => {
+export function findingOf(error: unknown): Finding {
   const failure = failureFrom(error)
   if (!failure) throw error
   return bad(failure.message, failure.hint, { exitCode: failure.exitCode })
 }
 
 /** What troubles there are, or what is said when there are none. */
-export const unless = (text: string, troubles: Finding[]) => (troubles.length > 0 ? troubles : [good(text)])
+export function unless(text: string, troubles: Finding[]) {
+  return troubles.length > 0 ? troubles : [good(text)]
+}
 
 const MARKS = { good: paint.green('✓'), warning: paint.yellow('!'), bad: paint.red('✗'), unknown: paint.dim('·') }
 
 /** A finding of a step in words. */
-export const findingText = (step: string, { level, text, hint }: Finding) => {
+export function findingText(step: string, { level, text, hint }: Finding) {
   const lines = [`${MARKS[level]} ${step}: ${text.replaceAll('\n', '\n    ')}`]
   if (hint && level !== 'good') lines.push(`    ${paint.dim(hint)}`)
   return lines.join('\n')

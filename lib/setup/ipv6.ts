@@ -45,7 +45,7 @@ const recordsOf = (site: string) =>
     .catch((error: NodeJS.ErrnoException) => (error.code === 'ENODATA' || error.code === 'ENOTFOUND' ? [] : undefined))
 
 /** Looks the site's name up, and connects to each address of IPv6 that it has, on a port. */
-export const readIpv6 = async (site: string, port: number): Promise<Ipv6Facts> => {
+export async function readIpv6(site: string, port: number): Promise<Ipv6Facts> {
   const addresses = await recordsOf(site)
   const records =
     addresses &&
@@ -57,10 +57,10 @@ const LISTEN =
   'an empty NGINX_BIND and NETWORK_IPV6=true have nginx listen there (.env.example says how); or take the record out of the DNS'
 
 /** What visitors by IPv6 meet. */
-export const ipv6Findings = (
+export function ipv6Findings(
   { WHOST: site, NGINX_BIND, NETWORK_IPV6 }: Pick<Settings, 'WHOST' | 'NGINX_BIND' | 'NETWORK_IPV6'>,
   { records, reachable }: Ipv6Facts,
-): Finding[] => {
+): Finding[] {
   const one = NGINX_BIND === undefined && !NETWORK_IPV6 && reachable
   const alike = one
     ? [
@@ -90,7 +90,7 @@ export const ipv6Findings = (
  * Whether nginx can listen on IPv6 with each visitor's own address: the machine has one that the world could know, and
  * the engine gives networks theirs.
  */
-export const canServeIpv6 = async () => {
+export async function canServeIpv6() {
   if (!hasPublicAddress()) return false
   const network = 'avril-ipv6-trial'
   const { code } = await attempt(docker('network', 'create', '--ipv6', network))

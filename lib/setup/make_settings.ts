@@ -28,7 +28,9 @@ export type Lines = Readonly<Record<string, string>>
 export const ENV_FILE = join(root, '.env')
 
 /** 256 bits, in 64 hexadecimal digits: any reader of .env takes them as they are. */
-export const newSecret = () => randomBytes(32).toString('hex')
+export function newSecret() {
+  return randomBytes(32).toString('hex')
+}
 
 /** The line of a setting; where there is none, the one that the example has as a comment. */
 const lineOf = (text: string, name: string) =>
@@ -41,14 +43,15 @@ const setLine = (text: string, name: string, value: string) => {
 }
 
 /** A .env with these settings in it: each in its line, or, when it has none, at the end. */
-export const settingsWith = (text: string, values: Lines) =>
-  Object.entries(values).reduce((it, [name, value]) => setLine(it, name, value), text)
+export function settingsWith(text: string, values: Lines) {
+  return Object.entries(values).reduce((it, [name, value]) => setLine(it, name, value), text)
+}
 
 /** The app's own role, and the administrator that the bucket's key is not. */
 const APP_KEYS = { POSTGRES_APP_USER: 'avril_app', MINIO_ROOT_USER: 'avril_root' }
 
 /** The text of a new .env; with a host name it is that of a public site. `ipv6`: nginx can listen there. */
-export const newSettings = (example: string, host: string | undefined, ipv6 = false) => {
+export function newSettings(example: string, host: string | undefined, ipv6 = false) {
   const everywhere: Lines = ipv6 ? { NGINX_BIND: '', NETWORK_IPV6: 'true' } : { NGINX_BIND: '0.0.0.0' }
   const open: Lines = host === undefined ? {} : { WHOST: host, CLIENT_TO_PHOENIX_URL: `https://${host}`, ...everywhere }
   const secrets = Object.fromEntries(
@@ -94,7 +97,7 @@ const writeNew = (text: string) => {
  * Makes .env, 0600 from its first byte on; never replaces one. Throws a Failure: 73 when it cannot be written, 78 when
  * a former site's is missing.
  */
-export const makeSettings = async (host: string | undefined) => {
+export async function makeSettings(host: string | undefined) {
   const example = readFileSync(join(root, '.env.example'), 'utf8')
   const text = newSettings(example, host, host !== undefined && (await canServeIpv6()))
   await refuseForFormer(readSettings(text, example))
@@ -105,7 +108,7 @@ export const makeSettings = async (host: string | undefined) => {
  * Changes settings of the .env that is there: at once and for good, and it stays whose it is. Throws a Failure, and
  * then it is as it was.
  */
-export const changeSettings = (values: Lines) => {
+export function changeSettings(values: Lines) {
   if (Object.keys(values).length === 0) return
   const file = realpathSync(ENV_FILE)
   const { mode, uid, gid } = statSync(file)
@@ -115,4 +118,6 @@ export const changeSettings = (values: Lines) => {
   if (statSync(file).uid !== uid || statSync(file).gid !== gid) chownSync(file, uid, gid)
 }
 
-export const hasSettings = () => existsSync(ENV_FILE)
+export function hasSettings() {
+  return existsSync(ENV_FILE)
+}

@@ -36,7 +36,7 @@ const timeOf = (entry: string | undefined) => {
 }
 
 /** What is to be said of the backups. */
-export const backupFindings = ({ site, folder, parent, entry, expected, cron, state }: BackupFacts): Finding[] => {
+export function backupFindings({ site, folder, parent, entry, expected, cron, state }: BackupFacts): Finding[] {
   const time = timeOf(entry)
   if (!parent && site === 'localhost')
     return [unknown(`${dirname(folder)} is not there; a site on localhost has nothing that must be saved`)]
@@ -81,7 +81,7 @@ const startCron = async () => {
     })
 }
 
-export const readBackupFacts = (settings: Settings): BackupFacts => {
+export function readBackupFacts(settings: Settings): BackupFacts {
   const { COMPOSE_PROJECT_NAME: project, BACKUP_DIR: folder, WHOST: site } = settings
   return {
     site,
@@ -95,7 +95,7 @@ export const readBackupFacts = (settings: Settings): BackupFacts => {
 }
 
 /** Installs the entry, at the time that it had, and has cron run. Throws a Failure (73) for who is not root. */
-export const makeNightly = async ({ COMPOSE_PROJECT_NAME: project }: Settings, { about }: Finding) => {
+export async function makeNightly({ COMPOSE_PROJECT_NAME: project }: Settings, { about }: Finding) {
   installCron(project, about ?? DEFAULT_TIME)
   await startCron()
 }

@@ -14,7 +14,7 @@ const isOurs = (folder: string) => folder.startsWith(join(root, '/')) && !folder
  * The folders of this checkout that containers read, and the static files that visitors do; neither certificates nor
  * dumps.
  */
-export const readFolders = ({ services }: StackConfig) => {
+export function readFolders({ services }: StackConfig) {
   const volumes = Object.values(services).flatMap(({ volumes = [] }) => volumes)
   const read = volumes.flatMap(({ type, source, target, read_only }) =>
     type === 'bind' && read_only && source !== undefined && (target === '/static' || isOurs(source)) ? [source] : [],
@@ -41,8 +41,8 @@ const closedIn = (folder: string) =>
   })
 
 /** Folders with something in them that not everybody can read. */
-export const readableFindings = (folders: string[]): Finding[] =>
-  unless(
+export function readableFindings(folders: string[]): Finding[] {
+  return unless(
     'containers can read what they are given',
     folders.flatMap(folder => {
       const closed = closedIn(folder)
@@ -56,8 +56,9 @@ export const readableFindings = (folders: string[]): Finding[] =>
       ]
     }),
   )
+}
 
 /** Has a folder readable by everybody. */
-export const openFolder = async ({ about = '' }: Finding) => {
+export async function openFolder({ about = '' }: Finding) {
   for (const { path, mode } of closedIn(about)) chmodSync(path, mode)
 }

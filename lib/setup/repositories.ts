@@ -15,16 +15,19 @@ export interface Repository {
   folder: string
 }
 
-export const repositoriesOf = ({ services }: StackConfig): Repository[] =>
-  Object.values(services).flatMap(({ labels, build }) =>
+export function repositoriesOf({ services }: StackConfig): Repository[] {
+  return Object.values(services).flatMap(({ labels, build }) =>
     labels?.[APP_LABEL] && build?.context ? [{ name: labels[APP_LABEL], folder: build.context }] : [],
   )
+}
 
 /** The setting that names another address of a repository: AVRIL_PROFIL_GIT_URL for avril-profil. */
-export const urlSetting = (name: string) => `${name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}_GIT_URL`
+export function urlSetting(name: string) {
+  return `${name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}_GIT_URL`
+}
 
 /** Where a repository is cloned from. Throws (78) for what git would take for something else than an address. */
-export const urlOf = ({ texts }: Pick<Settings, 'texts'>, name: string) => {
+export function urlOf({ texts }: Pick<Settings, 'texts'>, name: string) {
   const url = texts.get(urlSetting(name)) ?? `${HOME}/${name}`
   if (/^(https?:\/\/|ssh:\/\/|git:\/\/|file:\/\/|\/|\.{1,2}\/|\w[\w.-]*@\w[\w.-]*:)\S+$/.test(url)) return url
   throw badConfig(
@@ -50,8 +53,8 @@ const loginFinding = (name: string, folder: string, address: string, settings: S
 }
 
 /** Whether each repository is there. */
-export const repositoryFindings = (repositories: Repository[], settings: Settings): Promise<Finding[]> =>
-  Promise.all(
+export function repositoryFindings(repositories: Repository[], settings: Settings): Promise<Finding[]> {
+  return Promise.all(
     repositories.map(async ({ name, folder }) => {
       try {
         const mend = `cloning ${withoutLogin(urlOf(settings, name))} to ${folder}`
@@ -64,9 +67,10 @@ export const repositoryFindings = (repositories: Repository[], settings: Setting
       }
     }),
   )
+}
 
 /** Clones the repository that a finding is about, or takes the login out of its remote's address. */
-export const cloneFor = async ({ about }: Finding, repositories: Repository[], settings: Settings) => {
+export async function cloneFor({ about }: Finding, repositories: Repository[], settings: Settings) {
   for (const { name, folder } of repositories.filter(({ name }) => name === about)) {
     sweepClones(folder)
     await (existsSync(folder) && !isEmpty(folder)

@@ -138,20 +138,27 @@ const readOwnLogs = () => {
 }
 
 /** What can be looked at before there are settings, and what the settings only add to. */
-export const serverSteps = (
+export function serverSteps(
   known: KnownSettings,
-): Record<'programs' | 'boot' | 'disk' | 'clock' | 'reboot' | 'mount' | 'secrecy' | 'logs', Step> => ({
-  programs: { name: 'programs', needs: [], look: programFindings, mend: installPrograms },
-  boot: { name: 'boot', needs: ['programs'], look: async () => bootFindings(await engineAtBoot()), mend: enableEngine },
-  disk: { name: 'disk', needs: [], look: async () => diskFindings(await readDisks(known.settings)) },
-  clock: { name: 'clock', needs: [], look: async () => clockFindings(await isSynchronised()) },
-  reboot: { name: 'reboot', needs: [], look: () => rebootFindings(pendingReboot()) },
-  mount: { name: 'mount', needs: ['settings'], look: () => lookAtMount(settingsOf(known)) },
-  secrecy: {
-    name: 'secrecy',
-    needs: [],
-    look: () => modeFindings(readModes(known.settings)),
-    mend: async ({ about = '' }) => chmodSync(about, statSync(about).mode & 0o770),
-  },
-  logs: { name: 'logs', needs: [], look: () => ownLogFindings(readOwnLogs()) },
-})
+): Record<'programs' | 'boot' | 'disk' | 'clock' | 'reboot' | 'mount' | 'secrecy' | 'logs', Step> {
+  return {
+    programs: { name: 'programs', needs: [], look: programFindings, mend: installPrograms },
+    boot: {
+      name: 'boot',
+      needs: ['programs'],
+      look: async () => bootFindings(await engineAtBoot()),
+      mend: enableEngine,
+    },
+    disk: { name: 'disk', needs: [], look: async () => diskFindings(await readDisks(known.settings)) },
+    clock: { name: 'clock', needs: [], look: async () => clockFindings(await isSynchronised()) },
+    reboot: { name: 'reboot', needs: [], look: () => rebootFindings(pendingReboot()) },
+    mount: { name: 'mount', needs: ['settings'], look: () => lookAtMount(settingsOf(known)) },
+    secrecy: {
+      name: 'secrecy',
+      needs: [],
+      look: () => modeFindings(readModes(known.settings)),
+      mend: async ({ about = '' }) => chmodSync(about, statSync(about).mode & 0o770),
+    },
+    logs: { name: 'logs', needs: [], look: () => ownLogFindings(readOwnLogs()) },
+  }
+}

@@ -28,7 +28,7 @@ const PATIENCE = 15_000
  * Waits for work, and whenever nothing was said for some time says what `tell` knows of it: how far it is, after so
  * many seconds.
  */
-export const accompany = async <T>(work: Promise<T>, tell: (spent: string) => string | Promise<string>) => {
+export async function accompany<T>(work: Promise<T>, tell: (spent: string) => string | Promise<string>) {
   const started = performance.now()
   const over = new AbortController()
   const done = work.finally(() => over.abort())
@@ -87,7 +87,7 @@ const withHint = (finding: Finding): Finding =>
     : { ...finding, hint: `tsx scripts/setup.ts does that: ${finding.mend}` }
 
 /** Goes through the steps; `mend`: does what can be done. `found` hears of each finding as it is known. */
-export const goThrough = async (steps: Step[], mend: boolean, found: (result: SetupResult) => void) => {
+export async function goThrough(steps: Step[], mend: boolean, found: (result: SetupResult) => void) {
   const results: SetupResult[] = []
   const stopped = new Set<string>()
   for (const step of steps) {
@@ -112,10 +112,12 @@ export const goThrough = async (steps: Step[], mend: boolean, found: (result: Se
 }
 
 /** The findings of all steps in their order; nothing is changed. */
-export const lookAtAll = (steps: Step[], found: (result: SetupResult) => void) => goThrough(steps, false, found)
+export function lookAtAll(steps: Step[], found: (result: SetupResult) => void) {
+  return goThrough(steps, false, found)
+}
 
 /** The same, with what can be done done first, one after another. */
-export const setUp = async (steps: Step[], found: (result: SetupResult) => void) => {
+export async function setUp(steps: Step[], found: (result: SetupResult) => void) {
   const lock = await takeLock('setup.lock', () => 'another setup.ts', true)
   try {
     return await goThrough(steps, true, found)

@@ -177,7 +177,7 @@ const keySteps = (upgrade: boolean): Step[] => [
 ]
 
 /** The steps by which a site that is older than keys of its own for the app gets them; nothing else is changed. */
-export const upgradeSteps = (): Step[] => {
+export function upgradeSteps(): Step[] {
   const known: Known = { config: NOTHING, merged: NOTHING }
   return [
     { name: 'settings', needs: [], look: () => lookAtSettings(known, undefined) },
@@ -209,7 +209,7 @@ const startedSteps = (known: Known): Step[] => [
  * The steps. `host` is the name of the site, for a .env that is made now; without `start` they end before the first
  * thing that is fetched, built or started.
  */
-export const setupSteps = ({ host, start }: { host: string | undefined; start: boolean }): Step[] => {
+export function setupSteps({ host, start }: { host: string | undefined; start: boolean }): Step[] {
   const known: Known = { config: NOTHING, merged: NOTHING }
   const { programs, boot, disk, clock, reboot, mount, secrecy, logs } = serverSteps(known)
   return [

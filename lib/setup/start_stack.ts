@@ -31,12 +31,13 @@ const missingImages = async ({ services }: StackConfig) => {
 const isWell = ({ running, health = 'healthy' }: Instance) => running && health === 'healthy'
 
 /** What each service lacks, in words. */
-export const troublesOf = (services: string[], instances: Instance[]) =>
-  services.flatMap(service => {
+export function troublesOf(services: string[], instances: Instance[]) {
+  return services.flatMap(service => {
     const own = instances.filter(it => it.service === service && !it.oneOff)
     if (own.some(isWell)) return []
     return [`${service} is ${own.find(({ running }) => running)?.health ?? 'not running'}`]
   })
+}
 
 const fetchImages = async (config: StackConfig, missing: string[]) => {
   const pulled = missing.filter(service => !config.services[service]?.build)
@@ -107,7 +108,7 @@ const howFar = async (services: string[], project: string, spent: string) => {
  * Starts what does not run, and waits until all are healthy; before that for a deploy or a restore that is at work.
  * Throws a Failure.
  */
-export const startStack = async () => {
+export async function startStack() {
   const lock = await takeDeployLock(true)
   try {
     const config = await readConfig(files())

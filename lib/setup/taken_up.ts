@@ -30,7 +30,7 @@ const listed = (names: string[]) =>
   [...names.slice(0, MOST), ...(names.length > MOST ? [`${names.length - MOST} more`] : [])].join(', ')
 
 /** In what an instance differs from what it would be now, by names alone: values may be secrets. */
-export const differences = (service: ServiceConfig, config: StackConfig, { networks, environment }: Running) => {
+export function differences(service: ServiceConfig, config: StackConfig, { networks, environment }: Running) {
   const wanted = networksOf(service, config)
   // Compose doubles each $ in what it prints.
   const settings = Object.entries(service.environment ?? {}).flatMap(([name, value]) =>
@@ -53,7 +53,7 @@ const hintFor = (service: string, { labels }: ServiceConfig) => {
 }
 
 /** What is to be said of all that runs. */
-export const takenUpFindings = async (config: StackConfig): Promise<Finding[]> => {
+export async function takenUpFindings(config: StackConfig): Promise<Finding[]> {
   const instances = (await listInstances(config.name)).filter(
     ({ running, oneOff, service }) => running && !oneOff && config.services[service],
   )

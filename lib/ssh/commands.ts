@@ -45,12 +45,7 @@ interface SshOptions {
  * Runs the text of a shell script on a host, by sh, with these words as its arguments: each arrives as it is, whatever
  * is in it.
  */
-export const ssh = (
-  host: string,
-  { terminal = false, batch = false }: SshOptions,
-  script: string,
-  ...words: string[]
-) => {
+export function ssh(host: string, { terminal = false, batch = false }: SshOptions, script: string, ...words: string[]) {
   const options = [...CONNECTION, `ControlPath=${socketFor(host)}`, `BatchMode=${batch ? 'yes' : 'no'}`].flatMap(
     option => ['-o', option],
   )
@@ -104,7 +99,7 @@ const REASONS: [RegExp, why: string, hint: (host: string) => string][] = [
 ]
 
 /** Why a host cannot be reached, from what ssh wrote: a Failure with 69. */
-export const unreachable = (host: string, stderr: string) => {
+export function unreachable(host: string, stderr: string) {
   const [, why, hint] = REASONS.find(([pattern]) => pattern.test(stderr)) ?? []
   const said = stderr.trim().split('\n').at(-1) ?? ''
   return new Failure(`${host} cannot be reached: ${why ?? 'ssh failed'} (${said})`, {

@@ -36,7 +36,7 @@ const setsIn = (folder: string) => {
 }
 
 /** A site on localhost has nothing that must be saved; once it has a set, that counts there too. */
-export const readBackups = (settings: Settings): BackupState => {
+export function readBackups(settings: Settings): BackupState {
   const { BACKUP_DIR: folder, WHOST: site } = settings
   const { sets, unreadable } = setsIn(folder)
   const [set] = sets

@@ -77,7 +77,7 @@ const stateOf = async (
 }
 
 /** Asks the engine about every service of the stack. */
-export const readStackStatus = async (stack: Stack, deploys: number): Promise<StackState> => {
+export async function readStackStatus(stack: Stack, deploys: number): Promise<StackState> {
   const all = (await listInstances(stack.project)).filter(({ oneOff }) => !oneOff)
   const nginx = all.find(({ service, running }) => service === 'nginx' && running)
   const services = await Promise.all(

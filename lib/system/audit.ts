@@ -9,7 +9,7 @@ import { launch } from './run.ts'
  * Appends a line, before what it tells of is done. Throws a Failure when it cannot: nobody comes to the data without a
  * trace.
  */
-export const audit = (what: string, details: Record<string, unknown> = {}) => {
+export function audit(what: string, details: Record<string, unknown> = {}) {
   const entry = { time: new Date().toISOString(), who: who(), from: person().from, what, ...details }
   launch(['logger', '--tag', 'avril', '--priority', 'authpriv.notice', '--', JSON.stringify(entry)])
   try {

@@ -4,7 +4,7 @@ const AT_ONCE = 4
  * Does the same with every item, some at a time; gives the results in the order of the items. After a failure nothing
  * more is begun.
  */
-export const mapConcurrent = async <T, R>(items: T[], work: (item: T) => Promise<R>) => {
+export async function mapConcurrent<T, R>(items: T[], work: (item: T) => Promise<R>) {
   const results: R[] = []
   const rest = items.entries()
   let failed = false
@@ -30,10 +30,10 @@ export const mapConcurrent = async <T, R>(items: T[], work: (item: T) => Promise
  * that all were given tells the others to end, and when all have ended the first failure is thrown: nothing goes on
  * beside what its caller does then.
  */
-export const together = async <T extends unknown[]>(
+export async function together<T extends unknown[]>(
   begin: (signal: AbortSignal) => { [K in keyof T]: Promise<T[K]> },
   over?: AbortSignal,
-) => {
+) {
   over?.throwIfAborted()
   const failed = new AbortController()
   const signal = over ? AbortSignal.any([over, failed.signal]) : failed.signal

@@ -3,20 +3,21 @@ import { statfsSync } from 'node:fs'
 import { EXIT, Failure, messageOf } from './errors.ts'
 
 /** In bytes, for who may not use what is reserved for root. */
-export const freeSpace = (folder: string) => {
+export function freeSpace(folder: string) {
   const { bavail, bsize } = statfsSync(folder)
   return bavail * bsize
 }
-export const noSpace = (message: string) =>
-  new Failure(message, {
+export function noSpace(message: string) {
+  return new Failure(message, {
     exitCode: EXIT.noSpace,
     hint: 'no set was made, and none was removed; free some space there or enlarge the disk (scripts/backup.ts --list shows the sets)',
   })
+}
 /**
  * An error; when one of the folders has no space left, that instead. To be asked before what was written there is
  * removed.
  */
-export const asDiskFull = (error: unknown, ...folders: string[]) => {
+export function asDiskFull(error: unknown, ...folders: string[]) {
   if (error instanceof Failure && error.exitCode === EXIT.noSpace) return error
   const full = folders.find(it => freeSpace(it) < 1_000_000)
   return full === undefined ? error : noSpace(`${full} is full: ${messageOf(error)}`)

@@ -30,7 +30,7 @@ const settings = () =>
   Object.entries(NAMES).flatMap(([file, form]) => [...textOf(file).matchAll(form)].map(([, name = '']) => name))
 
 /** Called once by each command, before it does anything. */
-export const forgetInherited = () => {
+export function forgetInherited() {
   process.umask(0o022)
   const forgotten = Object.keys(process.env).filter(name => DECIDES.test(name))
   for (const name of [...forgotten, ...settings().filter(name => !KEPT.test(name))]) delete process.env[name]

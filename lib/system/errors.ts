@@ -39,12 +39,18 @@ export class Failure extends Error {
 }
 
 /** A Failure when the command line makes no sense. */
-export const usage = (message: string, hint = 'see --help') => new Failure(message, { hint, exitCode: EXIT.usage })
+export function usage(message: string, hint = 'see --help') {
+  return new Failure(message, { hint, exitCode: EXIT.usage })
+}
 
 /** A Failure when a setting or a file of the stack makes no sense. */
-export const badConfig = (message: string, hint?: string) => new Failure(message, { hint, exitCode: EXIT.config })
+export function badConfig(message: string, hint?: string) {
+  return new Failure(message, { hint, exitCode: EXIT.config })
+}
 
-export const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
+export function messageOf(error: unknown) {
+  return error instanceof Error ? error.message : String(error)
+}
 
 // What the operating system refuses, by its code: what to do next, and the exit code if it is not 1.
 const REFUSALS: Record<string, [hint: string, exitCode?: number]> = {
@@ -88,7 +94,7 @@ const isRefusal = (error: unknown): error is NodeJS.ErrnoException => error inst
  * What a Failure for this cause says besides its message: what to do when the operating system has refused something,
  * and what a Failure said itself.
  */
-export const detailsOf = (cause: unknown): FailureDetails => {
+export function detailsOf(cause: unknown): FailureDetails {
   if (cause instanceof Failure) return { hint: cause.hint, exitCode: cause.exitCode, cause }
   const [hint, exitCode = EXIT.failed] = (isRefusal(cause) && REFUSALS[cause.code ?? '']) || []
   return { hint, exitCode, cause }
@@ -98,7 +104,7 @@ export const detailsOf = (cause: unknown): FailureDetails => {
  * An error that is foreseeable as a Failure: what the operating system refuses is no bug, wherever it happens.
  * Undefined for any other.
  */
-export const failureFrom = (error: unknown) => {
+export function failureFrom(error: unknown) {
   if (error instanceof Failure) return error
   return isRefusal(error) ? new Failure(error.message, detailsOf(error)) : undefined
 }

@@ -19,13 +19,15 @@ import { basename, dirname, join } from 'node:path'
 import { detailsOf, EXIT, Failure, messageOf } from './errors.ts'
 
 /** A name beside a file for what is to take its place: nobody can have put a link there before. */
-export const partialBeside = (file: string) => join(dirname(file), `.${basename(file)}.${randomUUID()}.partial`)
+export function partialBeside(file: string) {
+  return join(dirname(file), `.${basename(file)}.${randomUUID()}.partial`)
+}
 
 /**
  * Replaces a file at once and for good: who reads it sees the old text or the new one, also after a power cut. Throws a
  * Failure when it cannot.
  */
-export const replaceFile = (file: string, text: string, mode = 0o644) => {
+export function replaceFile(file: string, text: string, mode = 0o644) {
   const partial = partialBeside(file)
   try {
     const descriptor = openSync(partial, 'wx', mode)
@@ -44,7 +46,7 @@ export const replaceFile = (file: string, text: string, mode = 0o644) => {
 }
 
 /** The text of a file, or undefined when there is none. */
-export const readIfThere = (file: string) => {
+export function readIfThere(file: string) {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {
@@ -54,7 +56,7 @@ export const readIfThere = (file: string) => {
 }
 
 /** The size of a plain file; undefined when there is none, or something else: a link, a folder, a pipe. */
-export const plainSize = (file: string) => {
+export function plainSize(file: string) {
   const found = lstatSync(file, { throwIfNoEntry: false })
   return found?.isFile() ? found.size : undefined
 }
@@ -64,7 +66,7 @@ export const plainSize = (file: string) => {
  * for without an end, is not read. Gives its descriptor. Throws a Failure for what is no plain file, and what Node
  * throws when there is none.
  */
-export const openPlain = (file: string) => {
+export function openPlain(file: string) {
   const descriptor = openUnfollowed(file)
   if (fstatSync(descriptor).isFile()) return descriptor
   closeSync(descriptor)
@@ -86,7 +88,7 @@ const openUnfollowed = (file: string) => {
 }
 
 /** The text of such a file, or undefined when there is none. */
-export const readPlainIfThere = (file: string) => {
+export function readPlainIfThere(file: string) {
   if (lstatSync(file, { throwIfNoEntry: false }) === undefined) return undefined
   const descriptor = openPlain(file)
   try {
@@ -99,7 +101,7 @@ export const readPlainIfThere = (file: string) => {
 /**
  * Has a file, or the names in a folder, on the disk for good. Some file systems (SMB) know no such thing of folders.
  */
-export const sync = (path: string) => {
+export function sync(path: string) {
   const descriptor = openSync(path, 'r')
   try {
     fsyncSync(descriptor)
@@ -120,7 +122,7 @@ const NO_LINK = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV', 'EMLINK']
  * Gives a file a second name; where there are no hard links, makes a copy, on the disk for good. The same may be asked
  * for twice at once.
  */
-export const linkOrCopy = async (file: string, target: string) => {
+export async function linkOrCopy(file: string, target: string) {
   try {
     linkSync(file, target)
   } catch (error) {
@@ -140,7 +142,7 @@ export const linkOrCopy = async (file: string, target: string) => {
  * The names in a folder; none when it is not there. Throws a Failure when it cannot be read: nobody knows then what is
  * in it.
  */
-export const namesInFolder = (folder: string) => {
+export function namesInFolder(folder: string) {
   try {
     return readdirSync(folder)
   } catch (error) {

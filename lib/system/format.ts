@@ -1,13 +1,16 @@
 // Amounts in the units that people would use.
 /** "0.4 s", "75 s" */
-export const seconds = (milliseconds: number) => `${(milliseconds / 1000).toFixed(milliseconds < 100_000 ? 1 : 0)} s`
+export function seconds(milliseconds: number) {
+  return `${(milliseconds / 1000).toFixed(milliseconds < 100_000 ? 1 : 0)} s`
+}
 
 /** What all of these steps took together, each in seconds. */
-export const totalTime = (steps: Record<string, number>) =>
-  seconds(Object.values(steps).reduce((sum, it) => sum + it, 0) * 1000)
+export function totalTime(steps: Record<string, number>) {
+  return seconds(Object.values(steps).reduce((sum, it) => sum + it, 0) * 1000)
+}
 
 /** The age of something in the unit that people would use: "3 days", "5 minutes". */
-export const age = (since: Date, now = new Date()) => {
+export function age(since: Date, now = new Date()) {
   const minutes = Math.floor((now.getTime() - since.getTime()) / 60_000)
   if (minutes < 1) return 'less than a minute'
   const [count, unit] =
@@ -20,11 +23,13 @@ export const age = (since: Date, now = new Date()) => {
 }
 
 /** "812 bytes", "61.3 MB", "2.1 GB" */
-export const size = (bytes: number) => {
+export function size(bytes: number) {
   const units = ['bytes', 'kB', 'MB', 'GB', 'TB']
   const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(bytes, 1)) / 3))
   return `${power === 0 ? Math.round(bytes) : (bytes / 1000 ** power).toFixed(1)} ${units[power]}`
 }
 
 /** "20261122T030000Z" */
-export const timestamp = (time: Date) => time.toISOString().replace(/[-:]|\.\d+/g, '')
+export function timestamp(time: Date) {
+  return time.toISOString().replace(/[-:]|\.\d+/g, '')
+}

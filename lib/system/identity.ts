@@ -95,7 +95,7 @@ const machine = (root: string) => {
 }
 
 /** An address as the kernel's tables have it: in words of 32 bits, each with its bytes in the order of this machine. */
-export const addressOf = (hex: string) => {
+export function addressOf(hex: string) {
   const bytes = Buffer.from(hex, 'hex').swap32()
   const text = bytes.toString('hex')
   if (bytes.length === 4 || text.startsWith('00000000000000000000ffff')) return bytes.subarray(-4).join('.')
@@ -108,7 +108,7 @@ const terminal = () => {
 }
 
 /** The person of a process of the machine below `root`. */
-export const personOf = (pid: number | 'self', root = '/'): Person => {
+export function personOf(pid: number | 'self', root = '/'): Person {
   const { lineage, login, nameOf, peerOf, remoteHost } = machine(root)
   const { found, whole } = lineage(String(pid))
   // Without a login uid it is the first who was no root: sudo and su begin with the person's own shell.
@@ -126,10 +126,12 @@ export const personOf = (pid: number | 'self', root = '/'): Person => {
 let known: Person | undefined
 
 /** The person behind this process, also through sudo and ssh: as it is at first, since who has started it may end. */
-export const person = () => (known ??= personOf('self'))
+export function person() {
+  return (known ??= personOf('self'))
+}
 
 /** The same in a few words: the account, and the address of an ssh client. */
-export const who = () => {
+export function who() {
   const { account, address } = person()
   return address === undefined ? account : `${account}@${address}`
 }

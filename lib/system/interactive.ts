@@ -6,7 +6,7 @@ import { outcomeOf } from './run.ts'
 import { interruption, onInterruption } from './signals.ts'
 
 /** Hands the terminal to a command (a console, a log) and gives its exit code; Ctrl-C is its own. */
-export const interactive = async (command: string[]) => {
+export async function interactive(command: string[]) {
   const child = $({ nothrow: true, quiet: true, stdio: 'inherit' } as object)`exec ${command}`
   const forget = onInterruption(() => child.child?.kill('SIGTERM'))
   const { code } = outcomeOf(await child)
@@ -19,7 +19,7 @@ export const interactive = async (command: string[]) => {
  * Signals are not sent to ssh, which would drop the connection, but said to the script through its standard input
  * (lib/cli/relayed_signals.ts).
  */
-export const relay = async (command: string[], { output = false } = {}) => {
+export async function relay(command: string[], { output = false } = {}) {
   const child = $({
     nothrow: true,
     quiet: true,

@@ -17,7 +17,7 @@ interface WriteOptions extends RunOptions {
  * Runs a command that writes a new file (0600), shows how far it is, and has the file on the disk for good. Throws a
  * Failure when it fails.
  */
-export const writeOutput = async (command: string[], file: string, { estimate, ...options }: WriteOptions) => {
+export async function writeOutput(command: string[], file: string, { estimate, ...options }: WriteOptions) {
   const to = openSync(file, 'wx', 0o600)
   const progress = transfer(() => fstatSync(to).size, estimate)
   try {
@@ -30,7 +30,7 @@ export const writeOutput = async (command: string[], file: string, { estimate, .
 }
 
 /** Runs a command that writes a file by itself, and shows how far it is. Throws a Failure when it fails. */
-export const showGrowth = async (command: string[], file: string, { estimate, ...options }: WriteOptions) => {
+export async function showGrowth(command: string[], file: string, { estimate, ...options }: WriteOptions) {
   const progress = transfer(() => plainSize(file) ?? 0, estimate)
   try {
     await capture(command, options)
@@ -43,7 +43,7 @@ export const showGrowth = async (command: string[], file: string, { estimate, ..
  * Copies a file that others can write to into a new one (0600) that they cannot, on the disk for good. Throws a Failure
  * when it is no plain file, or does not fit.
  */
-export const copyPlain = async (file: string, target: string) => {
+export async function copyPlain(file: string, target: string) {
   const from = openPlain(file)
   try {
     await writeOutput(['cat'], target, {
@@ -71,7 +71,7 @@ type Through = (source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>
  * The hash of a file's content in hexadecimal digits, or of what becomes of it on its way. A signal ends it with that
  * signal's Failure.
  */
-export const hashOf = async (file: string, algorithm: 'sha256' | 'md5', through?: Through) => {
+export async function hashOf(file: string, algorithm: 'sha256' | 'md5', through?: Through) {
   const hash = createHash(algorithm)
   const source = createReadStream(file, { highWaterMark: PIECE })
   try {
@@ -86,7 +86,9 @@ export const hashOf = async (file: string, algorithm: 'sha256' | 'md5', through?
 }
 
 /** A file's size and sha256. */
-export const digest = async (file: string): Promise<Digest> => ({
-  bytes: statSync(file).size,
-  sha256: await hashOf(file, 'sha256'),
-})
+export async function digest(file: string): Promise<Digest> {
+  return {
+    bytes: statSync(file).size,
+    sha256: await hashOf(file, 'sha256'),
+  }
+}

@@ -37,21 +37,24 @@ const COLOUR = /^\u001B\[(?:(?:[0-2]|22|[39][0-79]);?)*m$/
  * A text that a terminal shows and does not obey, since logs, answers and commits are written by others: no control
  * character but line ends, tabs and colours, and none that turns the direction of writing.
  */
-export const harmless = (text: string) =>
+export function harmless(text: string) {
   // oxlint-disable-next-line no-control-regex -- the same
-  text.replace(/(?:\u001B\[|\u009B)[0-?]*[ -/]*[@-~]|[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, control =>
+  return text.replace(/(?:\u001B\[|\u009B)[0-?]*[ -/]*[@-~]|[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, control =>
     /^[\n\t]$/.test(control) || COLOUR.test(control) ? control : '',
   )
+}
 
 let spoken = performance.now()
 
-export const line = (text: string) => {
+export function line(text: string) {
   spoken = performance.now()
   process.stderr.write(`${harmless(text)}\n`)
 }
 
 /** For how many milliseconds nothing was said. */
-export const silence = () => performance.now() - spoken
+export function silence() {
+  return performance.now() - spoken
+}
 
 export const say = {
   line,
@@ -63,4 +66,6 @@ export const say = {
 }
 
 /** The result of a command, on stdout. */
-export const print = (text: string) => void process.stdout.write(`${harmless(text)}\n`)
+export function print(text: string) {
+  process.stdout.write(`${harmless(text)}\n`)
+}

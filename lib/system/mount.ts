@@ -50,16 +50,20 @@ const canLink = (file: string) => {
 const modeOf = (file: string) => statSync(file).mode & 0o777
 
 /** Whether what is made there for its owner alone stays so. */
-export const keepsModes = (folder: string) => tryIn(folder, file => modeOf(file) === 0o600)
+export function keepsModes(folder: string) {
+  return tryIn(folder, file => modeOf(file) === 0o600)
+}
 
 /** Whether a file can have two names there. */
-export const hasLinks = (folder: string) => tryIn(folder, canLink)
+export function hasLinks(folder: string) {
+  return tryIn(folder, canLink)
+}
 
 /**
  * Finds it out by a file that is made there and removed again. Throws a Failure (73) when the folder cannot be written
  * to.
  */
-export const readMount = async (folder: string): Promise<MountFacts> => {
+export async function readMount(folder: string): Promise<MountFacts> {
   const type = (
     await attempt(['findmnt', '--noheadings', '--first-only', '--output=FSTYPE', '--target', folder])
   ).stdout.trim()

@@ -23,11 +23,11 @@ const send = async (what: string, url: string, body?: object) => {
 
 // Only the first line: those below it are of the programs that failed, and may quote rows.
 /** Tells that something went well or not, to whom the settings name. Never fails: what was done stays done. */
-export const notify = async (
+export async function notify(
   { NOTICE_URL: notice, PING_URL: ping, WHOST: site }: Settings,
   good: boolean,
   text: string,
-) => {
+) {
   const calls = []
   if (notice)
     calls.push(

@@ -1,5 +1,5 @@
 /** Whether a process of this number is alive, as far as this user may know. */
-export const isAlive = (pid: number) => {
+export function isAlive(pid: number) {
   try {
     return process.kill(pid, 0)
   } catch (error) {

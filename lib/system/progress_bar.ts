@@ -3,7 +3,7 @@ import { size } from './format.ts'
 import { line, paint, terminal } from './log.ts'
 
 /** Shows how many bytes have come, and how fast: on one line of a terminal, elsewhere with a line a minute. */
-export const transfer = (bytes: () => number, estimate: number | undefined) => {
+export function transfer(bytes: () => number, estimate: number | undefined) {
   const started = performance.now()
   const text = () => {
     const now = bytes()

@@ -41,7 +41,9 @@ export interface Outcome {
   stderr: string
 }
 
-export const isInstalled = (program: string) => which.sync(program, { nothrow: true }) !== null
+export function isInstalled(program: string) {
+  return which.sync(program, { nothrow: true }) !== null
+}
 
 // A session of its own keeps the terminal's Ctrl-C from reaching it: this program decides who is told.
 const start = (command: string[], { cwd, env, input, from, to, asks = false }: RunOptions, joined = false) => {
@@ -108,17 +110,19 @@ const onEnd = ({ signal }: RunOptions, callback: () => void) => {
   }
 }
 
-export const outcomeOf = ({ exitCode, signal, stdout, stderr }: ProcessOutput): Outcome => ({
-  code: exitCode ?? (signal ? 128 + constants.signals[signal] : 1),
-  stdout,
-  stderr,
-})
+export function outcomeOf({ exitCode, signal, stdout, stderr }: ProcessOutput): Outcome {
+  return {
+    code: exitCode ?? (signal ? 128 + constants.signals[signal] : 1),
+    stdout,
+    stderr,
+  }
+}
 
 /** How `docker` and others end at SIGTERM. */
 const TERMINATED = 128 + constants.signals.SIGTERM
 
 /** Runs a command to its end, whatever its exit code; its output is given back. Throws only when a signal came. */
-export const attempt = async (command: string[], options: RunOptions = {}): Promise<Outcome> => {
+export async function attempt(command: string[], options: RunOptions = {}): Promise<Outcome> {
   checkInterruption()
   if (options.signal?.aborted) return { code: TERMINATED, stdout: '', stderr: '' }
   const child = start(command, options)
@@ -150,11 +154,11 @@ const lastWords = (lines: string[]) => {
 }
 
 /** The Failure for a command that did not end with 0: what failed, and the last lines that it wrote. */
-export const failureOf = (
+export function failureOf(
   command: string[],
   outcome: Outcome,
   { what, hint, exitCode = EXIT.failed }: RunOptions = {},
-) => {
+) {
   // Others end with 127 too: a shell in a container or at the other end of ssh.
   if (outcome.code === 127 && command[0] !== undefined && !isInstalled(command[0]))
     return new Failure(`${command[0]} is not installed here`, { hint, exitCode: EXIT.unreachable })
@@ -172,7 +176,7 @@ export const failureOf = (
 }
 
 /** Runs a command and gives its stdout without the last newline. Throws a Failure when it does not end with 0. */
-export const capture = async (command: string[], options: RunOptions = {}) => {
+export async function capture(command: string[], options: RunOptions = {}) {
   const outcome = await attempt(command, options)
   if (outcome.code !== 0) throw failureOf(command, outcome, options)
   return outcome.stdout.replace(/\n$/, '')
@@ -186,7 +190,7 @@ export interface Stream {
 }
 
 /** Starts a command that goes on until it is stopped (events, logs); stderr lines come too. */
-export const follow = (command: string[], options: RunOptions = {}): Stream => {
+export function follow(command: string[], options: RunOptions = {}): Stream {
   const child = start(command, options, true)
   const stop = () => end(child)
   const { forget } = onEnd(options, stop)
@@ -202,7 +206,7 @@ export const follow = (command: string[], options: RunOptions = {}): Stream => {
 }
 
 /** Runs a command and shows each line as it comes. Throws a Failure with the last lines when it does not end with 0. */
-export const show = async (command: string[], options: RunOptions = {}) => {
+export async function show(command: string[], options: RunOptions = {}) {
   checkInterruption()
   const child = start(command, options, true)
   const { forget, check } = onEnd(options, () => end(child))
@@ -217,7 +221,7 @@ export const show = async (command: string[], options: RunOptions = {}) => {
 }
 
 /** Starts a command that nobody waits for: neither how it ends nor that it is missing changes anything here. */
-export const launch = ([program = '', ...words]: string[]) => {
+export function launch([program = '', ...words]: string[]) {
   try {
     spawn(program, words, { stdio: 'ignore', detached: true })
       .on('error', () => {})
@@ -236,10 +240,10 @@ const RELEASE = 120_000
  * ready. A signal that comes before closes its standard input, and `patience` milliseconds later tells it to end; it
  * has ended when that is thrown.
  */
-export const hold = async (
+export async function hold(
   command: string[],
   { patience = 0 } = {},
-): Promise<Outcome & { release?: () => Promise<void> }> => {
+): Promise<Outcome & { release?: () => Promise<void> }> {
   checkInterruption()
   const child = $({ detached: true, nothrow: true, quiet: true, stdio: ['pipe', 'pipe', 'pipe'] } as object)`${command}`
   const letGo = (time: number) => {

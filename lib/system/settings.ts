@@ -152,7 +152,7 @@ interface Fault {
 }
 
 /** The name of each setting in a text with the number of its line, and the lines that are no settings. */
-export const linesOf = (text: string) => {
+export function linesOf(text: string) {
   const lines = new Map<string, number>()
   const faults: Fault[] = []
   for (const [index, content] of text.split('\n').entries()) {
@@ -245,7 +245,7 @@ const refusal = (faults: Fault[]) => {
 }
 
 /** Checks the text of .env against .env.example. Throws a Failure (78) that tells all that is missing or malformed. */
-export const readSettings = (text: string, example: string): Settings => {
+export function readSettings(text: string, example: string): Settings {
   const { lines, faults } = linesOf(text)
   const texts = textsOf(text)
   const result = v.safeParse(SCHEMA, Object.fromEntries(Object.keys(ENTRIES).map(name => [name, texts.get(name)])))
@@ -268,7 +268,7 @@ export const readSettings = (text: string, example: string): Settings => {
 }
 
 /** The settings of this checkout. Throws (78) when .env is missing, or a setting in it. */
-export const loadSettings = (): Settings => {
+export function loadSettings(): Settings {
   const file = join(root, '.env')
   if (!existsSync(file))
     throw badConfig(`there is no ${file}`, `cp ${join(root, '.env.example')} ${file}, and change what is yours`)
@@ -276,4 +276,6 @@ export const loadSettings = (): Settings => {
 }
 
 /** What stands in .env, unchecked: a laptop's may have a few lines alone. */
-export const uncheckedTexts = (): Texts => textsOf(readIfThere(join(root, '.env')) ?? '')
+export function uncheckedTexts(): Texts {
+  return textsOf(readIfThere(join(root, '.env')) ?? '')
+}

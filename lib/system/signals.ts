@@ -12,14 +12,14 @@ let shields = 0
 export const interruption = controller.signal
 
 /** Ends with that Failure when a signal has come and nothing shields this work. */
-export const checkInterruption = () => {
+export function checkInterruption() {
   if (interruption.aborted && shields === 0) throw interruption.reason as Failure
 }
 
 /**
  * Calls back once when something is aborted, and soon when that was before; gives a function that takes the call back.
  */
-export const onAbort = (signal: AbortSignal, callback: () => void) => {
+export function onAbort(signal: AbortSignal, callback: () => void) {
   let wanted = true
   const listener = () => wanted && callback()
   // Who is aborted already never says so again.
@@ -32,11 +32,13 @@ export const onAbort = (signal: AbortSignal, callback: () => void) => {
 }
 
 /** Calls back once when a signal has come that nothing shields; gives a function that takes the call back. */
-export const onInterruption = (callback: () => void) => onAbort(interruption, () => shields === 0 && callback())
+export function onInterruption(callback: () => void) {
+  return onAbort(interruption, () => shields === 0 && callback())
+}
 
 /** Waits so many milliseconds, or until `over` is aborted; when a signal comes that nothing shields it throws. */
-export const sleep = (milliseconds: number, over?: AbortSignal) =>
-  new Promise<void>((resolve, reject) => {
+export function sleep(milliseconds: number, over?: AbortSignal) {
+  return new Promise<void>((resolve, reject) => {
     checkInterruption()
     const end = (settle: () => void) => () => {
       clearTimeout(timer)
@@ -49,9 +51,10 @@ export const sleep = (milliseconds: number, over?: AbortSignal) =>
       ...(over ? [onAbort(over, end(resolve))] : []),
     ]
   })
+}
 
 /** Runs work that must not be left half done: signals wait until it has ended. */
-export const shielded = async <T>(work: () => Promise<T>) => {
+export async function shielded<T>(work: () => Promise<T>) {
   shields += 1
   try {
     return await work()
@@ -61,7 +64,7 @@ export const shielded = async <T>(work: () => Promise<T>) => {
 }
 
 /** Called once by each command, before it changes anything. */
-export const listenForSignals = () => {
+export function listenForSignals() {
   for (const [signal, name] of Object.entries(NAMES) as [keyof typeof NAMES, string][]) {
     process.on(signal, () => {
       if (interruption.aborted || shields > 0) say.line(`${name}: please wait, this step is being finished`)

@@ -43,10 +43,12 @@ export function readLines<T>(name: string, schema: Schema<T>): T[] {
 
 /** Where the scripts keep what they know: lock, history, the rollout that is under way. */
 const STATE = join(root, '.state')
-export const statePath = (name: string) => join(STATE, name)
+export function statePath(name: string) {
+  return join(STATE, name)
+}
 
 /** The same for who writes: the folder is made. */
-export const stateFile = (name: string) => {
+export function stateFile(name: string) {
   mkdirSync(STATE, { recursive: true, mode: 0o700 })
   return statePath(name)
 }
@@ -64,7 +66,7 @@ const endsInLine = (file: string) => {
  * Adds a line of JSON to a file of the state that is only ever added to. One that a power failure has cut stays a line
  * of its own.
  */
-export const appendLine = (name: string, entry: object) => {
+export function appendLine(name: string, entry: object) {
   const file = stateFile(name)
   const begin = existsSync(file) && !endsInLine(file) ? '\n' : ''
   appendFileSync(file, `${begin}${JSON.stringify(entry)}\n`, { mode: 0o600, flush: true })

@@ -1,3 +1,5 @@
 import { existsSync } from 'node:fs'
 
-export const hasSystemd = () => existsSync('/run/systemd/system')
+export function hasSystemd() {
+  return existsSync('/run/systemd/system')
+}

@@ -24,10 +24,12 @@ const FILE = 'data.json'
 const file = () => stateFile(FILE)
 
 /** The backup or the restore that is under way, or was killed; undefined when there is none. */
-export const readDataWork = (tell?: (damage: string) => void) => readState(FILE, WORK, tell)
+export function readDataWork(tell?: (damage: string) => void) {
+  return readState(FILE, WORK, tell)
+}
 
 /** Who backs up or restores, since when and how far; undefined when nobody does. */
-export const dataWorkUnderWay = () => {
+export function dataWorkUnderWay() {
   const work = readDataWork()
   if (!work) return undefined
   const { what, who, pid, since, step } = work
@@ -47,7 +49,7 @@ export interface DataWork extends Disposable {
  * Takes the lock that backups and restores share. `what` is what its holder does: "backing up". Throws a Failure with
  * 75 that names the holder.
  */
-export const takeDataLock = async (what: string, wait: boolean): Promise<DataWork> => {
+export async function takeDataLock(what: string, wait: boolean): Promise<DataWork> {
   const lock = await takeLock('data.lock', holder, wait)
   const work: Work = { what, who: who(), pid: process.pid, since: new Date().toISOString(), step: 'begin' }
   const spent: Record<string, number> = {}

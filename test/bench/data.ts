@@ -8,7 +8,6 @@ import { say } from '../../lib/system/log.ts'
 import { size } from '../../lib/system/format.ts'
 import { figuresOf, median, medianOf, type Outcome } from './figures.ts'
 import { TSX } from './deploy.ts'
-import type { Part } from './parts.ts'
 import { type Ran, run } from './script.ts'
 import type { Site } from './site.ts'
 import { ACCOUNT } from '../../lib/postgres/server.ts'
@@ -133,7 +132,7 @@ const encrypted = async (site: Site) => {
   )
 }
 
-export const data: Part = async (site): Promise<Outcome> => {
+export async function data(site: Site): Promise<Outcome> {
   const figures = figuresOf('data')
   const sets = join(site.folder, '..', 'sets')
   mkdirSync(sets)

@@ -37,7 +37,7 @@ const phasesOf = (marks: { label: string; at: number }[], end: number): TimedPha
   }))
 
 /** Runs deploy_local.ts avril. Throws a Failure with its last lines when it does not end with 0. */
-export const deploy = async (site: Site, words: string[] = [], onPhase = (_label: string) => {}): Promise<Deploy> => {
+export async function deploy(site: Site, words: string[] = [], onPhase = (_label: string) => {}): Promise<Deploy> {
   const started = Date.now()
   const clock = performance.now()
   const elapsed = () => (performance.now() - clock) / 1000
@@ -68,13 +68,14 @@ export const deploy = async (site: Site, words: string[] = [], onPhase = (_label
 }
 
 /** The seconds of one phase, all times that it came. */
-export const spentIn = ({ phases }: Pick<Deploy, 'phases'>, ...labels: string[]) =>
-  phases.filter(({ label }) => labels.includes(label)).reduce((sum, { from, to }) => sum + to - from, 0)
+export function spentIn({ phases }: Pick<Deploy, 'phases'>, ...labels: string[]) {
+  return phases.filter(({ label }) => labels.includes(label)).reduce((sum, { from, to }) => sum + to - from, 0)
+}
 
 const built = new WeakMap<Site, readonly [string, string]>()
 
 /** Two releases that are built: to go back and forth between. They are built once for a site. */
-export const buildTwo = async (site: Site) => {
+export async function buildTwo(site: Site) {
   const commits: string[] = []
   for (const which of built.has(site) ? [] : ['first', 'second']) {
     say.step(`building the ${which} of two releases`)

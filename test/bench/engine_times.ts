@@ -23,7 +23,7 @@ export interface EngineTimes {
 const LISTENS = /^(\S+) Running Avril on port 4000/m
 
 /** Listens to the engine from now on. `timesSince` tells about the one rollout since a time (ms since 1970). */
-export const watchEngine = ({ project, service }: Site) => {
+export function watchEngine({ project, service }: Site) {
   const labels = [`com.docker.compose.project=${project}`, `com.docker.compose.service=${service}`]
   const stream = follow(events(labels, Math.floor(Date.now() / 1000)))
   const seen: Event[] = []

@@ -20,60 +20,66 @@ export interface Outcome {
   details: unknown
 }
 
-export const median = (values: readonly number[]) => {
+export function median(values: readonly number[]) {
   const sorted = values.toSorted((a, b) => a - b)
   const half = sorted.length / 2
   return ((sorted[Math.ceil(half) - 1] ?? NaN) + (sorted[Math.floor(half)] ?? NaN)) / 2
 }
 
 /** The median of one number of each of these. */
-export const medianOf = <T>(list: readonly T[], number: (item: T) => number) => median(list.map(number))
+export function medianOf<T>(list: readonly T[], number: (item: T) => number) {
+  return median(list.map(number))
+}
 
 const count = (value: number) => value.toLocaleString('en-US')
 
 /** Makes the figures of one part. */
-export const figuresOf = (part: string) => ({
-  /** for scale, or as a part of a sum */
-  plain: (name: string, value: string): Figure => ({ part, name, value }),
-  most: (name: string, value: number, limit: number, unit: string, digits = 2): Figure => ({
-    part,
-    name,
-    value: `${value.toFixed(digits)} ${unit}`,
-    target: `≤ ${limit} ${unit}`,
-    met: Number(value.toFixed(digits)) <= limit,
-  }),
-  noneFailed: (name: string, { failed, sent }: { failed: number; sent: number }): Figure => ({
-    part,
-    name,
-    value: `${count(failed)} of ${count(sent)} failed`,
-    target: '0',
-    met: failed === 0,
-    must: true,
-  }),
-  failed: (name: string, { failed, sent }: { failed: number; sent: number }): Figure => ({
-    part,
-    name,
-    value: `${count(failed)} of ${count(sent)} failed`,
-  }),
-})
+export function figuresOf(part: string) {
+  return {
+    /** for scale, or as a part of a sum */
+    plain: (name: string, value: string): Figure => ({ part, name, value }),
+    most: (name: string, value: number, limit: number, unit: string, digits = 2): Figure => ({
+      part,
+      name,
+      value: `${value.toFixed(digits)} ${unit}`,
+      target: `≤ ${limit} ${unit}`,
+      met: Number(value.toFixed(digits)) <= limit,
+    }),
+    noneFailed: (name: string, { failed, sent }: { failed: number; sent: number }): Figure => ({
+      part,
+      name,
+      value: `${count(failed)} of ${count(sent)} failed`,
+      target: '0',
+      met: failed === 0,
+      must: true,
+    }),
+    failed: (name: string, { failed, sent }: { failed: number; sent: number }): Figure => ({
+      part,
+      name,
+      value: `${count(failed)} of ${count(sent)} failed`,
+    }),
+  }
+}
 
 /** The figures of the websocket. */
-export const websocketFigures = (part: string, { closed, early, messages }: Cuts): Figure[] => [
-  {
-    part,
-    name: `websocket closed before its drain time (of ${closed})`,
-    value: String(early),
-    target: '0',
-    met: early === 0,
-    must: true,
-  },
-  { part, name: 'messages on their way when its drain time was over', value: String(messages) },
-]
+export function websocketFigures(part: string, { closed, early, messages }: Cuts): Figure[] {
+  return [
+    {
+      part,
+      name: `websocket closed before its drain time (of ${closed})`,
+      value: String(early),
+      target: '0',
+      met: early === 0,
+      must: true,
+    },
+    { part, name: 'messages on their way when its drain time was over', value: String(messages) },
+  ]
+}
 
 const mark = ({ met }: Figure) => (met === undefined ? ' ' : met ? paint.green('✓') : paint.red('✗'))
 
 /** The figures in columns. */
-export const tableOf = (figures: readonly Figure[]) => {
+export function tableOf(figures: readonly Figure[]) {
   const partOf = ({ part }: Figure, index: number) => (figures[index - 1]?.part === part ? '' : part)
   const rows = figures.map((figure, index) => [partOf(figure, index), figure.name, figure.value, figure.target ?? ''])
   const head = ['', 'figure', 'value', 'target']
@@ -89,4 +95,6 @@ export const tableOf = (figures: readonly Figure[]) => {
 }
 
 /** Whether everything that must hold does. */
-export const holds = (figures: readonly Figure[]) => figures.every(({ must, met }) => !must || met === true)
+export function holds(figures: readonly Figure[]) {
+  return figures.every(({ must, met }) => !must || met === true)
+}

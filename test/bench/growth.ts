@@ -2,7 +2,7 @@
 import { say } from '../../lib/system/log.ts'
 import { buildTwo, deploy, type Deploy, spentIn } from './deploy.ts'
 import { type Figure, figuresOf, medianOf, type Outcome } from './figures.ts'
-import type { Part, Settings } from './parts.ts'
+import type { Settings } from './parts.ts'
 import { phasesText } from './rollouts.ts'
 import type { Site } from './site.ts'
 import { underLoad } from './under_load.ts'
@@ -42,7 +42,7 @@ const withReplicas = async (
   })
 }
 
-export const growth: Part = async (site, settings): Promise<Outcome> => {
+export async function growth(site: Site, settings: Settings): Promise<Outcome> {
   const releases = await buildTwo(site)
   const figures = figuresOf('growth')
   const shown: Figure[] = []

@@ -6,7 +6,7 @@ import { oldProcedure, recreate, type TimedPhase, useServiceName } from '../load
 import { type Report } from '../load/load.ts'
 import { buildTwo, deploy } from './deploy.ts'
 import { figuresOf, type Outcome } from './figures.ts'
-import type { Part } from './parts.ts'
+import type { Settings } from './parts.ts'
 import { drawComparison } from './picture.ts'
 import type { Site } from './site.ts'
 import { underLoad } from './under_load.ts'
@@ -39,7 +39,7 @@ const measure = async (site: Site, rate: number, what: string, work: () => Promi
   return { report, phases: result }
 }
 
-export const old: Part = async (site, { rate, picture }): Promise<Outcome> => {
+export async function old(site: Site, { rate, picture }: Settings): Promise<Outcome> {
   const figures = figuresOf('old')
   const [first] = await buildTwo(site)
   const target = { folder: site.folder, project: site.project, service: site.service }

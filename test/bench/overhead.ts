@@ -5,7 +5,7 @@ import { between, type Report } from '../load/report.ts'
 import { buildTwo, deploy, type Deploy, spentIn } from './deploy.ts'
 import { type EngineTimes, watchEngine } from './engine_times.ts'
 import { figuresOf, medianOf, type Outcome } from './figures.ts'
-import type { Part } from './parts.ts'
+import type { Settings } from './parts.ts'
 import { phasesText } from './rollouts.ts'
 import type { Site } from './site.ts'
 import { type Running, underLoad } from './under_load.ts'
@@ -109,7 +109,7 @@ const resultsOf = (result: readonly Measured[], report: Report, p99s: ReturnType
   ]
 }
 
-export const overhead: Part = async (site, { rollouts, rate }): Promise<Outcome> => {
+export async function overhead(site: Site, { rollouts, rate }: Settings): Promise<Outcome> {
   const times = Math.max(2, Math.ceil(rollouts / 2))
   const releases = await buildTwo(site)
   const load = { rate, rates: { websocket: 0 } }

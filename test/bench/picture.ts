@@ -21,8 +21,8 @@ const panelOf = (title: string, { report, phases }: Run) => ({
   phases: joined(phases),
 })
 
-export const drawComparison = (old: Run, ours: Run, rate: number) =>
-  drawChart({
+export function drawComparison(old: Run, ours: Run, rate: number) {
+  return drawChart({
     title: 'Replacing a running application, requests answered and failed',
     note:
       `${rate} requests a second through nginx, POSTs, 3-second requests and a websocket among them; ` +
@@ -32,3 +32,4 @@ export const drawComparison = (old: Run, ours: Run, rate: number) =>
       panelOf('Now: scripts/deploy_local.ts', ours),
     ],
   })
+}

@@ -3,8 +3,8 @@ import { say } from '../../lib/system/log.ts'
 import { between } from '../load/report.ts'
 import { deploy, type Deploy, spentIn } from './deploy.ts'
 import { figuresOf, medianOf, type Outcome, websocketFigures } from './figures.ts'
-import type { Part } from './parts.ts'
-import { DRAIN_SECONDS } from './site.ts'
+import type { Settings } from './parts.ts'
+import { DRAIN_SECONDS, type Site } from './site.ts'
 import { underLoad } from './under_load.ts'
 import { cutsIn, lostIn, reloadsOf } from './websocket.ts'
 
@@ -16,12 +16,12 @@ interface Timed extends Deploy {
 }
 
 /** One line about a deploy. */
-export const phasesText = (deploys: readonly Deploy[]) => {
+export function phasesText(deploys: readonly Deploy[]) {
   const labels = [...new Set(deploys.flatMap(({ phases }) => phases.map(({ label }) => label)))]
   return labels.map(label => `${label} ${medianOf(deploys, it => spentIn(it, label)).toFixed(2)}`).join(' · ')
 }
 
-export const rollouts: Part = async (site, { rollouts: times, rate }): Promise<Outcome> => {
+export async function rollouts(site: Site, { rollouts: times, rate }: Settings): Promise<Outcome> {
   const figures = figuresOf('rollouts')
   say.step('a first deploy, which is an update of what Compose started by itself')
   await deploy(site, ['--probation', '0', '--to', await site.commit()])

@@ -20,7 +20,7 @@ export interface Ran<Result> {
 }
 
 /** Runs a script of the site with --json. Throws a Failure with its last lines when it does not end with 0. */
-export const run = async <Result>({ folder }: Site, name: string, ...words: string[]): Promise<Ran<Result>> => {
+export async function run<Result>({ folder }: Site, name: string, ...words: string[]): Promise<Ran<Result>> {
   const peak = join(folder, '.state', 'peak')
   const since = performance.now()
   const child = spawn(

@@ -94,7 +94,7 @@ const removeSite = async (play: string) => {
 }
 
 /** Makes the site, has it measured, and removes everything of it, whatever happened. One at a time on a machine. */
-export const withSite = async <T>(work: (site: Site) => Promise<T>): Promise<T> => {
+export async function withSite<T>(work: (site: Site) => Promise<T>): Promise<T> {
   const release = await takeLock()
   try {
     return await onSite(work)

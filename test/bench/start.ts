@@ -6,7 +6,7 @@ import { Failure } from '../../lib/system/errors.ts'
 import { say } from '../../lib/system/log.ts'
 import { deploy, TSX } from './deploy.ts'
 import { figuresOf, median, type Outcome } from './figures.ts'
-import type { Part } from './parts.ts'
+import type { Site } from './site.ts'
 
 const TIMES = 10
 
@@ -32,7 +32,7 @@ const inTurn = (commands: Record<string, string[]>) => {
   return times
 }
 
-export const start: Part = async (site): Promise<Outcome> => {
+export async function start(site: Site): Promise<Outcome> {
   const figures = figuresOf('start')
   say.step(`${TIMES} times --help`)
   const empty = join(site.folder, 'empty.ts')

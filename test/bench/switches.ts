@@ -6,7 +6,7 @@ import { listInstances } from '../../lib/docker/containers.ts'
 import { Failure } from '../../lib/system/errors.ts'
 import { deploy } from './deploy.ts'
 import { figuresOf, median, type Outcome, websocketFigures } from './figures.ts'
-import type { Part } from './parts.ts'
+import type { Settings } from './parts.ts'
 import { DRAIN_SECONDS, type Site } from './site.ts'
 import { underLoad } from './under_load.ts'
 import { cutsIn, lostIn, type Reload } from './websocket.ts'
@@ -25,7 +25,7 @@ const findNginx = async ({ project }: Site) => {
   return instance
 }
 
-export const switches: Part = async (site, { switches: times, rate }): Promise<Outcome> => {
+export async function switches(site: Site, { switches: times, rate }: Settings): Promise<Outcome> {
   const figures = figuresOf('switches')
   const { readLive, switchLive } = await nginxOf(site)
   // Until a first rollout there is no file to write again.

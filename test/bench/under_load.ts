@@ -46,11 +46,11 @@ const checkRan = (report: Report) => {
 }
 
 /** Throws when fewer requests were sent than planned: a load that did not run proves nothing. */
-export const underLoad = async <T>(
+export async function underLoad<T>(
   site: Site,
   options: Omit<LoadOptions, 'url'>,
   work: (running: Running) => Promise<T>,
-): Promise<{ result: T; report: Report }> => {
+): Promise<{ result: T; report: Report }> {
   let what = ''
   const load = startLoad({ url: site.url, ...options })
   const ticker = setInterval(() => line(load, what), EVERY)

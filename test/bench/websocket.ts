@@ -20,10 +20,11 @@ export interface Reload {
 }
 
 /** The phases of a rollout in which nginx is reloaded. */
-export const reloadsOf = (phases: readonly TimedPhase[]): readonly Reload[] =>
-  phases.filter(({ label }) => label === 'switch')
+export function reloadsOf(phases: readonly TimedPhase[]): readonly Reload[] {
+  return phases.filter(({ label }) => label === 'switch')
+}
 
-export const cutsIn = ({ rows, websocketReconnects }: Report, reloads: readonly Reload[]): Cuts => {
+export function cutsIn({ rows, websocketReconnects }: Report, reloads: readonly Reload[]): Cuts {
   const opened = rows.filter(({ kind, ok }) => kind === 'handshake' && ok).map(({ at }) => at)
   const isEarly = (at: number) => {
     const since = opened.findLast(time => time < at) ?? 0
@@ -39,7 +40,9 @@ export const cutsIn = ({ rows, websocketReconnects }: Report, reloads: readonly 
 }
 
 /** What failed, less the messages on a websocket whose time was over. */
-export const lostIn = ({ sent, failed }: Pick<Report, 'sent' | 'failed'>, { early, messages }: Cuts) => ({
-  sent,
-  failed: early > 0 ? failed : failed - messages,
-})
+export function lostIn({ sent, failed }: Pick<Report, 'sent' | 'failed'>, { early, messages }: Cuts) {
+  return {
+    sent,
+    failed: early > 0 ? failed : failed - messages,
+  }
+}

@@ -33,7 +33,7 @@ const endOf = (child: ChildProcess) =>
  * Runs a command to its end, which a signal to this process only asks for, and gives its stdout.
  * Throws a Failure with its last lines when it does not end with 0.
  */
-export const runLines = async ([program = '', ...words]: string[], { what, cwd, onLine }: ChildOptions) => {
+export async function runLines([program = '', ...words]: string[], { what, cwd, onLine }: ChildOptions) {
   checkInterruption()
   const child = spawn(program, words, { cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
   const forget = onInterruption(() => interrupt(child))

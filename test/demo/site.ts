@@ -28,7 +28,7 @@ const between = (text: string, least: number, most: number) =>
   /^\d{1,5}$/.test(text) && Number(text) >= least && Number(text) <= most
 
 /** Reads DEMO_NAME, DEMO_PORT, DEMO_RATE and DEMO_FOLDER. Throws a Failure (64) when one makes no sense. */
-export const siteFrom = (env: NodeJS.ProcessEnv): Site => {
+export function siteFrom(env: NodeJS.ProcessEnv): Site {
   const {
     DEMO_NAME: name = 'avril-demo',
     DEMO_PORT: port = '8080',
@@ -48,7 +48,7 @@ export const siteFrom = (env: NodeJS.ProcessEnv): Site => {
 }
 
 /** A setting in the environment would win over the demo's .env, and could lead it to a real stack. */
-export const forgetSettings = async () => {
+export async function forgetSettings() {
   const settings = linesOf(await readFile(join(root, '.env.example'), 'utf8')).lines.keys()
   const compose = Object.keys(process.env).filter(name => name.startsWith('COMPOSE_'))
   for (const name of [...settings, ...compose]) delete process.env[name]
@@ -70,7 +70,7 @@ const list = async (...words: string[]) => {
 }
 
 /** Throws a Failure when the port is another program's, or the project that of another folder. Changes nothing. */
-export const checkFree = async (site: Site) => {
+export async function checkFree(site: Site) {
   const { name, port, copy } = site
   const format = '{{.Ports}}\t{{.Label "com.docker.compose.project.working_dir"}}'
   const containers = (await list('ps', '--all', '--format', format, ...project(site))).map(line => line.split('\t'))
@@ -87,7 +87,7 @@ export const checkFree = async (site: Site) => {
  * Makes the folder, and takes it for this process as long as that lives. Gives what releases it.
  * Throws a Failure (75) when another demo is at work.
  */
-export const takeFolder = async ({ folder }: Site) => {
+export async function takeFolder({ folder }: Site) {
   await mkdir(folder, { recursive: true })
   await writeFile(join(folder, '.gitignore'), '*\n')
   const lock = ['flock', '--nonblock', '--conflict-exit-code', String(EXIT.locked), join(folder, 'lock')]
@@ -105,7 +105,7 @@ export const takeFolder = async ({ folder }: Site) => {
 /**
  * Removes what an earlier demo left: containers, volumes, network, images, folder. Tells whether there was anything.
  */
-export const removeFormer = async (site: Site) => {
+export async function removeFormer(site: Site) {
   const containers = await list('ps', '--all', '--quiet', '--no-trunc', ...project(site))
   if (containers.length > 0) await capture(removeContainers(containers))
   const volumes = await list('volume', 'ls', '--quiet', ...project(site))
@@ -128,7 +128,7 @@ export const removeFormer = async (site: Site) => {
 }
 
 /** Changes settings in the copy's .env. */
-export const changeSettings = async ({ copy }: Site, settings: Record<string, string>) => {
+export async function changeSettings({ copy }: Site, settings: Record<string, string>) {
   const file = join(copy, '.env')
   const changed = Object.entries(settings).reduce(
     (text, [name, value]) => text.replace(new RegExp(`^${name}=.*$`, 'm'), `${name}=${value}`),
@@ -138,7 +138,7 @@ export const changeSettings = async ({ copy }: Site, settings: Record<string, st
 }
 
 /** The folders that are mounted; the engine would make them too, but as root. */
-export const makeMountedFolders = async ({ copy, play }: Site) => {
+export async function makeMountedFolders({ copy, play }: Site) {
   for (const folder of [join(copy, 'db', 'dumps'), join(play, 'ssl', 'localhost')])
     await mkdir(folder, { recursive: true })
 }
@@ -146,12 +146,15 @@ export const makeMountedFolders = async ({ copy, play }: Site) => {
 const quoted = (word: string) => (/^[\w/.:=@-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`)
 
 /** What a person copies to stop the demo, from any folder. */
-export const stopCommand = ({ name, copy }: Site) =>
-  `docker compose -p ${name} --project-directory ${quoted(copy)} down --volumes`
+export function stopCommand({ name, copy }: Site) {
+  return `docker compose -p ${name} --project-directory ${quoted(copy)} down --volumes`
+}
 
 /** What a person copies to deploy one more commit. */
-export const tryCommands = ({ copy }: Site) => [
-  `cd ${quoted(copy)}`,
-  'test/fixtures/commit.sh .. avril GREETING=Bonjour',
-  'npx tsx scripts/deploy_local.ts avril',
-]
+export function tryCommands({ copy }: Site) {
+  return [
+    `cd ${quoted(copy)}`,
+    'test/fixtures/commit.sh .. avril GREETING=Bonjour',
+    'npx tsx scripts/deploy_local.ts avril',
+  ]
+}

@@ -27,10 +27,12 @@ export interface Step {
 }
 
 /** test/engine.sh and test/images.sh begin with their name what they want to be read. */
-export const readScript = (line: string): Reading => ({ text: line, keep: /^(engine|images): /.test(line) })
+export function readScript(line: string): Reading {
+  return { text: line, keep: /^(engine|images): /.test(line) }
+}
 
 /** Compose with --progress plain: the builds first, then the containers. */
-export const composeReader = (project: string) => {
+export function composeReader(project: string) {
   const waiting = new Set<string>()
   return (line: string): Reading => {
     const [, container = '', state = ''] = /^\s*Container (\S+)\s+(\S+)/.exec(line) ?? []
@@ -45,7 +47,7 @@ export const composeReader = (project: string) => {
 const PHASE = /^→ (plan|build|migrate|start|healthy|switch|drain|stop|tidy)(?:: (.*))?$/
 
 /** deploy_local: its own lines are kept; those of the build and of the app are indented. */
-export const readDeploy = (line: string): Reading => {
+export function readDeploy(line: string): Reading {
   const [, phase, text = ''] = PHASE.exec(line) ?? []
   if (phase !== undefined) return { phase, text, keep: true }
   if (line.startsWith('{')) return {}
@@ -56,7 +58,7 @@ export const readDeploy = (line: string): Reading => {
 const intervalOf = ({ beside }: Step) => (beside ? 1 : 5)
 
 /** Runs a step, and gives its stdout and the milliseconds that it took. Throws a Failure when it fails. */
-export const runStep = async (step: Step) => {
+export async function runStep(step: Step) {
   const { name, what, command, cwd, read, beside } = step
   const begin = performance.now()
   let [phase, since, text] = [name, begin, '']

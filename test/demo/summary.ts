@@ -16,7 +16,7 @@ export interface Measured {
 const WARM_UP = 1000
 
 /** The p99 (ms) before the deploy and during it, of the requests that are not slow on purpose. */
-export const p99Of = (report: Pick<Report, 'rows' | 'marks' | 'seconds'>) => {
+export function p99Of(report: Pick<Report, 'rows' | 'marks' | 'seconds'>) {
   const [before, during] = splitByMarks(report)
   return { before: between(report.rows, WARM_UP, before?.to ?? 0).fast.p99, during: during?.fast.p99 ?? 0 }
 }
@@ -41,7 +41,7 @@ const listed = (entries: [string, number][]) =>
   entries.map(([name, milliseconds]) => `${name} ${seconds(milliseconds)}`).join(' · ')
 
 /** What was measured. */
-export const results = ({ report, phases, steps }: Measured) => {
+export function results({ report, phases, steps }: Measured) {
   const { before, during } = p99Of(report)
   const { sent, failed, seconds: time } = report
   const deploy = Object.entries(phases).map(([name, spent]): [string, number] => [name, spent * 1000])
@@ -57,9 +57,10 @@ export const results = ({ report, phases, steps }: Measured) => {
 }
 
 /** What to do next. */
-export const farewell = (site: Site) =>
-  [
+export function farewell(site: Site) {
+  return [
     `the site   ${site.url}`,
     `try it     ${tryCommands(site).join('\n           ')}`,
     `stop it    ${stopCommand(site)}`,
   ].join('\n')
+}

@@ -12,7 +12,7 @@ const terminal = process.stderr.isTTY === true && process.env.TERM !== 'dumb'
 const REDRAWN_EVERY = 200
 
 /** The rows as lines that fit on a terminal of this width, since one that wraps could not be taken away again. */
-export const fitted = (rows: Row[], width: number) => {
+export function fitted(rows: Row[], width: number) {
   const indent = Math.max(...rows.map(({ label }) => label.length)) + 4
   return rows.map(({ label, text, bad }) => {
     const shown = text.replaceAll(/[^\P{C}]/gu, ' ').slice(0, Math.max(0, width - 1 - indent))
@@ -21,7 +21,9 @@ export const fitted = (rows: Row[], width: number) => {
 }
 
 /** The same for a log. */
-export const plain = (rows: Row[]) => rows.map(({ label, text }) => `${label} ${text}`.trim()).join(' · ')
+export function plain(rows: Row[]) {
+  return rows.map(({ label, text }) => `${label} ${text}`.trim()).join(' · ')
+}
 
 const startBlock = (draw: () => Row[]) => {
   const { stderr } = process
@@ -54,7 +56,7 @@ const startBlock = (draw: () => Row[]) => {
  * Shows what `draw` gives until the function that it returns is called; without a terminal at these intervals
  * (seconds).
  */
-export const startView = (draw: () => Row[], interval: number) => {
+export function startView(draw: () => Row[], interval: number) {
   if (terminal) return startBlock(draw)
   const timer = setInterval(() => say.line(`  ${plain(draw())}`), interval * 1000)
   return () => clearInterval(timer)

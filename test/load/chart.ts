@@ -51,13 +51,14 @@ const BANDS = ['#6e7781', '#b1bac4']
 const number = (value: number) => value.toLocaleString('en-US')
 
 /** Requests a second in each second; the last one may be shorter, so its count is divided by what there is of it. */
-export const perSecond = ({ timeline, seconds }: Pick<Panel, 'timeline' | 'seconds'>) =>
-  Array.from({ length: Math.ceil(timeline.length / POINTS_PER_SECOND) }, (_, second) => {
+export function perSecond({ timeline, seconds }: Pick<Panel, 'timeline' | 'seconds'>) {
+  return Array.from({ length: Math.ceil(timeline.length / POINTS_PER_SECOND) }, (_, second) => {
     const points = timeline.slice(second * POINTS_PER_SECOND, (second + 1) * POINTS_PER_SECOND)
     const width = Math.min(1, Math.max(seconds - second, 0.1))
     const rate = (of: 'answered' | 'failed') => points.reduce((sum, point) => sum + point[of], 0) / width
     return { width, answered: rate('answered'), failed: rate('failed') }
   })
+}
 
 interface Scale {
   x: (second: number) => number
@@ -150,7 +151,7 @@ const frameOf = (height: number, chart: Chart) => [
 ]
 
 /** The picture as the text of an SVG file. */
-export const drawChart = (chart: Chart) => {
+export function drawChart(chart: Chart) {
   const height = HEADER + chart.panels.length * PANEL + FOOTER
   const sums = chart.panels.flatMap(panel => perSecond(panel).map(({ answered, failed }) => answered + failed))
   const seconds = Math.max(1, ...chart.panels.map(panel => panel.seconds))

@@ -14,7 +14,7 @@ export interface Connection {
 const open = (): Connection => ({ agent: new Agent({ keepAlive: true, maxSockets: 1 }), ready: 0, expires: Infinity })
 
 /** Reused in turn, each as soon as it is free. There are more when all of `size` are busy. */
-export const busyPool = (size: number) => {
+export function busyPool(size: number) {
   const free: Connection[] = []
   let opened = 0
   const take = () => {
@@ -32,7 +32,7 @@ export const busyPool = (size: number) => {
  * Each is left idle for a random time between the limits (ms) before it is used again. There are as many as the rate
  * needs.
  */
-export const idlePool = ([least, most]: readonly [number, number]) => {
+export function idlePool([least, most]: readonly [number, number]) {
   let free: Connection[] = []
   const take = () => {
     const now = performance.now()

@@ -30,7 +30,7 @@ const echo = async (request: IncomingMessage, response: ServerResponse, wrong: b
   response.end(body)
 }
 
-export const faultyServer = async (faults: Faults = {}) => {
+export async function faultyServer(faults: Faults = {}) {
   const counts = { connections: 0, gets: 0, posts: 0, messages: 0, faults: 0, idleResets: 0 }
   const lastUse = new Map<Socket, number>()
   let idleBefore = 0

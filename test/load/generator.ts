@@ -68,7 +68,7 @@ const httpSenders = (settings: Required<Omit<LoadOptions, 'rates' | 'drain'>>) =
 }
 
 /** Starts the load at once. It goes on until `stop`, which waits for the answers that are still due. */
-export const startLoad = (options: LoadOptions) => {
+export function startLoad(options: LoadOptions) {
   const settings = { ...DEFAULTS, ...options }
   const { rate, timeout } = settings
   const [rates, start, startedAt] = [mix(rate, options.rates), performance.now(), new Date().toISOString()]

@@ -58,7 +58,7 @@ const failureLine = ({ at, kind, code, reused }: Report['failures'][number]) =>
   `failed: ${kind} at ${whole(at)}: ${code}${reused ? ' (reused connection)' : ''}`
 
 /** The report for people. */
-export const summary = (report: Report) => {
+export function summary(report: Report) {
   const { planned, sent, failed, failures, kinds, instances, seconds, lateness, websocketReconnects } = report
   const shown = Object.entries(kinds).filter(([, stats]) => stats.sent > 0)
   return [

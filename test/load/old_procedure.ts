@@ -28,7 +28,7 @@ const compose = (target: Pick<Target, 'project'>, ...words: string[]) => [
 ]
 
 /** The commands, in the order of the old script. `--wait` stands for its loop around `docker ps -f health=healthy`. */
-export const oldCommands = (target: Target, old: string) => {
+export function oldCommands(target: Target, old: string) {
   const scale = (count: number) => ['up', '-d', '--no-deps', '--no-recreate', '--scale', `${target.service}=${count}`]
   return {
     start: [compose(target, ...scale(2), target.service)],
@@ -40,10 +40,13 @@ export const oldCommands = (target: Target, old: string) => {
 }
 
 /** What `nginx -s reload` sends, without the path of the configuration. */
-export const reloadCommand = (target: Pick<Target, 'project'>) => compose(target, 'kill', '-s', 'HUP', 'nginx')
+export function reloadCommand(target: Pick<Target, 'project'>) {
+  return compose(target, 'kill', '-s', 'HUP', 'nginx')
+}
 
-export const recreateCommand = (target: Target) =>
-  compose(target, 'up', '-d', '--force-recreate', '--no-deps', '--wait', target.service)
+export function recreateCommand(target: Target) {
+  return compose(target, 'up', '-d', '--force-recreate', '--no-deps', '--wait', target.service)
+}
 
 const timed = async (commands: Record<string, string[][]>, cwd: string) => {
   const start = performance.now()
@@ -67,11 +70,14 @@ const runningInstance = async ({ folder, project, service }: Target) => {
 }
 
 /** Scale to two, wait for health, reload nginx, stop and remove the old one. */
-export const oldProcedure = async (target: Target) =>
-  timed(oldCommands(target, await runningInstance(target)), target.folder)
+export async function oldProcedure(target: Target) {
+  return timed(oldCommands(target, await runningInstance(target)), target.folder)
+}
 
 /** What Compose does by itself: the old container goes before the new one comes. Ends when the new one is healthy. */
-export const recreate = (target: Target) => timed({ recreate: [recreateCommand(target)] }, target.folder)
+export function recreate(target: Target) {
+  return timed({ recreate: [recreateCommand(target)] }, target.folder)
+}
 
 // What the former configuration did not have: it kept a name for five seconds, and left everything else to nginx's
 // defaults.
@@ -93,7 +99,7 @@ const rewrite = async (file: string, change: (text: string) => string) => {
  * Lets nginx route as its former configuration did: by the service name, which Docker's DNS answers. Gives what puts it
  * back.
  */
-export const useServiceName = async (target: Target) => {
+export async function useServiceName(target: Target) {
   const folder = join(target.folder, 'nginx')
   const live = join(folder, 'live', `${target.service}.map`)
   const content = await readFile(live, 'utf8').catch(() => undefined)

@@ -3,7 +3,7 @@ import { between, type Row } from './report.ts'
 import type { Answer } from './request.ts'
 
 /** `start` is the time that all records count from (performance.now). */
-export const recorder = (start: number) => {
+export function recorder(start: number) {
   const rows: Row[] = []
   const counts = { sent: 0, answered: 0, failed: 0 }
   const waiters: (() => void)[] = []
@@ -24,7 +24,7 @@ export const recorder = (start: number) => {
 }
 
 /** The requests that were answered or failed in the last second. Rows stand in the order of their answers. */
-export const lastSecond = (rows: readonly Row[], now: number) => {
+export function lastSecond(rows: readonly Row[], now: number) {
   const first = rows.findLastIndex(({ at, latency }) => at + latency < now - 1000) + 1
   return between(rows.slice(first), -Infinity, Infinity)
 }

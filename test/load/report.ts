@@ -55,12 +55,13 @@ const LISTED = 20
 export const STEP = 100
 
 /** The nearest-rank percentile of numbers in ascending order; 0 when there are none. */
-export const percentile = (sorted: readonly number[], percent: number) =>
-  sorted[Math.max(0, Math.ceil((percent / 100) * sorted.length) - 1)] ?? 0
+export function percentile(sorted: readonly number[], percent: number) {
+  return sorted[Math.max(0, Math.ceil((percent / 100) * sorted.length) - 1)] ?? 0
+}
 
 const ascending = (values: number[]) => values.toSorted((a, b) => a - b)
 
-export const statsOf = (rows: readonly Row[]): Stats => {
+export function statsOf(rows: readonly Row[]): Stats {
   const latencies = ascending(rows.filter(({ ok }) => ok).map(({ latency }) => latency))
   const answered = latencies.length
   const of = (percent: number) => percentile(latencies, percent)
@@ -74,7 +75,7 @@ const SOON = 500
  * the first answer of the instance that came next: so long a rollout promises to keep it, and what is on its way at
  * that moment nobody can save.
  */
-export const forgiveCuts = (rows: readonly Row[], drain: number): Row[] => {
+export function forgiveCuts(rows: readonly Row[], drain: number): Row[] {
   const began = new Map<string, number>()
   for (const { instance, ok, at, latency } of rows)
     if (ok && instance !== '') began.set(instance, Math.min(began.get(instance) ?? Infinity, at + latency))
@@ -86,7 +87,7 @@ export const forgiveCuts = (rows: readonly Row[], drain: number): Row[] => {
 }
 
 /** The requests that were due in [from, to). */
-export const between = (rows: readonly Row[], from: number, to: number, label = ''): Segment => {
+export function between(rows: readonly Row[], from: number, to: number, label = ''): Segment {
   const inside = rows.filter(({ at }) => at >= from && at < to)
   return { label, from, to, ...statsOf(inside), fast: statsOf(inside.filter(({ kind }) => FAST.has(kind))) }
 }
@@ -95,13 +96,13 @@ export const between = (rows: readonly Row[], from: number, to: number, label = 
  * One segment from each mark to the next, and one before the first (`before`), each with the requests that were due in
  * it.
  */
-export const splitByMarks = ({ rows, marks, seconds }: Pick<Report, 'rows' | 'marks' | 'seconds'>) => {
+export function splitByMarks({ rows, marks, seconds }: Pick<Report, 'rows' | 'marks' | 'seconds'>) {
   const bounds = [{ at: 0, label: 'before' }, ...marks.toSorted((a, b) => a.at - b.at)]
   return bounds.map(({ at, label }, index) => between(rows, at, bounds[index + 1]?.at ?? seconds * 1000, label))
 }
 
 /** Answered and failed in each step (ms) of the time, by when they were due. */
-export const timelineOf = (rows: readonly Row[], seconds: number, step = STEP) => {
+export function timelineOf(rows: readonly Row[], seconds: number, step = STEP) {
   const line = Array.from({ length: Math.ceil((seconds * 1000) / step) }, () => ({ answered: 0, failed: 0 }))
   for (const { at, ok } of rows) {
     const point = line[Math.min(line.length - 1, Math.floor(at / step))]
@@ -113,7 +114,7 @@ export const timelineOf = (rows: readonly Row[], seconds: number, step = STEP) =
 /**
  * The instances in the order of their first request, with the time of the first and the last one that they answered.
  */
-export const instancesIn = (rows: readonly Row[]) => {
+export function instancesIn(rows: readonly Row[]) {
   const seen = new Map<string, { instance: string; first: number; last: number; answered: number }>()
   for (const { at, instance } of rows.filter(row => row.instance !== '')) {
     const entry = seen.get(instance) ?? { instance, first: at, last: at, answered: 0 }
@@ -128,7 +129,7 @@ const failuresIn = (rows: readonly Row[]) => {
 }
 
 /** The report of a run. Handshakes of the websocket are extra: they are sent when it was closed, not by plan. */
-export const reportOf = (records: readonly Row[], run: Run) => {
+export function reportOf(records: readonly Row[], run: Run) {
   const rows = records.toSorted((a, b) => a.at - b.at)
   const of = (kind: Row['kind']) => statsOf(rows.filter(row => row.kind === kind))
   const { sent, answered, failed } = statsOf(rows)
@@ -160,7 +161,7 @@ export const reportOf = (records: readonly Row[], run: Run) => {
 export type Report = ReturnType<typeof reportOf>
 
 /** Throws unless the load was real: as many requests as planned, on reused connections too. */
-export const assertRan = ({ planned, sent, reused, kinds }: Pick<Report, 'planned' | 'sent' | 'reused' | 'kinds'>) => {
+export function assertRan({ planned, sent, reused, kinds }: Pick<Report, 'planned' | 'sent' | 'reused' | 'kinds'>) {
   const requests = sent - kinds.handshake.sent
   if (planned < 1 || requests < planned)
     throw new Error(`the load did not run: ${requests} requests sent, ${planned} planned`)

@@ -40,7 +40,7 @@ const judge = (response: IncomingMessage, body: Buffer, sent: Buffer | undefined
 const codeOf = ({ code, message }: NodeJS.ErrnoException) => code ?? message
 
 /** Sends it and calls back once. A request without an answer after `timeout` ms has failed. */
-export const send = ({ url, agent, body, timeout }: Sending, done: (answer: Answer) => void) => {
+export function send({ url, agent, body, timeout }: Sending, done: (answer: Answer) => void) {
   const headers =
     body === undefined ? {} : { 'content-type': 'application/octet-stream', 'content-length': body.length }
   const request = start(url, { agent, method: body === undefined ? 'GET' : 'POST', headers })

@@ -13,7 +13,7 @@ export type Kind = (typeof KINDS)[number]
 export type Rates = Record<Kind, number>
 
 /** Requests a second of each kind; what is not asked for otherwise goes to reused connections. */
-export const mix = (rate: number, asked: Partial<Rates> = {}): Rates => {
+export function mix(rate: number, asked: Partial<Rates> = {}): Rates {
   const tenth = rate / 10
   const others = {
     idle: tenth,
@@ -38,7 +38,7 @@ export const mix = (rate: number, asked: Partial<Rates> = {}): Rates => {
  * Deals the kinds out evenly (the smooth weighted round robin of nginx's upstreams): rare kinds come at regular
  * distances.
  */
-export const dealer = (rates: Rates) => {
+export function dealer(rates: Rates) {
   const total = Object.values(rates).reduce((sum, rate) => sum + rate, 0)
   const credit = new Map<Kind, number>(KINDS.map(kind => [kind, 0]))
   return () => {
@@ -56,7 +56,7 @@ export const dealer = (rates: Rates) => {
  * Calls `due` with the planned time of every request, in order, from `start` on; late ones are made up for at once.
  * Gives what stops it, which gives how many ms it was at work.
  */
-export const everyRequest = (rate: number, start: number, due: (scheduled: number) => void) => {
+export function everyRequest(rate: number, start: number, due: (scheduled: number) => void) {
   let count = 0
   let timer: NodeJS.Timeout | undefined
   const dueTime = () => start + (count * 1000) / rate

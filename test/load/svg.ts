@@ -3,7 +3,9 @@ export const INK = '#1f2328'
 export const MUTED = '#59636e'
 export const LINE = '#d1d9e0'
 
-export const escape = (content: string) => content.replace(/[&<>"]/g, sign => `&#${sign.charCodeAt(0)};`)
+export function escape(content: string) {
+  return content.replace(/[&<>"]/g, sign => `&#${sign.charCodeAt(0)};`)
+}
 
 const place = (value: number) => String(Math.round(value * 100) / 100)
 
@@ -14,20 +16,22 @@ interface TextOptions {
   anchor?: 'start' | 'middle' | 'end'
 }
 
-export const text = (x: number, y: number, content: string, options: TextOptions = {}) => {
+export function text(x: number, y: number, content: string, options: TextOptions = {}) {
   const { size = 12, fill = MUTED, weight = 400, anchor = 'start' } = options
   const look = `font-size="${size}" fill="${fill}" font-weight="${weight}" text-anchor="${anchor}"`
   return `<text x="${place(x)}" y="${place(y)}" ${look}>${escape(content)}</text>`
 }
 
-export const rect = (x: number, y: number, width: number, height: number, fill: string) =>
-  `<rect x="${place(x)}" y="${place(y)}" width="${place(width)}" height="${place(height)}" fill="${fill}"/>`
+export function rect(x: number, y: number, width: number, height: number, fill: string) {
+  return `<rect x="${place(x)}" y="${place(y)}" width="${place(width)}" height="${place(height)}" fill="${fill}"/>`
+}
 
-export const line = (x1: number, y1: number, x2: number, y2: number, stroke = LINE, dashes = 'none') =>
-  `<path d="M${place(x1)} ${place(y1)}L${place(x2)} ${place(y2)}" stroke="${stroke}" stroke-dasharray="${dashes}" fill="none"/>`
+export function line(x1: number, y1: number, x2: number, y2: number, stroke = LINE, dashes = 'none') {
+  return `<path d="M${place(x1)} ${place(y1)}L${place(x2)} ${place(y2)}" stroke="${stroke}" stroke-dasharray="${dashes}" fill="none"/>`
+}
 
 /** Round numbers from 0 to at least `most`, four steps or so. */
-export const ticks = (most: number) => {
+export function ticks(most: number) {
   const rough = Math.max(most, 1) / 4
   const power = 10 ** Math.floor(Math.log10(rough))
   const step = [1, 2, 2.5, 5, 10].map(factor => factor * power).find(value => value >= rough) ?? rough
@@ -35,7 +39,7 @@ export const ticks = (most: number) => {
 }
 
 /** Middles for labels of these widths, as near to where they are wanted as they can be without touching. */
-export const spread = (wanted: readonly { middle: number; width: number }[], from: number, to: number) => {
+export function spread(wanted: readonly { middle: number; width: number }[], from: number, to: number) {
   const middles: number[] = []
   let edge = from
   for (const { middle, width } of wanted) {

@@ -25,7 +25,7 @@ interface Message {
 
 const PAUSE_AFTER_REFUSAL = 250
 
-export const openSocket = (url: URL, timeout: number, { onConnect, onClose }: SocketEvents) => {
+export function openSocket(url: URL, timeout: number, { onConnect, onClose }: SocketEvents) {
   let socket: WebSocket
   let instance = ''
   let closing = false

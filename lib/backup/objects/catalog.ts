@@ -23,17 +23,21 @@ export interface Contents {
 }
 
 /** Those of a set that is not encrypted. */
-export const clearContents = (folder: string): Contents => ({ folder, index: join(folder, INDEX) })
+export function clearContents(folder: string): Contents {
+  return { folder, index: join(folder, INDEX) }
+}
 
 /** A content as it lies in a set: size and sha256 of the file. */
-export const storedDigest = ({ bytes, sha256, encrypted }: Written) => encrypted ?? { bytes, sha256 }
+export function storedDigest({ bytes, sha256, encrypted }: Written) {
+  return encrypted ?? { bytes, sha256 }
+}
 
 /**
  * The file with a content in a set, by the sha256 of what is in that file. So what is encrypted can be checked, shared
  * between sets and copied without a key, and the name does not tell whether it is a content that somebody else knows
  * too.
  */
-export const contentFile = (folder: string, content: Written) => {
+export function contentFile(folder: string, content: Written) {
   const { sha256 } = storedDigest(content)
   return join(folder, 'objects', sha256.slice(0, 2), sha256)
 }
@@ -70,7 +74,7 @@ const entryOf = (line: string): Stored => {
 }
 
 /** The index of a set, line by line. Throws a Failure when it is missing or damaged. */
-export const readIndex = async function* ({ index: file }: Contents): AsyncGenerator<Stored> {
+export async function* readIndex({ index: file }: Contents): AsyncGenerator<Stored> {
   if (!existsSync(file)) throw damaged(`there is no ${file}`)
   let number = 0
   for await (const line of linesIn(createReadStream(file, 'utf8'))) {
@@ -89,7 +93,7 @@ export const readIndex = async function* ({ index: file }: Contents): AsyncGener
  * The lines of a text that comes in pieces. Not readline's: those end at U+2028 too, which JSON leaves as it is in a
  * key.
  */
-export const linesIn = async function* (chunks: AsyncIterable<string>) {
+export async function* linesIn(chunks: AsyncIterable<string>) {
   let rest = ''
   for await (const chunk of chunks) {
     const lines = (rest + chunk).split('\n')
@@ -109,7 +113,7 @@ const isContent = async (file: string, { sha256 }: Stored, key: Key | undefined)
 }
 
 /** What is wrong with the content of an entry; '' when nothing is. */
-export const troubleOf = async ({ folder, key }: Contents, entry: Stored, full: boolean) => {
+export async function troubleOf({ folder, key }: Contents, entry: Stored, full: boolean) {
   const file = contentFile(folder, entry)
   const found = plainSize(file)
   const { bytes } = storedDigest(entry)
@@ -122,11 +126,11 @@ export const troubleOf = async ({ folder, key }: Contents, entry: Stored, full: 
  * Checks that every content is there, whole; `full` reads all of them. Throws a Failure that names the first that is
  * not.
  */
-export const checkContents = async (
+export async function checkContents(
   contents: Contents,
   entries: AsyncIterable<Stored> | Stored[],
   { full }: { full: boolean },
-) => {
+) {
   const good = new Set<string>()
   const total = { count: 0, bytes: 0 }
   let first = ''
@@ -146,5 +150,6 @@ export const checkContents = async (
 }
 
 /** Checks a set's uploaded files against its index. */
-export const checkObjects = (contents: Contents, { full = false } = {}) =>
-  checkContents(contents, readIndex(contents), { full })
+export function checkObjects(contents: Contents, { full = false } = {}) {
+  return checkContents(contents, readIndex(contents), { full })
+}

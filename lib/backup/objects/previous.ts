@@ -11,8 +11,9 @@ export interface FilePair {
   old: Stored | undefined
 }
 
-export const isSame = (a: Listed, b: Listed) =>
-  a.key === b.key && a.etag === b.etag && a.bytes === b.bytes && a.modified === b.modified
+export function isSame(a: Listed, b: Listed) {
+  return a.key === b.key && a.etag === b.etag && a.bytes === b.bytes && a.modified === b.modified
+}
 
 // One that cannot be read only means that more is fetched.
 const readFormer = async function* (former: Contents | undefined) {
@@ -28,7 +29,7 @@ const readFormer = async function* (former: Contents | undefined) {
  * Pairs what is listed with what the former set has under the same key. Both are in the order of the keys' bytes, so
  * neither has to be in memory as a whole.
  */
-export const pairing = (former: Contents | undefined) => {
+export function pairing(former: Contents | undefined) {
   const entries = readFormer(former)
   let current: IteratorResult<Stored, void> | undefined
   const isBehind = (key: string) =>

@@ -95,13 +95,13 @@ const uploadAll = async (
  * Puts back every file that is missing or differs. Gives undefined when the plan was not agreed to. Throws a Failure
  * before anything is touched when a content that is needed is damaged.
  */
-export const restoreObjects = async ({
+export async function restoreObjects({
   stack,
   settings,
   contents,
   onPlan = async () => true,
   onProgress = () => {},
-}: Restore): Promise<Restored | undefined> => {
+}: Restore): Promise<Restored | undefined> {
   await checkObjects(contents)
   const connection = await connectMinio(stack.project, settings)
   try {

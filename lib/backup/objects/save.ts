@@ -123,7 +123,7 @@ const saveAll = async (connection: Connection, save: Save, index: FileHandle) =>
  * Saves all uploaded files into a set's folder, and their index where `contents` says. A Failure leaves a part of them
  * there: such a folder is no set.
  */
-export const saveObjects = async (save: Save): Promise<Saved> => {
+export async function saveObjects(save: Save): Promise<Saved> {
   const { stack, settings, contents } = save
   const { folder } = contents
   const connection = await connectMinio(stack.project, settings)

@@ -32,7 +32,7 @@ const incomplete = (missing: string[]) =>
  * Whether sets are copied off the site. Throws a Failure (78) when a setting is missing, or when the copies would not
  * be encrypted.
  */
-export const isOffsite = (settings: OffsiteSettings) => {
+export function isOffsite(settings: OffsiteSettings) {
   const missing = missingIn(settings)
   if (missing.length === WANTED.length) return false
   if (missing.length > 0) throw incomplete(missing)
@@ -74,8 +74,12 @@ export async function openOffsite(settings: Settings): Promise<OffSite> {
   return { connection, prefix: settings.OFFSITE_PREFIX ?? settings.COMPOSE_PROJECT_NAME, dispose: connection.dispose }
 }
 
-export const setKey = ({ prefix }: OffSite, name: string, file: string) => `${prefix}/sets/${name}/${file}`
-export const contentKey = ({ prefix }: OffSite, sha256: string) => `${prefix}/objects/${sha256.slice(0, 2)}/${sha256}`
+export function setKey({ prefix }: OffSite, name: string, file: string) {
+  return `${prefix}/sets/${name}/${file}`
+}
+export function contentKey({ prefix }: OffSite, sha256: string) {
+  return `${prefix}/objects/${sha256.slice(0, 2)}/${sha256}`
+}
 
 const get = ({ connection: { s3, client, bucket, signal, withContext } }: OffSite, key: string) =>
   withContext(`reading ${key} off the site`, () =>
@@ -83,7 +87,9 @@ const get = ({ connection: { s3, client, bucket, signal, withContext } }: OffSit
   )
 
 /** An object as it comes. */
-export const readStream = async (site: OffSite, key: string) => (await get(site, key)).Body as Readable
+export async function readStream(site: OffSite, key: string) {
+  return (await get(site, key)).Body as Readable
+}
 
 // Only what was read to its end tells whether these scripts wrote it: a connection that is cut is an error.
 const manifestOffsite = async (site: OffSite, name: string) => {
@@ -99,7 +105,7 @@ const manifestOffsite = async (site: OffSite, name: string) => {
  * The sets that are there, newest first; the names of those whose manifest is none of these scripts, which are nothing
  * to count on, or to remove; and under each name that a set can have the files that are there, complete or not.
  */
-export const listOffsite = async (site: OffSite) => {
+export async function listOffsite(site: OffSite) {
   const files = new Map<string, string[]>()
   for await (const page of listPages(site.connection, `${site.prefix}/sets/`))
     for (const { key } of page) {
@@ -118,7 +124,7 @@ export const listOffsite = async (site: OffSite) => {
 }
 
 /** The contents that are there: sha256 → bytes. */
-export const listContents = async (site: OffSite) => {
+export async function listContents(site: OffSite) {
   const contents = new Map<string, number>()
   for await (const page of listPages(site.connection, `${site.prefix}/objects/`))
     for (const { key, bytes } of page) {
@@ -132,7 +138,7 @@ export const listContents = async (site: OffSite) => {
  * The set that is meant by its name or its beginning; the newest one without. Throws a Failure (64) when it is not
  * there.
  */
-export const findOffsite = async (site: OffSite, name: string | undefined) => {
+export async function findOffsite(site: OffSite, name: string | undefined) {
   const { sets } = await listOffsite(site)
   const set = setNamed(sets, name)
   if (set) return set
@@ -144,7 +150,7 @@ export const findOffsite = async (site: OffSite, name: string | undefined) => {
 }
 
 /** The sha256 of each content in a list of an encrypted set. Throws a Failure (65) for a line that is none. */
-export const namesIn = async function* (chunks: AsyncIterable<string>) {
+export async function* namesIn(chunks: AsyncIterable<string>) {
   for await (const line of linesIn(chunks)) {
     const sha256 = /^([0-9a-f]{64}) {2}objects\//.exec(line)?.[1]
     if (sha256 === undefined)

@@ -33,7 +33,7 @@ const usedBy = async (site: OffSite, sets: Manifest[]) => {
   }
   return used
 }
-export const removeOffsiteSet = async (site: OffSite, name: string, files: string[]) => {
+export async function removeOffsiteSet(site: OffSite, name: string, files: string[]) {
   // The manifest first: without it the set counts no more.
   for (const file of files.toSorted((a, b) => Number(b === 'manifest.json') - Number(a === 'manifest.json')))
     await removeObject(site, setKey(site, name, file))
@@ -45,7 +45,7 @@ export const removeOffsiteSet = async (site: OffSite, name: string, files: strin
  * copying then. While a manifest there cannot be understood nothing is removed, and it is named: nobody knows which
  * contents its set is made of. Gives the names of the sets that are gone.
  */
-export const pruneOffsite = async (site: OffSite, rules: Rules, here: string[]) => {
+export async function pruneOffsite(site: OffSite, rules: Rules, here: string[]) {
   const { sets, unknown, files } = await listOffsite(site)
   if (unknown.length > 0) {
     say.warn(

@@ -48,7 +48,7 @@ const copySet = async (site: OffSite, set: BackupSet, there: Map<string, number>
  * Copies each encrypted set that is not there yet, the newest first. Gives the names of all that are there then. Throws
  * a Failure when one of them cannot be copied.
  */
-export const copySets = async (site: OffSite, sets: BackupSet[]) => {
+export async function copySets(site: OffSite, sets: BackupSet[]) {
   await abortUnfinished(site)
   const there = new Set((await listOffsite(site)).sets.map(({ name }) => name))
   const missing = sets.filter(({ name, recipients }) => recipients && !there.has(name))

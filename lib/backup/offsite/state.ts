@@ -19,10 +19,12 @@ const STATE = v.object({
 const FILE = 'offsite.json'
 
 /** undefined when nothing was ever copied, or nobody knows any more: the next copy asks the other side. */
-export const readOffsite = () => readState(FILE, STATE)
+export function readOffsite() {
+  return readState(FILE, STATE)
+}
 
 /** Notes what is there; without `sets` what was there before. */
-export const noteOffsite = ({ sets, error = '' }: { sets?: string[]; error?: unknown }) => {
+export function noteOffsite({ sets, error = '' }: { sets?: string[]; error?: unknown }) {
   const state: v.InferOutput<typeof STATE> = {
     time: new Date().toISOString(),
     sets: sets ?? readOffsite()?.sets ?? [],
@@ -32,5 +34,6 @@ export const noteOffsite = ({ sets, error = '' }: { sets?: string[]; error?: unk
 }
 
 /** Whether a set is off the site; undefined when none is copied there. */
-export const isCopied = (settings: Settings, name: string): boolean | undefined =>
-  isOffsite(settings) ? (readOffsite()?.sets.includes(name) ?? false) : undefined
+export function isCopied(settings: Settings, name: string): boolean | undefined {
+  return isOffsite(settings) ? (readOffsite()?.sets.includes(name) ?? false) : undefined
+}

@@ -40,7 +40,7 @@ const partAt = (index: number, partSize: number) => ({
 })
 
 /** Reads a file once. The etag is that which S3 servers make: an md5, or that of the parts' md5s. */
-export const measure = async (file: string, partSize = PART): Promise<Measured> => {
+export async function measure(file: string, partSize = PART): Promise<Measured> {
   const whole = createHash('sha256')
   let part = partAt(0, partSize)
   const parts = [part]
@@ -122,23 +122,24 @@ const troubleWith = async (site: OffSite, key: string, { bytes, etag, sha256 }: 
   return hash.digest('hex') === sha256 ? '' : 'it has another content there'
 }
 
-export const removeObject = ({ connection: { s3, client, bucket, signal, withContext } }: OffSite, key: string) =>
-  withContext(`removing ${key} off the site`, () =>
+export function removeObject({ connection: { s3, client, bucket, signal, withContext } }: OffSite, key: string) {
+  return withContext(`removing ${key} off the site`, () =>
     client.send(new s3.DeleteObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal }),
   )
+}
 
 /**
  * Stores a file under a key, and looks whether it is there then, with its size and its content. Throws a Failure: 65
  * when the file here is damaged (it has not the sha256 that it should have) and was not sent, 1 when it did not arrive
  * as it was sent: then it is removed again, so that it cannot be taken for good.
  */
-export const store = async (
+export async function store(
   site: OffSite,
   key: string,
   file: string,
   sha256: string,
   { partSize, onSent = () => {} }: StoreOptions = {},
-) => {
+) {
   const measured = await measure(file, partSize)
   if (measured.sha256 !== sha256)
     throw new Failure(
@@ -165,7 +166,7 @@ export const store = async (
  * Ends the uploads in parts that were begun under the prefix and never completed; they take space and no listing shows
  * them. Only under the data lock.
  */
-export const abortUnfinished = async ({ connection: { s3, client, bucket, signal, withContext }, prefix }: OffSite) => {
+export async function abortUnfinished({ connection: { s3, client, bucket, signal, withContext }, prefix }: OffSite) {
   const { Uploads = [] } = await withContext('listing unfinished uploads off the site', () =>
     client.send(new s3.ListMultipartUploadsCommand({ Bucket: bucket, Prefix: `${prefix}/` }), { abortSignal: signal }),
   )
