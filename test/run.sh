@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Prepares what the tests need and runs all of them, or those named: test/run.sh [file.bats|unit|static …]
+# Prepares what the tests need and runs all of them, or those named: test/run.sh [file.bats|unit|static|compose …]
+# What needs no engine (static, unit) installs nothing when it is all that is named.
 # Its last line is "N passed, N failed".
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -47,6 +48,12 @@ tap() {
   passed=$((passed + $(grep -c '^ok' "$log")))
 }
 
+node_tests() {
+  local name=$1
+  shift
+  tap "$name" node --import tsx --test --test-concurrency 4 --test-reporter tap "$@" > >(grep -E --line-buffered '^(not )?ok|^  |^Bail' || true)
+}
+
 prepare() {
   local missing=() tool
   for tool in shellcheck openssl curl git inotifywait:inotify-tools tmux cron age chromium ssh:openssh-client sshd:openssh-server ip:iproute2 pkill:procps mount.exfat-fuse:exfat-fuse mkfs.exfat:exfatprogs; do
@@ -66,7 +73,14 @@ prepare() {
 
 shell_files() { git ls-files -co --exclude-standard | grep -E '\.(sh|bash|bats)$|^\.ci/run$'; }
 
-prepare
+needs_engine() {
+  [ "${#wanted[@]}" -eq 0 ] && return 0
+  local name
+  for name in "${wanted[@]}"; do case $name in static | unit) ;; *) return 0 ;; esac done
+  return 1
+}
+
+if needs_engine; then prepare; fi
 if is_wanted static; then
   check 'types (tsc)' node_modules/.bin/tsc
   check 'format (oxfmt)' node_modules/.bin/oxfmt --check .
@@ -75,14 +89,16 @@ if is_wanted static; then
   check 'shell files (shellcheck)' shellcheck --external-sources "${files[@]}"
 fi
 if is_wanted unit; then
-  mapfile -t files < <(find test -name '*.test.ts' | sort)
-  tap unit node --import tsx --test --test-concurrency 4 --test-reporter tap "${files[@]}" > >(grep -E --line-buffered '^(not )?ok|^  |^Bail' || true)
+  mapfile -t files < <(find test -name '*.test.ts' -not -path 'test/compose/*' | sort)
+  node_tests unit "${files[@]}"
 fi
 
-if ! test/engine.sh || ! test/images.sh; then
+if needs_engine && ! { test/engine.sh && test/images.sh; }; then
   printf 'the engine or the images are missing\n' >&2
   exit 69
 fi
+if is_wanted compose; then node_tests compose test/compose/*.test.ts; fi
+
 # Shows what a file's tests wrote when they have ended, or when all have and these were killed.
 finished() {
   until [ -e "$outputs/$1.status" ] || [ -e "$outputs/ended" ]; do inotifywait --quiet --quiet --timeout 1 --event create "$outputs" || true; done

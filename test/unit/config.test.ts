@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { root } from '../../lib/system/checkout.ts'
@@ -99,32 +97,6 @@ void test('single quotes keep what is special, as Compose reads it too', () => {
     'p a$s#"w`',
   )
 })
-
-for (const value of [
-  "default-src 'self'; img-src 'self' data: https://*.example.org; report-uri /csp?a=b#c",
-  "it's",
-  ' {a} # b\té! ',
-  '',
-]) {
-  void test(`double quotes keep ${JSON.stringify(value)}, as Compose reads it too`, () => {
-    const { texts } = readSettings(`${example}OTHER="${value}"\n`, example)
-    assert.equal(texts.get('OTHER') ?? '', value)
-    const folder = mkdtempSync(join(tmpdir(), 'compose-'))
-    writeFileSync(join(folder, '.env'), `VALUE="${value}"\n`)
-    writeFileSync(
-      join(folder, 'compose.yml'),
-      'services: { a: { image: a, environment: { READ: "${VALUE}" }, env_file: .env } }',
-    )
-    const printed = execFileSync(
-      'docker',
-      ['compose', '--project-directory', folder, '--file', join(folder, 'compose.yml'), 'config', '--format', 'json'],
-      { encoding: 'utf8' },
-    )
-    rmSync(folder, { recursive: true })
-    const { services } = JSON.parse(printed) as { services: { a: { environment: Record<string, string> } } }
-    assert.deepEqual(services.a.environment, { READ: value, VALUE: value })
-  })
-}
 
 const OPTIONS = ['WHOST_ALIASES', 'CONTENT_SECURITY_POLICY', 'REFERRER_POLICY', 'FRAME_OPTIONS', 'NGINX_LOG_DIR']
 for (const line of [

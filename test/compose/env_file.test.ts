@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { root } from '../../lib/system/checkout.ts'
+import { readSettings } from '../../lib/system/settings.ts'
+
+const example = readFileSync(join(root, '.env.example'), 'utf8')
+
+for (const value of [
+  "default-src 'self'; img-src 'self' data: https://*.example.org; report-uri /csp?a=b#c",
+  "it's",
+  ' {a} # b\té! ',
+  '',
+]) {
+  void test(`double quotes keep ${JSON.stringify(value)}, as Compose reads it too`, () => {
+    const { texts } = readSettings(`${example}OTHER="${value}"\n`, example)
+    assert.equal(texts.get('OTHER') ?? '', value)
+    const folder = mkdtempSync(join(tmpdir(), 'compose-'))
+    writeFileSync(join(folder, '.env'), `VALUE="${value}"\n`)
+    writeFileSync(
+      join(folder, 'compose.yml'),
+      'services: { a: { image: a, environment: { READ: "${VALUE}" }, env_file: .env } }',
+    )
+    const printed = execFileSync(
+      'docker',
+      ['compose', '--project-directory', folder, '--file', join(folder, 'compose.yml'), 'config', '--format', 'json'],
+      { encoding: 'utf8' },
+    )
+    rmSync(folder, { recursive: true })
+    const { services } = JSON.parse(printed) as { services: { a: { environment: Record<string, string> } } }
+    assert.deepEqual(services.a.environment, { READ: value, VALUE: value })
+  })
+}
