@@ -59,5 +59,6 @@ await main(command, async options => {
     say.bad(
       `not in order: ${[...new Set(wrong.map(({ step }) => step))].join(', ')}${options.check ? '; without --check what can be done is done' : ''}`,
     )
-  return wrong.length === 0 ? 0 : options.check ? 1 : wrong[0]?.exitCode
+  if (options.check) return wrong.length === 0 ? 0 : 1
+  return wrong[0]?.exitCode ?? 0
 })

@@ -39,7 +39,8 @@ export function stateText({ project, services, rollout, deploys }: StackState) {
 
 /** The same in words. */
 export function backupText({ last, offsite, failed, drill, overdue, trouble }: BackupState) {
-  const mark = trouble ? paint.red('✗') : last ? paint.green('✓') : paint.dim('·')
+  const good = last ? paint.green('✓') : paint.dim('·')
+  const mark = trouble ? paint.red('✗') : good
   const set = last ? `${last.name}, verified, ${age(new Date(last.made))} old, ${size(last.bytes)}` : 'none yet'
   const tried = drill
     ? `${age(new Date(drill.time))} ago, ${drill.set} ${drill.result === 'restored' ? `was restored in ${drill.seconds} s` : `FAILED: ${drill.error}`}`

@@ -88,8 +88,10 @@ export async function converge(rollout: Rollout, target: Target) {
   }
   try {
     if (await step()) return
+    // Each step replaces one instance, so it ends when no old one is left.
     await shielded(async () => {
-      while (!(await step()));
+      let complete = false
+      while (!complete) complete = await step()
     })
   } finally {
     watch.stop()

@@ -18,7 +18,8 @@ export function commandsIn(sql: string) {
   const commands = ['']
   for (const { 0: token, groups = {} } of sql.matchAll(TOKEN)) {
     if (token === ';') commands.push('')
-    else commands[commands.length - 1] += groups.space === undefined ? (groups.text === undefined ? token : "''") : ' '
+    else if (groups.space !== undefined) commands[commands.length - 1] += ' '
+    else commands[commands.length - 1] += groups.text === undefined ? token : "''"
   }
   return commands.map(command => command.replaceAll(/\s+/g, ' ').trim()).filter(Boolean)
 }

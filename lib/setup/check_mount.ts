@@ -8,12 +8,8 @@ export function mountFindings({ folder, type, mode, isOwn, hasLinks: links }: Mo
   const of = `${folder} (${type || 'a file system of unknown kind'})`
   const troubles = []
   if ((mode & 0o077) !== 0 || !isOwn) {
-    const who =
-      (mode & 0o007) !== 0
-        ? 'every user of this machine'
-        : isOwn
-          ? 'a group of users'
-          : 'another user, to whom they belong,'
+    const some = isOwn ? 'a group of users' : 'another user, to whom they belong,'
+    const who = (mode & 0o007) !== 0 ? 'every user of this machine' : some
     const hint =
       'mount it for root alone (of FAT, exFAT and NTFS the options uid=0,umask=077; of SMB uid=0,file_mode=0600,dir_mode=0700), or encrypt the sets (BACKUP_RECIPIENTS)'
     troubles.push(

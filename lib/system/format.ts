@@ -9,17 +9,15 @@ export function totalTime(steps: Record<string, number>) {
   return seconds(Object.values(steps).reduce((sum, it) => sum + it, 0) * 1000)
 }
 
+const counted = (count: number, unit: string) => `${count} ${unit}${count === 1 ? '' : 's'}`
+
 /** The age of something in the unit that people would use: "3 days", "5 minutes". */
 export function age(since: Date, now = new Date()) {
   const minutes = Math.floor((now.getTime() - since.getTime()) / 60_000)
   if (minutes < 1) return 'less than a minute'
-  const [count, unit] =
-    minutes < 60
-      ? [minutes, 'minute']
-      : minutes < 48 * 60
-        ? [Math.floor(minutes / 60), 'hour']
-        : [Math.floor(minutes / 1440), 'day']
-  return `${count} ${unit}${count === 1 ? '' : 's'}`
+  if (minutes < 60) return counted(minutes, 'minute')
+  if (minutes < 48 * 60) return counted(Math.floor(minutes / 60), 'hour')
+  return counted(Math.floor(minutes / 1440), 'day')
 }
 
 /** "812 bytes", "61.3 MB", "2.1 GB" */

@@ -7,7 +7,7 @@ import { interruption, onInterruption } from './signals.ts'
 
 /** Hands the terminal to a command (a console, a log) and gives its exit code; Ctrl-C is its own. */
 export async function interactive(command: string[]) {
-  const child = $({ nothrow: true, quiet: true, stdio: 'inherit' } as object)`exec ${command}`
+  const child = $({ nothrow: true, quiet: true, stdio: 'inherit' })`exec ${command}`
   const forget = onInterruption(() => child.child?.kill('SIGTERM'))
   const { code } = outcomeOf(await child)
   forget()
@@ -25,7 +25,7 @@ export async function relay(command: string[], { output = false } = {}) {
     quiet: true,
     detached: true,
     stdio: ['pipe', output ? 'pipe' : 'inherit', 'inherit'],
-  } as object)`exec ${command}`
+  })`exec ${command}`
   child.stdin.on('error', () => {})
   const nameOf = (code: number) => Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0]
   const forget = onInterruption(() => child.stdin.write(`${nameOf((interruption.reason as Failure).exitCode)}\n`))

@@ -10,6 +10,8 @@ import { checkInterruption, interruption, onAbort, onInterruption } from './sign
 export interface RunOptions {
   cwd?: string
   env?: Record<string, string>
+  /** the engine that docker is to reach (ssh://host, tcp://…); without it that of this machine */
+  engine?: string
   /** text for its standard input; without it there is none */
   input?: string
   /** an open file (its descriptor) that it reads as its standard input */
@@ -45,8 +47,12 @@ export function isInstalled(program: string) {
   return which.sync(program, { nothrow: true }) !== null
 }
 
+const reaching = (engine: string | undefined, [program = '', ...words]: string[]) =>
+  engine === undefined || program !== 'docker' ? [program, ...words] : [program, '--host', engine, ...words]
+
 // A session of its own keeps the terminal's Ctrl-C from reaching it: this program decides who is told.
-const start = (command: string[], { cwd, env, input, from, to, asks = false }: RunOptions, joined = false) => {
+const start = (words: string[], { cwd, env, engine, input, from, to, asks = false }: RunOptions, joined = false) => {
+  const command = reaching(engine, words)
   const shell = $({
     detached: !asks,
     nothrow: true,
@@ -54,7 +60,7 @@ const start = (command: string[], { cwd, env, input, from, to, asks = false }: R
     ...(cwd === undefined ? {} : { cwd }),
     ...(env === undefined ? {} : { env: { ...process.env, ...env } }),
     ...(input === undefined ? { stdio: [from ?? 'ignore', to ?? 'pipe', 'pipe'] as const } : { input }),
-  } as object)
+  })
   if (asks) return shell`exec ${command}`
   const child = joined ? shell`${command} 2>&1` : shell`${command}`
   // It may end before it has read all of its input: its exit code tells.
@@ -245,7 +251,7 @@ export async function hold(
   { patience = 0 } = {},
 ): Promise<Outcome & { release?: () => Promise<void> }> {
   checkInterruption()
-  const child = $({ detached: true, nothrow: true, quiet: true, stdio: ['pipe', 'pipe', 'pipe'] } as object)`${command}`
+  const child = $({ detached: true, nothrow: true, quiet: true, stdio: ['pipe', 'pipe', 'pipe'] })`${command}`
   const letGo = (time: number) => {
     child.stdin.end()
     end(child, time)

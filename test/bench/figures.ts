@@ -76,7 +76,10 @@ export function websocketFigures(part: string, { closed, early, messages }: Cuts
   ]
 }
 
-const mark = ({ met }: Figure) => (met === undefined ? ' ' : met ? paint.green('✓') : paint.red('✗'))
+const mark = ({ met }: Figure) => {
+  if (met === undefined) return ' '
+  return met ? paint.green('✓') : paint.red('✗')
+}
 
 /** The figures in columns. */
 export function tableOf(figures: readonly Figure[]) {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { after, test } from 'node:test'
 import { Failure } from '../../lib/system/errors.ts'
 import { attempt, capture, follow, show } from '../../lib/system/run.ts'
 import { sleep } from '../../lib/system/signals.ts'
@@ -77,4 +79,20 @@ for (const command of [['sleep', '3'], ['no-such-program'], [import.meta.dirname
     )
     assert.deepEqual([status, stdout, stderr], [0, 'done\n', ''])
     assert.ok(performance.now() - started < 3000)
+  })
+
+// A stand-in for docker that writes what it is asked.
+const bin = mkdtempSync(join(tmpdir(), 'avril-docker-'))
+writeFileSync(join(bin, 'docker'), '#!/bin/sh\necho "$*"\n', { mode: 0o755 })
+after(() => rmSync(bin, { recursive: true }))
+
+// the words, the engine → what is asked
+for (const [words, engine, asked] of [
+  [['docker', 'ps'], undefined, 'ps'],
+  [['docker', 'ps'], 'ssh://node-2', '--host ssh://node-2 ps'],
+  [['echo', 'docker'], 'ssh://node-2', 'docker'],
+] as const)
+  void test(`${words.join(' ')} for ${engine ?? 'the engine of this machine'}`, async () => {
+    const env = { PATH: `${bin}:${process.env.PATH}` }
+    assert.equal(await capture([...words], { env, ...(engine === undefined ? {} : { engine }) }), asked)
   })
