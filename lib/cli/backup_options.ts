@@ -6,31 +6,41 @@ import type { Values } from './options.ts'
 export const PREFIX = /^[A-Za-z0-9][A-Za-z0-9_-]{0,40}$/
 
 export const BACKUP_OPTIONS = {
-  list: { help: 'list the sets; makes none' },
-  offsite: { help: 'with --list: those in the bucket off the site' },
-  fetch: { help: 'bring the newest set, or the one named, from the bucket off the site into BACKUP_DIR' },
-  drill: { help: 'restore the newest set, or the one named, into a throw-away server, and compare; makes none' },
+  list: { mode: true, help: 'list the sets' },
+  fetch: { mode: true, help: 'bring the newest set, or the one named, from the bucket off the site into BACKUP_DIR' },
+  drill: {
+    mode: true,
+    help: 'restore the newest set, or the one named, into a throw-away server, and compare the rows',
+  },
   publish: {
+    mode: true,
     help: 'put the dump of the newest set, or of the one named, at db/dumps/latest.dump, for the first start of an empty postgres',
   },
+  'dry-run': { mode: true, help: 'print which sets would be kept and removed' },
+  'install-cron': { mode: true, help: 'have cron make a set each day, and try one out each Sunday (as root)' },
+  'remove-cron': { mode: true, help: 'have cron make no set any more (as root)' },
+  send: {
+    value: 'file',
+    hidden: true,
+    help: 'print a file of the set that is named, for backup_remote.ts',
+    form: [/^[\w.-]+$/, 'the name of a file of a set'] as const,
+  },
+  from: {
+    value: 'byte',
+    hidden: true,
+    help: 'where --send begins (default 0)',
+    form: [/^\d{1,15}$/, 'a number from 0 up'] as const,
+  },
+  offsite: { help: 'with --list: the sets in the bucket off the site' },
   key: {
     value: 'file',
     help: 'for --drill and --publish: the private key to an encrypted set (an age identity file); it is only read',
   },
-  'dry-run': { help: 'print what would be kept and removed; makes no set' },
-  'install-cron': { help: 'have cron make a set each day, and try one out each Sunday (as root)' },
   at: {
     value: 'HH:MM',
     help: 'when, for --install-cron (default 03:15, the time of the server)',
     form: [/^([01]\d|2[0-3]):[0-5]\d$/, 'a time from 00:00 to 23:59, in two digits each'] as const,
   },
-  'remove-cron': { help: 'have cron make none any more (as root)' },
-  send: {
-    value: 'file',
-    help: 'print a file of the set that is named (backup_remote.ts asks for it); makes none',
-    form: [/^[\w.-]+$/, 'the name of a file of a set'] as const,
-  },
-  from: { value: 'byte', help: 'where --send begins (default 0)', form: [/^\d{1,15}$/, 'a number from 0 up'] as const },
   'no-files': { help: 'save the database alone, not the uploaded files' },
   wait: { help: 'queue, for six hours at most, when another backup or restore is running, instead of ending with 75' },
   json: { help: 'print the result as one JSON document on stdout' },

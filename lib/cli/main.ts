@@ -37,7 +37,7 @@ export async function main<Options extends Record<string, Option>>(
     await start()
     const { on, rest } = command.local ? { on: undefined, rest: argv } : takeOn(argv)
     const { values, words } = parse(command, rest)
-    if (values.help) return print(helpOf(command))
+    if (values.help) return print(helpOf(command, process.stdout.columns))
     if (process.env.AVRIL_STEERED) listenToCaller()
     listenForSignals()
     process.exitCode = (await (on === undefined ? run(values, words) : runElsewhere(on, rest, command.input))) ?? 0

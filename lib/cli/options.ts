@@ -7,6 +7,10 @@ export interface Option {
   /** the name of its value, for the help; without it the option is a switch */
   value?: string
   help: string
+  /** it says what is to be done, and no two of its kind go together */
+  mode?: boolean
+  /** for the scripts themselves: --help does not show it */
+  hidden?: boolean
   /** what its value must look like, and the same in words: "is not …" */
   form?: readonly [pattern: RegExp, words: string]
 }
@@ -15,6 +19,8 @@ export interface Command<Options extends Record<string, Option>> {
   usage: string
   summary: string
   options: Options
+  /** the heading of the options that are modes, if any are */
+  modes?: string
   /** how many words may stand beside the options */
   words: [least: number, most: number]
   examples: [command: string, what: string][]
@@ -33,18 +39,53 @@ export const ON: Option & { value: string } = {
   help: 'on a server, by ssh: an entry of ~/.ssh/config, or user@host; without a host DEPLOY_HOST of .env',
 }
 
-/** The text of --help. */
-export function helpOf({ usage, summary, options, examples, local }: Command<Record<string, Option>>) {
-  const rows = Object.entries({
-    ...options,
-    ...(local ? {} : { on: { ...ON, help: `run it ${ON.help}` } }),
-    ...HELP,
-  }).map(([name, option]) => [`--${name}${'value' in option ? ` <${option.value}>` : ''}`, option.help])
-  const table = (lines: string[][]) => {
-    const width = Math.max(...lines.map(([left]) => left?.length ?? 0))
-    return lines.map(([left, right]) => `  ${left?.padEnd(width)}  ${right}`).join('\n')
+/** Lines of whole words, none longer than `width` characters where its words allow that. */
+const wrap = (text: string, width: number) => {
+  const lines = ['']
+  for (const word of text.split(/\s+/)) {
+    const last = lines.at(-1) ?? ''
+    if (last === '') lines[lines.length - 1] = word
+    else if (last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`
+    else lines.push(word)
   }
-  return `${summary}\n\nUsage: ${usage}\n\nOptions:\n${table(rows)}\n\nExamples:\n${table(examples)}`
+  return lines
+}
+
+/** Characters that a column of texts must have: narrower, they stand below what they are about. */
+const READABLE = 40
+
+const table = (rows: [left: string, right: string][], width: number) => {
+  const indent = Math.max(...rows.map(([left]) => left.length)) + 4
+  return rows
+    .map(([left, right]) => {
+      if (width - indent < READABLE) return `  ${left}\n      ${wrap(right, width - 6).join('\n      ')}`
+      return `  ${left.padEnd(indent - 2)}${wrap(right, width - indent).join(`\n${' '.repeat(indent)}`)}`
+    })
+    .join('\n')
+}
+
+/** The text of --help, for a terminal of so many columns. */
+export function helpOf(
+  { usage, summary, options, modes, examples, local }: Command<Record<string, Option>>,
+  width = Infinity,
+) {
+  const all = { ...options, ...(local ? {} : { on: { ...ON, help: `run it ${ON.help}` } }), ...HELP }
+  const shown = Object.entries(all).filter(([, { hidden }]) => !hidden)
+  const rowsOf = (isMode: boolean) =>
+    shown
+      .filter(([, { mode = false }]) => mode === isMode)
+      .map(([name, { value, help }]): [string, string] => [
+        `--${name}${value === undefined ? '' : ` <${value}>`}`,
+        help,
+      ])
+  const parts = [
+    ...summary.split('\n\n').map(paragraph => wrap(paragraph, width).join('\n')),
+    `Usage: ${usage}`,
+    ...(modes === undefined ? [] : [`${modes}\n${table(rowsOf(true), width)}`]),
+    `Options:\n${table(rowsOf(false), width)}`,
+    `Examples:\n${table(examples, width)}`,
+  ]
+  return parts.join('\n\n')
 }
 
 /** Reads the words of a command line; throws a usage Failure (64) for anything that the table does not know. */

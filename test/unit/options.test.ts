@@ -145,3 +145,30 @@ for (const [script, argv, said] of [
     else assert.match(stderr, said)
   })
 }
+
+const wide = {
+  ...command,
+  summary: 'One two three four five six seven.\n\nA second paragraph.',
+  options: { list: { mode: true, help: 'list them' }, send: { hidden: true, help: 'for scripts' }, ...command.options },
+  modes: 'Modes:',
+}
+
+void test('modes stand apart, and what is for scripts is not shown', () => {
+  const [modes = '', options = ''] = helpOf(wide).split('Options:')
+  assert.match(modes, /Modes:\n {2}--list +list them\n/)
+  assert.doesNotMatch(options, /--list/)
+  assert.doesNotMatch(modes + options, /--send/)
+})
+
+for (const width of [20, 50, 80, 200])
+  void test(`the help fits ${width} columns, and says the same`, () => {
+    const lines = helpOf({ ...wide, examples: [['x.ts', 'an example of some words']] }, width).split('\n')
+    // what stands at the left of a table is never broken
+    const long = lines.filter(line => line.length > width && !/^ {2}(-|x)/.test(line))
+    assert.deepEqual(long, [])
+    const words = (text: string) => text.split(/\s+/).filter(Boolean)
+    assert.deepEqual(
+      words(lines.join(' ')),
+      words(helpOf({ ...wide, examples: [['x.ts', 'an example of some words']] })),
+    )
+  })
