@@ -26,15 +26,21 @@ await main(command, async options => {
   const { readStackStatus: readState } = await import('../lib/status/stack_status.ts')
   const { loadSettings } = await import('../lib/system/settings.ts')
   const { readBackups } = await import('../lib/status/backup_status.ts')
+  const { readVersion } = await import('../lib/status/version.ts')
   const stack = await openStack()
   const settings = loadSettings()
+  const version = await readVersion()
 
   for (;;) {
     const backups = readBackups(settings)
     const state = await readState(stack, 5)
     const good = state.healthy && backups.trouble === ''
     if (options.watch && process.stdout.isTTY) process.stdout.write('\u001b[2J\u001b[H')
-    print(options.json ? JSON.stringify({ ...state, backups }) : `${stateText(state)}\n\n${backupText(backups)}`)
+    print(
+      options.json
+        ? JSON.stringify({ ...version, ...state, backups })
+        : `${stateText(state, version)}\n\n${backupText(backups)}`,
+    )
     if (!options.watch) return good ? 0 : 1
     await pause(2000, undefined, { signal: interruption }).catch(() => {})
     if (interruption.aborted) return 130

@@ -1,12 +1,13 @@
 // The state of the stack and of the backups, in words.
 import type { BackupState } from '../status/backup_status.ts'
 import type { StackState } from '../status/stack_status.ts'
+import type { Version } from '../status/version.ts'
 import { age, size } from '../system/format.ts'
 import { paint } from '../system/log.ts'
 import { isAlive } from '../system/processes.ts'
 
 /** The same in words. */
-export function stateText({ project, services, rollout, deploys }: StackState) {
+export function stateText({ project, services, rollout, deploys }: StackState, { version, commit }: Version) {
   const width = Math.max(...services.map(({ service }) => service.length))
   const lines = services.flatMap(({ service, trouble, instances, release }) => {
     const mark = trouble ? paint.red('✗') : paint.green('✓')
@@ -32,9 +33,14 @@ export function stateText({ project, services, rollout, deploys }: StackState) {
     ({ time, who, repository, to, result, phase, error }) =>
       `  ${time.slice(0, 16).replace('T', ' ')}  ${repository}  ${to?.split(':').at(-1) ?? ''}  ${result}${phase ? ` in ${phase}: ${error}` : ''}  (${who})`,
   )
-  return [`stack ${project}`, ...lines, ...now, ...(past.length > 0 ? ['', 'last deploys (UTC)', ...past] : [])].join(
-    '\n',
-  )
+  const scripts = paint.dim(`scripts ${version}${commit === null ? '' : `, commit ${commit}`}`)
+  return [
+    `stack ${project}`,
+    scripts,
+    ...lines,
+    ...now,
+    ...(past.length > 0 ? ['', 'last deploys (UTC)', ...past] : []),
+  ].join('\n')
 }
 
 /** The same in words. */
