@@ -104,3 +104,95 @@ void test('the newest release of CHANGELOG.md is the version of package.json, an
   const days = releases.map(release => release?.[2] ?? '')
   assert.deepEqual(days, days.toSorted().toReversed())
 })
+
+/** The sections of a guide by their headings: "## A" and what stands below it. */
+const sectionsIn = (text: string, level: '##' | '###') =>
+  text
+    .split(new RegExp(`^${level} `, 'm'))
+    .slice(1)
+    .map(part => ({ heading: part.slice(0, part.indexOf('\n')), text: part.split(/^## /m)[0] ?? '' }))
+
+const french = textOf('docs/HEBERGEMENT.md')
+const symptoms = sectionsIn(
+  `## ${french.split('## Quand quelque chose ne va pas')[1]}`.split(/^## En venant/m)[0] ?? '',
+  '###',
+)
+const troubles = sectionsIn(textOf('docs/troubleshooting.md'), '##')
+
+// The French guide's headings → those of the English one, in this order.
+const HEADINGS = [
+  ['Un service est arrêté', 'A service is down'],
+  ['Une erreur de compilation', 'A compile error'],
+  ['Un problème nginx', 'An nginx problem'],
+  ['Une base de données à rétablir', 'A database to restore'],
+  ['Une mauvaise version en production', 'A bad release in production'],
+  ['Un déploiement interrompu', 'An interrupted deploy'],
+  ['Le disque est plein', 'The disk is full'],
+  ["Le certificat a expiré, ou vient d'être renouvelé", 'The certificate has expired, or was renewed'],
+  ['La sauvegarde est trop ancienne', 'The last backup is too old'],
+  ['Autres messages', 'Other messages'],
+] as const
+
+void test('both guides have the same symptoms, in the same order', () => {
+  assert.deepEqual(
+    symptoms.map(({ heading }) => heading),
+    HEADINGS.map(([heading]) => heading),
+  )
+  assert.deepEqual(
+    troubles.map(({ heading }) => heading),
+    HEADINGS.map(([, heading]) => heading),
+  )
+})
+
+// What is to be typed or is printed: the same in both languages but for what stands for a word of the reader's.
+const spansIn = (text: string) =>
+  new Set(
+    codeIn(text.split('**Mettre à jour')[0] ?? '')
+      .map(span =>
+        span
+          .replaceAll('`', '')
+          .replaceAll(/\s+#.*|<[^>]*>/g, '')
+          .trim(),
+      )
+      .filter(Boolean),
+  )
+
+for (const [index, [heading, other]] of HEADINGS.entries())
+  void test(`"${heading}" quotes the same commands and messages as "${other}"`, () =>
+    assert.deepEqual(
+      [...spansIn(symptoms[index]?.text ?? '')].toSorted(),
+      [...spansIn(troubles[index]?.text ?? '')].toSorted(),
+    ))
+
+const COMMAND =
+  /^(tsx|docker|cd|git|npm|node|ssh|rm|cp|mv|mkdir|chmod|chown|cat|df|free|ss|pgrep|findmnt|journalctl|systemctl|apt-get|kill|umask|age-keygen|sudo|echo|curl|mix|watch)\b|\.(ts|sh)\b/
+
+/** What other programs print. */
+const FOREIGN = ['permission denied to create extension']
+
+/** A message is known by three words in a row; what is shorter, between names and numbers, by all of them. */
+const isPrinted = (message: string, source: string) =>
+  message.split(/…|\b[A-Z]{2,}\b|\d+/).every(part => {
+    const words = part.trim().split(/\s+/)
+    if (words.length < 3) return source.includes(part.trim())
+    return words.some((_, at) => at + 3 <= words.length && source.includes(words.slice(at, at + 3).join(' ')))
+  })
+
+const source = ['lib', 'scripts', 'nginx', 'postgres', 'docker-compose.yml']
+  .flatMap(path => execFileSync('git', ['ls-files', path], { cwd: root, encoding: 'utf8' }).split('\n').filter(Boolean))
+  .map(textOf)
+  .join('\n')
+
+for (const guide of guides.filter(it => it !== 'docs/measurements.md'))
+  void test(`the messages that ${guide} quotes are still printed`, () => {
+    const quoted = codeIn(textOf(guide).replaceAll(/```[^]*?```/g, ''))
+      .map(span => span.replaceAll('`', ''))
+      .filter(span => /^(?:\S+ )?[a-z]+(?: [a-z]|\b.* [a-z]+ [a-z]+)/.test(span))
+    const messages = quoted.filter(
+      span => !COMMAND.test(span) && span.split(/\s+/).length > 3 && !/[=<{]|--/.test(span),
+    )
+    assert.deepEqual(
+      messages.filter(message => !FOREIGN.includes(message) && !isPrinted(message, source)),
+      [],
+    )
+  })
