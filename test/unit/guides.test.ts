@@ -165,18 +165,21 @@ for (const [index, [heading, other]] of HEADINGS.entries())
     ))
 
 const COMMAND =
-  /^(tsx|docker|cd|git|npm|node|ssh|rm|cp|mv|mkdir|chmod|chown|cat|df|free|ss|pgrep|findmnt|journalctl|systemctl|apt-get|kill|umask|age-keygen|sudo|echo|curl|mix|watch)\b|\.(ts|sh)\b/
+  /^(tsx|docker|cd|git|npm|node|ssh|rm|cp|mv|mkdir|chmod|chown|cat|df|free|ss|pgrep|findmnt|journalctl|systemctl|apt-get|kill|umask|age-keygen|sudo|echo|curl|mix|watch|create|alter|drop|select|grant)\b|\.(ts|sh)\b/
 
 /** What other programs print. */
 const FOREIGN = new Set(['permission denied to create extension'])
 
-/** A message is known by three words in a row; what is shorter, between names and numbers, by all of them. */
+/** A message is known by four words in a row; what is shorter, between names and numbers, by all of them. */
 const isPrinted = (message: string, source: string) =>
-  message.split(/…|\b[A-Z]{2,}\b|\d+/).every(part => {
-    const words = part.trim().split(/\s+/)
-    if (words.length < 3) return source.includes(part.trim())
-    return words.some((_, at) => at + 3 <= words.length && source.includes(words.slice(at, at + 3).join(' ')))
-  })
+  message
+    .replace(/^[✗✓]\s+\S+\s+/, '')
+    .split(/…|\b[A-Z]{2,}\b|\d+/)
+    .every(part => {
+      const words = part.trim().split(/\s+/)
+      if (words.length < 4) return source.includes(part.trim())
+      return words.some((_, at) => at + 4 <= words.length && source.includes(words.slice(at, at + 4).join(' ')))
+    })
 
 const source = ['lib', 'scripts', 'nginx', 'postgres', 'docker-compose.yml']
   .flatMap(path => execFileSync('git', ['ls-files', path], { cwd: root, encoding: 'utf8' }).split('\n').filter(Boolean))
