@@ -107,7 +107,7 @@ finished() {
 }
 
 # What counts requests at a high rate runs alone. What mostly waits for containers runs three at a time, the longest first.
-together=(remote.bats setup.bats confined.bats kills.bats deploy.bats restore.bats signals.bats backup.bats vault.bats failures.bats first_start.bats psql.bats objects.bats roles.bats)
+together=(nodes.bats remote.bats setup.bats confined.bats kills.bats deploy.bats restore.bats signals.bats backup.bats vault.bats failures.bats first_start.bats psql.bats objects.bats roles.bats)
 alone=()
 for file in test/*.bats; do
   file=${file##*/}

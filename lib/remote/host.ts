@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { attempt } from '../system/run.ts'
 import { root } from '../system/checkout.ts'
+import { loaderFor } from '../system/runtime.ts'
 import { uncheckedTexts } from '../system/settings.ts'
 import { EXIT, Failure, usage } from '../system/errors.ts'
 import { say } from '../system/log.ts'
@@ -13,6 +14,8 @@ export interface Host {
   name: string
   /** of the scripts there */
   folder: string
+  /** the version of Node there: "v20.19.0" */
+  node: string
   /**
    * the last line of its history of deploys and of backups, and the deploy that is under way, as JSON; '' without one
    */
@@ -103,6 +106,7 @@ export async function openHost(typed: string): Promise<Host> {
   return {
     name: host,
     folder,
+    node: facts.node ?? '',
     deploy: facts.deploy ?? '',
     backup: facts.backup ?? '',
     rollout: facts.rollout ?? '',
@@ -112,7 +116,7 @@ export async function openHost(typed: string): Promise<Host> {
 
 /** One of the scripts in the folder there, with these arguments and variables of its environment. */
 export function scriptThere(
-  { name, folder }: Host,
+  { name, folder, node }: Host,
   terminal: boolean,
   environment: Record<string, string>,
   script: string,
@@ -127,8 +131,7 @@ export function scriptThere(
     'env',
     ...variables,
     'node',
-    '--import',
-    'tsx',
+    ...loaderFor(node, 'tsx'),
     `scripts/${script}.ts`,
     ...argv,
   )

@@ -6,6 +6,7 @@ import { root } from '../system/checkout.ts'
 import { EXIT, Failure, messageOf } from '../system/errors.ts'
 import { readIfThere, replaceFile } from '../system/files.ts'
 import { stateFile } from '../system/state_folder.ts'
+import { loaderFor } from '../system/runtime.ts'
 import { quoteWord } from '../system/shell.ts'
 
 // cron reads only names of letters, digits, _ and -.
@@ -20,8 +21,9 @@ const quote = (word: string) => quoteWord(word).replaceAll('%', String.raw`\%`)
 export function cronText(at: string) {
   const [hour, minute] = at.split(':').map(Number)
   const tsx = createRequire(import.meta.url).resolve('tsx')
+  const node = [process.execPath, ...loaderFor(process.version, tsx)].map(quote).join(' ')
   // Some crons take no command of more than 1000 characters, so each path stands there once.
-  const begin = `cd ${quote(root)} || exit; run() { ${quote(process.execPath)} --import ${quote(tsx)} scripts/backup.ts --wait "$@"; }`
+  const begin = `cd ${quote(root)} || exit; run() { ${node} scripts/backup.ts --wait "$@"; }`
   const run = (file: string, ...words: string[]) => {
     const log = relative(root, stateFile(file))
     return `${['run', ...words].join(' ')} >${log} 2>&1 || { cat ${log}; failed=1; }`

@@ -37,7 +37,7 @@ const toldBy = (work: () => unknown) => {
   }
 }
 
-const host = { name: 'server', folder: '/x', deploy: '', backup: '', rollout: '', noise: '' }
+const host = { name: 'server', folder: '/x', node: 'v20.19.0', deploy: '', backup: '', rollout: '', noise: '' }
 const time = '2026-11-22T03:00:00.000Z'
 const pin = { image: 'a:1', rollout: 'a-1', network: 'default', fingerprint: 'f' }
 const deploy = { who: 'anna', repository: 'avril', service: 'phoenix', from: null, to: 'a:1', revision: null }
