@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { audit } from '../system/audit.ts'
 import { DUMP, INDEX, encryptedName, fileOf, type Manifest, rolesFile } from './manifest.ts'
 import { freeSpace, noSpace } from '../system/disk_space.ts'
-import { DUMPS, type Folder, openFolder, sweepFolders } from '../postgres/dumps_folder.ts'
+import { DUMPS, type Folder, openDumpFolder, sweepFolders } from '../postgres/dumps_folder.ts'
 import { checkFits, type Key, readKey } from '../crypto/age.ts'
 import { EXIT, Failure, usage } from '../system/errors.ts'
 import { copyPlain, digest } from '../system/large_files.ts'
@@ -107,7 +107,7 @@ const copyLatest = async (set: BackupSet, folder: string) => {
 export async function openPlaintext(set: BackupSet, key: Key | undefined): Promise<Folder> {
   if (!set.recipients) return { path: set.folder, dispose: () => {} }
   sweepFolders('run')
-  const folder = openFolder('reading')
+  const folder = openDumpFolder('reading')
   try {
     await (key ? decryptAll(set, key, folder.path) : copyLatest(set, folder.path))
     return folder

@@ -11,7 +11,7 @@ import { checkClearRoom, encryptFiles, formerContents } from './encrypt_set.ts'
 import type { Settings } from '../system/settings.ts'
 import type { DataWork } from '../system/work_lock.ts'
 import { readDump } from '../postgres/dump_archive.ts'
-import { openFolder } from '../postgres/dumps_folder.ts'
+import { openDumpFolder } from '../postgres/dumps_folder.ts'
 import type { Encryptor } from '../crypto/age.ts'
 import { Failure, messageOf } from '../system/errors.ts'
 import { warnOfFragile } from './fragile.ts'
@@ -90,7 +90,7 @@ export async function makeSet(request: BackupRequest): Promise<MadeSet> {
   const target = join(folder, setName(prefix, started))
   const partial = partialOf(target)
   mkdirSync(partial, { mode: 0o700 })
-  const temporary = encryptor && openFolder('backing-up')
+  const temporary = encryptor && openDumpFolder('backing-up')
   const folders = { partial, plaintext: temporary?.path ?? partial }
   try {
     const manifest = await fill(request, folders, facts, sets, started)

@@ -1,7 +1,7 @@
 // What a set says of itself: manifest.json, and the names of the files that it lists.
 import * as v from 'valibot'
 import { timestamp } from '../system/format.ts'
-import { count, readJson, time } from '../system/schema.ts'
+import { readJson, time, wholeNumber } from '../system/schema.ts'
 
 export const DUMP = 'database.dump'
 
@@ -27,7 +27,7 @@ export function prefixOf(name: string) {
 const FILE = /^(?:(?:database\.dump|roles\.json|globals\.sql|objects\.jsonl)(?:\.age)?|objects\.sha256)$/
 /** Size and sha256 of a file, which becomes a path. */
 export const DIGEST = v.object({
-  bytes: count,
+  bytes: wholeNumber,
   sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'is no sha256')),
 })
 
@@ -42,9 +42,9 @@ const DATABASE = v.object({
   /** of the application's sessions; missing in older sets */
   searchPath: v.exactOptional(v.string()),
   /** qualified name, quoted where it must be → rows, in the dump's own snapshot */
-  tables: v.record(v.string(), count),
+  tables: v.record(v.string(), wholeNumber),
   /** of its data as text, uncompressed; missing in older sets */
-  bytes: v.exactOptional(count),
+  bytes: v.exactOptional(wholeNumber),
 })
 
 const FIELDS = v.object({
@@ -62,7 +62,7 @@ const FIELDS = v.object({
   /** the public keys that it is encrypted to; missing when it is not encrypted */
   recipients: v.exactOptional(v.pipe(v.array(v.string()), v.minLength(1, 'is empty'))),
   /** the uploaded files; null when only the database was saved */
-  objects: v.nullable(v.object({ count, bytes: count })),
+  objects: v.nullable(v.object({ count: wholeNumber, bytes: wholeNumber })),
   /** spent in each step */
   seconds: v.optional(v.record(v.string(), v.number()), {}),
 })

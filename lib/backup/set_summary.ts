@@ -1,16 +1,13 @@
 // A set in one line of words.
-import { size } from '../system/format.ts'
+import { counted, size } from '../system/format.ts'
 import { bytesOf, type Manifest } from './manifest.ts'
 import type { BackupSet } from './sets.ts'
 
 export function rowsOf({ database }: Manifest) {
   return Object.values(database.tables).reduce((sum, rows) => sum + rows, 0)
 }
-export function count(number: number, what: string) {
-  return `${number.toLocaleString('en-US')} ${what}${number === 1 ? '' : 's'}`
-}
 export function filesText(objects: BackupSet['objects']) {
-  return objects ? `${count(objects.count, 'file')} (${size(objects.bytes)})` : 'no files'
+  return objects ? `${counted(objects.count, 'file')} (${size(objects.bytes)})` : 'no files'
 }
 
 /** "avril-20261122T030000Z: 61.3 MB, 52 tables, 1,204,112 rows, verified in 3.1 s" */
@@ -18,8 +15,8 @@ export function setText(set: BackupSet) {
   const { verify = 0, dump = 0, encrypt = 0 } = set.seconds
   const contents = [
     size(bytesOf(set)),
-    count(Object.keys(set.database.tables).length, 'table'),
-    count(rowsOf(set), 'row'),
+    counted(Object.keys(set.database.tables).length, 'table'),
+    counted(rowsOf(set), 'row'),
     filesText(set.objects),
   ].join(', ')
   return `${set.name}: ${contents}; dumped in ${dump.toFixed(1)} s, verified in ${verify.toFixed(1)} s${set.recipients ? `, encrypted in ${encrypt.toFixed(1)} s` : ''}`

@@ -1,8 +1,8 @@
 // Backup sets in the words of the people who read them.
 import { DUMP, fileOf, type Manifest } from '../backup/manifest.ts'
 import type { Kept } from '../backup/retention.ts'
-import { age, size } from '../system/format.ts'
-import { count, filesText, rowsOf } from '../backup/set_summary.ts'
+import { age, size, counted } from '../system/format.ts'
+import { filesText, rowsOf } from '../backup/set_summary.ts'
 
 interface Listing {
   sets: Manifest[]
@@ -21,7 +21,7 @@ export function listText(place: string, { sets, broken = [], unknown = [], copie
     const facts = [
       `${age(new Date(made))} old`,
       `dump ${size(fileOf(set, DUMP)?.bytes ?? 0)}`,
-      count(rowsOf(set), 'row'),
+      counted(rowsOf(set), 'row'),
       filesText(objects),
       `PostgreSQL ${database.server}`,
     ]

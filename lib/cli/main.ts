@@ -6,7 +6,7 @@ import { type Command, helpOf, type Option, parse, takeOn, type Values } from '.
 import type { Input } from '../remote/host.ts'
 import { paint, print, say } from '../system/log.ts'
 import { interruption, listenForSignals } from '../system/signals.ts'
-import { start } from '../system/start.ts'
+import { prepareProcess } from '../system/prepare_process.ts'
 import { listenToCaller } from './relayed_signals.ts'
 
 /** Prints an error for people; gives the exit code that tells its cause. */
@@ -34,7 +34,7 @@ export async function main<Options extends Record<string, Option>>(
   argv = process.argv.slice(2),
 ) {
   try {
-    await start()
+    await prepareProcess()
     const { on, rest } = command.local ? { on: undefined, rest: argv } : takeOn(argv)
     const { values, words } = parse(command, rest)
     if (values.help) return print(helpOf(command, process.stdout.columns))

@@ -65,7 +65,7 @@ export async function deployApp(
       timeout: options.timeout,
       probation: options.probation,
     })
-    await settleFormer(stack, app, rolloutOf, options.keep)
+    await recoverFormer(stack, app, rolloutOf, options.keep)
     return await deployNow(stack, app, request, options, rolloutOf(app, newJournal(app, request)))
   } finally {
     await lock.dispose()
@@ -95,16 +95,16 @@ const findNginx = async ({ project }: Stack) => {
   })
 }
 
-const settleFormer = async (
+const recoverFormer = async (
   stack: Stack,
-  coming: App,
+  next: App,
   rolloutOf: (app: App, journal: Journal) => Rollout,
   keep: number,
 ) => {
   const journal = readJournal()
   // One that is damaged tells nothing of what was interrupted. The rollout that comes takes the instances as they are;
   // a migration that goes on it would cut.
-  if (!journal && hasJournal()) await awaitOneOffs(stack, coming)
+  if (!journal && hasJournal()) await awaitOneOffs(stack, next)
   if (!journal) return
   const app = stack.apps.find(({ service }) => service === journal.service)
   if (!app)

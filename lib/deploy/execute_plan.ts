@@ -16,7 +16,7 @@ import { say } from '../system/log.ts'
 import { shielded } from '../system/signals.ts'
 import type { App } from '../docker/stack.ts'
 
-/** The release that is coming: its instances are started with a pin file of their own. */
+/** The next release: its instances are started with a pin file of their own. */
 export function nextTarget(app: App, pin: Pin, reload: boolean): Target {
   const pins = { ...readPins(), [app.service]: pin }
   replaceFile(NEXT_PINS_FILE(), renderPins(pins))

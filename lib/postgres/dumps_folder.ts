@@ -23,7 +23,7 @@ export interface Folder extends Disposable {
 }
 
 /** A folder of its own in db/dumps, for its owner alone. */
-export function openFolder(what: Kind): Folder {
+export function openDumpFolder(what: Kind): Folder {
   mkdirSync(DUMPS, { recursive: true, mode: 0o700 })
   const path = mkdtempSync(join(DUMPS, `.${what}-`))
   return { path, dispose: () => removeFolder(path) }

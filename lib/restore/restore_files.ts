@@ -7,7 +7,7 @@ import type { Settings } from '../system/settings.ts'
 import { contentsOf, keyTo } from '../backup/decrypt_set.ts'
 import { type Difference, type Restored, restoreObjects } from '../backup/objects/restore.ts'
 import type { Stack } from '../docker/stack.ts'
-import { openFolder, sweepFolders } from '../postgres/dumps_folder.ts'
+import { openDumpFolder, sweepFolders } from '../postgres/dumps_folder.ts'
 import { audit } from '../system/audit.ts'
 import { usage } from '../system/errors.ts'
 import { Scope } from '../system/scope.ts'
@@ -63,25 +63,25 @@ export async function restoreFiles(
   stack: Stack,
   settings: Settings,
   { word, keyFile }: FilesRequest,
-  manner: RestoreOptions<FilesPlan>,
+  { wait, onPlan: agree }: RestoreOptions<FilesPlan>,
 ): Promise<FilesResult | undefined> {
   const find = () => findSetWithFiles(word, settings.BACKUP_DIR)
   await keyTo(find(), keyFile)
   const scope = new Scope()
   try {
-    const work = scope.use(await takeDataLock('restoring files', manner.wait))
+    const work = scope.use(await takeDataLock('restoring files', wait))
     sweepFolders('run')
     // Looked for again: a backup that held the lock may have removed it.
     const set = find()
     const key = await keyTo(set, keyFile)
     const onPlan = async (difference: Difference) => {
       const { name, folder, made } = set
-      const agreed = await manner.onPlan({ set: name, folder, made, ...difference })
+      const agreed = await agree({ set: name, folder, made, ...difference })
       if (agreed) audit('restore of files', { set: name, ...difference })
       return agreed
     }
     work.step('files', `those of ${set.name} that are missing or differ`)
-    const { path } = scope.use(openFolder('reading'))
+    const { path } = scope.use(openDumpFolder('reading'))
     const contents = await contentsOf(set, path, key)
     const restored = await restoreObjects({ stack, settings, contents, onPlan })
     return restored && { result: 'files restored', set: set.name, ...restored, seconds: work.seconds() }

@@ -3,7 +3,7 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { freeSpace } from '../system/disk_space.ts'
-import { DUMPS, openFolder } from '../postgres/dumps_folder.ts'
+import { DUMPS, openDumpFolder } from '../postgres/dumps_folder.ts'
 import type { Key } from '../crypto/age.ts'
 import { type HandedIn, handIn } from '../postgres/hand_in.ts'
 import { EXIT, Failure } from '../system/errors.ts'
@@ -23,7 +23,7 @@ export interface Staged extends HandedIn, Disposable {
  * does not fit.
  */
 export async function stageDump(server: Server, source: string, key?: Key): Promise<Staged> {
-  const folder = openFolder('restoring')
+  const folder = openDumpFolder('restoring')
   try {
     const path = key ? await decrypt(key, source, join(folder.path, 'dump')) : source
     const { inside, remove } = await handIn(server, path)

@@ -9,7 +9,10 @@ export function totalTime(steps: Record<string, number>) {
   return seconds(Object.values(steps).reduce((sum, it) => sum + it, 0) * 1000)
 }
 
-const counted = (count: number, unit: string) => `${count} ${unit}${count === 1 ? '' : 's'}`
+/** "1 row", "1,204,112 rows" */
+export function counted(count: number, what: string) {
+  return `${count.toLocaleString('en-US')} ${what}${count === 1 ? '' : 's'}`
+}
 
 /** The age of something in the unit that people would use: "3 days", "5 minutes". */
 export function age(since: Date, now = new Date()) {

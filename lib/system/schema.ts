@@ -9,7 +9,7 @@ export const time = v.pipe(
 )
 
 /** A whole number from 0 on. */
-export const count = v.pipe(v.number(), v.safeInteger('is no whole number'), v.minValue(0, 'is below 0'))
+export const wholeNumber = v.pipe(v.number(), v.safeInteger('is no whole number'), v.minValue(0, 'is below 0'))
 
 export type Schema<T> = v.GenericSchema<unknown, T>
 

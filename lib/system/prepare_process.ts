@@ -5,7 +5,7 @@ import { startLog } from './log.ts'
 import { installPackages } from './packages.ts'
 
 /** Called once by each command, before it imports what needs a package. Throws a Failure when npm fails. */
-export async function start() {
+export async function prepareProcess() {
   forgetInherited()
   // V8 would let the garbage of streams grow before it collects it: some 40 MB more at the peak of an encrypted backup,
   // for a tenth of its time. As an option of node it would have to stand before tsx. It is read at each collection, so
