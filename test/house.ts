@@ -1,0 +1,67 @@
+// The figures of the code's structure: npx tsx test/house.ts [another checkout]. Tests are not counted.
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+
+const root = process.argv[2] ?? join(import.meta.dirname, '..')
+const files = execFileSync('git', ['-C', root, 'ls-files', 'lib', 'scripts'], { encoding: 'utf8' })
+  .split('\n')
+  .filter(file => file.endsWith('.ts'))
+const texts = new Map(files.map(file => [file, readFileSync(join(root, file), 'utf8')]))
+const lines = [...texts.values()].flatMap(text => text.trimEnd().split('\n'))
+
+const IMPORT = /(?:from|import\() ?'(\.[^']*)'/g
+const imports = new Map(
+  [...texts].map(([file, text]) => [
+    file,
+    [...text.matchAll(IMPORT)].map(([, path = '']) => normalize(join(dirname(file), path))),
+  ]),
+)
+
+/** Those that lead back to themselves, in groups: Tarjan would be quicker, and nobody waits. */
+const circlesIn = (graph: Map<string, Iterable<string>>) => {
+  const reach = (from: string) => {
+    const seen = new Set<string>()
+    const open = [...(graph.get(from) ?? [])]
+    for (let it = open.pop(); it !== undefined; it = open.pop())
+      if (!seen.has(it)) {
+        seen.add(it)
+        open.push(...(graph.get(it) ?? []))
+      }
+    return seen
+  }
+  const reached = new Map([...graph.keys()].map(it => [it, reach(it)]))
+  const groups = [...graph.keys()].map(it =>
+    [...(reached.get(it) ?? [])].filter(other => reached.get(other)?.has(it)).toSorted(),
+  )
+  return [...new Set(groups.filter(group => group.length > 0).map(group => group.join(', ')))]
+}
+
+// A folder of lib is a room, with what lies in it: an import from one to another is an arrow.
+const roomOf = (file: string) => file.split('/').slice(0, 2).join('/')
+const rooms = new Map<string, Set<string>>()
+for (const [file, targets] of imports)
+  if (file.startsWith('lib/')) {
+    const others = targets.map(roomOf).filter(room => room !== roomOf(file))
+    rooms.set(roomOf(file), new Set([...(rooms.get(roomOf(file)) ?? []), ...others]))
+  }
+const circlesOfRooms = circlesIn(rooms)
+const floorOf = (room: string): number => 1 + Math.max(0, ...[...(rooms.get(room) ?? [])].map(floorOf))
+
+const figures = {
+  modules: files.length,
+  lines: lines.length,
+  'lines over 120 characters': lines.filter(line => line.length > 120).length,
+  'rooms (folders and files directly in lib)': rooms.size,
+  'arrows between rooms': [...rooms.values()].reduce((sum, others) => sum + others.size, 0),
+  // On a circle there is no up and down.
+  floors: circlesOfRooms.length === 0 ? Math.max(...[...rooms.keys()].map(floorOf)) : 'none, for there are circles',
+  'circles of rooms': circlesOfRooms.join('; ') || 0,
+  'circles of modules': circlesIn(imports).length,
+  'modules of lib that print': [...texts].filter(
+    ([file, text]) => file.startsWith('lib/') && /\b(say\.\w+|print)\(|process\.std(out|err)\.write\(/.test(text),
+  ).length,
+  "defaults that never hold (?? '')": lines.filter(line => line.includes("?? ''")).length,
+  'words of README.md': readFileSync(join(root, 'README.md'), 'utf8').split(/\s+/).length,
+}
+for (const [name, value] of Object.entries(figures)) process.stdout.write(`${name.padEnd(46)}${value}\n`)
