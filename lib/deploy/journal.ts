@@ -23,9 +23,9 @@ const JOURNAL = v.object({
   pid: v.pipe(v.number(), v.safeInteger()),
   phase: v.string(),
   /** seconds spent in each phase */
-  phases: v.record(v.string(), v.number()),
-  revision: v.nullable(v.string()),
-  rollback: v.boolean(),
+  phases: v.optional(v.record(v.string(), v.number()), {}),
+  revision: v.optional(v.nullable(v.string()), null),
+  rollback: v.optional(v.boolean(), false),
   /** there since something of the new release may have been started */
   next: v.nullable(PIN),
 })

@@ -2,13 +2,13 @@
 // $HOLDER.
 import { main } from '../../lib/cli/main.ts'
 
-process.env.HOLDER = String(process.pid)
-
 await main(
   { usage: 'holder.ts <kind> <program>', summary: '', words: [2, 2], options: {}, examples: [], local: true },
   async (_, [kind = '', text = '']) => {
     const { attempt, capture, follow, hold, show } = await import('../../lib/system/run.ts')
     const { onInterruption, shielded, sleep } = await import('../../lib/system/signals.ts')
+    // Only now: what tsx starts to read these modules is no child of the command.
+    process.env.HOLDER = String(process.pid)
     const command = ['bash', '-c', text]
     if (kind === 'hold') await hold(command)
     if (kind === 'attempt') await attempt(command)
