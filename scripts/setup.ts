@@ -4,11 +4,10 @@ import { print, say } from '../lib/system/log.ts'
 
 const command = {
   usage: 'setup.ts [options]',
-  summary: `Makes this machine a server: Docker, .env, the repositories, the first start, the nightly backup. What is so already is left as it
-is, so it can be run again at any time; stopped in the middle, it goes on from there. What needs something that is not in
-order waits for it; the rest is done.
+  summary: `Makes this machine a server: Docker, .env, the repositories, the first start, the nightly backup. You can run it again at any time:
+it leaves alone what is in order, and goes on where it was stopped. A step that needs another one waits for it.
 
-Each step is shown: ✓ it is so, → it is being done, ! a warning, ✗ it is not so and what to do, · it was not looked at.
+Each step is shown: ✓ in order, → being done, ! a warning, ✗ not in order and what to do, · not looked at.
 Ends with 0 when nothing is ✗; otherwise with 1 (--check), or with the code of the first ✗: 65 a dump, 69 no network, no
 engine or not root, 73 a folder, 74 no space, 78 a setting, a certificate or docker-compose.yml, 1 anything else.`,
   words: [0, 0] as [number, number],
