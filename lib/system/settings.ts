@@ -24,8 +24,8 @@ const list = (pattern: RegExp, form: string) =>
     v.transform(text => text.split(',')),
   )
 /**
- * A setting that may be empty, or missing in a .env that is older than the setting: an update must not stop the nightly
- * backup.
+ * A setting that may be empty or missing: an update that brings one more must not stop the nightly backup. It takes the
+ * default, which docker-compose.yml has too, or is absent.
  */
 const optional = v.optional
 
@@ -40,14 +40,18 @@ const referrer =
   /^(no-referrer|no-referrer-when-downgrade|origin|origin-when-cross-origin|same-origin|strict-origin|strict-origin-when-cross-origin|unsafe-url)$/
 const memory = optional(like(/^(0|[1-9]\d{0,5}[mg])$/, 'an amount of memory (512m, 2g; 0 for any)'))
 const name = like(/^[a-z_][a-z0-9_]{0,62}$/, 'a name of small letters, digits and _')
+const folder = like(/./, 'a folder')
 const text = like(/./, 'a text of one or more characters')
 
 const ENTRIES = {
-  COMPOSE_PROJECT_NAME: like(/^[a-z0-9][a-z0-9_-]{0,40}$/, 'a name of small letters, digits, - and _'),
-  REPOS_DIR: like(/./, 'a folder'),
-  PHOENIX_REPLICAS: replicas,
-  PROFILE_REPLICAS: replicas,
-  BOOKLET_REPLICAS: replicas,
+  COMPOSE_PROJECT_NAME: optional(
+    like(/^[a-z0-9][a-z0-9_-]{0,40}$/, 'a name of small letters, digits, - and _'),
+    'avril',
+  ),
+  REPOS_DIR: optional(folder, '..'),
+  PHOENIX_REPLICAS: optional(replicas, '1'),
+  PROFILE_REPLICAS: optional(replicas, '1'),
+  BOOKLET_REPLICAS: optional(replicas, '1'),
   PHOENIX_MEMORY: memory,
   PROFILE_MEMORY: memory,
   BOOKLET_MEMORY: memory,
@@ -64,11 +68,12 @@ const ENTRIES = {
       v.transform(it => it === 'true'),
     ),
   ),
-  NGINX_PORT: port,
-  NGINX_TLS_PORT: port,
-  SSL_DIR: like(/./, 'a folder'),
+  NGINX_PORT: optional(port, '80'),
+  NGINX_TLS_PORT: optional(port, '443'),
+  SSL_DIR: optional(folder, '/root/ssl'),
+  STATIC_DIR: optional(folder, './nginx/static'),
   /** a second, of one client */
-  POST_RATE: integer(1, 10_000),
+  POST_RATE: optional(integer(1, 10_000), '1'),
   CONTENT_SECURITY_POLICY: optional(
     like(/^[A-Za-z0-9 ;:/.*'=?&%+_~@!()#,-]+$/, "a policy of letters, digits, spaces and ;:/.*'=?&%+_~@!()#,-"),
   ),
@@ -77,16 +82,16 @@ const ENTRIES = {
   ),
   FRAME_OPTIONS: optional(like(/^(SAMEORIGIN|DENY)$/, 'SAMEORIGIN or DENY')),
   NGINX_LOG_DIR: optional(like(/^\/[^\0:]*[^/:]$/, 'an absolute path')),
-  DRAIN_SECONDS: integer(10, 3600),
+  DRAIN_SECONDS: optional(integer(10, 3600), '30'),
   POSTGRES_DB: name,
   POSTGRES_USER: name,
   POSTGRES_PASSWORD: text,
   POSTGRES_APP_USER: optional(name),
   POSTGRES_APP_PASSWORD: optional(text),
-  BACKUP_DIR: like(/^\/[^\0]*[^/]$/, 'an absolute path'),
-  BACKUP_DAYS: integer(1, 3650),
-  BACKUP_WEEKS: integer(0, 520),
-  BACKUP_MONTHS: integer(0, 120),
+  BACKUP_DIR: optional(like(/^\/[^\0]*[^/]$/, 'an absolute path'), '/mnt/backups/avril'),
+  BACKUP_DAYS: optional(integer(1, 3650), '7'),
+  BACKUP_WEEKS: optional(integer(0, 520), '0'),
+  BACKUP_MONTHS: optional(integer(0, 120), '0'),
   BACKUP_RECIPIENTS: optional(
     list(
       /^age1[02-9ac-hj-np-z]{58}(,age1[02-9ac-hj-np-z]{58})*$/,
@@ -107,7 +112,7 @@ const ENTRIES = {
   OFFSITE_SECRET_ACCESS_KEY: optional(like(/^\S{8,256}$/, '8 or more characters')),
   NOTICE_URL: url,
   PING_URL: url,
-  FORMER_DAYS: integer(1, 365),
+  FORMER_DAYS: optional(integer(1, 365), '7'),
   MINIO_ROOT_USER: optional(key),
   MINIO_ROOT_PASSWORD: optional(secret),
   BUCKET_NAME: bucket,
@@ -175,9 +180,17 @@ export function linesOf(text: string) {
   return { lines, faults }
 }
 
+/**
+ * The settings that may be missing. Of NGINX_BIND only an empty one means every address: without the line
+ * docker-compose.yml takes that of this machine alone.
+ */
+const OPTIONAL = new Set(
+  Object.entries(ENTRIES).flatMap(([name, { type }]) => (type === 'optional' && name !== 'NGINX_BIND' ? [name] : [])),
+)
+
 const missing = (lines: ReadonlyMap<string, number>, example: string): Fault[] =>
   [...linesOf(example).lines]
-    .filter(([name]) => !lines.has(name))
+    .filter(([name]) => !lines.has(name) && !OPTIONAL.has(name))
     .map(([name, line]) => ({ name, text: `has no ${name}`, cure: `see line ${line} of .env.example, and add it` }))
 
 const aliasFaults = (texts: Texts): Fault[] => {

@@ -34,3 +34,24 @@ for (const value of [
     assert.deepEqual(services.a.environment, { READ: value, VALUE: value })
   })
 }
+
+const withDefaults = [...example.matchAll(/^([A-Z_]+)=(.*)$/gm)].flatMap(([line, name = '', value = '']) => {
+  try {
+    readSettings(example.replace(`${line}\n`, ''), example)
+    return [{ line, name, value }]
+  } catch {
+    return []
+  }
+})
+
+void test('what only the hosting reads may be missing in .env, and is the same to Compose and to the scripts', () => {
+  assert.ok(withDefaults.length > 15, withDefaults.map(({ name }) => name).join())
+  const compose = readFileSync(join(root, 'docker-compose.yml'), 'utf8')
+  const short = withDefaults.reduce((text, { line }) => text.replace(`${line}\n`, ''), example)
+  const { texts: _, ...settings } = readSettings(short, example)
+  const { texts: _texts, ...whole } = readSettings(example, example)
+  assert.deepEqual(settings, whole)
+  for (const { name, value } of withDefaults)
+    for (const [, found = ''] of compose.matchAll(new RegExp(String.raw`\$\{${name}:?-([^}]*)\}`, 'g')))
+      assert.equal(found, value, name)
+})
