@@ -166,7 +166,7 @@ assert_contents_whole() {
   assert_regex "$stderr" '"two": .* is missing'
   sed -i 's/"sha256":"..../"sha256":"..\/x/' "$SETS/set/objects.jsonl"
   run -65 --separate-stderr objects check "$SETS/set"
-  assert_regex "$stderr" 'objects.jsonl line 1: it is no entry'
+  assert_regex "$stderr" 'objects.jsonl line 1: sha256 is not 64 hexadecimal digits'
 }
 
 @test "a file that is deleted between listing and fetching is left out with a note; one that is changed is taken as it came" {

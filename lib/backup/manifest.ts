@@ -28,7 +28,7 @@ const FILE = /^(?:(?:database\.dump|roles\.json|globals\.sql|objects\.jsonl)(?:\
 /** Size and sha256 of a file, which becomes a path. */
 export const DIGEST = v.object({
   bytes: wholeNumber,
-  sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'is no sha256')),
+  sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'is not 64 hexadecimal digits')),
 })
 
 /** A file of a set as it lies there; `plain` is its content when it is encrypted. */
