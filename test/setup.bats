@@ -20,7 +20,10 @@ setup_file() {
   tar -C "$PLAY/ssl" -cf - . | on tar -C "/root/ssl/$HOST" -xf -
 }
 
-teardown_file() { server_remove; }
+teardown_file() {
+  server_remove
+  ip netns del "$SERVER" 2>/dev/null || true
+}
 
 # What a second run must not change: files, containers, images, cron.
 state() { on sh -c 'sha256sum .env /etc/cron.d/*; stat -c "%a %Y %n" .env; git -C ../avril rev-parse HEAD; docker ps --all --no-trunc --format "{{.ID}} {{.Names}} {{.Image}}"; docker image ls --no-trunc --quiet' | sort; }
@@ -144,6 +147,27 @@ SH
   assert_equal "$(on docker ps --quiet --filter name=avril-nginx-1)" "$nginx"
   check 0
   refute_output --partial 'every user'
+}
+
+# A visitor on a network of its own, which reaches the server by IPv6 alone.
+visitor_up() {
+  local pid=$1
+  ip netns add "$SERVER"
+  ip link add v6server netns "$pid" type veth peer name v6visitor netns "$SERVER"
+  nsenter --net="/proc/$pid/ns/net" sh -ec 'sysctl -qw net.ipv6.conf.all.disable_ipv6=0; ip link set v6server up; ip -6 addr add 2001:db8:7::1/64 dev v6server nodad'
+  ip netns exec "$SERVER" sh -ec 'ip link set lo up; ip link set v6visitor up; ip -6 addr add 2001:db8:7::2/64 dev v6visitor nodad'
+}
+
+@test "IPv6 on an engine that can do it: nginx listens there, and knows each visitor" {
+  visitor_up "$(docker inspect --format '{{.State.Pid}}' "$SERVER")"
+  on sed -i -e 's/^NGINX_BIND=.*/NGINX_BIND=/' -e 's/^#NETWORK_IPV6=.*/NETWORK_IPV6=true/' .env
+  run -0 on docker compose down
+  run -0 on docker compose up --detach --no-build --wait
+  run -0 ip netns exec "$SERVER" curl -6 -sS -m 10 --insecure --resolve "$HOST:443:[2001:db8:7::1]" "https://$HOST/mon-espace/version"
+  assert_output --partial '"app":"avril-profil"'
+  run -0 on docker compose logs --no-log-prefix nginx
+  assert_output --regexp '2001:db8:7::2.*/mon-espace/version'
+  check 0
 }
 
 @test "a remote, a lost .env, a dump, a registry and a port that fail each give one message, their code, and what to do" {
