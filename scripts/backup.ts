@@ -1,6 +1,7 @@
 import { actionOf, BACKUP_OPTIONS } from '../lib/cli/backup_options.ts'
 import { main } from '../lib/cli/main.ts'
-import { print, say } from '../lib/system/log.ts'
+import { say } from '../lib/system/progress.ts'
+import { print } from '../lib/cli/terminal.ts'
 
 const command = {
   usage: 'backup.ts [options] [name]',

@@ -2,7 +2,8 @@ import { PREFIX } from '../lib/cli/backup_options.ts'
 import { usage } from '../lib/system/errors.ts'
 import { main } from '../lib/cli/main.ts'
 import { ON } from '../lib/cli/options.ts'
-import { print, say } from '../lib/system/log.ts'
+import { say } from '../lib/system/progress.ts'
+import { print } from '../lib/cli/terminal.ts'
 
 const command = {
   usage: 'backup_remote.ts [options] [name]',

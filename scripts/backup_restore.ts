@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { usage } from '../lib/system/errors.ts'
 import { main } from '../lib/cli/main.ts'
-import { print } from '../lib/system/log.ts'
+import { print } from '../lib/cli/terminal.ts'
 
 const NAME = [
   /^[a-z_][a-z0-9_]{0,62}$/,

@@ -1,6 +1,7 @@
 import { Failure, messageOf } from '../lib/system/errors.ts'
 import { main, report } from '../lib/cli/main.ts'
-import { print, say } from '../lib/system/log.ts'
+import { say } from '../lib/system/progress.ts'
+import { print } from '../lib/cli/terminal.ts'
 import { interruption } from '../lib/system/signals.ts'
 
 const command = {

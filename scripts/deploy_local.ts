@@ -1,6 +1,6 @@
 import { checkDeployWords, DEPLOY_OPTIONS } from '../lib/cli/deploy_options.ts'
 import { main } from '../lib/cli/main.ts'
-import { print } from '../lib/system/log.ts'
+import { print } from '../lib/cli/terminal.ts'
 
 const command = {
   usage: 'deploy_local.ts [options] <repo> [branch]',

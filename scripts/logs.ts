@@ -1,6 +1,6 @@
 import { Failure, usage } from '../lib/system/errors.ts'
 import { main } from '../lib/cli/main.ts'
-import { print } from '../lib/system/log.ts'
+import { print } from '../lib/cli/terminal.ts'
 import { interruption } from '../lib/system/signals.ts'
 
 const command = {

@@ -1,6 +1,7 @@
 import { usage } from '../lib/system/errors.ts'
 import { main } from '../lib/cli/main.ts'
-import { print, say } from '../lib/system/log.ts'
+import { say } from '../lib/system/progress.ts'
+import { print } from '../lib/cli/terminal.ts'
 
 const command = {
   usage: 'setup.ts [options]',
@@ -40,7 +41,7 @@ await main(command, async options => {
     throw usage('--check changes nothing, so it takes neither --host nor --no-start nor --upgrade')
   if (options.upgrade && (options.host !== undefined || options['no-start']))
     throw usage('--upgrade is for a site that runs, so it takes neither --host nor --no-start')
-  const { findingText } = await import('../lib/setup/findings.ts')
+  const { findingText } = await import('../lib/cli/setup_report.ts')
   const { lookAtAll, setUp } = await import('../lib/setup/setup.ts')
   const { setupSteps, upgradeSteps } = await import('../lib/setup/setup_steps.ts')
   const steps = options.upgrade ? upgradeSteps() : setupSteps({ host: options.host, start: !options['no-start'] })

@@ -1,7 +1,7 @@
 // The folder of the sets: whether it is there, can be written to, and has room.
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { EXIT, Failure, messageOf } from '../system/errors.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 import { size } from '../system/format.ts'
 import { type BackupSet, sweepPartials } from './sets.ts'
 import { bytesOf } from './manifest.ts'

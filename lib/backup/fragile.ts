@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { root } from '../system/checkout.ts'
 import { messageOf } from '../system/errors.ts'
 import { rows, type Server } from '../postgres/server.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 import { checkInterruption } from '../system/signals.ts'
 
 interface Fragile {

@@ -23,8 +23,7 @@ import { saveRoles } from '../postgres/saved_roles.ts'
 import { saveObjects } from './objects/save.ts'
 import type { Disposable } from '../system/scope.ts'
 import type { Server } from '../postgres/server.ts'
-import { say } from '../system/log.ts'
-import { transfer } from '../system/progress_bar.ts'
+import { say } from '../system/progress.ts'
 import { size } from '../system/format.ts'
 import { together } from '../system/concurrency.ts'
 import { type Facts, readFacts } from '../postgres/snapshot.ts'
@@ -116,7 +115,7 @@ const saveFiles = async (
   if (!withFiles) return null
   work.step('files', 'those that were uploaded to minio; what the last set has is linked')
   let sofar = 0
-  const progress = transfer(() => sofar, newestWithFiles(sets)?.objects?.bytes)
+  const progress = say.transfer(() => sofar, newestWithFiles(sets)?.objects?.bytes)
   try {
     const former = await formerContents(sets, encryptor)
     const contents = { folder: partial, index: join(plaintext, INDEX) }

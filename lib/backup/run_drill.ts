@@ -2,7 +2,7 @@
 import { openStack } from '../docker/stack.ts'
 import { findServer } from '../postgres/server.ts'
 import { messageOf } from '../system/errors.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 import { age } from '../system/format.ts'
 import { notify } from '../system/notify.ts'
 import { Scope } from '../system/scope.ts'

@@ -1,5 +1,6 @@
 // A plan is shown, and a person agrees to it, before anything is replaced.
-import { print, say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
+import { print } from './terminal.ts'
 import { confirm } from './confirm.ts'
 
 /** What is about to be done, and the word that is typed to agree. */

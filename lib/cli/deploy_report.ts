@@ -2,7 +2,7 @@
 import type { DeployResult } from '../deploy/deploy.ts'
 import type { DeployPlan } from '../deploy/plan.ts'
 import { buildSettingsOf } from '../docker/build_settings.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 import { totalTime } from '../system/format.ts'
 import type { App } from '../docker/stack.ts'
 import { short, tagOf } from '../deploy/release_text.ts'

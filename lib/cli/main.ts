@@ -4,7 +4,8 @@ import { basename } from 'node:path'
 import { failureFrom } from '../system/errors.ts'
 import { type Command, helpOf, type Option, parse, takeOn, type Values } from './options.ts'
 import type { Input } from '../remote/host.ts'
-import { paint, print, say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
+import { paint, print, startTerminal, useColours } from './terminal.ts'
 import { interruption, listenForSignals } from '../system/signals.ts'
 import { prepareProcess } from '../system/prepare_process.ts'
 import { listenToCaller } from './relayed_signals.ts'
@@ -34,7 +35,10 @@ export async function main<Options extends Record<string, Option>>(
   argv = process.argv.slice(2),
 ) {
   try {
-    await prepareProcess()
+    startTerminal()
+    prepareProcess()
+    const { Chalk } = await import('chalk')
+    useColours(level => new Chalk({ level }))
     const { on, rest } = command.local ? { on: undefined, rest: argv } : takeOn(argv)
     const { values, words } = parse(command, rest)
     if (values.help) return print(helpOf(command, process.stdout.columns))

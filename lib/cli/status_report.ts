@@ -3,7 +3,7 @@ import type { BackupState } from '../status/backup_status.ts'
 import type { StackState } from '../status/stack_status.ts'
 import type { Version } from '../status/version.ts'
 import { age, size } from '../system/format.ts'
-import { paint } from '../system/log.ts'
+import { paint } from './terminal.ts'
 import { isAlive } from '../system/processes.ts'
 
 /** The same in words. */

@@ -3,7 +3,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import type { Settings } from '../system/settings.ts'
 import { badConfig, EXIT, Failure, messageOf, usage } from '../system/errors.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 
 type Chunks = AsyncIterable<Uint8Array>
 

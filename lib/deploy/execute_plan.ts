@@ -12,7 +12,7 @@ import type { DeployPlan } from './plan.ts'
 import { buildRelease, pruneReleases, runsAsRoot } from './releases.ts'
 import { capture, show } from '../system/run.ts'
 import { converge, type Rollout, type Target } from './rollout.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 import { shielded } from '../system/signals.ts'
 import type { App } from '../docker/stack.ts'
 

@@ -2,7 +2,7 @@
 import { docker, exec } from '../docker/commands.ts'
 import type { Instance } from '../docker/containers.ts'
 import { attempt, type Outcome } from '../system/run.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 import { size } from '../system/format.ts'
 import { sleep } from '../system/signals.ts'
 import type { App } from '../docker/stack.ts'

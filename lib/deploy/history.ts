@@ -4,7 +4,7 @@ import { appendLine, readLines, stateFile } from '../system/state_folder.ts'
 import * as v from 'valibot'
 import { time } from '../system/schema.ts'
 import { DEPLOY, type Journal } from './journal.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 
 const ENTRY = v.object({
   ...DEPLOY,

@@ -1,7 +1,7 @@
 // The phases of a rollout: shown as they pass, timed, and noted in the journal so that others can read how far it is.
 import { messageOf } from '../system/errors.ts'
 import { type Journal, writeJournal } from './journal.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 import { seconds } from '../system/format.ts'
 
 export interface Progress {

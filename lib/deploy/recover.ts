@@ -9,7 +9,7 @@ import { namesInstance, readLive } from '../nginx/live_map.ts'
 import { type Pin, readPins } from '../docker/release_pins.ts'
 import { converge, type Rollout } from './rollout.ts'
 import { attempt, capture } from '../system/run.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 import type { App, Stack } from '../docker/stack.ts'
 
 /**

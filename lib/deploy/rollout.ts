@@ -8,7 +8,7 @@ import { awaitDrained, liveMap, proveInstance, proveSwitch, readLive, switchLive
 import type { Pin } from '../docker/release_pins.ts'
 import type { Progress } from './progress.ts'
 import { attempt, capture, follow } from '../system/run.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 import { together } from '../system/concurrency.ts'
 import { shielded, sleep } from '../system/signals.ts'
 import type { App, Stack } from '../docker/stack.ts'

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { root } from '../system/checkout.ts'
 import { address, inSession, JOBS, type Server } from './server.ts'
 import { capture } from '../system/run.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 
 /** What did not come back: an index, a view, a check. */
 export interface Lost {

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from '../system/checkout.ts'
 import { namesInFolder } from '../system/files.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 import type { Disposable } from '../system/scope.ts'
 
 export const DUMPS = join(root, 'db', 'dumps')

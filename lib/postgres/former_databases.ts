@@ -2,7 +2,7 @@
 import { admin, type Database, listDatabases } from './databases.ts'
 import { messageOf } from '../system/errors.ts'
 import type { Server } from './server.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 
 /** The former databases, newest first. */
 export function listFormer(server: Server): Promise<Database[]> {

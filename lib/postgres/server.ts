@@ -9,7 +9,7 @@ import type { Settings } from '../system/settings.ts'
 import { EXIT, Failure } from '../system/errors.ts'
 import { listInstances } from '../docker/containers.ts'
 import { attempt, capture, failureOf } from '../system/run.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 
 /** A PostgreSQL server in a container, and the database of the site in it. */
 export interface Server {

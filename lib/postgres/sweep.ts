@@ -3,7 +3,7 @@ import { sweepFolders } from './dumps_folder.ts'
 import { sweepHandedIn } from './hand_in.ts'
 import { dropDatabase, listDatabases } from './databases.ts'
 import type { Server } from './server.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 import { sweepThrowAway } from './throw_away.ts'
 
 /**

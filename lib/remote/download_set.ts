@@ -15,8 +15,7 @@ import { publishDump } from '../backup/publish_dump.ts'
 import * as v from 'valibot'
 import { readJson } from '../system/schema.ts'
 import { attempt, failureOf } from '../system/run.ts'
-import { say } from '../system/log.ts'
-import { transfer } from '../system/progress_bar.ts'
+import { say } from '../system/progress.ts'
 import { size } from '../system/format.ts'
 import { sleep } from '../system/signals.ts'
 import { NO_CONNECTION } from '../ssh/commands.ts'
@@ -61,7 +60,7 @@ const sizeOf = (file: string) => statSync(file, { throwIfNoEntry: false })?.size
 const fetchRest = async (host: Host, set: Manifest, name: string, file: string) => {
   const to = openSync(file, 'a', 0o600)
   const command = scriptThere(host, false, {}, 'backup', ['--send', name, '--from', String(sizeOf(file)), set.name])
-  const progress = transfer(() => sizeOf(file), set.files[name]?.bytes)
+  const progress = say.transfer(() => sizeOf(file), set.files[name]?.bytes)
   try {
     return { command, outcome: await attempt(command, { to }) }
   } finally {

@@ -7,7 +7,7 @@ import { root } from '../system/checkout.ts'
 import { loaderFor } from '../system/runtime.ts'
 import { uncheckedTexts } from '../system/settings.ts'
 import { EXIT, Failure, usage } from '../system/errors.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 import { HOST, NO_CONNECTION, ssh, unreachable } from '../ssh/commands.ts'
 
 export interface Host {

@@ -7,7 +7,7 @@ import * as v from 'valibot'
 import { readJson, time } from '../system/schema.ts'
 import type { Host } from './host.ts'
 import { isAlive } from '../system/processes.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 
 const CALL = v.object({
   host: v.string(),

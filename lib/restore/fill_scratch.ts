@@ -12,7 +12,7 @@ import { inSession, JOBS, login, option, psqlWith, type Server, sql } from '../p
 import { ownTables } from './plan.ts'
 import { roleFlags, type RoleOptions } from './check_roles.ts'
 import { capture } from '../system/run.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 import { together } from '../system/concurrency.ts'
 import { checkInterruption, shielded } from '../system/signals.ts'
 import { countRows } from '../postgres/snapshot.ts'

@@ -1,6 +1,6 @@
 // A connection to an S3 server, and what its errors mean to people.
 import { badConfig, EXIT, Failure, messageOf } from '../system/errors.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 import { checkInterruption, onInterruption, sleep } from '../system/signals.ts'
 
 /** Where a bucket is, and the key to it. */

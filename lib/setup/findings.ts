@@ -1,6 +1,5 @@
 // What a look at the server finds, as data: for a person, for a machine (--json) and for the tests.
 import { EXIT, failureFrom } from '../system/errors.ts'
-import { paint } from '../system/log.ts'
 
 export interface Finding {
   /** unknown: it could not be looked at, and that is no fault */
@@ -52,13 +51,4 @@ export function findingOf(error: unknown): Finding {
 /** What troubles there are, or what is said when there are none. */
 export function unless(text: string, troubles: Finding[]) {
   return troubles.length > 0 ? troubles : [good(text)]
-}
-
-const MARKS = { good: paint.green('✓'), warning: paint.yellow('!'), bad: paint.red('✗'), unknown: paint.dim('·') }
-
-/** A finding of a step in words. */
-export function findingText(step: string, { level, text, hint }: Finding) {
-  const lines = [`${MARKS[level]} ${step}: ${text.replaceAll('\n', '\n    ')}`]
-  if (hint && level !== 'good') lines.push(`    ${paint.dim(hint)}`)
-  return lines.join('\n')
 }

@@ -2,7 +2,7 @@
 // again.
 import { type Finding, findingOf, unknown } from './findings.ts'
 import { takeLock } from '../system/lock.ts'
-import { say, silence } from '../system/log.ts'
+import { say, silence } from '../system/progress.ts'
 import { seconds } from '../system/format.ts'
 import { interruption, sleep } from '../system/signals.ts'
 

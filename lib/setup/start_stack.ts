@@ -9,7 +9,7 @@ import { pinFiles } from '../docker/release_pins.ts'
 import { firstCommit } from '../deploy/plan.ts'
 import { buildRelease, imageExists } from '../deploy/releases.ts'
 import { attempt, show } from '../system/run.ts'
-import { say } from '../system/log.ts'
+import { say } from '../system/progress.ts'
 import { accompany } from './setup.ts'
 import { readConfig, type StackConfig, stackOf } from '../docker/stack.ts'
 

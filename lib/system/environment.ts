@@ -29,6 +29,9 @@ const textOf = (file: string) => {
 const settings = () =>
   Object.entries(NAMES).flatMap(([file, form]) => [...textOf(file).matchAll(form)].map(([, name = '']) => name))
 
+/** A person is looking: over ssh the other side says so. */
+export const terminal = process.stderr.isTTY === true || process.env.AVRIL_TERMINAL === '1'
+
 /** Called once by each command, before it does anything. */
 export function forgetInherited() {
   process.umask(0o022)

@@ -5,7 +5,7 @@ import { dirname } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { openPlain, plainSize } from './files.ts'
 import { capture, type RunOptions } from './run.ts'
-import { transfer } from './progress_bar.ts'
+import { say } from './progress.ts'
 import { checkInterruption, interruption } from './signals.ts'
 
 interface WriteOptions extends RunOptions {
@@ -19,7 +19,7 @@ interface WriteOptions extends RunOptions {
  */
 export async function writeOutput(command: string[], file: string, { estimate, ...options }: WriteOptions) {
   const to = openSync(file, 'wx', 0o600)
-  const progress = transfer(() => fstatSync(to).size, estimate)
+  const progress = say.transfer(() => fstatSync(to).size, estimate)
   try {
     await capture(command, { ...options, to })
     fsyncSync(to)
@@ -31,7 +31,7 @@ export async function writeOutput(command: string[], file: string, { estimate, .
 
 /** Runs a command that writes a file by itself, and shows how far it is. Throws a Failure when it fails. */
 export async function showGrowth(command: string[], file: string, { estimate, ...options }: WriteOptions) {
-  const progress = transfer(() => plainSize(file) ?? 0, estimate)
+  const progress = say.transfer(() => plainSize(file) ?? 0, estimate)
   try {
     await capture(command, options)
   } finally {

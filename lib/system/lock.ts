@@ -4,7 +4,7 @@ import { EXIT, Failure } from './errors.ts'
 import type { Disposable } from './scope.ts'
 import { stateFile } from './state_folder.ts'
 import { hold } from './run.ts'
-import { say } from './log.ts'
+import { say } from './progress.ts'
 
 /**
  * In seconds: longer than any backup or restore takes. What holds the lock for longer is a question that nobody

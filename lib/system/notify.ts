@@ -1,7 +1,7 @@
 // Telling others how a backup ended: a chat by its webhook, and a dead-man's switch by a ping.
 import type { Settings } from './settings.ts'
 import { messageOf } from './errors.ts'
-import { say } from './log.ts'
+import { say } from './progress.ts'
 
 const PATIENCE = 10_000
 

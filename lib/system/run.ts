@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { $, type ProcessOutput, which } from 'zx/core'
 import { EXIT, Failure } from './errors.ts'
-import { say } from './log.ts'
+import { say } from './progress.ts'
 import { checkInterruption, interruption, onAbort, onInterruption } from './signals.ts'
 
 export interface RunOptions {

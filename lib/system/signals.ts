@@ -1,7 +1,7 @@
 // Ctrl-C, SIGTERM and a lost terminal stop what can still be undone, and let finish what cannot.
 import { constants } from 'node:os'
 import { Failure } from './errors.ts'
-import { say } from './log.ts'
+import { say } from './progress.ts'
 
 const NAMES = { SIGINT: 'Ctrl-C', SIGTERM: 'SIGTERM', SIGHUP: 'a lost terminal (SIGHUP)' } as const
 

@@ -2,7 +2,7 @@
 // for none where that is safe: no command fails for it.
 import { readIfThere } from './files.ts'
 import { readJson, type Schema } from './schema.ts'
-import { say } from './log.ts'
+import { say } from './progress.ts'
 import { join } from 'node:path'
 import { root } from './checkout.ts'
 import { fstatSync, closeSync, mkdirSync, readSync, openSync, existsSync, appendFileSync } from 'node:fs'

@@ -7,7 +7,7 @@ import { time } from './schema.ts'
 import { who } from './identity.ts'
 import { takeLock } from './lock.ts'
 import type { Disposable } from './scope.ts'
-import { say } from './log.ts'
+import { say } from './progress.ts'
 import { age } from './format.ts'
 
 const WORK = v.object({

@@ -4,7 +4,7 @@ import { appendFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from
 import { join } from 'node:path'
 import { docker } from '../../lib/docker/commands.ts'
 import { attempt, capture } from '../../lib/system/run.ts'
-import { say } from '../../lib/system/log.ts'
+import { say } from '../../lib/system/progress.ts'
 import { size } from '../../lib/system/format.ts'
 import { figuresOf, median, medianOf, type Outcome } from './figures.ts'
 import { TSX } from './deploy.ts'

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
 import { Failure } from '../../lib/system/errors.ts'
-import { say } from '../../lib/system/log.ts'
+import { say } from '../../lib/system/progress.ts'
 import type { TimedPhase } from '../load/old_procedure.ts'
 import type { Site } from './site.ts'
 

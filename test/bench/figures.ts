@@ -1,5 +1,5 @@
 // What the benchmark found, as a table for people and a document for machines.
-import { paint } from '../../lib/system/log.ts'
+import { paint } from '../../lib/cli/terminal.ts'
 import type { Cuts } from './websocket.ts'
 
 export interface Figure {

@@ -1,5 +1,5 @@
 // The same with more instances: each is replaced in turn, so the time grows with their number and no faster.
-import { say } from '../../lib/system/log.ts'
+import { say } from '../../lib/system/progress.ts'
 import { buildTwo, deploy, type Deploy, spentIn } from './deploy.ts'
 import { type Figure, figuresOf, medianOf, type Outcome } from './figures.ts'
 import type { Settings } from './parts.ts'

@@ -1,7 +1,7 @@
 // For scale, on the same site under the same load: the procedure of the old scripts, a plain recreate, and a rollout.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { say } from '../../lib/system/log.ts'
+import { say } from '../../lib/system/progress.ts'
 import { oldProcedure, recreate, type TimedPhase, useServiceName } from '../load/old_procedure.ts'
 import { type Report } from '../load/load.ts'
 import { buildTwo, deploy } from './deploy.ts'

@@ -1,6 +1,6 @@
 // What a rollout costs beyond what the app itself needs, and what its visitors feel of it. Both releases are built
 // before; there is no probation and no open websocket, which would hold the drain up by rule and not by work.
-import { say } from '../../lib/system/log.ts'
+import { say } from '../../lib/system/progress.ts'
 import { between, type Report } from '../load/report.ts'
 import { buildTwo, deploy, type Deploy, spentIn } from './deploy.ts'
 import { type EngineTimes, watchEngine } from './engine_times.ts'

@@ -1,5 +1,5 @@
 // Rollouts in a row under load, each with a commit of its own: fetched, built, migrated, replaced. No request may fail.
-import { say } from '../../lib/system/log.ts'
+import { say } from '../../lib/system/progress.ts'
 import { between } from '../load/report.ts'
 import { deploy, type Deploy, spentIn } from './deploy.ts'
 import { figuresOf, medianOf, type Outcome, websocketFigures } from './figures.ts'

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { docker, removeContainers } from '../../lib/docker/commands.ts'
 import { EXIT, Failure, messageOf } from '../../lib/system/errors.ts'
 import { capture, hold, show } from '../../lib/system/run.ts'
-import { say } from '../../lib/system/log.ts'
+import { say } from '../../lib/system/progress.ts'
 import { shielded } from '../../lib/system/signals.ts'
 
 const PROJECT = 'avril-bench'

@@ -1,7 +1,7 @@
 // Work on the site while requests come at a constant rate, with a line on stderr every few seconds.
 import { setTimeout as pause } from 'node:timers/promises'
 import { Failure, messageOf } from '../../lib/system/errors.ts'
-import { say } from '../../lib/system/log.ts'
+import { say } from '../../lib/system/progress.ts'
 import { checkInterruption, interruption } from '../../lib/system/signals.ts'
 import { type Load, type LoadOptions, type Report, startLoad } from '../load/load.ts'
 import { assertRan } from '../load/report.ts'

@@ -1,5 +1,5 @@
 // The steps of the demo: each runs a program, shows where it is, and tells how long it took.
-import { say } from '../../lib/system/log.ts'
+import { say } from '../../lib/system/progress.ts'
 import { seconds } from '../../lib/system/format.ts'
 import { interruption } from '../../lib/system/signals.ts'
 import { runLines } from './child.ts'

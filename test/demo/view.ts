@@ -1,6 +1,7 @@
 // What is going on right now: a few rows that are redrawn in place. Without a terminal they become one plain line now
 // and then.
-import { paint, say } from '../../lib/system/log.ts'
+import { say } from '../../lib/system/progress.ts'
+import { paint } from '../../lib/cli/terminal.ts'
 
 export interface Row {
   label: string

@@ -14,7 +14,7 @@ import { mkdirSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { loadSettings } from '../../lib/system/settings.ts'
 import { main } from '../../lib/cli/main.ts'
-import { print } from '../../lib/system/log.ts'
+import { print } from '../../lib/cli/terminal.ts'
 import type { Connection } from '../../lib/s3/client.ts'
 import { mapConcurrent } from '../../lib/system/concurrency.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { harmless } from '../../lib/system/log.ts'
+import { harmless } from '../../lib/cli/terminal.ts'
 
 // what others wrote, what a person sees of it
 for (const [text, shown] of [

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, mock, test } from 'node:test'
+import { after, test } from 'node:test'
 
 // A checkout of its own: what is read and written is its .state.
 const checkout = mkdtempSync(join(tmpdir(), 'avril-state-'))
@@ -24,16 +24,18 @@ const { readHistory, trail } = await load<typeof import('../../lib/deploy/histor
 const { lastBackup } = await load<typeof import('../../lib/backup/run_backup.ts')>('backup/run_backup.ts')
 const { lastDrill } = await load<typeof import('../../lib/backup/drill.ts')>('backup/drill.ts')
 const { tellOfLostCalls } = await load<typeof import('../../lib/remote/pending_calls.ts')>('remote/pending_calls.ts')
+const { reportTo, SILENT } = await load<typeof import('../../lib/system/progress.ts')>('system/progress.ts')
 const { appendLine } = await load<typeof import('../../lib/system/state_folder.ts')>('system/state_folder.ts')
 
-/** What is told on stderr meanwhile. */
+/** What is told meanwhile. */
 const toldBy = (work: () => unknown) => {
-  const stderr = mock.method(process.stderr, 'write', () => true)
+  const told: string[] = []
+  const take = (text: string) => void told.push(text)
+  const before = reportTo({ ...SILENT, line: take, step: take, warn: take, detail: take })
   try {
-    const result = work()
-    return { result, told: stderr.mock.calls.map(({ arguments: words }) => String(words[0])).join('') }
+    return { result: work(), told: told.join('\n') }
   } finally {
-    stderr.mock.restore()
+    reportTo(before)
   }
 }
 

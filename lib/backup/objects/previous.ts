@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import type { Listed, Stored } from '../../s3/bucket.ts'
 import { messageOf } from '../../system/errors.ts'
 import { type Contents, readIndex } from './catalog.ts'
-import { say } from '../../system/log.ts'
+import { say } from '../../system/progress.ts'
 
 /** An object that is listed, and what the former set has under the same key. */
 export interface FilePair {

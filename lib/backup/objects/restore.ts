@@ -8,7 +8,7 @@ import type { Connection } from '../../s3/client.ts'
 import { connectMinio } from '../../s3/minio.ts'
 import { mapConcurrent } from '../../system/concurrency.ts'
 import type { Stack } from '../../docker/stack.ts'
-import { transfer } from '../../system/progress_bar.ts'
+import { say } from '../../system/progress.ts'
 
 export interface Restored {
   /** in the set */
@@ -67,7 +67,7 @@ const uploadAll = async (
 ) => {
   let done = 0
   let sent = 0
-  const progress = transfer(() => sent, sizeOf(entries))
+  const progress = say.transfer(() => sent, sizeOf(entries))
   try {
     const etags = await mapConcurrent(entries, async entry => {
       const etag = await uploadObject(connection, entry, contentFile(folder, entry), key)

@@ -5,7 +5,7 @@ import { LIST, type Manifest } from '../manifest.ts'
 import { contentKey, listContents, listOffsite, namesIn, type OffSite, readStream, setKey } from './layout.ts'
 import { removeObject } from './upload.ts'
 import { mapConcurrent } from '../../system/concurrency.ts'
-import { say } from '../../system/log.ts'
+import { say } from '../../system/progress.ts'
 import { retain, type Rules } from '../retention.ts'
 
 /**

@@ -4,8 +4,7 @@ import { join } from 'node:path'
 import { digest } from '../../system/large_files.ts'
 import { contentKey, listContents, listOffsite, namesIn, type OffSite, setKey } from './layout.ts'
 import { abortUnfinished, store, type StoreOptions } from './upload.ts'
-import { say } from '../../system/log.ts'
-import { transfer } from '../../system/progress_bar.ts'
+import { say } from '../../system/progress.ts'
 import { size } from '../../system/format.ts'
 import { mapConcurrent } from '../../system/concurrency.ts'
 import type { BackupSet } from '../sets.ts'
@@ -56,7 +55,7 @@ export async function copySets(site: OffSite, sets: BackupSet[]) {
   if (clear.length > 0) say.detail(`${clear.length} older sets are not encrypted, and stay on this server`)
   const contents = missing.some(({ objects }) => objects) ? await listContents(site) : new Map<string, number>()
   let sent = 0
-  const progress = transfer(() => sent, undefined)
+  const progress = say.transfer(() => sent, undefined)
   try {
     for (const set of missing) {
       await copySet(site, set, contents, { onSent: bytes => (sent += bytes) })
