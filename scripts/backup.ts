@@ -1,4 +1,4 @@
-import { actionOf, BACKUP_OPTIONS } from '../lib/cli/backup_options.ts'
+import { actionOf, BACKUP_OPTIONS, MODES } from '../lib/cli/backup_options.ts'
 import { main } from '../lib/cli/main.ts'
 import { say } from '../lib/system/progress.ts'
 import { print } from '../lib/cli/terminal.ts'
@@ -9,7 +9,7 @@ const command = {
     'Makes a backup set of the database and the uploaded files: dumped, read back, compared, and only then given its name. Run on the server.',
   words: [0, 1] as [number, number],
   options: BACKUP_OPTIONS,
-  modes: 'Modes (one at a time; without one a set is made):',
+  modes: MODES,
   examples: [
     ['tsx scripts/backup.ts', 'make a set, and replace db/dumps/latest.dump'],
     ['tsx scripts/backup.ts before-import', 'the same under a name of its own, also as db/dumps/before-import.dump'],

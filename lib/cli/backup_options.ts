@@ -6,19 +6,17 @@ import type { Values } from './options.ts'
 export const PREFIX = /^[A-Za-z0-9][A-Za-z0-9_-]{0,40}$/
 
 export const BACKUP_OPTIONS = {
-  list: { mode: true, help: 'list the sets' },
-  fetch: { mode: true, help: 'bring the newest set, or the one named, from the bucket off the site into BACKUP_DIR' },
+  list: { help: 'list the sets' },
+  fetch: { help: 'bring the newest set, or the one named, from the bucket off the site into BACKUP_DIR' },
   drill: {
-    mode: true,
     help: 'restore the newest set, or the one named, into a throw-away server, and compare the rows',
   },
   publish: {
-    mode: true,
     help: 'put the dump of the newest set, or of the one named, at db/dumps/latest.dump, for the first start of an empty postgres',
   },
-  'dry-run': { mode: true, help: 'print which sets would be kept and removed' },
-  'install-cron': { mode: true, help: 'have cron make a set each day, and try one out each Sunday (as root)' },
-  'remove-cron': { mode: true, help: 'have cron make no set any more (as root)' },
+  'dry-run': { help: 'print which sets would be kept and removed' },
+  'install-cron': { help: 'have cron make a set each day, and try one out each Sunday (as root)' },
+  'remove-cron': { help: 'have cron make no set any more (as root)' },
   send: {
     value: 'file',
     hidden: true,
@@ -59,6 +57,9 @@ const ACTIONS = {
   'remove-cron': false,
   send: true,
 } as const
+
+/** For --help. */
+export const MODES = { heading: 'Modes (one at a time; without one a set is made):', names: Object.keys(ACTIONS) }
 
 export type Action = keyof typeof ACTIONS | 'make'
 

@@ -7,8 +7,6 @@ export interface Option {
   /** the name of its value, for the help; without it the option is a switch */
   value?: string
   help: string
-  /** it says what is to be done, and no two of its kind go together */
-  mode?: boolean
   /** for the scripts themselves: --help does not show it */
   hidden?: boolean
   /** what its value must look like, and the same in words: "is not …" */
@@ -19,8 +17,8 @@ export interface Command<Options extends Record<string, Option>> {
   usage: string
   summary: string
   options: Options
-  /** the heading of the options that are modes, if any are */
-  modes?: string
+  /** the options that say what is to be done, if any do; --help shows them apart */
+  modes?: { heading: string; names: readonly string[] }
   /** how many words may stand beside the options */
   words: [least: number, most: number]
   examples: [command: string, what: string][]
@@ -73,7 +71,7 @@ export function helpOf(
   const shown = Object.entries(all).filter(([, { hidden }]) => !hidden)
   const rowsOf = (isMode: boolean) =>
     shown
-      .filter(([, { mode = false }]) => mode === isMode)
+      .filter(([name]) => (modes?.names.includes(name) ?? false) === isMode)
       .map(([name, { value, help }]): [string, string] => [
         `--${name}${value === undefined ? '' : ` <${value}>`}`,
         help,
@@ -81,7 +79,7 @@ export function helpOf(
   const parts = [
     ...summary.split('\n\n').map(paragraph => wrap(paragraph, width).join('\n')),
     `Usage: ${usage}`,
-    ...(modes === undefined ? [] : [`${modes}\n${table(rowsOf(true), width)}`]),
+    ...(modes === undefined ? [] : [`${modes.heading}\n${table(rowsOf(true), width)}`]),
     `Options:\n${table(rowsOf(false), width)}`,
     `Examples:\n${table(examples, width)}`,
   ]

@@ -2,11 +2,10 @@
 import type { Finding } from '../setup/findings.ts'
 import { paint } from './terminal.ts'
 
-const MARKS = { good: paint.green('✓'), warning: paint.yellow('!'), bad: paint.red('✗'), unknown: paint.dim('·') }
-
 /** A finding of a step in words. */
 export function findingText(step: string, { level, text, hint }: Finding) {
-  const lines = [`${MARKS[level]} ${step}: ${text.replaceAll('\n', '\n    ')}`]
+  const marks = { good: paint.green('✓'), warning: paint.yellow('!'), bad: paint.red('✗'), unknown: paint.dim('·') }
+  const lines = [`${marks[level]} ${step}: ${text.replaceAll('\n', '\n    ')}`]
   if (hint && level !== 'good') lines.push(`    ${paint.dim(hint)}`)
   return lines.join('\n')
 }

@@ -3,7 +3,7 @@ import { existsSync, rmSync } from 'node:fs'
 import { replaceFile } from '../system/files.ts'
 import { readState, stateFile, statePath } from '../system/state_folder.ts'
 import * as v from 'valibot'
-import { time } from '../system/schema.ts'
+import { time, wholeNumber } from '../system/schema.ts'
 
 /** The fields that a line of the history has too. */
 export const DEPLOY = {
@@ -20,7 +20,7 @@ const PIN = v.object({ image: v.string(), rollout: v.string(), network: v.string
 const JOURNAL = v.object({
   ...DEPLOY,
   since: time,
-  pid: v.pipe(v.number(), v.safeInteger()),
+  pid: wholeNumber,
   phase: v.string(),
   /** seconds spent in each phase */
   phases: v.optional(v.record(v.string(), v.number()), {}),

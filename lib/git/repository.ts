@@ -31,6 +31,12 @@ const git = async (folder: string, ...words: string[]) => {
   return outcome.stdout.replace(/\n$/, '')
 }
 
+/** The commit of a checkout, shortened; null when it is none, or another user's. */
+export async function headOf(folder: string) {
+  const { code, stdout } = await attemptGit(folder, 'rev-parse', '--short', 'HEAD')
+  return code === 0 ? stdout.trim() : null
+}
+
 /** Talks to the remote. Throws a Failure by what git says: 69 when it is the remote's or the network's fault. */
 const gitRemote = async (folder: string, ...words: string[]) => {
   const address = (await attemptGit(folder, 'config', '--get', 'remote.origin.url')).stdout.trim()

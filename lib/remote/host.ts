@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { attempt } from '../system/run.ts'
 import { root } from '../system/checkout.ts'
-import { loaderFor } from '../system/runtime.ts'
+import { isRecent, LEAST, loaderFor } from '../system/runtime.ts'
 import { uncheckedTexts } from '../system/settings.ts'
 import { EXIT, Failure, usage } from '../system/errors.ts'
 import { say } from '../system/progress.ts'
@@ -26,7 +26,6 @@ export interface Host {
   noise: string
 }
 
-const NODE = [20, 19] as const
 const FOLDER = '/home/docker/avril-scripts'
 
 const text = (name: string) => readFileSync(join(import.meta.dirname, name), 'utf8')
@@ -66,10 +65,9 @@ const checkNode = (host: string, version: string) => {
   const install =
     'install it there (https://nodejs.org). ssh runs no login shell: node must be in the PATH of `ssh HOST env`'
   if (version === '') throw unusable(`there is no Node on ${host}`, install.replace('HOST', host))
-  const [major = 0, minor = 0] = version.replace(/^v/, '').split('.').map(Number)
-  if (major < NODE[0] || (major === NODE[0] && minor < NODE[1]))
+  if (!isRecent(version))
     throw unusable(
-      `Node on ${host} is ${version}, and the scripts need ${NODE.join('.')} or later`,
+      `Node on ${host} is ${version}, and the scripts need ${LEAST.slice(1)} or later`,
       install.replace('HOST', host),
     )
 }

@@ -4,7 +4,7 @@ import { basename, dirname } from 'node:path'
 import { replaceFile } from '../system/files.ts'
 import { readState, stateFile } from '../system/state_folder.ts'
 import * as v from 'valibot'
-import { readJson, time } from '../system/schema.ts'
+import { readJson, time, wholeNumber } from '../system/schema.ts'
 import type { Host } from './host.ts'
 import { isAlive } from '../system/processes.ts'
 import { say } from '../system/progress.ts'
@@ -14,7 +14,7 @@ const CALL = v.object({
   /** "deploy_local avril" */
   what: v.string(),
   since: time,
-  pid: v.pipe(v.number(), v.safeInteger()),
+  pid: wholeNumber,
 })
 
 /** The last line of the histories of another machine: of deploys, and of backups. */

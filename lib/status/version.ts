@@ -1,9 +1,9 @@
 // Which version of the scripts runs.
 import { readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import * as v from 'valibot'
 import { root } from '../system/checkout.ts'
-import { attempt } from '../system/run.ts'
+import { headOf } from '../git/repository.ts'
 import { readJson } from '../system/schema.ts'
 
 export interface Version {
@@ -15,10 +15,8 @@ export interface Version {
 
 const PACKAGE = v.object({ version: v.string() })
 
+/** That of the scripts of this checkout. */
 export async function readVersion(): Promise<Version> {
   const { value } = readJson(PACKAGE, readFileSync(join(root, 'package.json'), 'utf8'))
-  // Not the commit of a repository that the checkout only lies in.
-  const env = { GIT_CEILING_DIRECTORIES: dirname(root) }
-  const { code, stdout } = await attempt(['git', '-C', root, 'rev-parse', '--short', 'HEAD'], { env })
-  return { version: value?.version ?? 'unknown', commit: code === 0 ? stdout.trim() : null }
+  return { version: value?.version ?? 'unknown', commit: await headOf(root) }
 }

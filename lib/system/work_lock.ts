@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs'
 import { replaceFile } from './files.ts'
 import { readState, stateFile } from './state_folder.ts'
 import * as v from 'valibot'
-import { time } from './schema.ts'
+import { time, wholeNumber } from './schema.ts'
 import { who } from './identity.ts'
 import { takeLock } from './lock.ts'
 import type { Disposable } from './scope.ts'
@@ -13,7 +13,7 @@ import { age } from './format.ts'
 const WORK = v.object({
   what: v.string(),
   who: v.string(),
-  pid: v.pipe(v.number(), v.safeInteger()),
+  pid: wholeNumber,
   since: time,
   step: v.string(),
 })

@@ -149,8 +149,8 @@ for (const [script, argv, said] of [
 const wide = {
   ...command,
   summary: 'One two three four five six seven.\n\nA second paragraph.',
-  options: { list: { mode: true, help: 'list them' }, send: { hidden: true, help: 'for scripts' }, ...command.options },
-  modes: 'Modes:',
+  options: { list: { help: 'list them' }, send: { hidden: true, help: 'for scripts' }, ...command.options },
+  modes: { heading: 'Modes:', names: ['list'] },
 }
 
 void test('modes stand apart, and what is for scripts is not shown', () => {
