@@ -1,9 +1,12 @@
 #!/bin/sh
-# Run in the container: makes nginx take up its configuration, and ends when no old worker accepts a request any more.
+# Run in the container: makes nginx take up its configuration, and ends when no old worker accepts a request any more. A deploy runs it when a
+# file has changed since (taken_up).
 # 78: the configuration is refused, and the former one goes on.
 #   docker compose exec -T nginx /etc/nginx/avril/reload.sh
 set -eu
 
+# What is changed from now on is for the next one.
+touch /run/avril/taken_up.new
 nginx -t -q -c /etc/nginx/avril/nginx.conf || exit 78
 
 # A worker says in its title what it does; the signal alone proves nothing. [w]: the pattern must not find grep's own title.
@@ -20,3 +23,4 @@ while [ -n "$before" ] && grep -qszx 'nginx: [w]orker process' $before; do
   fi
   sleep 0.02
 done
+mv /run/avril/taken_up.new /run/avril/taken_up

@@ -81,8 +81,8 @@ create_roles() {
     '') return ;;
     *.json) given "$roles" "$scripts/make_roles.sql" ;;
     *.sql) given "$roles" "$scripts/make_old_roles.sql" ;;
-  esac | query 2>"$work/errors" >/dev/null || say 'the roles beside db/dumps/latest.dump cannot be read'
-  if [ -s "$work/errors" ]; then say "not all roles of latest-$AVRIL_ROLES could be made: $(cat "$work/errors")"; fi
+  esac | query 2>"$work/errors" >/dev/null || say 'warning: the roles beside db/dumps/latest.dump cannot be read'
+  if [ -s "$work/errors" ]; then say "warning: not all roles of latest-$AVRIL_ROLES could be made: $(cat "$work/errors")"; fi
 }
 
 # How the dump makes its database: owner, encoding, language, settings, rights, comment. pg_restore puts it behind \restrict, where psql has no commands of its own.
@@ -95,7 +95,7 @@ describe_database() {
   language=
   if ! make_database --set=ON_ERROR_STOP=0 2>"$work/errors"; then
     language=own
-    say "the database cannot be made with the language that it had, so it gets that of this server ($(head -n 1 "$work/errors"))"
+    say "warning: the database cannot be made with the language that it had, so it gets that of this server ($(head -n 1 "$work/errors"))"
   fi
 }
 
@@ -123,7 +123,7 @@ create_missing_roles() {
   sed -n 's/.*ERROR:  role "\(.*\)" does not exist$/\1/p' "$work/errors" | sort -u >"$work/missing"
   while IFS= read -r role; do
     query --set=role="$role" <<<'create role :"role"'
-    say "the dump names the role $role, which is neither here nor among the roles beside it: it keeps what it owns and its rights," \
+    say "warning: the dump names the role $role, which is neither here nor among the roles beside it: it keeps what it owns and its rights," \
       'but cannot log in until it gets a password (alter role … login password …)'
   done <"$work/missing"
 }

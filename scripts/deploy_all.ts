@@ -1,47 +1,66 @@
-import { Failure, messageOf } from '../lib/system/errors.ts'
+import { DEPLOY_OPTIONS, checkDeployWords, observationOf } from '../lib/cli/deploy_options.ts'
 import { main, report } from '../lib/cli/main.ts'
-import { say } from '../lib/system/progress.ts'
 import { print } from '../lib/cli/terminal.ts'
+import type { DeployResult } from '../lib/deploy/deploy.ts'
+import type { App } from '../lib/docker/stack.ts'
+import { Failure, messageOf } from '../lib/system/errors.ts'
+import { say } from '../lib/system/progress.ts'
 import { interruption } from '../lib/system/signals.ts'
+
+const { observe, canary, errors, slower, wait } = DEPLOY_OPTIONS
 
 const command = {
   usage: 'deploy_all.ts [options]',
   summary:
-    'Deploys each app in turn, those whose default branch has changed. Goes on after a failure; ends with its code, or with 1 when several differ.',
+    'Deploys the apps whose default branch has changed, one after another. Goes on after a failure; ends with its code, or with 1 when several differ.',
   words: [0, 0] as [number, number],
   options: {
-    wait: { help: 'queue, for six hours at most, when another deploy is running, instead of ending with 75' },
+    together: {
+      help: 'as one release: all are built, started and proved beside the live ones, then visitors get all of them or none',
+    },
+    observe,
+    canary,
+    errors,
+    slower,
+    wait,
     json: { help: 'print the results as one JSON document on stdout' },
   },
-  examples: [['tsx scripts/deploy_all.ts', 'deploy what has changed']] as [string, string][],
+  examples: [
+    ['tsx scripts/deploy_all.ts', 'deploy what has changed'],
+    ['tsx scripts/deploy_all.ts --together', 'the same, for a change that needs several apps at once'],
+  ] as [string, string][],
 }
 
 await main(command, async options => {
-  const { DEFAULTS, deployApp } = await import('../lib/deploy/deploy.ts')
+  const request = { branch: undefined, to: undefined, rollback: false, dryRun: false }
+  checkDeployWords({ ...options, ...request }, undefined)
+  const { DEFAULTS, deployApps } = await import('../lib/deploy/deploy.ts')
   const { reportDeploy, explain } = await import('../lib/cli/deploy_report.ts')
   const { openStack } = await import('../lib/docker/stack.ts')
   const stack = await openStack()
 
-  const results: unknown[] = []
+  const results: (DeployResult | { repository: string; service: string; result: 'failed'; error: string })[] = []
   const failures: unknown[] = []
-  for (const app of stack.apps) {
+  const deploy = async (apps: App[]) => {
     try {
-      const request = { branch: undefined, to: undefined, rollback: false, dryRun: false }
-      const result = await deployApp(stack, app, request, {
+      const ends = await deployApps(stack, apps, request, {
         ...DEFAULTS,
+        observation: observationOf(options, DEFAULTS.observation),
         ifChange: true,
         wait: options.wait,
         onPlan: explain,
       })
-      reportDeploy(result)
-      results.push(result)
+      for (const end of ends) reportDeploy(end)
+      results.push(...ends)
     } catch (error) {
       if (interruption.aborted) throw error
       report(error)
       failures.push(error)
-      results.push({ repository: app.repository, service: app.service, result: 'failed', error: messageOf(error) })
+      for (const { repository, service } of apps)
+        results.push({ repository, service, result: 'failed', error: messageOf(error) })
     }
   }
+  for (const apps of options.together ? [stack.apps] : stack.apps.map(app => [app])) await deploy(apps)
 
   if (options.json) print(JSON.stringify(results))
   if (failures.length === 0) return say.done('all apps are at the head of their default branch')

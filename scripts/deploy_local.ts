@@ -1,4 +1,4 @@
-import { checkDeployWords, DEPLOY_OPTIONS } from '../lib/cli/deploy_options.ts'
+import { checkDeployWords, DEPLOY_OPTIONS, observationOf } from '../lib/cli/deploy_options.ts'
 import { main } from '../lib/cli/main.ts'
 import { print } from '../lib/cli/terminal.ts'
 
@@ -16,28 +16,38 @@ const command = {
 
 await main(command, async (options, [repository = '', branch]) => {
   checkDeployWords(options, branch)
-  const { DEFAULTS, deployApp } = await import('../lib/deploy/deploy.ts')
-  const { makePlan } = await import('../lib/deploy/plan.ts')
-  const { reportDeploy, explain, deployPlanText } = await import('../lib/cli/deploy_report.ts')
   const { appFor, openStack } = await import('../lib/docker/stack.ts')
-  const stack = await openStack()
+  // Compose takes as long to read the stack as Node to read the rest of the scripts.
+  const [stack, { DEFAULTS, deployApps }, { makePlan }, { reportDeploy, explain, deployPlanText }] = await Promise.all([
+    openStack(),
+    import('../lib/deploy/deploy.ts'),
+    import('../lib/deploy/plan.ts'),
+    import('../lib/cli/deploy_report.ts'),
+  ])
   const app = appFor(stack, repository)
   const request = { branch, to: options.to, rollback: options.rollback, dryRun: options['dry-run'] }
 
   if (options['dry-run']) {
     const plan = await makePlan(stack, app, request)
-    return print(options.json ? JSON.stringify(plan) : deployPlanText(app, plan))
+    return print(
+      options.json
+        ? JSON.stringify(plan)
+        : deployPlanText(app, plan, observationOf(options, DEFAULTS.observation).seconds),
+    )
   }
 
-  const result = await deployApp(stack, app, request, {
+  const results = await deployApps(stack, [app], request, {
     ifChange: options['if-change'],
     wait: options.wait,
     keep: Number(options.keep ?? DEFAULTS.keep),
     timeout: Number(options.timeout ?? DEFAULTS.timeout),
     probation: Number(options.probation ?? DEFAULTS.probation),
+    observation: observationOf(options, DEFAULTS.observation),
     onPlan: explain,
   })
 
-  reportDeploy(result)
-  if (options.json) print(JSON.stringify(result))
+  for (const result of results) {
+    reportDeploy(result)
+    if (options.json) print(JSON.stringify(result))
+  }
 })

@@ -22,8 +22,8 @@ const command = {
 }
 
 await main(command, async (options, [service]) => {
-  const { COMPOSE_FILE, compose } = await import('../lib/docker/commands.ts')
-  const { pinFiles } = await import('../lib/docker/release_pins.ts')
+  const { compose } = await import('../lib/docker/commands.ts')
+  const { composeFiles } = await import('../lib/docker/release_pins.ts')
   const { follow } = await import('../lib/system/run.ts')
   const { openStack } = await import('../lib/docker/stack.ts')
   const { services } = await openStack()
@@ -33,7 +33,7 @@ await main(command, async (options, [service]) => {
   const flags = ['--tail', options.tail ?? '100', ...(options['no-follow'] ? [] : ['--follow'])]
   const { lines, stop } = follow(
     compose(
-      [COMPOSE_FILE, ...pinFiles()],
+      composeFiles(),
       '--ansi',
       process.stdout.isTTY ? 'always' : 'never',
       'logs',

@@ -6,12 +6,8 @@ bats_require_minimum_version 1.5.0
 setup_file() {
   load helpers/site.bash
   load helpers/held.bash
-  NAME=avril-test-backup
-  export PLAY="$BATS_FILE_TMPDIR/a site" STACK=$NAME
-  export SITE=$PLAY/avril-scripts SETS="$BATS_FILE_TMPDIR/the sets"
-  docker ps --all --quiet --filter "label=com.docker.compose.project=$NAME" | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
-  docker volume rm --force "${NAME}_postgres" "${NAME}_minio" >/dev/null
-  STACK_NAME=$NAME STACK_PORT=18415 "$HERE/stack.sh" "$PLAY"
+  export SETS="$BATS_FILE_TMPDIR/the sets"
+  site_make avril-test-backup 18415
   set_env "BACKUP_DIR='$SETS'"
   compose up --detach --wait --quiet-pull postgres minio 2>&1
   psql <<'SQL'
@@ -724,6 +720,8 @@ SQL
 }
 
 @test "status shows the last set and the last drill, and ends with 1 when the newest is older than 26 hours" {
+  run -0 backup
+  run -0 backup --drill
   run script status --json
   local set
   set=$(basename "$(newest)")

@@ -6,11 +6,9 @@
 load helpers/site
 
 setup_file() {
-  export PLAY="$BATS_FILE_TMPDIR/a site" STACK=avril-test-back SETS=$BATS_FILE_TMPDIR/sets
-  export SITE=$PLAY/avril-scripts DUMPS="$BATS_FILE_TMPDIR/a site/avril-scripts/db/dumps"
-  STACK_NAME=$STACK STACK_PORT=18435 "$HERE/stack.sh" "$PLAY"
+  site_make avril-test-back 18435
+  export SETS=$BATS_FILE_TMPDIR/sets DUMPS=$SITE/db/dumps
   set_env "BACKUP_DIR=$SETS"
-  compose down --volumes --timeout 2
   compose up --detach --wait postgres
   # Nobody sets anything for this role.
   docker exec "$STACK-postgres-1" psql -qX -U avril -d avril -c 'create role boss superuser login' 3>&-

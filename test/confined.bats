@@ -12,11 +12,11 @@ teardown_file() {
   site_down
 }
 
-# It leaves the standard input alone, so that the loops below keep their lines.
+# In the container that "docker compose up" made. It leaves the standard input alone, so that the loops below keep their lines.
 in_service() {
   local service=$1
   shift
-  compose exec --no-TTY "$service" "$@" </dev/null
+  docker exec "$STACK-$service-1" "$@" </dev/null 3>&-
 }
 
 # The capabilities of Linux are bits: 0 CHOWN, 1 DAC_OVERRIDE, 3 FOWNER, 5 KILL, 6 SETGID, 7 SETUID, 10 NET_BIND_SERVICE.
@@ -44,16 +44,15 @@ address_of() { docker inspect --format '{{range .NetworkSettings.Networks}}{{.IP
 reaches() {
   local to
   for to in "$2" $(address_of "$2"); do
-    if in_service "$1" timeout 2 bash -c "exec 3<>/dev/tcp/$to/$3" 2>/dev/null; then return 0; fi
+    if in_service "$1" timeout 3 bash -c "exec 3<>/dev/tcp/$to/$3" 2>/dev/null; then return 0; fi
   done
   return 1
 }
 
+# Beside each other: who reaches nobody waits for a time limit.
 @test "a container reaches those that it needs, and no other, by name or by address" {
-  while read -r from to port answer; do
-    echo "$from $to"
-    if reaches "$from" "$to" "$port"; then assert_equal "$answer" yes; else assert_equal "$answer" no; fi
-  done <<'END'
+  local wanted=$BATS_TEST_TMPDIR/wanted pids=()
+  cat >"$wanted" <<'END'
 phoenix      postgres     5432 yes
 phoenix      minio        9000 yes
 phoenix      nginx        8080 yes
@@ -69,6 +68,12 @@ minio        phoenix      4000 yes
 minio        nuxt_profile 3000 no
 postgres     nginx        8080 no
 END
+  while read -r from to port _; do
+    { if reaches "$from" "$to" "$port"; then echo yes; else echo no; fi >"$BATS_TEST_TMPDIR/$from-$to"; } 3>&- &
+    pids+=("$!")
+  done <"$wanted"
+  wait "${pids[@]}"
+  while read -r from to _ answer; do assert_equal "$from $to $(cat "$BATS_TEST_TMPDIR/$from-$to")" "$from $to $answer"; done <"$wanted"
 }
 
 # A machine outside: its address is behind this one's, as the Internet is.
@@ -145,16 +150,16 @@ END
 
 # --- keys of the app's own
 
-# by_app SQL: as phoenix would, over the network, with what .env says
+# by_app SQL: as phoenix would, by the address that the network knows (by which nobody gets in without a password), with what .env says
 by_app() {
   local user password
   user=$(setting POSTGRES_APP_USER)
   password=$(setting POSTGRES_APP_PASSWORD)
-  printf '%s\n' "$1" | PGPASSWORD=${password:-$(setting POSTGRES_PASSWORD)} docker run --rm --interactive --env PGPASSWORD --network "${STACK}_back" --entrypoint psql postgis/postgis:18-3.6 \
+  printf '%s\n' "$1" | PGPASSWORD=${password:-$(setting POSTGRES_PASSWORD)} docker exec --interactive --env PGPASSWORD "$STACK-postgres-1" psql \
     --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --host=postgres --username="${user:-$(setting POSTGRES_USER)}" --dbname=avril
 }
 
-query() { compose exec --no-TTY postgres psql --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --username=avril --dbname="${DATABASE:-avril}" "$@"; }
+query() { docker exec --interactive "$STACK-postgres-1" psql --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --username=avril --dbname="${DATABASE:-avril}" "$@" 3>&-; }
 
 setting() { sed -n "s/^$1=//p" "$SITE/.env"; }
 
@@ -258,7 +263,7 @@ END
   run --separate-stderr -0 found keys
   assert_line --partial 'warning not all in avril belongs to avril_app: table public.by_hand and 1 more'
   assert_line --partial 'warning minio refuses the key of phoenix (avril_app)'
-  compose exec --detach postgres psql --username=avril --dbname=avril --command "lock table held; select pg_sleep(600)"
+  docker exec --detach "$STACK-postgres-1" psql --username=avril --dbname=avril --command "lock table held; select pg_sleep(600)"
   query <<'SQL'
 do $$ begin
   for n in 1..300 loop
@@ -274,7 +279,6 @@ SQL
   query <<<"select pg_terminate_backend(pid) from pg_locks where relation = 'held'::regclass"
   run -0 script setup --upgrade
   refute_line --partial '! keys'
-  run -0 deploy --probation 0 avril
   run -0 superusers
   assert_output ''
 }
@@ -282,11 +286,11 @@ SQL
 # In a migration, as all that changes the database; those of Avril make these.
 @test "a migration that makes an extension works" {
   query <<<'drop extension postgis_tiger_geocoder, fuzzystrmatch'
-  for extension in citext unaccent pg_trgm fuzzystrmatch postgis; do
-    commit avril "MIGRATION=sql:create extension if not exists $extension" >/dev/null
-    run -0 deploy --probation 0 avril
-    assert_equal "$(query <<<"select count(*) from pg_extension where extname = '$extension'")" 1
-  done
+  local extension statements=
+  for extension in citext fuzzystrmatch pg_trgm postgis unaccent; do statements+="create extension if not exists $extension; "; done
+  commit avril "MIGRATION=sql:$statements" >/dev/null
+  run -0 deploy --probation 0 avril
+  assert_equal "$(query <<<"select string_agg(extname, ' ' order by extname) from pg_extension where extname not in ('plpgsql', 'postgis_topology')")" 'citext fuzzystrmatch pg_trgm postgis unaccent'
   commit avril "MIGRATION=sql:create extension dblink" >/dev/null
   run -1 deploy --probation 0 avril
   assert_output --partial 'permission denied to create extension'
@@ -297,15 +301,18 @@ SQL
 
 # secret → where it is, of all containers
 @test "a secret is in the environment of those alone who need it" {
-  local name holders held service
+  local name holders held service environment=()
   # As .env says it now.
   run -0 compose up --detach --wait
   run -0 deploy --probation 0 avril-profil
   run -0 deploy --probation 0 avril-livret1
+  # shellcheck disable=SC2046 # identifiers
+  mapfile -t environment < <(docker inspect --format '{{index .Config.Labels "com.docker.compose.service"}} {{json .Config.Env}}' $(compose ps --quiet) | sort)
+  assert_equal "$(printf '%s\n' "${environment[@]%% *}" | paste -sd' ')" 'minio nginx nuxt_booklet nuxt_profile phoenix postgres'
   while read -r name holders; do
     held=
-    for service in minio nginx nuxt_booklet nuxt_profile phoenix postgres; do
-      if docker inspect --format '{{json .Config.Env}}' "$(compose ps --quiet "$service")" | grep -qF "$(setting "$name")"; then held="$held $service"; fi
+    for service in "${environment[@]}"; do
+      if grep -qF -- "$(setting "$name")" <<<"$service"; then held="$held ${service%% *}"; fi
     done
     assert_equal "$name$held" "$name${holders:+ $holders}"
   done <<'END'
@@ -354,6 +361,6 @@ END
     if [ "$dump" != none ]; then assert_equal "$(by_app 'select count(*) from people')" 50000; fi
     assert_equal "$(query <<<"select string_agg(rolname, ' ') from pg_roles where rolsuper")" avril
     run ! docker exec "$STACK-postgres-1" psql -U avril_app -d avril -c "copy people to program 'cat'"
-    run -0 script backup
   done
+  run -0 script backup
 }

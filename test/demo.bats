@@ -6,7 +6,7 @@
 load helpers/site
 
 setup_file() {
-  export DEMO_NAME=avril-demo-test DEMO_PORT=18270 DEMO_RATE=100 DEMO_FOLDER="$BATS_FILE_TMPDIR/a demo"
+  export DEMO_NAME=avril-demo-test DEMO_PORT=18282 DEMO_RATE=40 DEMO_FOLDER="$BATS_FILE_TMPDIR/a demo"
 }
 
 # Also what a demo would make that took COMPOSE_PROJECT_NAME from the environment.

@@ -75,6 +75,8 @@ const deployStep = ({ copy }: demo.Site, name: string, what: string, ...options:
     'tsx',
     join('scripts', 'deploy_local.ts'),
     '--json',
+    '--observe',
+    '5',
     ...options,
     'avril',
   ]

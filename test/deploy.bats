@@ -98,9 +98,8 @@ deploy_greeting() {
   assert_equal "$(greeting avril-profil)" second
   run -0 deploy --probation 0 avril-profil old
   assert_equal "$(greeting avril-profil)" first
-  run -0 deploy --probation 0 avril-profil main
-  run -0 deploy --probation 0 --to v1 avril-profil
-  assert_equal "$(greeting avril-profil)" first
+  run -0 deploy --dry-run --to v1 avril-profil
+  assert_output --partial "${first:0:12}"
   run -0 deploy --probation 0 --to "${first:0:10}" avril-profil
   assert_output --partial 'the same commit is live and healthy: its instances are replaced by new ones'
   assert_equal "$(cat "$PLAY/avril-profil/fixture.env")" 'GREETING=dirty'
@@ -116,8 +115,8 @@ closed_in() { docker run --rm --network none --entrypoint find "$1" /app \! -rea
   assert_equal "$(greeting avril-profil)" strict
   run -0 closed_in "$(last_deploy to)"
   assert_output ''
-  run -0 find "$SITE/.state" "$SITE/nginx/live" -newer "$SITE/nginx/live/nuxt_profile.map" -name '*.map' \! -perm -o=r
-  assert_output ''
+  # The workers of nginx read it.
+  assert_equal "$(stat -c %a "$SITE/nginx/live/nuxt_profile.json")" 644
 }
 
 @test "a commit with what a deploy cannot bring is refused in plan (78), with its path" {
@@ -140,7 +139,9 @@ closed_in() { docker run --rm --network none --entrypoint find "$1" /app \! -rea
     git -C "$PLAY/$repository" config http.extraHeader 'Authorization: Basic dDBrZW4='
     sed -i '/^\.git$/d' "$PLAY/$repository/.dockerignore"
   done
+  real_recipes
   compose build phoenix nuxt_profile 2>&1
+  quick_recipes
   for image in "$STACK-phoenix:compose" "$STACK-nuxt_profile:compose"; do
     run -0 closed_in "$image"
     assert_output ''
@@ -148,15 +149,16 @@ closed_in() { docker run --rm --network none --entrypoint find "$1" /app \! -rea
   done
 }
 
-@test "--rollback goes back twice, without a build; then there is nothing before" {
+@test "--rollback goes back twice, without a build" {
+  local before
+  before=$(greeting avril-profil)
   deploy_greeting one
   deploy_greeting two
-  deploy_greeting three
-  run -0 deploy --probation 0 --rollback avril-profil
-  assert_equal "$(greeting avril-profil)" two
-  refute_output --partial '#1'
   run -0 deploy --probation 0 --rollback avril-profil
   assert_equal "$(greeting avril-profil)" one
+  refute_output --partial '#1'
+  run -0 deploy --probation 0 --rollback avril-profil
+  assert_equal "$(greeting avril-profil)" "$before"
   assert_in_order nuxt_profile
 }
 
@@ -182,7 +184,6 @@ closed_in() { docker run --rm --network none --entrypoint find "$1" /app \! -rea
   run -0 docker exec "$(instances nuxt_profile | cut -d' ' -f1)" printenv FILES_PATH
   assert_output /other
   set_env FILES_PATH=/files
-  run -0 deploy --probation 0 avril-profil
 }
 
 # All that a deploy could change: what was fetched, the stack's containers and images, the state and what nginx reads.
@@ -205,13 +206,14 @@ everything() {
 
 @test "releases beyond --keep are removed, never one that runs or that a rollback needs" {
   local greeting
-  for greeting in k1 k2 k3 k4; do deploy_greeting $greeting; done
+  for greeting in k1 k2; do deploy_greeting $greeting; done
+  commit avril-profil GREETING=k3 >/dev/null
   run -0 deploy --probation 0 --keep 1 avril-profil
   run -0 docker image ls --format '{{.Tag}}' "$STACK-nuxt_profile"
   # The live one, the one before, and what Compose built itself.
   assert_equal "$(grep -cE '^[0-9a-f]{12}-[0-9a-f]{6}$' <<<"$output")" 2
   run -0 deploy --probation 0 --rollback avril-profil
-  assert_equal "$(greeting avril-profil)" k3
+  assert_equal "$(greeting avril-profil)" k2
 }
 
 @test "docker compose down and up -d bring the site back on the same releases" {
@@ -248,7 +250,7 @@ everything() {
 
 @test "one deploy at a time: the second ends with 75 and says who, since when, in which phase; --wait queues" {
   commit avril-profil GREETING=held BUILD=slow:8 >/dev/null
-  exec_script deploy_local --probation 0 avril-profil 2>"$BATS_TEST_TMPDIR/first" &
+  exec_script deploy_local --observe 0 --probation 0 avril-profil 2>"$BATS_TEST_TMPDIR/first" &
   local first=$!
   await_line "$BATS_TEST_TMPDIR/first" 'build:'
   run --separate-stderr -75 deploy avril-profil
@@ -263,11 +265,11 @@ everything() {
 @test "deploy_all deploys what has changed, and goes on after a failure" {
   commit avril BUILD=fail >/dev/null
   commit avril-livret1 GREETING=by-deploy-all >/dev/null
-  run --separate-stderr -1 script deploy_all --json
+  run --separate-stderr -1 script deploy_all --observe 0 --json
   assert_equal "$(greeting avril-livret1)" by-deploy-all
   assert_equal "$(node -p 'JSON.parse(process.argv[1]).map(it => it.result).sort().join()' "$output")" deployed,failed,unchanged
   commit avril GREETING=mended >/dev/null
-  run -0 script deploy_all
+  run -0 script deploy_all --observe 0
   assert_output --partial 'all apps are at the head'
 }
 
@@ -388,18 +390,60 @@ everything() {
     const service = /^  nuxt_profile:\n(?:    .*\n|\n)+/m.exec(text)[0]
     fs.writeFileSync(file, text.replace(service, () => service + service.replaceAll('nuxt_profile', 'nuxt_aide').replaceAll('avril-profil', 'avril-aide')))
 JS
+  sed -i '/nuxt_aide/,/^  [a-z]/ s|avril.path: /mon-espace/|avril.path: /aide/version|' "$SITE/docker-compose.yml"
+  # Until it has its location nobody can be sent to it: it goes again.
+  run -1 deploy --probation 0 avril-aide
+  assert_output --partial 'phase switch: nginx was switched, but http://127.0.0.1:8081/aide/version is answered by status 404'
+  assert_output --partial 'the site is as it was'
+  run -0 instances nuxt_aide
+  assert_output ''
   # shellcheck disable=SC2016 # nginx's own variables
   printf 'location /aide/ {\n  set $app nuxt_aide;\n  set $port 3000;\n  include /etc/nginx/avril/proxy.conf;\n}\n' >>"$SITE/nginx/routes.conf"
-  sed -i '/nuxt_aide/,/^  [a-z]/ s|avril.path: /mon-espace/|avril.path: /aide/version|' "$SITE/docker-compose.yml"
   run -0 deploy --probation 0 avril-aide
+  assert_output --partial 'nginx takes up what has changed: routes.conf'
   run -0 curl -fsS "$URL/aide/version"
   assert_output --partial '"app":"avril-profil"'
   assert_in_order nuxt_aide
 }
 
+@test "the releases of a former version leave docker-compose.override.yml, which is the team's; plain docker compose reads the same all the time" {
+  deploy_greeting "before the move"
+  run -0 grep ^COMPOSE_FILE= "$SITE/.env"
+  assert_output 'COMPOSE_FILE=docker-compose.yml:docker-compose.releases.yml'
+  # As a former version had left it, and as it is when the move is killed after each of its steps.
+  mv "$SITE/docker-compose.releases.yml" "$SITE/docker-compose.override.yml"
+  sed -i '/^COMPOSE_FILE=/d' "$SITE/.env"
+  assert_compose_agrees nuxt_profile
+  cp "$SITE/docker-compose.override.yml" "$SITE/docker-compose.releases.yml"
+  assert_compose_agrees nuxt_profile
+  echo 'COMPOSE_FILE=docker-compose.yml:docker-compose.releases.yml' >>"$SITE/.env"
+  assert_compose_agrees nuxt_profile
+  rm "$SITE/docker-compose.releases.yml"
+  sed -i '/^COMPOSE_FILE=/d' "$SITE/.env"
+  run -0 deploy --probation 0 --rollback avril-profil
+  assert_output --partial 'so that plain docker compose reads the releases'
+  assert [ ! -e "$SITE/docker-compose.override.yml" ]
+  assert_in_order nuxt_profile
+}
+
+@test "an override of the team's counts for deploys as for plain docker compose, until it is removed" {
+  printf 'services:\n  nuxt_profile:\n    environment: { OF_THE_TEAM: here }\n' >"$SITE/docker-compose.override.yml"
+  run -0 deploy --probation 0 avril-profil
+  run -0 compose exec -T nuxt_profile printenv OF_THE_TEAM
+  assert_output here
+  assert_in_order nuxt_profile
+  run -0 grep ^COMPOSE_FILE= "$SITE/.env"
+  assert_output 'COMPOSE_FILE=docker-compose.yml:docker-compose.override.yml:docker-compose.releases.yml'
+  rm "$SITE/docker-compose.override.yml"
+  run -0 deploy --probation 0 avril-profil
+  run compose exec -T nuxt_profile printenv OF_THE_TEAM
+  refute_output --partial here
+  assert_in_order nuxt_profile
+}
+
 @test "secrets stand in no history, journal, log or world-readable file of the scripts" {
   set_env POSTGRES_PASSWORD=change-me
-  run grep -r 'change-me' "$SITE/.state" "$SITE/docker-compose.override.yml" "$SITE/nginx"
+  run grep -r 'change-me' "$SITE/.state" "$SITE/docker-compose.releases.yml" "$SITE/nginx"
   assert_failure
   run -0 find "$SITE/.state" -maxdepth 0 -perm 700
   assert_output "$SITE/.state"
@@ -414,4 +458,76 @@ JS
   # The others do reach them.
   assert_output --partial 'HANDED_ON: handed-on'
   refute_output --partial not-for-apps
+}
+
+# assets_image TAG NAME=CONTENT …: an image with such files in the folder that the label of nuxt_profile names, and some that nginx must not get
+assets_image() {
+  local tag=$1 folder="$BATS_TEST_TMPDIR/image" file
+  shift
+  rm -rf "$folder"
+  mkdir -p "$folder/app/.nuxt/dist/client/pages" "$folder/bin"
+  for file in "$@"; do printf '%s' "${file#*=}" >"$folder/app/.nuxt/dist/client/${file%%=*}"; done
+  ln -s /etc/passwd "$folder/app/.nuxt/dist/client/link.js"
+  ln -s /etc "$folder/app/.nuxt/dist/client/folder"
+  echo '{}' >"$folder/app/.nuxt/dist/client/latest.json"
+  tar --create --directory "$folder" . | docker import - "avril-test-assets:$tag" >/dev/null
+}
+
+# assets IMAGE …: what a deploy does with them; `prune`: what its end does
+assets() {
+  # shellcheck disable=SC2016 # for node
+  node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" --input-type=module --eval '
+    const [site, ...images] = process.argv.slice(1)
+    const { pruneAssets, serveAssets } = await import(`${site}/lib/deploy/assets.ts`)
+    const { reportTo, say } = await import(`${site}/lib/system/progress.ts`)
+    reportTo({ ...say, warn: console.log })
+    const app = { assets: [{ folder: "/app/.nuxt/dist/client", path: "/mon-espace/_nuxt/" }, { folder: "/app/none", path: "/x/_nuxt/" }] }
+    if (images[0] === "prune") await pruneAssets()
+    else await serveAssets({ project: "avril-test-assets" }, app, images.map(tag => `avril-test-assets:${tag}`))' "$SITE" "$@"
+}
+
+served_assets() { (cd "$SITE/nginx/assets" && find . -mindepth 1 ! -type d | sort); }
+
+@test "what is named after its content is taken out of images, stays while one of them does, and a link in an image is none" {
+  local long one=aaaaaaaaaaaa-111111 two=bbbbbbbbbbbb-222222
+  rm -rf "$SITE/nginx/assets" "$SITE/.state/assets.json"
+  long=$(printf 'let a = 1;%.0s' {1..300})
+  assets_image "$one" 0a1b2c3.js="$long" pages/lazy.1111111.js=lazy both.2222222.css=both
+  assets_image "$two" 4d5e6f7.js=new both.2222222.css=both
+  # A live release whose image is gone is no reason to fail.
+  run -0 assets cccccccccccc-333333 "$one"
+  assert_output ''
+  run -0 served_assets
+  assert_output './mon-espace/_nuxt/0a1b2c3.js
+./mon-espace/_nuxt/0a1b2c3.js.gz
+./mon-espace/_nuxt/both.2222222.css
+./mon-espace/_nuxt/pages/lazy.1111111.js'
+  run -0 zcat "$SITE/nginx/assets/mon-espace/_nuxt/0a1b2c3.js.gz"
+  assert_output "$long"
+  # A second time nothing is looked into.
+  local seen
+  seen=$(stat --format %i "$SITE/.state/assets.json")
+  run -0 assets "$one"
+  assert_equal "$(stat --format %i "$SITE/.state/assets.json")" "$seen"
+  # A file that went is brought again.
+  rm "$SITE/nginx/assets/mon-espace/_nuxt/pages/lazy.1111111.js"
+  run -0 assets "$one" "$two"
+  run -0 served_assets
+  assert_line ./mon-espace/_nuxt/pages/lazy.1111111.js
+  assert_line ./mon-espace/_nuxt/4d5e6f7.js
+  docker image rm --force "avril-test-assets:$one" >/dev/null
+  run -0 assets prune
+  run -0 served_assets
+  assert_output './mon-espace/_nuxt/4d5e6f7.js
+./mon-espace/_nuxt/both.2222222.css'
+  assert_equal "$(docker ps --all --quiet --filter name=avril-test-assets)" ''
+  docker image rm --force "avril-test-assets:$two" >/dev/null
+  # What cannot be done is said, and holds up nothing.
+  mv "$SITE/nginx/assets" "$BATS_TEST_TMPDIR/assets"
+  assets_image "$one" 0a1b2c3.js=x
+  : >"$SITE/nginx/assets"
+  run -0 assets "$one"
+  assert_output --partial 'pages that are open now may miss files after the deploy'
+  rm "$SITE/nginx/assets"
+  docker image rm --force "avril-test-assets:$one" >/dev/null
 }

@@ -15,7 +15,7 @@ teardown_file() { site_down; }
 setup() { load_start --base /mon-espace --rate 60 --websocket 0 --slow 1; }
 
 teardown() {
-  rm -f "$SITE/nginx/live/zz.map"
+  sed -i '/^nonsense;$/d' "$SITE/nginx/policies.conf"
   umount "$SITE/.state" "$SITE/nginx/live" 2>/dev/null || true
   load_abandon
 }
@@ -109,25 +109,46 @@ assert_fails() {
 
 @test "an nginx configuration that does not pass nginx -t: refused before the build, nginx goes on" {
   commit avril-profil GREETING=nginx >/dev/null
-  echo 'nonsense;' >"$SITE/nginx/live/zz.map"
+  echo 'nonsense;' >>"$SITE/nginx/policies.conf"
   run --separate-stderr -1 deploy avril-profil
   assert_regex "$stderr" 'does not pass its check \(nginx -t\)'
   refute_regex "$stderr" 'build'
-  rm "$SITE/nginx/live/zz.map"
+  sed -i '/^nonsense;$/d' "$SITE/nginx/policies.conf"
   assert_in_order nuxt_profile
   assert_no_request_lost
 }
 
-@test "an nginx configuration that is broken during the deploy: taken back at the switch" {
-  commit avril-profil READY_AFTER=2 >/dev/null
-  local before
-  before=$(greeting avril-profil)
+@test "an nginx that a former version of the scripts has started is taken over by the next deploy, which loses nothing" {
+  local nginx=$SITE/nginx
+  load_stop
+  cp -a "$nginx" "$BATS_TEST_TMPDIR/nginx"
+  "$HERE/helpers/former_nginx.sh" "$nginx"
+  compose restart nginx
+  timeout 30 bash -c "until curl -fsS -o /dev/null '$URL/mon-espace/version'; do sleep 0.1; done"
+  run ! docker exec "$STACK-nginx-1" curl -fsS http://127.0.0.1:8081/nginx/live/phoenix
+  # git pull
+  cp "$BATS_TEST_TMPDIR/nginx/"{live,nginx}.conf "$nginx/"
+  cp "$BATS_TEST_TMPDIR/nginx/start/10-settings.sh" "$nginx/start/"
+  setup
+  commit avril-profil GREETING=updated >/dev/null
+  run --separate-stderr -0 deploy --probation 0 avril-profil
+  assert_regex "$stderr" 'nginx takes up the configuration of these scripts'
+  assert_equal "$(greeting avril-profil)" updated
+  run -0 ls "$nginx/live"
+  assert_output $'nuxt_profile.json\nphoenix.json'
+  run --separate-stderr -0 deploy --probation 0 avril-profil
+  refute_regex "$stderr" 'takes up'
+  assert_in_order nuxt_profile
+  assert_no_request_lost
+}
+
+@test "an nginx configuration that is broken during the deploy: the switch does not read it" {
+  commit avril-profil READY_AFTER=2 GREETING=unread >/dev/null
   until_phase healthy
-  echo 'nonsense;' >"$SITE/nginx/live/zz.map"
-  await_exit "$DEPLOY" 1
-  assert_regex "$(cat "$BATS_TEST_TMPDIR/err")" 'phase switch: nginx.s configuration does not pass its check.*the site is as it was'
-  rm "$SITE/nginx/live/zz.map"
-  assert_equal "$(greeting avril-profil)" "$before"
+  echo 'nonsense;' >>"$SITE/nginx/policies.conf"
+  await_exit "$DEPLOY" 0
+  sed -i '/^nonsense;$/d' "$SITE/nginx/policies.conf"
+  assert_equal "$(greeting avril-profil)" unread
   assert_in_order nuxt_profile
   assert_no_request_lost
 }

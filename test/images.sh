@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Makes sure that every image that docker-compose.yml names is there: it is pulled, and where no registry can be reached a
 # stand-in of the same name is built from Debian's packages. Does nothing when all of them are there.
+# images.sh old: the same for the database of an old server, of the Debian before.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-base=avril-standin-base:forky
+old=avril-old-postgis:15
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -70,7 +71,9 @@ pull() {
   return 1
 }
 
+# import_base SUITE: Debian itself
 import_base() {
+  local suite=$1 base=avril-standin-base:$1
   ! present "$base" || return 0
   if ! command -v mmdebstrap >/dev/null; then
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
@@ -81,29 +84,40 @@ import_base() {
     quietly apt-get update
     DEBIAN_FRONTEND=noninteractive quietly apt-get install -y --no-install-recommends mmdebstrap debian-archive-keyring
   fi
-  say "making $base (Debian forky, about 20 s)"
+  say "making $base (Debian $suite, about 20 s)"
   export APT_CLEAN=$here/standins/base/apt-clean
   # shellcheck disable=SC2016 # $1 is the new root, known to the hook
   quietly mmdebstrap --variant=minbase --format=tar --aptopt='Acquire::Check-Valid-Until "false"' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     --customize-hook='rm -f "$1"/var/cache/apt/*.bin; cp "$APT_CLEAN" "$1/etc/apt/apt.conf.d/zz-clean"' \
-    forky "$work/base.tar" http://deb.debian.org/debian
+    "$suite" "$work/base.tar" http://deb.debian.org/debian
   quietly docker import --change 'LABEL avril.standin=true' "$work/base.tar" "$base"
 }
 
 build_standin() {
   local image=$1 name
   name=$(standin_of "$image") || { say "there is no stand-in for $image"; return 1; }
-  import_base
+  local arguments=()
+  if [ "$image" = "$old" ]; then
+    import_base bookworm
+    arguments=(--build-arg BASE=avril-standin-base:bookworm --build-arg VERSION="${old#*:}")
+  else
+    import_base forky
+  fi
   say "building a stand-in for $image"
   cp -R "$here/standins/$name" "$work/context"
   if [ "$name" = node ]; then
     (cd "$work" && quietly npm pack npm@11 && mv npm-*.tgz context/npm.tgz)
   fi
-  quietly docker build --label "avril.source=$(source_of "$image")" -t "$image" "$work/context"
+  quietly docker build "${arguments[@]}" --label "avril.source=$(source_of "$image")" -t "$image" "$work/context"
   rm -rf "$work/context"
 }
+
+if [ "${1:-}" = old ]; then
+  present "$old" || build_standin "$old"
+  exit
+fi
 
 mapfile -t images < <(needed)
 if [ "${#images[@]}" = 0 ]; then

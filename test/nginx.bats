@@ -4,7 +4,7 @@
 bats_require_minimum_version 1.5.0
 
 setup_file() {
-  export checkout project node_image nginx_image plain brief tls_http tls open policy
+  export checkout project node_image nginx_image plain brief tls_http tls open quic policy
   policy="default-src 'self'; img-src 'self' data: https://*.example.org; report-uri /csp?a=b&c"
   checkout=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
   load helpers/nginx.bash
@@ -21,18 +21,27 @@ setup_file() {
   proxy tls avril.test 1 30 --env WHOST_ALIASES=www.avril.test,avril.example --env "CONTENT_SECURITY_POLICY=$policy" \
     --env NGINX_LOG_DIR=/logs --volume "$BATS_FILE_TMPDIR/logs:/var/log/avril"
   proxy open www.example.org 20 10 --env WHOST_ALIASES=example.org --env REFERRER_POLICY= --env FRAME_OPTIONS=
+  proxy again localhost 1 30
+  proxy quic avril.test 100000 30 --publish 127.0.0.1::443/udp --env HTTP3=on --env NGINX_TLS_PORT=8443 --env WHOST_ALIASES=www.avril.test
+  # The host's own curl may be without HTTP/3.
+  docker create --name "$project-client" --label "$project" --network host --volume "$BATS_FILE_TMPDIR/a copy/quic/ssl:/ssl:ro" \
+    --entrypoint sleep "$nginx_image" infinity >/dev/null
   certificate avril.test "$BATS_FILE_TMPDIR/a copy/tls/ssl"
-  docker start "$project-plain" "$project-brief" "$project-tls" "$project-open" >/dev/null
+  certificate avril.test "$BATS_FILE_TMPDIR/a copy/quic/ssl"
+  docker start "$project-plain" "$project-brief" "$project-tls" "$project-open" "$project-again" "$project-quic" "$project-client" >/dev/null
   await plain /
   await plain /mon-espace/
   await plain /ma-candidature-vae/
   await brief /
   await tls /
   await open /
+  await again /
+  await quic /
   plain=http://127.0.0.1:$(port_of plain 80)
   brief=http://127.0.0.1:$(port_of brief 80)
   tls_http=$(port_of tls 80)
   tls=$(port_of tls 443)
+  quic=$(docker port "$project-quic" 443/udp | sed 's/.*://')
   open=$(port_of open 80)
 }
 
@@ -47,9 +56,14 @@ setup() {
   load helpers/nginx.bash
 }
 
-# https ARGUMENTS…: curl with the test's certificate, for any name, to the port of the container.
+# https ARGUMENTS…: curl with the test's certificate, for any name, to the port of the container. HTTP/1.1 leaves the names of headers as they are written.
 https() {
-  curl -sS -m 10 --cacert "$BATS_FILE_TMPDIR/a copy/tls/ssl/fullchain.pem" --connect-to "::127.0.0.1:$tls" "$@"
+  curl -sS -m 10 --http1.1 --cacert "$BATS_FILE_TMPDIR/a copy/tls/ssl/fullchain.pem" --connect-to "::127.0.0.1:$tls" "$@"
+}
+
+# http3 ARGUMENTS…: the same by HTTP/3 and nothing else.
+http3() {
+  docker exec -i "$project-client" curl -sS -m 10 --http3-only -k --connect-to "::127.0.0.1:$quic" "$@"
 }
 
 status_of() {
@@ -192,8 +206,7 @@ FORWARDED
 
 @test "an app that is gone gives a page in French that says when to come back" {
   for name in nobody "$project-three"; do
-    live plain "\"~^phoenix \" $name:4999;"
-    inside plain /etc/nginx/avril/reload.sh
+    live plain "$name:4999"
     run -0 curl -sS -m 10 -i "$plain/"
     assert_line --regexp '^HTTP/1.1 502'
     assert_line --regexp '^Retry-After: [0-9]+.$'
@@ -201,8 +214,7 @@ FORWARDED
     assert_output --partial 'Revenez dans une minute'
     refute_output --regexp '(src|href)="[^"]'
   done
-  rm "$BATS_FILE_TMPDIR/a copy/plain/nginx/live/phoenix.map"
-  inside plain /etc/nginx/avril/reload.sh
+  live plain
 }
 
 @test "an app's own errors pass through" {
@@ -220,6 +232,9 @@ FORWARDED
   assert_equal "$(field body <<<"$output")" 10485760
   printf x >>"$BATS_TEST_TMPDIR/ten"
   run -0 curl -sS -m 20 -w '\n%{http_code}' --data-binary @"$BATS_TEST_TMPDIR/ten" "$plain/"
+  assert_line 413
+  assert_output --partial '10 Mo'
+  run -0 https --http2 -w '\n%{http_code}' --data-binary @"$BATS_TEST_TMPDIR/ten" https://avril.test/
   assert_line 413
   assert_output --partial '10 Mo'
 }
@@ -298,6 +313,42 @@ drip() {
   assert_equal "$(grep -c 429 "$BATS_TEST_TMPDIR/many") $(grep -c 200 "$BATS_TEST_TMPDIR/many")" '80 0'
 }
 
+@test "HTTP/2: a body that drips without a length counts as one, too; what only reads does not" {
+  live tls "$project-one:4000"
+  # shellcheck disable=SC2016 # JavaScript
+  node -e '
+    const http2 = require("node:http2")
+    const session = http2.connect(`https://127.0.0.1:${process.argv[1]}`, { rejectUnauthorized: false, servername: "avril.test" })
+    const seen = { POST: {}, GET: {} }
+    let open = 60
+    for (const method of ["POST", "GET"])
+      for (let index = 0; index < 30; index += 1) {
+        const stream = session.request({ ":method": method, ":path": "/mon-espace/?ms=1500", ":authority": "avril.test" }, { endStream: method === "GET" })
+        stream.on("response", headers => { seen[method][headers[":status"]] = (seen[method][headers[":status"]] ?? 0) + 1 })
+        stream.on("error", () => {}).resume()
+        const done = () => { open -= 1; if (open === 0) { console.log(JSON.stringify(seen)); process.exit() } }
+        stream.on("close", done)
+        if (method === "POST") setTimeout(() => stream.end("x"), 1000)
+      }' "$tls" >"$BATS_TEST_TMPDIR/seen"
+  run -0 cat "$BATS_TEST_TMPDIR/seen"
+  # The burst of POSTs is six; none of those that read is refused.
+  assert_output --regexp '^\{"POST":\{.*"429":2[0-9].*\},"GET":\{"200":30\}\}$'
+  live tls
+}
+
+@test "HTTP/2: cookies that are too many together get the page that says what to do; an app that offers another protocol is no error" {
+  local cookies=() index
+  for index in 1 2 3 4 5; do cookies+=(-H "Cookie: a$index=$(printf '%04000d' 0)"); done
+  for version in --http1.1 --http2; do
+    run -0 https "$version" -w '\n%{http_code}' "${cookies[@]}" https://avril.test/
+    assert_line 400
+    assert_output --partial 'Effacez les cookies de ce site'
+  done
+  run -0 https --http2 -w '\n%{http_code}' 'https://avril.test/?upgrade'
+  assert_line 200
+  run ! curl -sS -m 5 --http2-prior-knowledge -o /dev/null "http://127.0.0.1:$tls_http/"
+}
+
 @test "cookies that are too large, an address that is too long, what is no request: a page in French that says what to do" {
   local long code words request
   # shellcheck disable=SC2034 # for the lines below
@@ -313,6 +364,19 @@ drip() {
 414|Cette adresse est trop longue|"$plain/?$long"
 400|n’a pas été comprise|-H 'Host: a/b' "$plain/"
 REQUESTS
+}
+
+@test "a client that is refused while it is still sending gets the whole page all the same" {
+  # shellcheck disable=SC2016 # for node
+  run -0 node -e '
+    const net = require("node:net"), [port] = process.argv.slice(1), begin = "GET /?" + "x".repeat(20000)
+    const socket = net.connect(port, "127.0.0.1", () => socket.write(begin))
+    socket.pause()
+    // By then it has been answered.
+    setTimeout(() => { socket.write("x".repeat(40000)); setTimeout(() => socket.pipe(process.stdout), 300) }, 300)
+    socket.on("error", error => console.log(error.code))' "${plain##*:}"
+  assert_output --partial 'Cette adresse est trop longue'
+  assert_output --partial '</html>'
 }
 
 @test "an object is served by its full name, with none of the store's headers and none of the client's" {
@@ -421,14 +485,51 @@ FILES
   done
 }
 
-@test "a file named after its content is asked of each instance while they are of two releases" {
-  live plain "\"~^phoenix \" $project-two:4000;"
-  inside plain /etc/nginx/avril/reload.sh
-  run -0 curl -fsS -m 5 "$plain/css/app-abcdefabcdefabcdefabcdefabcdefab.css?only=one"
-  assert_equal "$(field name <<<"$output")" one
-  assert_equal "$(status_of "$plain/css/app.css?only=one") $(status_of "$plain/css/app-00000000000000000000000000000000.css?only=nobody")" '404 404'
-  live plain "\"~^phoenix \" $project-one:4000;"
-  inside plain /etc/nginx/avril/reload.sh
+@test "what a deploy has taken out of an image is served by nginx: for ever, compressed, with its policies; a link is not followed" {
+  local assets="$BATS_FILE_TMPDIR/a copy/plain/nginx/assets"
+  mkdir -p "$assets/mon-espace/_nuxt" "$assets/css"
+  printf 'let taken = 1' >"$assets/mon-espace/_nuxt/taken.js"
+  printf 'let taken = 1' | gzip >"$assets/mon-espace/_nuxt/taken.js.gz"
+  echo 'a {}' >"$assets/css/app-0123456789abcdef0123456789abcd00.css"
+  echo 'a {}' >"$assets/css/app.css"
+  ln -s /etc/passwd "$assets/mon-espace/_nuxt/link.js"
+  run -0 curl -fsS -m 5 -D "$BATS_TEST_TMPDIR/head" --compressed "$plain/mon-espace/_nuxt/taken.js?x=1"
+  assert_output 'let taken = 1'
+  run -0 tr -d '\r' <"$BATS_TEST_TMPDIR/head"
+  assert_line 'Cache-Control: public, max-age=31536000, immutable'
+  assert_line 'Content-Encoding: gzip'
+  assert_line 'Vary: Accept-Encoding'
+  assert_line --regexp '^Content-Type: (application|text)/javascript'
+  assert_line 'Referrer-Policy: strict-origin-when-cross-origin'
+  run -0 curl -fsS -m 5 "$plain/css/app-0123456789abcdef0123456789abcd00.css"
+  assert_output 'a {}'
+  # Not by another app's path, and nothing whose name does not say what is in it: the app is asked.
+  run -0 curl -fsS -m 5 "$plain/css/app.css"
+  assert_equal "$(field url <<<"$output")" /css/app.css
+  run -0 curl -fsS -m 5 "$plain/ma-candidature-vae/_nuxt/taken.js"
+  assert_equal "$(field url <<<"$output")" /ma-candidature-vae/_nuxt/taken.js
+  run curl -sS -m 5 -w '\n%{http_code}' "$plain/mon-espace/_nuxt/link.js"
+  refute_output --partial root:
+  assert_equal "$(status_of -X POST "$plain/mon-espace/_nuxt/taken.js")" 405
+  assert_equal "$(status_of --path-as-is "$plain/mon-espace/_nuxt/../../../routes.conf")" 400
+}
+
+@test "a file named after its content is asked of an instance of the other release, while there are two" {
+  local id
+  live plain "$project-two:4000=a" "$project-two:4000=a" "$project-one:4000=b"
+  # The id of the request is random.
+  for id in {1..8}; do
+    run -0 curl -fsS -m 5 "$plain/css/app-abcdefabcdefabcdefabcdefabcdef0$id.css?only=one"
+    assert_equal "$(field name <<<"$output")" one
+  done
+  for id in {1..8}; do
+    assert_equal "$(status_of "$plain/css/app-0000000000000000000000000000000$id.css?only=nobody")" 404
+  done
+  live plain "$project-two:4000=a"
+  assert_equal "$(status_of "$plain/css/app.css?only=one") $(status_of "$plain/css/app-00000000000000000000000000000001.css?only=one")" '404 404'
+  live plain
+  run -0 inside plain curl -fsS http://127.0.0.1:8081/nginx/live/phoenix
+  assert_output '{"route":{"upstreams":[]},"open":{},"waiting":{}}'
 }
 
 # headers_of ARGUMENTS…: the three policies of an answer, one a line, sorted.
@@ -506,7 +607,7 @@ X-Frame-Options: SAMEORIGIN"
   done
   run -0 inside tls nginx -c /etc/nginx/avril/nginx.conf -s reopen
   # The workers reopen after their master.
-  run -0 timeout 5 bash -c "until curl -sko /dev/null --connect-to ::127.0.0.1:$tls https://avril.test/after && grep -q /after '$logs/access.log'; do sleep 0.1; done"
+  run -0 timeout 5 bash -c "until curl -sko /dev/null --http1.1 --connect-to ::127.0.0.1:$tls https://avril.test/after && grep -q /after '$logs/access.log'; do sleep 0.1; done"
   inside tls /etc/nginx/avril/reload.sh
   run -0 grep -c reconfiguring "$logs/error.log"
   run -0 docker logs "$project-tls"
@@ -543,31 +644,139 @@ X-Frame-Options: SAMEORIGIN"
   assert_line --regexp '^X-Upstream: [0-9.]+:3000.$'
 }
 
-@test "the live file moves all traffic at a reload, and requests on an open connection with it" {
+# An nginx that is started again, and has another port then.
+again() { printf 'http://127.0.0.1:%s' "$(port_of again 80)"; }
+restart_again() {
+  docker restart --time 5 "$project-again"
+  await again /
+}
+
+@test "a switch moves all traffic at once, and requests on an open connection with it; neither a reload nor a new start undoes it" {
   local address
-  live plain "\"~^phoenix [0-7]\" $project-two:4000;" "\"~^phoenix \" $project-three:4000;"
-  inside plain /etc/nginx/avril/reload.sh
-  run -0 curl -fsS -m 10 "$plain/[1-20]"
+  live again "$project-two:4000" "$project-three:4000"
+  run -0 curl -fsS -m 10 "$(again)/[1-20]"
   assert_output --partial '"name":"two"'
   assert_output --partial '"name":"three"'
   refute_output --partial '"name":"one"'
-  live plain "\"~^phoenix \" $project-three:4000;"
-  inside plain /etc/nginx/avril/reload.sh
-  run -0 curl -fsS -m 10 "$plain/[1-20]"
-  assert_equal "$(grep -o '"name":"three"' <<<"$output" | wc -l)" 20
+  live again "$project-three:4000"
   address=$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$project-three")
-  run -0 inside plain curl -fsS -D - -o /dev/null http://127.0.0.1:8081/
-  assert_line --regexp "^X-Upstream: $address:4000.\$"
+  local again
+  for again in '' /etc/nginx/avril/reload.sh restart; do
+    if [ "$again" = restart ]; then
+      restart_again
+    elif [ -n "$again" ]; then
+      inside again "$again"
+    fi
+    run -0 curl -fsS -m 10 "$(again)/[1-20]"
+    assert_equal "$(grep -o '"name":"three"' <<<"$output" | wc -l)" 20
+    run -0 inside again curl -fsS -D - -o /dev/null http://127.0.0.1:8081/
+    assert_line --regexp "^X-Upstream: $address:4000.\$"
+  done
 }
 
-@test "a live file that nginx refuses changes nothing" {
-  live plain "\"~^phoenix \" $project-one:4000"
-  run -78 inside plain /etc/nginx/avril/reload.sh
-  assert_output --partial live/phoenix.map
-  run -0 curl -fsS -m 5 "$plain/"
+@test "what becomes of the file changes nothing while nginx runs; a damaged one is never taken up, and hides nobody at a start" {
+  local file="$BATS_FILE_TMPDIR/a copy/again/nginx/live/phoenix.json" damage
+  live again "$project-three:4000"
+  for damage in '{"upstreams":[{"address"' '{}' '' '[]' null '{"upstreams":[null]}' '{"upstreams":[{"address":7}]}' '{"upstreams":[{"address":"x;y"}]}' '{"upstreams":[],"former":"x"}'; do
+    printf '%s' "$damage" >"$file"
+    run -22 inside again curl -sS --fail-with-body -X POST http://127.0.0.1:8081/nginx/live/phoenix
+    assert_output --partial 'live/phoenix.json cannot be read'
+    run -0 curl -fsS -m 5 "$(again)/"
+    assert_equal "$(field name <<<"$output")" three
+  done
+  rm "$file"
+  run -0 curl -fsS -m 5 "$(again)/"
   assert_equal "$(field name <<<"$output")" three
-  live plain "\"~^phoenix \" $project-one:4000;"
-  inside plain /etc/nginx/avril/reload.sh
+  # A release that was observed is no certain thing after a start.
+  printf '{"upstreams":[{"address":"%s:4000"}],"former":[{"address":"%s:4000"}]}' "$project-one" "$project-two" >"$file"
+  restart_again
+  run -0 curl -fsS -m 5 "$(again)/"
+  assert_equal "$(field name <<<"$output")" two
+  echo damaged >"$file"
+  restart_again
+  run -0 curl -fsS -m 5 "$(again)/"
+  assert_equal "$(field name <<<"$output")" one
+  run -0 docker logs "$project-again"
+  assert_output --partial "live/phoenix.json cannot be read, so phoenix is asked by its service's name"
+  printf '{"upstreams":[{"address":"%s:4000"}]}' "$project-two" >"$file"
+  run -0 curl -fsS -m 5 "$(again)/"
+  assert_equal "$(field name <<<"$output")" two
+  live again
+}
+
+@test "a worker that crashes forgets nothing, and holds up one drain at most" {
+  live brief "$project-one:4000"
+  curl -sS -m 20 -o /dev/null "$brief/?ms=10000" 3>&- &
+  local slow=$!
+  timeout 10 bash -c "until docker exec $project-brief curl -sS http://127.0.0.1:8081/nginx/live/phoenix | grep -q '\"open\":{\"$project-one:4000\":1}'; do sleep 0.05; done"
+  # shellcheck disable=SC2016 # for the shell in the container
+  inside brief sh -c 'kill -9 $(grep -lszx "nginx: [w]orker process" /proc/[0-9]*/cmdline | cut -d / -f 3)'
+  wait "$slow" || true
+  timeout 10 bash -c "until curl -fsS -o /dev/null '$brief/'; do sleep 0.1; done"
+  run -0 curl -fsS -m 5 "$brief/"
+  assert_equal "$(field name <<<"$output")" one
+  live brief "$project-two:4000"
+  run -0 inside brief curl -fsS http://127.0.0.1:8081/nginx/drained/phoenix
+  assert_output 1
+  run -0 inside brief curl -fsS http://127.0.0.1:8081/nginx/drained/phoenix
+  assert_output 0
+  live brief
+}
+
+# A body of 50 bytes that comes within about five seconds, to phoenix: slow_upload URL
+slow_upload() {
+  head -c 50 /dev/zero | curl -sS -m 20 --limit-rate 10 --data-binary @- -H 'Content-Length: 50' "$1" 3>&-
+}
+
+@test "drained means that every request has ended which was given to a former instance: slow ones, uploads whose body is still coming, websockets" {
+  live open "$project-one:4000"
+  local url="http://127.0.0.1:$open" kind jobs=() count=0
+  # The one first that takes long to begin.
+  for kind in websocket upload slow; do
+    case $kind in
+      slow) curl -fsS -o "$BATS_TEST_TMPDIR/$kind" "$url/?ms=3000" 3>&- & ;;
+      upload) slow_upload "$url/" >"$BATS_TEST_TMPDIR/$kind" 3>&- & ;;
+      websocket) node --import tsx "$checkout/test/helpers/websocket_client.ts" "${url/http/ws}/live/websocket" 5000 >"$BATS_TEST_TMPDIR/$kind" 3>&- & ;;
+    esac
+    jobs+=($!)
+    count=$((count + 1))
+    timeout 20 bash -c "until docker exec $project-open curl -sS http://127.0.0.1:8081/nginx/live/phoenix | grep -q '\"open\":{\"$project-one:4000\":$count}'; do sleep 0.05; done"
+  done
+  run -0 inside open curl -fsS http://127.0.0.1:8081/nginx/live/phoenix
+  assert_output --partial "\"waiting\":{\"$project-one:4000\":2}"
+  live open "$project-two:4000"
+  run -0 curl -fsS -m 5 "$url/"
+  assert_equal "$(field name <<<"$output")" two
+  run -0 inside open curl -fsS http://127.0.0.1:8081/nginx/drained/phoenix
+  assert_output 0
+  # Nothing holds the instance up any more.
+  for job in "${jobs[@]}"; do run -0 timeout 10 tail --pid="$job" --sleep-interval=0.1 -f /dev/null; done
+  assert_equal "$(field name <"$BATS_TEST_TMPDIR/slow") $(field body <"$BATS_TEST_TMPDIR/upload") $(cat "$BATS_TEST_TMPDIR/websocket")" 'one 50 hello open'
+  live open
+}
+
+# Nothing is open any more that a former instance was given.
+assert_drained() {
+  run -0 inside "$1" curl -fsS http://127.0.0.1:8081/nginx/drained/phoenix
+  assert_output 0
+  run -0 inside "$1" curl -fsS http://127.0.0.1:8081/nginx/live/phoenix
+  assert_output --partial '"open":{}'
+}
+
+@test "a client that has gone, a request without an end, an error: nothing stays counted" {
+  live plain "$project-one:4000"
+  curl -sS -m 0.3 -o /dev/null "$plain/?ms=2000" || true
+  drip "${plain##*:}" 3 >"$BATS_TEST_TMPDIR/drips" &
+  local drips=$!
+  timeout 20 bash -c "until [ \$(grep -c begun '$BATS_TEST_TMPDIR/drips') -eq 3 ]; do sleep 0.1; done"
+  kill "$drips"
+  for path in /css/app-00000000000000000000000000000002.css?only=nobody /?status=500 /static/none.css /static/css/x.css '/mon-espace/_nuxt/9.js?status=404'; do
+    status_of "$plain$path" >/dev/null
+  done
+  head -c 11000000 /dev/zero | curl -sS -o /dev/null --data-binary @- "$plain/" || true
+  live plain "$project-two:4000"
+  assert_drained plain
+  live plain
 }
 
 @test "reload.sh ends when the old workers accept no more, drained.sh when they are gone" {
@@ -584,10 +793,7 @@ X-Frame-Options: SAMEORIGIN"
   curl -fsS -o /dev/null "$brief/?ms=1500" 3>&- &
   local slow=$!
   wait "$reached"
-  live brief "\"~^phoenix \" $project-two:4000;"
   inside brief /etc/nginx/avril/reload.sh
-  run -0 curl -fsS -m 5 "$brief/"
-  assert_equal "$(field name <<<"$output")" two
   run -0 inside brief /etc/nginx/avril/drained.sh
   wait "$slow"
   run -1 inside brief sh -c 'grep -la "^nginx: worker process [i]s" /proc/[0-9]*/cmdline'
@@ -608,7 +814,10 @@ X-Frame-Options: SAMEORIGIN"
   assert_line --regexp '^0 of [0-9]+ requests failed'
 }
 
-@test "TLS: the right certificate, HTTP/1.1, HSTS, and the app is told" {
+@test "TLS: the right certificate, HTTP/2, HSTS, and the app is told" {
+  run -0 https --http2 -D - -w '\n%{http_version}' https://avril.test/mon-espace/x
+  assert_line 2
+  assert_line --regexp '^strict-transport-security: max-age=63072000.$'
   run -0 https -D "$BATS_TEST_TMPDIR/headers" -w '\n%{http_version}' https://avril.test/mon-espace/x
   assert_line 1.1
   assert_equal "$(head -n 1 <<<"$output" | field headers.x-forwarded-proto)" https
@@ -617,6 +826,135 @@ X-Frame-Options: SAMEORIGIN"
   assert_line --regexp '^Strict-Transport-Security: max-age=63072000.$'
   run -0 https -i "https://avril.test/files/missing.pdf"
   assert_line --regexp '^Strict-Transport-Security: max-age=63072000.$'
+}
+
+@test "HTTP/3: the site, its other names and no more, with the same limits, pages and log as by HTTP/2" {
+  run -0 http3 -D - -w '\n%{http_version}' https://avril.test/mon-espace/x
+  assert_line 3
+  assert_line --regexp '^strict-transport-security: max-age=63072000.$'
+  assert_equal "$(field headers.host <<<"${lines[-2]}") $(field headers.x-forwarded-proto <<<"${lines[-2]}")" 'avril.test https'
+  assert_regex "$(field headers.x-real-ip <<<"${lines[-2]}")" '^[0-9.]+$'
+  run -0 http3 -o /dev/null -w '%{http_code} %{redirect_url}' https://www.avril.test/a?b=c
+  assert_output '301 https://avril.test/a?b=c'
+  # So says curl of a handshake that is refused; the next line is answered.
+  run -7 http3 https://other.test/
+  run -0 http3 -o /dev/null -w '%{http_code}' -H 'Host: other.test' https://avril.test/
+  assert_output 421
+  local cookies=() index
+  for index in 1 2 3 4 5; do cookies+=(-H "Cookie: a$index=$(printf '%04000d' 0)"); done
+  run -0 http3 "${cookies[@]}" https://avril.test/
+  assert_output --partial 'Effacez les cookies de ce site'
+  head -c 10485761 /dev/zero >"$BATS_TEST_TMPDIR/large"
+  run http3 -w '\n%{http_code}' --data-binary @- https://avril.test/large <"$BATS_TEST_TMPDIR/large"
+  assert_line 413
+  assert_output --partial '10 Mo'
+  head -c 10485760 /dev/zero >"$BATS_TEST_TMPDIR/ten"
+  run -0 http3 -m 30 --data-binary @- https://avril.test/ <"$BATS_TEST_TMPDIR/ten"
+  assert_equal "$(field body <<<"$output")" 10485760
+  run -0 docker logs "$project-quic"
+  assert_line --regexp ' GET avril.test /mon-espace/x HTTP/3.0 200 .* complete=OK '
+}
+
+# While an old worker is there a new connection by HTTP/3 may be refused.
+served_on() {
+  inside quic /etc/nginx/avril/reload.sh
+  inside quic /etc/nginx/avril/drained.sh
+}
+
+# alternative OPTION…: what a browser is told of HTTP/3, and "end"; fails when the site does not answer.
+alternative() {
+  curl -sS -m 10 -k -D - -o /dev/null --connect-to "::127.0.0.1:$(port_of quic 443)" "$@" https://avril.test/ >"$BATS_TEST_TMPDIR/head" || return
+  grep -q '^HTTP/[0-9.]* 200' "$BATS_TEST_TMPDIR/head" || return
+  tr -d '\r' <"$BATS_TEST_TMPDIR/head" | sed -n 's/^alt-svc: /told: /Ip; $s/^$/end/p'
+}
+
+@test "HTTP/3: browsers are told its public port, where they reach it; a websocket is opened as before" {
+  local told=$'told: h3=":8443"; ma=86400\nend'
+  assert_equal "$(alternative --http1.1) $(alternative --http2)" "$told $told"
+  run https -D - -o /dev/null https://avril.test/
+  refute_output --partial Alt-Svc
+  run -28 curl -sS -m 3 -k -D - -o /dev/null --http1.1 --connect-to "::127.0.0.1:$(port_of quic 443)" -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
+    -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==' https://avril.test/live/websocket
+  assert_line --regexp '^HTTP/1.1 101'
+  # Whoever comes by an old machine, which hands on TCP alone, has its address.
+  local gateway
+  gateway=$(docker network inspect --format '{{(index .IPAM.Config 0).Gateway}}' "$project")
+  run -0 docker exec --env FORWARDED_FROM="$gateway" "$project-quic" /docker-entrypoint.d/10-settings.sh
+  inside quic /etc/nginx/avril/reload.sh
+  assert_equal "$(alternative)" end
+  run -0 docker exec --env NGINX_TLS_PORT=0 "$project-quic" /docker-entrypoint.d/10-settings.sh
+  inside quic /etc/nginx/avril/reload.sh
+  assert_equal "$(alternative)" end
+  # For a day browsers would go on trying what they were told of.
+  run -0 docker exec --env HTTP3=off "$project-quic" /docker-entrypoint.d/10-settings.sh
+  inside quic /etc/nginx/avril/reload.sh
+  assert_equal "$(alternative)" $'told: clear\nend'
+  run -0 inside quic /docker-entrypoint.d/10-settings.sh
+  served_on
+  run -0 http3 -o /dev/null -w '%{http_version}' https://avril.test/
+  assert_output 3
+  run -0 inside quic /docker-entrypoint.d/10-settings.sh
+  inside quic /etc/nginx/avril/reload.sh
+}
+
+@test "HTTP/3 that cannot be is said, and the site is served without it" {
+  run -0 docker exec --env NGINX_BIND=127.0.0.1 "$project-quic" /docker-entrypoint.d/10-settings.sh
+  assert_output --partial 'HTTP3 is on, and there is none: NGINX_BIND is 127.0.0.1'
+  run -1 inside quic grep -rhE '^[^#]*quic|h3=' /run/avril --include=*.conf
+  # shellcheck disable=SC2016 # for the shell in the container
+  inside quic sh -c 'mkdir -p /other && printf "#!/bin/sh\ncase \$1 in -V) echo configure arguments: --with-http_v2_module >&2 ;; *) exec /usr/sbin/nginx \"\$@\" ;; esac\n" >/other/nginx && chmod +x /other/nginx'
+  run -0 docker exec --env PATH=/other:/usr/sbin:/usr/bin:/sbin:/bin "$project-quic" /docker-entrypoint.d/10-settings.sh
+  assert_output --partial 'HTTP3 is on, and there is none: this image of nginx is built without it'
+  run -1 inside quic grep -rhE '^[^#]*quic|h3=' /run/avril --include=*.conf
+  inside quic /etc/nginx/avril/reload.sh
+  assert_equal "$(alternative)" end
+  run -0 curl -sS -m 10 -k -o /dev/null -w '%{http_code} %{http_version}' --http2 --connect-to "::127.0.0.1:$(port_of quic 443)" https://avril.test/
+  assert_output '200 2'
+  run -0 inside quic /docker-entrypoint.d/10-settings.sh
+  served_on
+  run -0 http3 -o /dev/null -w '%{http_version}' https://avril.test/
+  assert_output 3
+}
+
+@test "HTTP/3: the key of its tokens is nginx's alone, outlives a reload and a new choice of the mode, and then it is served on" {
+  local key again
+  run -0 inside quic stat -c '%a %U' /run/avril/quic.key
+  assert_output '600 root'
+  key=$(inside quic sha256sum /run/avril/quic.key)
+  run -0 inside quic /docker-entrypoint.d/10-settings.sh
+  served_on
+  assert_equal "$(inside quic sha256sum /run/avril/quic.key)" "$key"
+  run -0 inside quic grep -c '^quic_host_key /run/avril/quic.key;$' /run/avril/mode.conf
+  for again in {1..6}; do
+    run -0 http3 -o /dev/null -w '%{http_version} %{http_code}' "https://avril.test/$again"
+    assert_output '3 200'
+  done
+}
+
+# The last of these: who has vanished holds an old worker up for a minute.
+@test "HTTP/3: ten switches under load lose nothing, and a client that vanishes is not counted for ever" {
+  local jobs=() index
+  live quic "$project-one:4000"
+  for index in 1 2 3; do
+    docker exec "$project-client" curl -sS -m 10 --http3-only -k --no-progress-meter --rate 10/s --connect-to "::127.0.0.1:$quic" \
+      -w '\n%{http_version} %{http_code}\n' 'https://avril.test/?ms=50&x=[1-80]' >"$BATS_TEST_TMPDIR/load-$index" 2>&1 3>&- &
+    jobs+=($!)
+  done
+  run -0 timeout 20 bash -c "until grep -qs '^3 200' '$BATS_TEST_TMPDIR/load-3'; do sleep 0.1; done"
+  for index in 1 2 3 4 5; do
+    live quic "$project-two:4000" >/dev/null
+    live quic "$project-one:4000" >/dev/null
+  done
+  live quic "$project-two:4000" >/dev/null
+  wait "${jobs[@]}"
+  assert_equal "$(cat "$BATS_TEST_TMPDIR"/load-* | grep -c '^3 200$')" 240
+  assert_equal "$(cat "$BATS_TEST_TMPDIR"/load-* | grep -o '"name":"[a-z]*"' | sort -u | paste -sd ' ')" '"name":"one" "name":"two"'
+  docker exec "$project-client" timeout -s KILL 4 curl -sS --http3-only -k --connect-to "::127.0.0.1:$quic" 'https://avril.test/?ms=6000' 3>&- &
+  timeout 20 bash -c "until docker exec $project-quic curl -sS http://127.0.0.1:8081/nginx/live/phoenix | grep -q '\"open\":{\"$project-two:4000\":1}'; do sleep 0.1; done"
+  wait "$!" || true
+  live quic "$project-one:4000"
+  assert_drained quic
+  live quic
 }
 
 @test "TLS: HTTP redirects to the site's own name, but answers a renewal" {
@@ -681,7 +1019,7 @@ X-Frame-Options: SAMEORIGIN"
     'WHOST_ALIASES=a;b' 'WHOST_ALIASES=a b' 'WHOST_ALIASES=a,' 'WHOST_ALIASES=~^.*' 'WHOST_ALIASES=*.a' $'WHOST_ALIASES=a\nb' \
     'CONTENT_SECURITY_POLICY=a"; evil' 'CONTENT_SECURITY_POLICY=$host' 'CONTENT_SECURITY_POLICY=a\' $'CONTENT_SECURITY_POLICY=a\nSet-Cookie: b=c' \
     $'CONTENT_SECURITY_POLICY=a\r' $'CONTENT_SECURITY_POLICY=a\n' 'CONTENT_SECURITY_POLICY={' CONTENT_SECURITY_POLICY=é \
-    'REFERRER_POLICY=a b' 'REFERRER_POLICY=$a' FRAME_OPTIONS=ALLOWALL $'FRAME_OPTIONS=DENY\n' WHOST_ALIASES=a,localhost WHOST_ALIASES=LOCALHOST; do
+    'REFERRER_POLICY=a b' 'REFERRER_POLICY=$a' FRAME_OPTIONS=ALLOWALL HTTP3=true NGINX_TLS_PORT=443x $'FRAME_OPTIONS=DENY\n' WHOST_ALIASES=a,localhost WHOST_ALIASES=LOCALHOST; do
     run -78 docker exec --env "$setting" "$project-plain" /docker-entrypoint.d/10-settings.sh
     assert_output --partial "avril: ${setting%%=*} is "
   done

@@ -8,11 +8,7 @@ load helpers/site
 SECRET=objects-secret-4f1d
 
 setup_file() {
-  export PLAY="$BATS_FILE_TMPDIR/a site" STACK=avril-test-objects
-  export SITE=$PLAY/avril-scripts
-  docker ps --all --quiet --filter "label=com.docker.compose.project=$STACK" | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
-  docker volume rm --force "${STACK}_minio" >/dev/null
-  STACK_NAME=$STACK STACK_PORT=18412 "$HERE/stack.sh" "$PLAY"
+  site_make avril-test-objects 18412
   set_env AWS_SECRET_ACCESS_KEY=$SECRET
   compose up --detach --wait --quiet-pull minio 2>&1
 }
@@ -29,7 +25,7 @@ teardown() {
   objects empty
 }
 
-objects() { node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/test/helpers/objects.ts" "$@" 3>&-; }
+objects() { node "$SITE/test/helpers/objects.js" "$@" 3>&-; }
 
 # put_text KEY CONTENT
 put_text() { node -p 'JSON.stringify({ key: process.argv[1], content: process.argv[2], type: "text/plain" })' -- "$1" "$2" | objects put; }

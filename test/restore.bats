@@ -73,7 +73,7 @@ until_step() {
   db -c "select pg_terminate_backend(pid) from pg_stat_activity where query = 'select pg_sleep(60)'" >/dev/null
   load_stop || true
   local result=$output words=$stderr
-  assert_equal "$(node -p 'const it = JSON.parse(process.argv[1]); [it.result, it.database, it.swap < 2, Object.keys(it.seconds).join()].join(" ")' "$result")" \
+  assert_equal "$(node -p 'const it = JSON.parse(process.argv[1]); [it.result, it.database, it.swap < 10, Object.keys(it.seconds).join()].join(" ")' "$result")" \
     'restored avril true begin,open,prove,restore,check,analyze,swap,restart'
   assert_regex "$words" 'app.people: 19,000 → 20,000'
   assert_regex "$words" 'time without service: [0-9.]+ s at most'
@@ -290,7 +290,7 @@ END
     assert_output --partial 'is a link that leads out of db/dumps'
   done
   for word in pipe "$DUMPS/pipe.dump"; do
-    run -64 timeout 60 node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/backup_restore.ts" --yes "$word" </dev/null
+    run -64 timeout 60 node "$SITE/scripts/backup_restore.js" --yes "$word" </dev/null
     assert_output --partial 'is neither a file nor a folder'
   done
   assert_equal "$(stat -c %h "$secret")" 1
@@ -313,7 +313,7 @@ END
 
 @test "on a terminal it asks for the database's name" {
   local command
-  printf -v command '%q ' node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/backup_restore.ts"
+  printf -v command '%q ' node "$SITE/scripts/backup_restore.js"
   run -1 script_tty "$command" yes
   assert_output --partial 'Type avril to go on'
   assert_output --partial '"yes" was typed, not avril'
@@ -446,10 +446,10 @@ held() {
   for name in avril_before_20200101t000000z avril_before_20209901t000000z avril_beforehand avril_before_20200101t000000z_mine; do db -c "create database $name"; done
   local before
   before=$(databases)
-  run -0 node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" --input-type=module -e '
+  run -0 node --input-type=module -e '
     const [site, project] = process.argv.slice(1)
-    const { removeFormer } = await import(`${site}/lib/postgres/former_databases.ts`)
-    const { findServer } = await import(`${site}/lib/postgres/server.ts`)
+    const { removeFormer } = await import(`${site}/lib/postgres/former_databases.js`)
+    const { findServer } = await import(`${site}/lib/postgres/server.js`)
     console.log(await removeFormer(await findServer(project, { POSTGRES_USER: "avril", POSTGRES_DB: "avril" }), 7))' "$SITE" "$STACK"
   assert_output "[ 'avril_before_20200101t000000z' ]"
   assert_equal "$(databases)" "${before/ avril_before_20200101t000000z / }"

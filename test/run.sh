@@ -56,7 +56,7 @@ node_tests() {
 
 prepare() {
   local missing=() tool
-  for tool in shellcheck openssl curl git inotifywait:inotify-tools tmux cron age chromium ssh:openssh-client sshd:openssh-server ip:iproute2 pkill:procps mount.exfat-fuse:exfat-fuse mkfs.exfat:exfatprogs; do
+  for tool in shellcheck openssl curl git inotifywait:inotify-tools tmux cron age chromium ssh:openssh-client sshd:openssh-server ip:iproute2 pkill:procps docker-compose mount.exfat-fuse:exfat-fuse mkfs.exfat:exfatprogs; do
     command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
   done
   [ "${#missing[@]}" -eq 0 ] && return
@@ -99,15 +99,15 @@ if needs_engine && ! { test/engine.sh && test/images.sh; }; then
 fi
 if is_wanted compose; then node_tests compose test/compose/*.test.ts; fi
 
-# Shows what a file's tests wrote when they have ended, or when all have and these were killed.
+# Shows what a file's tests wrote when they have ended, or when all have and these were killed. The status comes by a rename, so that it is never read while it is written.
 finished() {
-  until [ -e "$outputs/$1.status" ] || [ -e "$outputs/ended" ]; do inotifywait --quiet --quiet --timeout 1 --event create "$outputs" || true; done
+  until [ -e "$outputs/$1.status" ] || [ -e "$outputs/ended" ]; do inotifywait --quiet --quiet --timeout 1 --event moved_to --event create "$outputs" || true; done
   cat "$outputs/$1"
   return "$(cat "$outputs/$1.status" || echo 1)"
 }
 
 # What counts requests at a high rate runs alone. What mostly waits for containers runs three at a time, the longest first.
-together=(nodes.bats remote.bats setup.bats confined.bats kills.bats deploy.bats restore.bats signals.bats backup.bats vault.bats failures.bats first_start.bats psql.bats objects.bats roles.bats)
+together=(remote.bats setup.bats confined.bats restore.bats deploy.bats take_over.bats backup.bats signals.bats together.bats vault.bats kills.bats frameworks.bats failures.bats comes_back.bats first_start.bats demo.bats nodes.bats psql.bats objects.bats roles.bats)
 alone=()
 for file in test/*.bats; do
   file=${file##*/}
@@ -124,7 +124,7 @@ mapfile -t together < <(for file in "${together[@]}"; do if [ -e "test/$file" ] 
 # shellcheck disable=SC2016 # for the shell that runs a file
 {
   printf '%s\n' "${together[@]}" | xargs --no-run-if-empty --max-procs 3 -I '{}' bash -c \
-    'file=$0 outputs=$1; shift; "$@" "test/$file" >"$outputs/$file" 2>&1; echo "$?" >"$outputs/$file.status"' '{}' "$outputs" "${bats[@]}" || true
+    'file=$0 outputs=$1; shift; "$@" "test/$file" >"$outputs/$file" 2>&1; echo "$?" >"$outputs/$file.ended"; mv "$outputs/$file.ended" "$outputs/$file.status"' '{}' "$outputs" "${bats[@]}" || true
   : >"$outputs/ended"
 } &
 for file in "${together[@]}"; do

@@ -10,6 +10,7 @@ setup_file() {
   server_remove
   STACK_NAME=avril STACK_PORT=80 "$HERE/stack.sh" "$PLAY"
   rm "$PLAY/avril-scripts/.env" "$PLAY/avril-scripts/node_modules"
+  cp "$HERE"/fixtures/recipes/* "$PLAY/avril-scripts/recipes/"
   mkdir -p "$PLAY/avril-scripts/db/dumps"
   (umask 077 && make_dump "$PLAY/avril-scripts/db/dumps/latest.dump") &
   save_images "$PLAY/images.tar"
@@ -188,4 +189,36 @@ visitor_up() {
   run -1 set_up
   assert_output --partial 'what else listens on that port? ss -ltnp'
   kill $!
+}
+
+@test "--from: the .env of the bash scripts becomes a good one after a question, and neither it nor the old stack is touched" {
+  on sh -c 'mv .env ../env; mkdir -p /home/docker/old; cat >/home/docker/old/.env' <<ENV
+COMPOSE_PROJECT_NAME=avril
+ERL_AFLAGS=-kernel shell_history enabled
+POSTGRES_USER=postgres
+POSTGRES_DB=vae
+POSTGRES_PASSWORD="s3cret word" # of the database
+PGPASSWORD=\${POSTGRES_PASSWORD}
+MINIO_ACCESS_KEY=avrilminio
+MINIO_SECRET_KEY=avrilminio
+SERVER_TO_PHOENIX_URL=http://phoenix:4000
+WHOST=$HOST
+ENV
+  local before
+  before=$(on sh -c 'sha256sum /home/docker/old/.env; docker ps --all --no-trunc --format "{{.ID}} {{.Status}}" | sed "s/ (.*//;s/[0-9].*//"')
+  run -64 set_up --from /home/docker/old
+  assert_output --partial 'corrected SERVER_TO_PHOENIX_URL: http://phoenix:4000 → http://nginx:8080; through nginx'
+  refute_output --partial 's3cret'
+  run -1 on test -e .env
+  run -0 set_up --from /home/docker/old --yes
+  assert_output --partial 'this server is in order'
+  run -0 on sh -c 'stat -c %a .env; grep -E "^(COMPOSE_PROJECT_NAME|POSTGRES_PASSWORD|AWS_ACCESS_KEY_ID)=" .env; docker compose config --quiet'
+  assert_output "600
+COMPOSE_PROJECT_NAME=avril-site
+POSTGRES_PASSWORD='s3cret word'
+AWS_ACCESS_KEY_ID=avrilminio"
+  run -0 on sh -c 'sha256sum /home/docker/old/.env; docker ps --all --no-trunc --format "{{.ID}} {{.Status}}" | sed "s/ (.*//;s/[0-9].*//"'
+  assert_output "$before"
+  run -78 set_up --from /home/docker/old --yes
+  assert_output --partial '.env is there already, and an old site is taken over once'
 }

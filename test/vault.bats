@@ -7,11 +7,8 @@ load helpers/site
 load helpers/held
 
 setup_file() {
-  export PLAY="$BATS_FILE_TMPDIR/a site" STACK=avril-test-vault
-  export SITE=$PLAY/avril-scripts SETS="$BATS_FILE_TMPDIR/the sets" KEY=$BATS_FILE_TMPDIR/key.txt OTHER=$BATS_FILE_TMPDIR/other.txt
-  docker ps --all --quiet --filter "label=com.docker.compose.project=$STACK" | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
-  docker volume rm --force "${STACK}_postgres" "${STACK}_minio" >/dev/null
-  STACK_NAME=$STACK STACK_PORT=18431 "$HERE/stack.sh" "$PLAY"
+  export SETS="$BATS_FILE_TMPDIR/the sets" KEY=$BATS_FILE_TMPDIR/key.txt OTHER=$BATS_FILE_TMPDIR/other.txt
+  site_make avril-test-vault 18431
   set_env "BACKUP_DIR='$SETS'"
   age-keygen --output "$KEY" 2>/dev/null
   age-keygen --output "$OTHER" 2>/dev/null
@@ -342,7 +339,7 @@ proxy_end() {
 @test "a large file goes in parts; an upload in parts that was killed is ended by the next run" {
   local file=$BATS_TEST_TMPDIR/large
   head -c 12000000 /dev/urandom >"$file"
-  store() { exec node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/test/helpers/offsite_store.ts" "$file" "$1" 5242880 3>&-; }
+  store() { exec node "$SITE/test/helpers/offsite_store.js" "$file" "$1" 5242880 3>&-; }
   run -0 store large
   assert_equal "$(in_offsite cat "o/away/$STACK/large" | sha256sum)" "$(sha256sum <"$file")"
   assert_regex "$(in_offsite stat --json "o/away/$STACK/large")" '"etag": ?"[0-9a-f]{32}-3"'

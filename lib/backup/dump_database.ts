@@ -11,7 +11,9 @@ import { EXIT, Failure } from '../system/errors.ts'
 import { plainSize } from '../system/files.ts'
 import { copyPlain, showGrowth, writeOutput } from '../system/large_files.ts'
 import { ACCOUNT, inServer, inSession, login, type Server } from '../postgres/server.ts'
+import { saveRoles } from '../postgres/saved_roles.ts'
 import { countRows, type Facts, openSnapshot } from '../postgres/snapshot.ts'
+import { DUMP, ROLES } from './manifest.ts'
 import { attempt } from '../system/run.ts'
 import { together } from '../system/concurrency.ts'
 import { shielded } from '../system/signals.ts'
@@ -40,15 +42,14 @@ const hasRoom = ({ bytes }: Facts) => {
 const withStage = async (server: Server, facts: Facts, work: (name: string | undefined) => Promise<void>) => {
   if (!hasRoom(facts)) return work(undefined)
   const name = `${randomUUID()}.dump`
-  const sweep = () => attempt(inServer(server, 'find', WORK_INSIDE, '-mindepth', '1', '-delete'))
-  await sweep()
+  const sweep = 'find "$0" -mindepth 1 -delete'
   try {
-    const { code } = await attempt(inServer(server, 'touch', join(WORK_INSIDE, name)))
+    const { code } = await attempt(inServer(server, 'sh', '-c', `${sweep}; : >"$0/$1"`, WORK_INSIDE, name))
     await work(code === 0 && plainSize(join(WORK, name)) === 0 ? name : undefined)
   } catch (error) {
     throw asDiskFull(error, WORK)
   } finally {
-    await shielded(sweep)
+    await shielded(() => attempt(inServer(server, 'sh', '-c', sweep, WORK_INSIDE)))
   }
 }
 
@@ -93,10 +94,10 @@ const dump = async (
 }
 
 /**
- * Writes a dump, and gives the rows of each table in the very snapshot that it is made of. Throws a Failure; 65 for a
- * database without a table.
+ * Writes a dump and the roles of the server into a folder, and gives the rows of each table in the very snapshot that
+ * the dump is made of. Its size is estimated, in bytes. Throws a Failure; 65 for a database without a table.
  */
-export async function dumpAndCount(server: Server, facts: Facts, file: string, estimate: number | undefined) {
+export async function dumpAndCount(server: Server, facts: Facts, folder: string, estimate: number | undefined) {
   const mark = `AVRIL_DUMP=${randomUUID()}`
   const snapshot = await openSnapshot(server)
   // A pg_dump whose client has ended would go on, and hold its locks.
@@ -104,7 +105,8 @@ export async function dumpAndCount(server: Server, facts: Facts, file: string, e
   try {
     const [tables] = await together(signal => [
       countRows(server, server.database, snapshot.id),
-      dump(server, snapshot.id, facts, file, estimate, mark, signal),
+      dump(server, snapshot.id, facts, join(folder, DUMP), estimate, mark, signal),
+      saveRoles(server, join(folder, ROLES)),
     ])
     if (Object.keys(tables).length > 0) return tables
     throw new Failure('the database has no table, so there is nothing to back up', {

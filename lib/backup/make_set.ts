@@ -19,7 +19,6 @@ import { replaceFile, sync } from '../system/files.ts'
 import { digest } from '../system/large_files.ts'
 import { who } from '../system/identity.ts'
 import { listInstances } from '../docker/containers.ts'
-import { saveRoles } from '../postgres/saved_roles.ts'
 import { saveObjects } from './objects/save.ts'
 import type { Disposable } from '../system/scope.ts'
 import type { Server } from '../postgres/server.ts'
@@ -185,8 +184,7 @@ const fill = async (
   const [former] = sets
   if (encryptor) checkClearRoom(former)
   work.step('dump', `${server.database} (${size(facts.bytes)} in the database)`)
-  const tables = await dumpAndCount(server, facts, join(plaintext, DUMP), former && fileOf(former, DUMP)?.bytes)
-  await saveRoles(server, join(plaintext, ROLES))
+  const tables = await dumpAndCount(server, facts, plaintext, former && fileOf(former, DUMP)?.bytes)
   const objects = await saveFiles(request, folders, sets)
   const { bytes, files } = await verify(request, folders, facts, tables, objects !== null)
   const manifest: Manifest = {

@@ -2,7 +2,7 @@
 // nobody needs any more.
 import { closeSync, constants, copyFileSync, fchmodSync, fsyncSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { DUMP, fileOf, type Manifest, ROLES_FILES, rolesFile } from './manifest.ts'
+import { DUMP, fileOf, type Manifest, ROLES, ROLES_FILES, rolesFile } from './manifest.ts'
 import { DUMPS } from '../postgres/dumps_folder.ts'
 import { openPlain, partialBeside, replaceFile } from '../system/files.ts'
 
@@ -11,6 +11,11 @@ export function dumpFile(name: string) {
 }
 export function digestFile(name: string) {
   return `${dumpFile(name)}.sha256`
+}
+
+/** The roles that a first start makes before it restores that dump. */
+export function rolesBeside(name: string) {
+  return join(DUMPS, `${name}-${ROLES}`)
 }
 
 // Of whatever set was published before.

@@ -27,14 +27,58 @@ export const DEPLOY_OPTIONS = {
     help: 'how long it must have run before it gets requests (default 7)',
     form: [/^\d{1,4}$/, 'a number of seconds from 0 to 9999'] as const,
   },
+  observe: {
+    value: 'seconds',
+    help: 'how long its visitors are watched before the old one goes: when more of their requests fail than before, everybody gets the old one back (default 30; 0, and for --rollback: not at all)',
+    form: [/^\d{1,3}$/, 'a number of seconds from 0 to 999'] as const,
+  },
+  canary: {
+    value: 'percent',
+    help: 'for the first half of that time so many visitors of a hundred get the new release, the others the old one',
+    form: [/^[1-9]\d?$/, 'a number from 1 to 99'] as const,
+  },
+  errors: {
+    value: 'percent',
+    help: 'how many more requests of a hundred may fail than before (default 5)',
+    form: [/^\d{1,2}$/, 'a number from 0 to 99'] as const,
+  },
+  slower: {
+    value: 'times',
+    help: 'how many times as long the slowest hundredth of the requests may take (default 5)',
+    form: [/^[1-9]\d?$/, 'a number from 1 to 99'] as const,
+  },
   wait: { help: 'queue, for six hours at most, when another deploy is running, instead of ending with 75' },
   'dry-run': { help: 'print what would be done; changes nothing' },
   json: { help: 'print the result as one JSON document on stdout' },
 }
 
+const numberOr = (text: string | undefined, otherwise: number) => (text === undefined ? otherwise : Number(text))
+
+/** How a release is to be observed, by the options of a deploy. */
+export function observationOf(
+  options: Record<'observe' | 'canary' | 'errors' | 'slower', string | undefined>,
+  defaults: { seconds: number; errors: number; slower: number },
+) {
+  return {
+    seconds: numberOr(options.observe, defaults.seconds),
+    canary: options.canary === undefined ? undefined : Number(options.canary),
+    errors: numberOr(options.errors, defaults.errors),
+    slower: numberOr(options.slower, defaults.slower),
+  }
+}
+
 /** Throws a Failure (64) when the words do not go together. */
-export function checkDeployWords(options: { to: string | undefined; rollback: boolean }, branch: string | undefined) {
+export function checkDeployWords(
+  options: {
+    to: string | undefined
+    rollback: boolean
+  } & Record<'observe' | 'canary' | 'errors' | 'slower', string | undefined>,
+  branch: string | undefined,
+) {
   const targets = [branch !== undefined, options.to !== undefined, options.rollback].filter(Boolean)
+  const watching = [options.canary, options.errors, options.slower].some(it => it !== undefined)
+  if (watching && (options.rollback || Number(options.observe ?? 1) === 0))
+    throw usage('--canary, --errors and --slower are about what --observe watches, and it watches nothing here')
   if (targets.length > 1) throw usage('a branch, --to and --rollback exclude one another')
   if (branch !== undefined && !NAME.test(branch))
     throw usage(`${JSON.stringify(branch)} is not the name of a branch: ${FORM}`)

@@ -31,8 +31,8 @@ const REBUILT =
 const unknownText = ({ service }: App, names: string[]) =>
   `${names.join(', ')} in .env: the code reads ${names.length === 1 ? 'it' : 'them'} while it is built, and the build does not get ${names.length === 1 ? 'it' : 'them'} (build.args.SETTINGS of ${service} in docker-compose.yml)`
 
-/** The plan in words, for --dry-run. */
-export function deployPlanText(app: App, plan: DeployPlan) {
+/** The plan in words, for --dry-run; the release is observed for so many seconds. */
+export function deployPlanText(app: App, plan: DeployPlan, observed: number) {
   const { replicas, service } = app
   const migrate = app.migrate.length > 0 && !plan.rollback
   return [
@@ -46,6 +46,9 @@ export function deployPlanText(app: App, plan: DeployPlan) {
     `start    ${replicas === 1 ? 'one instance' : `${replicas} instances, one after another`}, beside the live one${replicas === 1 ? '' : 's'}`,
     `healthy  wait for the health check, then ask it for ${app.smoke.map(({ path }) => path).join(', ')}`,
     'switch   nginx to the new instance, and prove it',
+    ...(plan.rollback || observed === 0
+      ? []
+      : [`observe  for ${observed} s what visitors get of it, and go back when that is worse than before`]),
     'drain    let the requests in flight end',
     'stop     stop and remove the old instance',
     'tidy     remove old releases',

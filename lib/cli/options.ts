@@ -1,4 +1,5 @@
 // Options are a table: the help and the parsing both come from it.
+import { wrap } from './wrap.ts'
 import { parseArgs } from 'node:util'
 import { messageOf, usage } from '../system/errors.ts'
 import type { Input } from '../remote/host.ts'
@@ -35,18 +36,6 @@ const HELP: Record<'help', Option> = { help: { help: 'print this text' } }
 export const ON: Option & { value: string } = {
   value: 'host',
   help: 'on a server, by ssh: an entry of ~/.ssh/config, or user@host; without a host DEPLOY_HOST of .env',
-}
-
-/** Lines of whole words, none longer than `width` characters where its words allow that. */
-const wrap = (text: string, width: number) => {
-  const lines = ['']
-  for (const word of text.split(/\s+/)) {
-    const last = lines.at(-1) ?? ''
-    if (last === '') lines[lines.length - 1] = word
-    else if (last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`
-    else lines.push(word)
-  }
-  return lines
 }
 
 /** Characters that a column of texts must have: narrower, they stand below what they are about. */

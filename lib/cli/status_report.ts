@@ -1,8 +1,9 @@
 // The state of the stack and of the backups, in words.
+import { phaseText, repositoryNames } from '../deploy/journal.ts'
 import type { BackupState } from '../status/backup_status.ts'
 import type { StackState } from '../status/stack_status.ts'
 import type { Version } from '../status/version.ts'
-import { age, size } from '../system/format.ts'
+import { age, minuteOf, size } from '../system/format.ts'
 import { paint } from './terminal.ts'
 import { isAlive } from '../system/processes.ts'
 
@@ -26,12 +27,12 @@ export function stateText({ project, services, rollout, deploys }: StackState, {
   const now = rollout
     ? [
         '',
-        `deploy of ${rollout.repository} by ${rollout.who} since ${rollout.since}, phase ${rollout.phase}: ${running}`,
+        `deploy of ${repositoryNames(rollout)} by ${rollout.who} since ${rollout.since}, phase ${phaseText(rollout)}: ${running}`,
       ]
     : []
   const past = deploys.map(
     ({ time, who, repository, to, result, phase, error }) =>
-      `  ${time.slice(0, 16).replace('T', ' ')}  ${repository}  ${to?.split(':').at(-1) ?? ''}  ${result}${phase ? ` in ${phase}: ${error}` : ''}  (${who})`,
+      `  ${minuteOf(time)}  ${repository}  ${to?.split(':').at(-1) ?? ''}  ${result}${phase ? ` in ${phase}: ${error}` : ''}  (${who})`,
   )
   const scripts = paint.dim(`scripts ${version}${commit === null ? '' : `, commit ${commit}`}`)
   return [

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { EXIT, Failure, usage } from '../system/errors.ts'
 import { type Instance, isHealthy, listInstances } from '../docker/containers.ts'
-import { namesInstance, readLive } from '../nginx/live_map.ts'
+import { readLiveFile, sendsTo } from '../nginx/live.ts'
 import { openIn, type Session } from '../docker/exec_session.ts'
 import { type App, appFor, type Stack } from '../docker/stack.ts'
 
@@ -27,8 +27,8 @@ export function appWithConsole(stack: Stack, repository: string | undefined): Ap
  */
 export async function liveInstance({ project }: Stack, { service }: App): Promise<Instance> {
   const running = (await listInstances(project, service)).filter(({ running, oneOff }) => running && !oneOff)
-  const map = readLive(service)
-  const live = running.filter(instance => map === undefined || namesInstance(map, instance))
+  const upstreams = readLiveFile(service)
+  const live = running.filter(instance => upstreams.length === 0 || sendsTo(upstreams, instance))
   const instance = live.findLast(isHealthy) ?? live.at(-1)
   if (instance) return instance
   throw new Failure(`no live instance of ${service} is running`, {

@@ -37,6 +37,7 @@ const meter = () => {
   }
   return { pass, digest: (): Digest => ({ bytes, sha256: hash.digest('hex') }) }
 }
+
 /**
  * Writes a stream to a new file (0600), which is on the disk for good afterwards; encrypted and read back, with a
  * encryptor. Throws a Failure (65) when it is not what it should be then.
@@ -51,7 +52,14 @@ export async function writeStream(
   const target = createWriteStream(file, { flags: 'wx', mode: 0o600, flush: true })
   const pass = (chunks: AsyncIterable<Uint8Array>) =>
     encryptor ? sealed.pass(encryptor.encrypt(clear.pass(chunks))) : clear.pass(chunks)
-  await pipeline(body, pass, target, { signal })
+  try {
+    await pipeline(body, pass, target, { signal })
+  } finally {
+    target.destroy()
+    // A pipeline that is aborted ends before a file that is still being opened is made, which would come after its
+    // caller has removed what there was.
+    if (!target.closed) await new Promise<void>(closed => target.once('close', closed))
+  }
   const content = clear.digest()
   if (!encryptor) return content
   if ((await hashOfContent(file, 'sha256', encryptor.verifyKey)) === content.sha256)

@@ -3,11 +3,13 @@ import { messageOf } from '../system/errors.ts'
 import { appendLine, readLines, stateFile } from '../system/state_folder.ts'
 import * as v from 'valibot'
 import { time } from '../system/schema.ts'
-import { DEPLOY, type Journal } from './journal.ts'
+import { DEPLOY, type Journal, VISITS } from './journal.ts'
 import { say } from '../system/progress.ts'
 
 const ENTRY = v.object({
   ...DEPLOY,
+  /** when it began */
+  since: v.exactOptional(time),
   /** when it ended */
   time,
   result: v.picklist(['deployed', 'failed', 'interrupted']),
@@ -18,6 +20,8 @@ const ENTRY = v.object({
   phases: v.exactOptional(v.record(v.string(), v.number())),
   revision: v.exactOptional(v.nullable(v.string())),
   rollback: v.exactOptional(v.boolean()),
+  visits: v.exactOptional(VISITS),
+  takenBack: v.exactOptional(v.boolean()),
 })
 
 export type Entry = v.InferOutput<typeof ENTRY>
@@ -34,7 +38,7 @@ const firstLines = (text: string) =>
 
 /** The line that a deploy leaves. */
 export function entryOf(
-  { next: _, pid: _pid, phase, since: _since, ...journal }: Journal,
+  { next: _, pid: _pid, phase, ...journal }: Journal,
   result: Entry['result'],
   error = '',
 ): Entry {

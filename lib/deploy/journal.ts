@@ -17,6 +17,19 @@ export const DEPLOY = {
 
 const PIN = v.object({ image: v.string(), rollout: v.string(), network: v.string(), fingerprint: v.string() })
 
+const COUNTED = v.object({
+  requests: wholeNumber,
+  /** answered with an error of the server, or not in time */
+  failed: wholeNumber,
+  /** seconds */
+  p50: v.number(),
+  p99: v.number(),
+})
+
+/** What visitors of the app got in the minute before a deploy, and from the new instance's start to the end. */
+export const VISITS = v.object({ before: v.nullable(COUNTED), during: v.nullable(COUNTED) })
+export type Visits = v.InferOutput<typeof VISITS>
+
 const JOURNAL = v.object({
   ...DEPLOY,
   since: time,
@@ -26,20 +39,53 @@ const JOURNAL = v.object({
   phases: v.optional(v.record(v.string(), v.number()), {}),
   revision: v.optional(v.nullable(v.string()), null),
   rollback: v.optional(v.boolean(), false),
+  visits: v.exactOptional(VISITS),
+  /** its visitors were worse off, or somebody who watched did not want it */
+  takenBack: v.exactOptional(v.boolean()),
   /** there since something of the new release may have been started */
   next: v.nullable(PIN),
 })
 
 export type Journal = v.InferOutput<typeof JOURNAL>
 
+const FORM = v.object({
+  ...JOURNAL.entries,
+  /** the other apps of the same release (deploy_all.ts --together) */
+  others: v.exactOptional(v.array(JOURNAL)),
+})
+
+/** What is under way: one app, or several as one release. */
+export type ReleaseJournal = v.InferOutput<typeof FORM>
+
+/** One journal for each app. */
+export function journalsOf({ others = [], ...first }: ReleaseJournal): Journal[] {
+  return [first, ...others]
+}
+
+/** The phase, of several apps that of each. */
+export function phaseText(release: ReleaseJournal) {
+  const journals = journalsOf(release)
+  return journals.length === 1
+    ? release.phase
+    : journals.map(({ phase, repository }) => `${phase} of ${repository}`).join(', ')
+}
+
+/** The repositories that are being deployed, in words. */
+export function repositoryNames(release: ReleaseJournal) {
+  return journalsOf(release)
+    .map(({ repository }) => repository)
+    .join(' and ')
+}
+
 const FILE = 'rollout.json'
 
-export function writeJournal(journal: Journal) {
-  return replaceFile(stateFile(FILE), `${JSON.stringify(journal)}\n`)
+/** Of one app, or of several as one release. */
+export function writeJournals([first, ...others]: Journal[]) {
+  return replaceFile(stateFile(FILE), `${JSON.stringify(others.length === 0 ? first : { ...first, others })}\n`)
 }
 
 export function readJournal(tell?: (damage: string) => void) {
-  return readState(FILE, JOURNAL, tell)
+  return readState(FILE, FORM, tell)
 }
 
 /** Also when nobody can read it. */

@@ -17,6 +17,7 @@ import {
 } from '../git/repository.ts'
 import { readHistory, trail } from './history.ts'
 import { isHealthy, listInstances } from '../docker/containers.ts'
+import { together } from '../system/concurrency.ts'
 import { readPins } from '../docker/release_pins.ts'
 import { imageExists, releaseName } from './releases.ts'
 import type { App, Stack } from '../docker/stack.ts'
@@ -55,16 +56,20 @@ export interface DeployPlan {
  * nowhere to go (1).
  */
 export async function makePlan(stack: Stack, app: App, request: DeployRequest): Promise<DeployPlan> {
-  const live = (await listInstances(stack.project, app.service)).filter(({ oneOff, running }) => running && !oneOff)
-  const { image, commit } = request.rollback ? rollbackOf(app) : await wantedOf(stack, app, request)
-  const built = await imageExists(image)
+  const [instances, { image, commit }] = await together(() => [
+    listInstances(stack.project, app.service),
+    wantedOf(stack, app, request),
+  ])
+  const live = instances.filter(({ oneOff, running }) => running && !oneOff)
+  const [built, known] = await together(() => [
+    imageExists(image),
+    commit ? checkCommit(app, commit) : Promise.resolve([]),
+  ])
   if (!built && !commit)
     throw new Failure(`the release before, ${image}, is not on this machine any more`, {
       hint: 'deploy its commit: deploy_local.ts <repo> --to <commit>',
     })
   const from = readPins()[app.service]?.image ?? live[0]?.image
-  if (commit) await checkWhole(app, commit)
-  const known = commit ? await checkBuild(app, commit) : []
   return {
     image,
     commit,
@@ -83,8 +88,7 @@ export async function makePlan(stack: Stack, app: App, request: DeployRequest): 
 }
 
 /** Throws (78) when a deploy of the commit would bring less than its author has. */
-const checkWhole = async ({ repository, folder }: App, { sha }: Commit) => {
-  const missing = await missingFrom(folder, sha)
+const checkWhole = ({ repository }: App, { sha }: Commit, missing: string[]) => {
   if (missing.length === 0) return
   const shown = missing.length > 6 ? [...missing.slice(0, 5), `${missing.length - 5} more`] : missing
   throw badConfig(
@@ -96,24 +100,31 @@ const checkWhole = async ({ repository, folder }: App, { sha }: Commit) => {
 /** The head of the remote's default branch, as a first start builds it. Throws the Failures of a plan. */
 export async function firstCommit(app: App) {
   const commit = await commitOf(app.folder, { branch: undefined, to: undefined, rollback: false, dryRun: false })
-  await checkWhole(app, commit)
-  await checkBuild(app, commit)
+  await checkCommit(app, commit)
   return commit
 }
 
 /**
- * Throws (78) when the base image is too old or too new for the commit. Gives the settings that it reads while it is
- * built, that .env sets, and that its build does not get.
+ * Throws (78) when a deploy of the commit would bring less than its author has, or when the base image is too old or
+ * too new for it. Gives the settings that it reads while it is built, that .env sets, and that its build does not get.
  */
-const checkBuild = async ({ service, folder, build }: App, { sha }: Commit) => {
-  checkElixir(service, build.args?.BASE ?? '', (await readFileAt(folder, sha, 'mix.exs')) ?? '')
+const checkCommit = async (app: App, commit: Commit) => {
+  const { service, folder, build } = app
+  const { sha } = commit
+  const [missing, mix, lines] = await together(() => [
+    missingFrom(folder, sha),
+    readFileAt(folder, sha, 'mix.exs'),
+    searchAt(folder, sha, 'System[.](get_env|fetch_env)|process[.]env[.]', ['*.ex', 'nuxt.config.*']),
+  ])
+  checkWhole(app, commit, missing)
+  checkElixir(service, build.args?.BASE ?? '', mix ?? '')
   const { texts } = loadSettings()
   const given = new Set([...buildSettingsOf(build.args), ...(build.secrets ?? []).map(({ source }) => source)])
-  const lines = await searchAt(folder, sha, 'System[.](get_env|fetch_env)|process[.]env[.]', ['*.ex', 'nuxt.config.*'])
   return readAtBuild(lines).filter(name => texts.has(name) && !given.has(name) && !isSecretName(name))
 }
 
 const wantedOf = async (stack: Stack, app: App, request: DeployRequest) => {
+  if (request.rollback) return rollbackOf(app)
   const commit = await commitOf(app.folder, request)
   return { image: releaseName(stack, app, commit.sha), commit }
 }
@@ -121,8 +132,16 @@ const wantedOf = async (stack: Stack, app: App, request: DeployRequest) => {
 const commitOf = async (folder: string, { branch, to, dryRun }: DeployRequest) => {
   await checkRepository(folder)
   if (dryRun && to === undefined) return remoteHead(folder, branch ?? (await defaultBranch(folder)))
-  if (!dryRun) await fetchRepository(folder)
-  return to === undefined ? branchHead(folder, branch ?? (await defaultBranch(folder))) : namedCommit(folder, to)
+  if (to !== undefined) {
+    if (!dryRun) await fetchRepository(folder)
+    return namedCommit(folder, to)
+  }
+  // Beside each other: the remote takes longer to answer than all the rest of the plan.
+  const [name] = await together(() => [
+    branch === undefined ? defaultBranch(folder) : Promise.resolve(branch),
+    fetchRepository(folder),
+  ])
+  return branchHead(folder, name)
 }
 
 const rollbackOf = ({ service, repository }: App) => {

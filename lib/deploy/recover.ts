@@ -1,51 +1,88 @@
 // Puts in order what a killed deploy left behind.
-import { nextTarget, takeBack, tidy } from './execute_plan.ts'
+import { nextRelease, tidy } from './execute_plan.ts'
+import { convergeAll } from './rollout_together.ts'
+import { isCommitted, takeBack } from './take_back.ts'
 import { containerIds, docker, removeContainers } from '../docker/commands.ts'
-import { Failure } from '../system/errors.ts'
+import { Failure, messageOf } from '../system/errors.ts'
 import { record } from './history.ts'
 import { isHealthy, listInstances } from '../docker/containers.ts'
-import { type Journal, removeJournal } from './journal.ts'
-import { namesInstance, readLive } from '../nginx/live_map.ts'
-import { type Pin, readPins } from '../docker/release_pins.ts'
-import { converge, type Rollout } from './rollout.ts'
+import { phaseText, removeJournal, repositoryNames, type ReleaseJournal } from './journal.ts'
+import { readRoute, sendsTo } from '../nginx/live.ts'
+import type { Pin } from '../docker/release_pins.ts'
+import type { Rollout } from './rollout.ts'
 import { attempt, capture } from '../system/run.ts'
 import { say } from '../system/progress.ts'
 import type { App, Stack } from '../docker/stack.ts'
 
 /**
- * Puts in order what a killed deploy left behind: before its switch it goes back, after it forward. The caller holds
- * the lock, so whoever wrote the journal is dead.
+ * Puts in order what a killed deploy left behind, of one app or of several as one release: before its switch it goes
+ * back, after it forward. The caller holds the lock, so whoever wrote the journal is dead. What cannot be put in order
+ * is left to the rollout that comes, when that is of the same apps: it takes the instances as they are. Else it throws
+ * a Failure.
  */
-export async function recover(journal: Journal, rollout: Rollout, keep: number) {
-  const { next, service, repository, phase, who, since } = journal
-  say.step(`the deploy of ${repository} by ${who} at ${since} was interrupted in phase ${phase}: putting it in order`)
-  const { app, stack, progress } = rollout
-  let result = 'went back'
-  if (next) {
-    await awaitOneOffs(stack, app)
-    const switched = readPins()[service]?.rollout === next.rollout || (await isSwitched(rollout, next))
-    const forward = switched && (await tryForward(rollout, next))
-    if (!forward) await takeBack(rollout, true)
-    if (forward) {
-      result = 'completed'
-      await tidy(rollout, keep)
-    }
-  }
-  progress.end(true)
-  record(
-    { ...journal, phases: progress.journal.phases },
-    result === 'completed' ? 'deployed' : 'interrupted',
-    `interrupted in phase ${phase}, ${result}`,
+export async function recover(release: ReleaseJournal, rollouts: Rollout[], coming: App[], keep: number) {
+  const repositories = repositoryNames(release)
+  const phases = rollouts.map(({ progress }) => progress.journal.phase)
+  say.step(
+    `the deploy of ${repositories} by ${release.who} at ${release.since} was interrupted in phase ${phaseText(release)}: putting it in order`,
   )
+  const begun = rollouts.filter(({ progress }) => progress.journal.next !== null)
+  for (const { stack, app } of begun) await awaitOneOffs(stack, app)
+  const forward = begun.length > 0 && (await areSwitched(rollouts)) && (await tryForward(rollouts))
+  const troubles = forward ? [] : await takeAllBack(begun)
+  if (forward) for (const rollout of rollouts) await tidy(rollout, keep)
+  const left = troubles.map(({ app }) => app.repository).join(' and ')
+  if (troubles.some(({ app }) => !coming.includes(app)))
+    throw new Failure(`${left} cannot be put in order: ${troubles.map(({ why }) => why).join('; ')}`, {
+      hint: `deploy ${left} again, with a release that is healthy; the site goes on meanwhile as it is`,
+    })
+  for (const [index, { progress }] of rollouts.entries()) {
+    progress.end(true)
+    // Of several those that were not looked at yet have no deploy to tell of.
+    if (rollouts.length > 1 && progress.journal.to === null) continue
+    const phase = phases[index]!
+    const isDeployed = forward || isCommitted(rollouts[index]!)
+    record(
+      { ...progress.journal, phase },
+      isDeployed ? 'deployed' : 'interrupted',
+      `interrupted in phase ${phase}, went back`,
+    )
+  }
   removeJournal()
+  if (troubles.length > 0)
+    return say.warn(
+      `${left} is left as it is: ${troubles.map(({ why }) => why).join('; ')}; the deploy that comes takes its place`,
+    )
   say.done(
-    `the interrupted deploy of ${repository} ${result === 'completed' ? 'is completed' : 'is taken back: the site is as it was before it'}`,
+    `the interrupted deploy of ${repositories} ${forward ? 'is completed' : 'is taken back: the site is as it was before it'}`,
   )
 }
 
-const tryForward = async (rollout: Rollout, next: Pin) => {
+/** Gives those with which it did not work, and why; none goes on when it ends. */
+const takeAllBack = async (rollouts: Rollout[]) => {
+  const ends = await Promise.allSettled(
+    rollouts.map(async rollout => {
+      // What Compose knows as live would only go back to itself, and take what it has replaced along.
+      if (isCommitted(rollout))
+        throw new Failure(`the release of ${rollout.app.repository} that is live does not get in order`)
+      await takeBack(rollout)
+    }),
+  )
+  return ends.flatMap((end, index) =>
+    end.status === 'rejected' ? [{ app: rollouts[index]!.app, why: messageOf(end.reason) }] : [],
+  )
+}
+
+const tryForward = async (rollouts: Rollout[]) => {
+  const next = Object.fromEntries(
+    rollouts.flatMap(({ app, progress }) => (progress.journal.next ? [[app.service, progress.journal.next]] : [])),
+  )
+  const targetOf = nextRelease(next)
   try {
-    await converge(rollout, nextTarget(rollout.app, next, true))
+    await convergeAll(
+      rollouts.map(rollout => ({ rollout, target: targetOf(rollout.app) })),
+      () => {},
+    )
     return true
   } catch (error) {
     if (!(error instanceof Failure)) throw error
@@ -54,13 +91,24 @@ const tryForward = async (rollout: Rollout, next: Pin) => {
   }
 }
 
-// nginx's file names either the alias of the rollout or its first instances.
-const isSwitched = async ({ stack, app }: Rollout, next: Pin) => {
-  const live = readLive(app.service) ?? ''
+// What was only observed is not proved yet.
+const areSwitched = async (rollouts: Rollout[]) => {
+  for (const rollout of rollouts) {
+    const { next, phase } = rollout.progress.journal
+    if (!next) return false
+    if (!isCommitted(rollout) && (phase === 'observe' || !(await isSwitched(rollout, next)))) return false
+  }
+  return true
+}
+
+// nginx sends requests to the alias of the rollout, or to its first instances.
+const isSwitched = async ({ stack, app, nginx }: Rollout, next: Pin) => {
+  const { upstreams, former } = await readRoute(nginx, app.service)
+  if (former) return false
   const fresh = (await listInstances(stack.project, app.service)).filter(
     it => !it.oneOff && it.rollout === next.rollout,
   )
-  return fresh.some(isHealthy) && fresh.some(instance => namesInstance(live, instance))
+  return fresh.some(isHealthy) && fresh.some(instance => sendsTo(upstreams, instance))
 }
 
 /** A migration that was left running must not be cut: what it has begun it may end. */

@@ -50,6 +50,11 @@ export function releaseName(stack: Stack, app: App, sha: string) {
   return `${repositoryOf(stack, app)}:${sha.slice(0, 12)}-${recipeOf(stack, app)}`
 }
 
+/** Whether an image is a release: its name is that of one content for ever. */
+export function isRelease(image: string) {
+  return TAG.test(image.slice(image.lastIndexOf(':') + 1))
+}
+
 export async function imageExists(image: string) {
   return (await attempt(inspectImages([image]))).code === 0
 }

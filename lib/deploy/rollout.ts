@@ -1,10 +1,13 @@
 // The heart: instances of one release take the place of those of another, and nginx always has a healthy one to send
 // requests to.
-import { COMPOSE_FILE, composeAdd, healthLog, logs, removeContainers, start, stop } from '../docker/commands.ts'
+import { composeAdd, healthLog, logs, removeContainers, start, stop } from '../docker/commands.ts'
+import { baseFiles } from '../docker/compose_files.ts'
 import { Failure, messageOf } from '../system/errors.ts'
 import { addressFor, type Instance, isHealthy, listIds, listInstances, readInstance } from '../docker/containers.ts'
 import { handOverState, keepHandingOver } from './handover.ts'
-import { awaitDrained, liveMap, proveInstance, proveSwitch, readLive, switchLive } from '../nginx/live_map.ts'
+import { type Observation, tryOut } from './observe.ts'
+import { awaitDrained, readRoute, switchLive, upstreamsOf, upstreamsOfRollout } from '../nginx/live.ts'
+import { proveInstance, proveSwitch } from '../nginx/prove.ts'
 import type { Pin } from '../docker/release_pins.ts'
 import type { Progress } from './progress.ts'
 import { attempt, capture, follow } from '../system/run.ts'
@@ -37,11 +40,25 @@ export interface Target {
   files: string[]
   /** called when all traffic has been moved and proved, before the first of the last old instances is stopped */
   commit: () => void
-  /** also when nginx's file is right already: it may not have been read */
-  reload: boolean
   /** what it answers must be what is expected of it; going back, that somebody answers is enough */
   prove: boolean
+  /** called when an instance has been started; it has ended before visitors come */
+  onStarted?: () => Promise<unknown>
+  /** how its first instance is observed; undefined: not at all */
+  observation?: Observation | undefined
 }
+
+/** The other apps of the same release. */
+export interface Company {
+  /** waits until all have come so far */
+  meet: (point: 'switch' | 'all' | 'observed' | 'drained', over: AbortSignal) => Promise<unknown>
+  /** is told at once when this one has failed, or has ended because another has */
+  onFailure: (error: unknown) => void
+  /** aborted when one of them has failed */
+  over?: AbortSignal
+}
+
+const alone: Company = { meet: async () => {}, onFailure: () => {} }
 
 const listOwn = async ({ stack, app }: Rollout) =>
   (await listInstances(stack.project, app.service)).filter(({ oneOff }) => !oneOff)
@@ -53,41 +70,21 @@ const listOwn = async ({ stack, app }: Rollout) =>
  * the first switch.
  */
 export async function converge(rollout: Rollout, target: Target) {
-  const { app, stack, nginx } = rollout
+  const { app, stack } = rollout
   const watch = watchService(stack.project, app.service)
-  const isNew = ({ rollout: id }: Instance) => id === target.pin?.rollout
-  const step = async () => {
-    const own = await listOwn(rollout)
-    const fresh = own.filter(it => isNew(it) && it.running)
-    const old = own.filter(it => !isNew(it) && it.running)
-    const ill = fresh.find(it => !isHealthy(it))
-    if (ill) throw new Failure(`${ill.name} is not healthy`)
-    if (fresh.length < app.replicas) {
-      const before = readLive(app.service)
-      // By its service name nginx would also reach the instance that is still starting.
-      if (before === undefined && old.length > 0)
-        await shielded(() =>
-          switchLive(
-            nginx,
-            app.service,
-            liveMap(
-              app,
-              old.map(({ name }) => name),
-            ),
-          ),
-        )
-      fresh.push(await startOne(rollout, target, own, watch))
-    }
+  const step = async (observation?: Observation) => {
+    const sides = await listSides(rollout, target)
+    const { fresh, old, former } = sides
+    if (fresh.length < app.replicas) fresh.push(await bringOne(rollout, target, sides, watch))
     const complete = fresh.length >= app.replicas
-    const leaving = complete
-      ? own.filter(it => !isNew(it))
-      : old.slice(0, Math.max(0, fresh.length + old.length - app.replicas))
+    const leaving = complete ? former : old.slice(0, Math.max(0, fresh.length + old.length - app.replicas))
     const staying = old.filter(it => !leaving.includes(it))
-    await shielded(() => handOver(rollout, target, { fresh, staying, leaving, complete }, watch))
+    const move = { fresh, staying, leaving, complete, observation }
+    await shielded(() => handOver(rollout, target, move, watch, alone))
     return complete
   }
   try {
-    if (await step()) return
+    if (await step(target.observation)) return
     // Each step replaces one instance, so it ends when no old one is left.
     await shielded(async () => {
       let complete = false
@@ -98,12 +95,42 @@ export async function converge(rollout: Rollout, target: Target) {
   }
 }
 
-const startOne = async (rollout: Rollout, { files, prove }: Target, own: Instance[], watch: Watch) => {
+interface Sides {
+  /** all that there are */
+  own: Instance[]
+  /** the new ones, of those that run */
+  fresh: Instance[]
+  former: Instance[]
+  /** the former ones, of those that run */
+  old: Instance[]
+}
+
+/** The instances on both sides. Throws a Failure when a new one runs and is not healthy. */
+export async function listSides(rollout: Rollout, { pin }: Target): Promise<Sides> {
+  const own = await listOwn(rollout)
+  const isNew = ({ rollout: id }: Instance) => id === pin?.rollout
+  const fresh = own.filter(it => isNew(it) && it.running)
+  const ill = fresh.find(it => !isHealthy(it))
+  if (ill) throw new Failure(`${ill.name} is not healthy`)
+  const former = own.filter(it => !isNew(it))
+  return { own, fresh, former, old: former.filter(({ running }) => running) }
+}
+
+/** Starts one more new instance, and waits until it is ready for visitors. Throws a Failure when it does not get so. */
+export async function bringOne(rollout: Rollout, target: Target, { own, old }: Sides, watch: Watch) {
+  const { app, nginx } = rollout
+  // By its service name nginx would also reach the instance that is still starting.
+  if (old.length > 0 && (await readRoute(nginx, app.service)).upstreams.length === 0)
+    await shielded(() => switchLive(nginx, app.service, { upstreams: upstreamsOf(app, old) }))
+  return startOne(rollout, target, own, watch)
+}
+
+const startOne = async (rollout: Rollout, { files, prove, onStarted }: Target, own: Instance[], watch: Watch) => {
   const { app, progress, timeout, probation } = rollout
   progress.phase('start', `one more instance of ${app.service}`)
   const dead = own.filter(({ running }) => !running)
   if (dead.length > 0) await capture(removeContainers(dead.map(({ id }) => id)))
-  await capture(composeAdd([COMPOSE_FILE, ...files], app.service, own.length - dead.length + 1))
+  await capture(composeAdd([...baseFiles(), ...files], app.service, own.length - dead.length + 1))
   const known = new Set(own.map(({ id }) => id))
   const created = (await listIds(rollout.stack.project, app.service)).find(id => !known.has(id))
   if (!created) throw new Failure(`Compose made no new instance of ${app.service}`)
@@ -112,6 +139,7 @@ const startOne = async (rollout: Rollout, { files, prove }: Target, own: Instanc
   progress.phase('healthy', `waiting for the health check of ${instance.name}`)
   const log = follow(logs(instance.id, '--follow'))
   void showLog(log.lines)
+  const told = onStarted?.().catch(() => {})
   try {
     await watch.untilHealthy(instance.id, instance.name, timeout)
     if (prove)
@@ -125,6 +153,7 @@ const startOne = async (rollout: Rollout, { files, prove }: Target, own: Instanc
     throw await withLastWords(instance, error)
   } finally {
     log.stop()
+    await told
   }
   return instance
 }
@@ -156,49 +185,81 @@ interface HandOver {
   staying: Instance[]
   leaving: Instance[]
   complete: boolean
+  observation: Observation | undefined
 }
 
-const handOver = async (
+const namesOf = (instances: Instance[]) => instances.map(({ name }) => name).join(', ')
+
+const drain = async ({ nginx, app }: Rollout, signal: AbortSignal) => {
+  const open = await awaitDrained(nginx, app.service, signal)
+  if (open > 0) say.detail(`${open} requests have not ended within DRAIN_SECONDS; they end with their instance`)
+}
+
+/**
+ * Gives visitors to new instances, and stops those that leave when nobody is served by them any more. Throws a Failure
+ * when that goes wrong; those that leave are still there then.
+ */
+export async function handOver(
   rollout: Rollout,
   target: Target,
-  { fresh, staying, leaving, complete }: HandOver,
+  { fresh, staying, leaving, complete, observation }: HandOver,
   watch: Watch,
-) => {
+  { meet, onFailure, over: others }: Company,
+) {
   const { app, nginx, progress } = rollout
-  const names = [...fresh, ...staying].map(({ name }) => name)
-  const text = liveMap(app, complete && target.pin ? [target.pin.rollout] : names)
+  const serving = [...fresh, ...staying]
+  const upstreams = complete && target.pin ? upstreamsOfRollout(app, target.pin.rollout) : upstreamsOf(app, serving)
   const guarded = async (over: AbortSignal) => {
-    progress.phase('switch', `nginx sends requests to ${names.join(', ')}`)
-    if (readLive(app.service) === text && !target.reload) return
+    progress.phase('switch', `nginx sends requests to ${namesOf(serving)}`)
     const source = leaving.findLast(isHealthy)
     const carry = async (signal: AbortSignal) => (source ? handOverState(app, source, fresh, signal) : false)
-    const carried = await carry(over)
-    over.throwIfAborted()
-    await switchLive(nginx, app.service, text)
+    const isObserved = observation !== undefined && [...staying, ...leaving].some(isHealthy)
+    if (observation?.canary !== undefined && !isObserved) say.warn('no canary: nobody else is live')
+    // Of one that is left because it is bad nobody waits for the state.
+    let carried = target.prove && !isObserved && (await carry(over))
     over.throwIfAborted()
     const [wanted, unwanted] = [fresh, leaving].map(instances =>
       instances.map(it => addressFor(nginx, it)).filter(Boolean),
     ) as [string[], string[]]
     const prove = (signal: AbortSignal) => proveSwitch(nginx, app, target.prove, wanted, unwanted, signal)
-    if (!leaving.some(({ running }) => running)) return prove(over)
-    progress.phase('drain', `waiting until nobody is served by ${leaving.map(({ name }) => name).join(', ')}`)
-    await together(signal => {
-      const drained = awaitDrained(nginx, signal)
-      return [prove(signal), drained, carried ? keepHandingOver(() => carry(signal), drained) : drained]
-    }, over)
+    const beside = (signal: AbortSignal, until: Promise<void>) =>
+      carried ? keepHandingOver(() => carry(signal), until) : until
+    if (isObserved) {
+      const trial = { fresh, former: [...staying, ...leaving], upstreams }
+      const carryAgain = async (signal: AbortSignal) => {
+        carried = await carry(signal)
+      }
+      await tryOut(rollout, trial, observation, { prove, carry: carryAgain, beside, meet }, over)
+    } else {
+      await meet('switch', over)
+      await meet('all', over)
+    }
+    await switchLive(nginx, app.service, { upstreams })
+    over.throwIfAborted()
+    if (!isObserved) await meet('observed', over)
+    if (!target.prove) carried = await carry(over)
+    if (leaving.some(({ running }) => running)) {
+      progress.phase('drain', `waiting until nobody is served by ${namesOf(leaving)}`)
+      await together(signal => {
+        const drained = drain(rollout, signal)
+        return [prove(signal), drained, beside(signal, drained)]
+      }, over)
+    } else await prove(over)
+    await meet('drained', over)
   }
   try {
-    await watch.guard(fresh, guarded)
+    await watch.guard(fresh, guarded, others)
   } catch (error) {
+    onFailure(error)
     const now = await listOwn(rollout)
     const ill = fresh.find(({ id }) => !now.some(it => it.id === id && isHealthy(it)))
     throw ill ? await withLastWords(ill, error) : error
   }
   if (complete) target.commit()
   if (leaving.length > 0) {
-    progress.phase('stop', leaving.map(({ name }) => name).join(', '))
+    progress.phase('stop', namesOf(leaving))
     await Promise.all(leaving.map(({ id }) => attempt(stop(id))))
     await capture(removeContainers(leaving.map(({ id }) => id)))
   }
-  if (complete && !target.pin) await switchLive(nginx, app.service, undefined)
+  if (complete && !target.pin) await switchLive(nginx, app.service, { upstreams: [] })
 }

@@ -1,11 +1,5 @@
 // Argument lists for Docker and Docker Compose; nothing is run here.
-import { join } from 'node:path'
 import { root } from '../system/checkout.ts'
-
-export const COMPOSE_FILE = join(root, 'docker-compose.yml')
-
-/** Compose reads this file beside docker-compose.yml by itself. */
-export const PINS_FILE = join(root, 'docker-compose.override.yml')
 
 export function docker(...words: string[]) {
   return ['docker', ...words]
@@ -29,9 +23,10 @@ export function composeAdd(files: string[], service: string, instances: number) 
   return compose(files, 'create', '--no-build', '--no-recreate', '--scale', `${service}=${instances}`, service)
 }
 
-/** Runs a command once in a new container of the service, without a terminal. */
-export function composeRunOnce(files: string[], service: string, command: string[]) {
-  return compose(files, 'run', '--rm', '--no-deps', '--no-TTY', '--quiet-pull', service, ...command)
+/** Runs a command once in a new container of the service, without a terminal; in another Compose project than .env's. */
+export function composeRunOnce(files: string[], service: string, command: string[], project?: string) {
+  const named = project === undefined ? [] : ['--project-name', project]
+  return compose(files, ...named, 'run', '--rm', '--no-deps', '--no-TTY', '--quiet-pull', service, ...command)
 }
 
 const filters = (pairs: Record<string, string>) =>

@@ -23,9 +23,14 @@ export interface Watch {
   untilHealthy: (id: string, name: string, timeout: number, since?: number) => Promise<void>
   /**
    * Waits for work to end. When one of these instances exits or turns unhealthy meanwhile, the signal that the work was
-   * given tells it to end; when it has, that is thrown, and nothing of it goes on beside the way back.
+   * given tells it to end; when it has, that is thrown, and nothing of it goes on beside the way back. So it is when
+   * `over` is aborted.
    */
-  guard: (instances: Pick<Instance, 'id' | 'name'>[], work: (signal: AbortSignal) => Promise<unknown>) => Promise<void>
+  guard: (
+    instances: Pick<Instance, 'id' | 'name'>[],
+    work: (signal: AbortSignal) => Promise<unknown>,
+    over?: AbortSignal,
+  ) => Promise<void>
   stop: () => void
 }
 
@@ -101,7 +106,7 @@ export function watchService(project: string, service: string): Watch {
       )
     )
   }
-  const guard: Watch['guard'] = async (instances, work) => {
+  const guard: Watch['guard'] = async (instances, work, over) => {
     const alarm = new AbortController()
     const check = () => {
       const failure = instances.map(({ id, name }) => trouble(id, name)).find(Boolean)
@@ -110,7 +115,7 @@ export function watchService(project: string, service: string): Watch {
     changes.on('change', check)
     check()
     try {
-      await together(signal => [work(signal)], alarm.signal)
+      await together(signal => [work(signal)], over ? AbortSignal.any([alarm.signal, over]) : alarm.signal)
     } finally {
       changes.off('change', check)
     }

@@ -20,6 +20,8 @@ export interface Instance {
   fingerprint: string | undefined
   /** ISO 8601 */
   started: string
+  /** when it starts by itself: "always", "unless-stopped", "on-failure:5", "no" … */
+  restart: string
   /** made by `docker compose run`, not one of the service's instances */
   oneOff: boolean
   standIn: boolean
@@ -30,10 +32,14 @@ interface Inspected {
   Name: string
   State: { Running: boolean; StartedAt: string; Health?: { Status: string } }
   Config: { Image: string; Labels: Record<string, string> }
+  HostConfig: { RestartPolicy: { Name: string; MaximumRetryCount?: number } }
   NetworkSettings: { Networks: Record<string, { IPAddress: string }> }
 }
 
-const instanceOf = ({ Id, Name, State, Config, NetworkSettings }: Inspected): Instance => ({
+const policyOf = ({ Name, MaximumRetryCount: most = 0 }: Inspected['HostConfig']['RestartPolicy']) =>
+  most > 0 ? `${Name}:${most}` : Name || 'no'
+
+const instanceOf = ({ Id, Name, State, Config, HostConfig, NetworkSettings }: Inspected): Instance => ({
   id: Id,
   name: Name.replace(/^\//, ''),
   service: Config.Labels['com.docker.compose.service'] ?? '',
@@ -47,28 +53,33 @@ const instanceOf = ({ Id, Name, State, Config, NetworkSettings }: Inspected): In
   revision: Config.Labels['org.opencontainers.image.revision'],
   fingerprint: Config.Labels['avril.fingerprint']?.replace(/^f/, ''),
   started: State.StartedAt,
+  restart: policyOf(HostConfig.RestartPolicy),
   oneOff: Config.Labels['com.docker.compose.oneoff'] === 'True',
   standIn: Config.Labels['avril.standin'] === 'true',
 })
 
+/** The engine whose containers they are (RunOptions); without it that of this machine. */
+type Engine = string | undefined
+
 /** The ids of all containers of the project, or of one of its services. */
-export async function listIds(project: string, service?: string) {
+export async function listIds(project: string, service?: string, engine?: Engine) {
   const labels = [
     `com.docker.compose.project=${project}`,
     ...(service === undefined ? [] : [`com.docker.compose.service=${service}`]),
   ]
-  return (await capture(containerIds(...labels))).split('\n').filter(Boolean)
+  return (await capture(containerIds(...labels), { engine })).split('\n').filter(Boolean)
 }
 
-const readInstances = async (ids: string[]): Promise<Instance[]> => {
-  const inspected: Inspected[] = JSON.parse(await capture(inspect(ids)))
+/** These containers, oldest first. Throws a Failure when one of them is gone. */
+export async function readInstances(ids: string[], engine?: Engine): Promise<Instance[]> {
+  const inspected: Inspected[] = JSON.parse(await capture(inspect(ids), { engine }))
   return inspected.map(instanceOf).toSorted((a, b) => a.started.localeCompare(b.started))
 }
 
 /** The containers of the project, or of one of its services, oldest first. */
-export async function listInstances(project: string, service?: string): Promise<Instance[]> {
-  const ids = await listIds(project, service)
-  return ids.length === 0 ? [] : readInstances(ids)
+export async function listInstances(project: string, service?: string, engine?: Engine): Promise<Instance[]> {
+  const ids = await listIds(project, service, engine)
+  return ids.length === 0 ? [] : readInstances(ids, engine)
 }
 
 /** Throws a Failure when there is no such container. */
@@ -87,6 +98,11 @@ export function addressFor(
   { addresses }: Pick<Instance, 'addresses'>,
 ) {
   return Object.entries(addresses).find(([network]) => network in own)?.[1] ?? ''
+}
+
+/** It runs, and nothing says that it is ill: without a health check nobody knows better. */
+export function isWell({ running, health = 'healthy' }: Instance) {
+  return running && health === 'healthy'
 }
 
 export function isHealthy({ running, health }: Instance) {

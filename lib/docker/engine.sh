@@ -16,11 +16,11 @@ give_up() {
 
 engine_answers() { docker info >/dev/null 2>&1; }
 
-# 2.24 is the first that understands everything in docker-compose.yml.
+# 2.24 is the first that reads docker-compose.yml; until 2.24.5 it takes a port that is named twice for two.
 compose_is_good() {
   local version
   version=$(docker compose version --short 2>/dev/null) || return 1
-  printf '2.24\n%s\n' "${version#v}" | sort -CV
+  printf '2.24.6\n%s\n' "${version#v}" | sort -CV
 }
 
 # Old engines build with BuildKit themselves, newer clients only with this plugin.
@@ -76,7 +76,7 @@ install_plugins() {
     local package version
     for package in docker-compose-v2 docker-compose; do
       version=$(candidate "$package")
-      if [ -n "$version" ] && printf '2.24\n%s\n' "$version" | sort -CV; then
+      if [ -n "$version" ] && printf '2.24.6\n%s\n' "$version" | sort -CV; then
         say "installing $package"
         add_packages "$package"
         break
@@ -124,11 +124,11 @@ for package in "$@"; do command -v "$package" >/dev/null || others+=("$package")
 if engine_answers && compose_is_good && can_build && [ "${#others[@]}" = 0 ]; then exit 0; fi
 
 if ! command -v apt-get >/dev/null; then
-  give_up "this needs a Docker engine with Compose 2.24 or later and buildx${others:+, and ${others[*]}}" \
+  give_up "this needs a Docker engine with Compose 2.24.6 or later and buildx${others:+, and ${others[*]}}" \
     'this is neither Debian nor Ubuntu: install them (https://docs.docker.com/engine/install/), then run this again'
 fi
 if [ "$(id -u)" != 0 ]; then
-  give_up "no Docker engine with Compose 2.24 or later answers${others:+, or ${others[*]} is missing}, and only root can install that" \
+  give_up "no Docker engine with Compose 2.24.6 or later answers${others:+, or ${others[*]} is missing}, and only root can install that" \
     'run this as root (sudo), or join the group docker if the engine is there: sudo usermod -aG docker YOU'
 fi
 
@@ -166,5 +166,5 @@ fi
 install_plugins
 engine_answers || start_engine
 compose_is_good ||
-  give_up 'Compose 2.24 or later could not be installed' 'install the package docker-compose-plugin of docker.com'
+  give_up 'Compose 2.24.6 or later could not be installed' 'install the package docker-compose-plugin of docker.com'
 say "ready: engine $(docker version --format '{{.Server.Version}}'), Compose $(docker compose version --short)"

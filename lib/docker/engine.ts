@@ -1,19 +1,20 @@
 // Whether Docker is there, in a version that can read docker-compose.yml. lib/docker/engine.sh installs it.
 import { EXIT, Failure } from '../system/errors.ts'
 import { attempt } from '../system/run.ts'
+import { docker } from './commands.ts'
 
 /** Gives the version of Compose. Throws a Failure (69) when it is missing or too old. */
 export async function checkCompose() {
   const { code, stdout } = await attempt(['docker', 'compose', 'version', '--short'])
-  const [major = 0, minor = 0] = stdout.replace(/^v/, '').split('.').map(Number)
-  if (code === 0 && (major > 2 || (major === 2 && minor >= 24))) return stdout.trim()
+  const version = stdout.trim().replace(/^v/, '')
+  if (code === 0 && version.localeCompare('2.24.6', 'en', { numeric: true }) >= 0) return stdout.trim()
   const v1 = (await attempt(['docker-compose', '--version'])).code === 0
   const found = v1 ? 'only Docker Compose v1 (docker-compose) is installed' : 'Docker Compose is not installed'
   const advice = v1
     ? 'v1 has had no fixes since 2023 and cannot read this docker-compose.yml; install the package of version 2 beside it: '
     : 'install the package '
   throw new Failure(
-    `${code === 0 ? `Docker Compose ${stdout.trim()} is too old` : found}: 2.24 or later is needed, as "docker compose"`,
+    `${code === 0 ? `Docker Compose ${stdout.trim()} is too old` : found}: 2.24.6 or later is needed, as "docker compose"`,
     {
       exitCode: EXIT.unreachable,
       hint: `${advice}docker-compose (Debian 13), docker-compose-v2 (Ubuntu) or docker-compose-plugin (docker.com)`,
@@ -34,4 +35,9 @@ export async function checkEngine() {
     exitCode: EXIT.unreachable,
     hint: 'is it running (systemctl status docker), and may this user talk to it (group docker)?',
   })
+}
+
+/** The folder in which the engine keeps images and volumes, as the engine calls it; '' when it does not answer. */
+export async function engineFolder() {
+  return (await attempt(docker('info', '--format', '{{.DockerRootDir}}'))).stdout.trim()
 }

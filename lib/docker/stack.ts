@@ -1,7 +1,8 @@
 // The stack as docker-compose.yml describes it: which services are apps, what they are built from, why the others
 // cannot be rolled.
 import { createHash } from 'node:crypto'
-import { COMPOSE_FILE, composeConfig } from './commands.ts'
+import { composeConfig } from './commands.ts'
+import { baseFiles } from './compose_files.ts'
 import { loadSettings } from '../system/settings.ts'
 import { checkCompose, checkEngine } from './engine.ts'
 import { badConfig, usage } from '../system/errors.ts'
@@ -22,6 +23,12 @@ export interface Build {
 export interface BuildSecret {
   environment?: string
   file?: string
+}
+
+/** A folder in an image, and the path that its files are asked for by, which begins and ends with a slash. */
+export interface AssetFolder {
+  folder: string
+  path: string
 }
 
 /** A service that can be rolled. */
@@ -47,6 +54,8 @@ export interface App {
    * when it keeps nothing
    */
   state: { save: string[]; load: string[] } | undefined
+  /** where files that are named after their content lie in its image, and where browsers look for them */
+  assets: AssetFolder[]
   replicas: number
   /** what may go wrong although it can be rolled, in whole sentences */
   doubts: string[]
@@ -81,7 +90,7 @@ export interface ServiceConfig {
   networks?: Record<string, unknown>
   depends_on?: Record<string, unknown>
   container_name?: string
-  ports?: { host_ip?: string; published?: string; target?: number }[]
+  ports?: { host_ip?: string; published?: string; target?: number; protocol?: string }[]
   volumes?: { type: string; source?: string; target: string; read_only?: boolean }[]
   logging?: { driver?: string; options?: Record<string, string> }
   restart?: string
@@ -140,6 +149,17 @@ export function appDoubts(service: string, { labels, healthcheck, deploy }: Serv
 
 const wordsOf = (text: string) => text.split(/\s+/).filter(Boolean)
 
+/** Reads the label avril.assets: words "/folder/in/the/image:/path/" each. Throws (78) for a word that is none. */
+const assetsOf = (service: string, label: string): AssetFolder[] =>
+  wordsOf(label).map(word => {
+    const [, folder, path] = /^((?:\/[\w.@-]+)+):(\/(?:[\w.@-]+\/)*)$/.exec(word) ?? []
+    if (folder !== undefined && path !== undefined && !/\/\.\.?(\/|:|$)/.test(word)) return { folder, path }
+    throw badConfig(
+      `docker-compose.yml: ${service} has a word in its label avril.assets that is no folder and path: ${JSON.stringify(word)}`,
+      'as in /app/.nuxt/dist/client:/mon-espace/_nuxt/',
+    )
+  })
+
 // The one in which nginx finds it: others it may have for what it needs itself.
 const networkOf = ({ networks = {} }: ServiceConfig, { networks: reached = {} }: ServiceConfig = {}) =>
   Object.keys(networks).find(name => name in reached) ?? Object.keys(networks)[0] ?? 'default'
@@ -152,6 +172,7 @@ const appOf = (service: string, config: ServiceConfig, nginx: ServiceConfig | un
     'avril.migrate': migrate = '',
     'avril.console': shell = '',
     'avril.smoke': smoke = '',
+    'avril.assets': assets = '',
     'avril.state.save': save = '',
     'avril.state.load': load = '',
   } = config.labels ?? {}
@@ -171,6 +192,7 @@ const appOf = (service: string, config: ServiceConfig, nginx: ServiceConfig | un
     migrate: wordsOf(migrate),
     console: wordsOf(shell),
     state: save && load ? { save: wordsOf(save), load: wordsOf(load) } : undefined,
+    assets: assetsOf(service, assets),
     replicas: Number(config.deploy?.replicas ?? 1),
     doubts: appDoubts(service, config).map(([sentence, hint]) => `${sentence}; ${hint}`),
     needs: Object.keys(config.depends_on ?? {}),
@@ -206,8 +228,17 @@ export function stackOf(config: StackConfig): Stack {
  */
 export async function openStack(): Promise<Stack> {
   loadSettings()
-  const [config] = await Promise.all([attempt(composeConfig([COMPOSE_FILE])), checkCompose(), checkEngine()])
+  const [config] = await Promise.all([attempt(composeConfig(baseFiles())), checkEngine()])
+  // One that is too old cannot read docker-compose.yml (env_file with `required` came with 2.24), or takes a port that
+  // is named twice for two; and to ask for the version costs as much as to read it.
+  if (config.code !== 0 || hasPortTwice(config.stdout)) await checkCompose()
   return stackOf(configOf(config))
+}
+
+const hasPortTwice = (config: string) => {
+  const { services }: StackConfig = JSON.parse(config)
+  const ports = (services.nginx?.ports ?? []).map(port => JSON.stringify(port))
+  return new Set(ports).size < ports.length
 }
 
 const configOf = (outcome: Outcome): StackConfig => {

@@ -61,10 +61,12 @@ export interface Commit {
 export async function checkRepository(folder: string) {
   const clone = 'clone it beside this checkout, or set REPOS_DIR in .env'
   if (!existsSync(folder)) throw badConfig(`there is no repository ${folder}`, clone)
-  const inside = await attemptGit(folder, 'rev-parse', '--git-dir')
+  const [inside, { code, stdout }] = await Promise.all([
+    attemptGit(folder, 'rev-parse', '--git-dir'),
+    attemptGit(folder, 'config', '--get', 'remote.origin.url'),
+  ])
   if (inside.code !== 0 && !inside.stderr.includes('not a git repository'))
     throw failureOfGit(`${folder} cannot be read`, folder, inside.stderr)
-  const { code, stdout } = await attemptGit(folder, 'config', '--get', 'remote.origin.url')
   if (inside.code !== 0 || code !== 0)
     throw badConfig(`${folder} is not a git repository with a remote "origin"`, clone)
   return stdout.trim()
@@ -170,9 +172,12 @@ export async function branchHead(folder: string, branch: string) {
  * commit.
  */
 export async function namedCommit(folder: string, name: string) {
-  const tag = await resolve(folder, name.startsWith('refs/tags/') ? name : `refs/tags/${name}`)
   const isId = /^[0-9a-f]{4,64}$/i.test(name)
-  const [sha, ...others] = isId ? await commitsNamed(folder, name.toLowerCase()) : [tag]
+  const [tag, ids] = await Promise.all([
+    resolve(folder, name.startsWith('refs/tags/') ? name : `refs/tags/${name}`),
+    isId ? commitsNamed(folder, name.toLowerCase()) : [],
+  ])
+  const [sha, ...others] = isId ? ids : [tag]
   if (others.length > 0) throw usage(`${name} could be ${[sha, ...others].join(' or ')}`, 'write more of its digits')
   if (isId && tag && tag !== sha)
     throw usage(
@@ -240,7 +245,10 @@ const standIns = async (folder: string, sha: string) => {
  * here.
  */
 export async function missingFrom(folder: string, sha: string) {
-  const { stdout } = await attemptGit(folder, 'ls-tree', '-rz', '--full-tree', sha)
+  const [{ stdout }, others] = await Promise.all([
+    attemptGit(folder, 'ls-tree', '-rz', '--full-tree', sha),
+    standIns(folder, sha),
+  ])
   const entries = stdout
     .split('\0')
     .flatMap(line =>
@@ -252,7 +260,7 @@ export async function missingFrom(folder: string, sha: string) {
     .map(async ({ id, path }) =>
       (await git(folder, 'cat-file', 'blob', id)).includes('.git/annex/') ? [`${path} (a file of git-annex)`] : [],
     )
-  return [...submodules, ...(await Promise.all(links)).flat(), ...(await standIns(folder, sha))]
+  return [...submodules, ...(await Promise.all(links)).flat(), ...others]
 }
 
 /** Has all of a commit here, where a clone was made without it (git clone --filter). */

@@ -22,6 +22,8 @@ export interface Server {
   /** the role that phoenix logs in as: the same, or one of its own */
   app: string
   database: string
+  /** the engine that it runs on (RunOptions); absent for that of this machine */
+  engine?: string | undefined
   /** how the sessions of the scripts are opened, once that is known */
   sessions?: Sessions
 }
@@ -142,7 +144,7 @@ export function psqlWith(server: Server, options: string[], database: string, ..
  */
 export function sql(server: Server, database: string, text: string, variables: Record<string, string> = {}) {
   const sets = Object.entries(variables).map(([name, value]) => `--set=${name}=${value}`)
-  return capture(psql(server, database, ...sets), { input: text, what: 'the query' })
+  return capture(psql(server, database, ...sets), { input: text, what: 'the query', engine: server.engine })
 }
 
 /** The rows of a query, each as an object: one JSON document a line (select json_build_object(…) or row_to_json(…)). */

@@ -2,22 +2,13 @@
 // the same data.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  compose,
-  COMPOSE_FILE,
-  containerIds,
-  docker,
-  logs,
-  removeContainers,
-  restart,
-  start,
-  stop,
-} from '../docker/commands.ts'
+import { compose, containerIds, docker, logs, removeContainers, restart, start, stop } from '../docker/commands.ts'
+import { mainFile } from '../docker/compose_files.ts'
 import { root } from '../system/checkout.ts'
 import type { Settings } from '../system/settings.ts'
 import { EXIT, Failure } from '../system/errors.ts'
 import { type Instance, listInstances } from '../docker/containers.ts'
-import { pinFiles } from '../docker/release_pins.ts'
+import { composeFiles } from '../docker/release_pins.ts'
 import { ACCOUNT, inServer, loginsOf, openSessions, type Server } from '../postgres/server.ts'
 import { attempt, capture, hold } from '../system/run.ts'
 import { say } from '../system/progress.ts'
@@ -84,7 +75,7 @@ const serveAlone = async ({ project }: Stack) => {
   ]
   // Neither an override of a person's nor a pin: what they change may be what keeps the server from starting.
   const command = compose(
-    [COMPOSE_FILE],
+    [mainFile()],
     ...words,
     SERVICE,
     '-c',
@@ -112,7 +103,7 @@ const serveAlone = async ({ project }: Stack) => {
 
 const handOver = async () => {
   const up = compose(
-    [COMPOSE_FILE, ...pinFiles()],
+    composeFiles(),
     'up',
     '--detach',
     '--no-build',

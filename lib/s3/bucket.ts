@@ -71,6 +71,20 @@ export async function* listPages(
   }
 }
 
+/** All objects, by their keys. */
+export async function listAll(connection: Connection) {
+  const all = new Map<string, Listed>()
+  for await (const page of listPages(connection)) for (const listed of page) all.set(listed.key, listed)
+  return all
+}
+
+/** How large they are together. */
+export function bytesOf(objects: Iterable<{ bytes: number }>) {
+  let sum = 0
+  for (const { bytes } of objects) sum += bytes
+  return sum
+}
+
 /** Brings an object into a new file, encrypted with a encryptor; undefined when there is no such object (any more). */
 export function downloadObject(
   { s3, client, bucket, signal, withContext }: Connection,
@@ -124,4 +138,11 @@ export function uploadObject(
       Body.destroy()
     }
   })
+}
+
+/** Removes an object; one that is not there is no error. */
+export function removeObject({ s3, client, bucket, signal, withContext }: Connection, key: string) {
+  return withContext(`removing ${shown(key)}`, () =>
+    client.send(new s3.DeleteObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal }),
+  )
 }

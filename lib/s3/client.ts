@@ -1,4 +1,6 @@
 // A connection to an S3 server, and what its errors mean to people.
+import { isUtf8 } from 'node:buffer'
+import type { S3Client } from '@aws-sdk/client-s3'
 import { badConfig, EXIT, Failure, messageOf } from '../system/errors.ts'
 import { say } from '../system/progress.ts'
 import { checkInterruption, onInterruption, sleep } from '../system/signals.ts'
@@ -84,6 +86,46 @@ export async function retry<T>(work: () => Promise<T>): Promise<T> {
   return work()
 }
 
+type Headers = Record<string, string>
+
+/** A step of the client's work that only changes the headers of the request. */
+const onHeaders =
+  (change: (headers: Headers, context: object) => void) =>
+  <Args extends { request: unknown }, Out>(next: (args: Args) => Promise<Out>, context: object) =>
+  (args: Args) => {
+    change((args.request as { headers: Headers }).headers, context)
+    return next(args)
+  }
+
+/** A header of which each byte is a character; in UTF-8, which servers take it for, also when it was none. */
+const asUtf8 = (value: string) => {
+  const bytes = Buffer.from(value, 'latin1')
+  return isUtf8(bytes) ? value : Buffer.from(value, 'utf8').toString('latin1')
+}
+
+/**
+ * Has headers with other characters than ASCII sent as they came, and not signed. Node reads and writes each byte of a
+ * header as a character, and the client signs such characters as UTF-8: the server would find another signature. An
+ * app stores names of files so (Content-Disposition). A signature need not have them, but those of x-amz-.
+ */
+const leaveUnsigned = ({ middlewareStack }: S3Client) => {
+  const odd = new WeakMap<object, Headers>()
+  const take = onHeaders((headers, context) => {
+    const isOdd = ([name, value]: [string, string]) => !name.startsWith('x-amz-') && /[^\0-\x7F]/.test(value)
+    const taken = Object.entries(headers).filter(isOdd)
+    // A second attempt has them no more.
+    odd.set(context, {
+      ...odd.get(context),
+      ...Object.fromEntries(taken.map(([name, value]) => [name, asUtf8(value)])),
+    })
+    for (const [name] of taken) delete headers[name]
+  })
+  const putBack = onHeaders((headers, context) => void Object.assign(headers, odd.get(context)))
+  const signing = { toMiddleware: 'httpSigningMiddleware' }
+  middlewareStack.addRelativeTo(take, { ...signing, relation: 'before', name: 'takeOddHeaders' })
+  middlewareStack.addRelativeTo(putBack, { ...signing, relation: 'after', name: 'putOddHeadersBack' })
+}
+
 /** Prepares a connection; nothing is asked of the server yet. Disposing of it ends it, and a signal ends what is under way. */
 export async function connect(place: Place) {
   // On Node 20 the client would write on every run that its releases of 2027 need a newer one; package-lock.json names
@@ -103,6 +145,7 @@ export async function connect(place: Place) {
     // A server that was killed can leave a connection that stays silent for ever.
     requestHandler: { connectionTimeout: 5000, socketTimeout: 30_000 },
   })
+  leaveUnsigned(client)
   const controller = new AbortController()
   const forget = onInterruption(() => controller.abort())
   const dispose = () => {

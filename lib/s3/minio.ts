@@ -1,8 +1,27 @@
 // The stack's own minio.
-import { listInstances } from '../docker/containers.ts'
+import { type Instance, listInstances } from '../docker/containers.ts'
 import { EXIT, Failure } from '../system/errors.ts'
 import type { Settings } from '../system/settings.ts'
-import { connect } from './client.ts'
+import { connect, type Place } from './client.ts'
+
+type Bucket = Omit<Place, 'endpoint' | 'region'>
+
+const PORT = 9000
+
+/** A minio by its address and its port. */
+export function connectTo(address: string, bucket: Bucket) {
+  return connect({ ...bucket, endpoint: `http://${address}`, region: 'us-east-1' })
+}
+
+/** A minio in a container, by its address there. */
+export function connectInstance(instance: Instance, bucket: Bucket) {
+  return connectTo(addressOf(instance), bucket)
+}
+
+/** Where a minio in a container listens. */
+export function addressOf({ addresses }: Instance) {
+  return `${Object.values(addresses)[0]}:${PORT}`
+}
 
 /** The stack's minio and its bucket. Throws a Failure (69) when it does not run. */
 export async function connectMinio(project: string, settings: Settings) {
@@ -16,13 +35,5 @@ export async function connectMinio(project: string, settings: Settings) {
     refused: `is it that of .env (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)? ${again}`,
     noBucket: `is it that of .env (BUCKET_NAME)? ${again}`,
   }
-  return connect({
-    server: 'minio',
-    endpoint: `http://${Object.values(instance.addresses)[0]}:9000`,
-    region: 'us-east-1',
-    bucket,
-    accessKeyId,
-    secretAccessKey,
-    hints,
-  })
+  return connectInstance(instance, { server: 'minio', bucket, accessKeyId, secretAccessKey, hints })
 }

@@ -20,8 +20,13 @@ const headOf = (file: string) => {
   return head.toString('latin1')
 }
 
-// pg_dump's custom format, and its tar format. The directory format is a folder.
-const isArchive = (file: string) => /^(PGDMP|toc\.dat$)/.test(headOf(file))
+/**
+ * Whether a file is of pg_dump's custom format, or its tar format (the directory format is a folder). Throws a Failure
+ * for what is no plain file.
+ */
+export function isArchive(file: string) {
+  return /^(PGDMP|toc\.dat$)/.test(headOf(file))
+}
 
 /** What is to be said of db/dumps/latest.dump. Throws a Failure (65) when it is not what its digest was made of. */
 export async function dumpFindings(): Promise<Finding[]> {

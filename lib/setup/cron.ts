@@ -14,6 +14,12 @@ export function cronFile(project: string) {
   return `/etc/cron.d/${project}-backup`
 }
 
+/** "HH:MM" of a line's minute and hour, which are the first two groups; undefined when there was no match. */
+export function clockOf(match: RegExpExecArray | null) {
+  const [, minute, hour] = match ?? []
+  return minute === undefined || hour === undefined ? undefined : `${hour.padStart(2, '0')}:${minute.padStart(2, '0')}`
+}
+
 // cron itself turns % into a line end, even within quotes.
 const quote = (word: string) => quoteWord(word).replaceAll('%', String.raw`\%`)
 

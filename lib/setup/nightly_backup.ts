@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type BackupState, readBackups } from '../status/backup_status.ts'
 import type { Settings } from '../system/settings.ts'
-import { cronFile, cronText, installCron } from './cron.ts'
+import { clockOf, cronFile, cronText, installCron } from './cron.ts'
 import { EXIT, Failure } from '../system/errors.ts'
 import { readIfThere } from '../system/files.ts'
 import { bad, type Finding, good, unknown, warning } from './findings.ts'
@@ -28,12 +28,8 @@ export interface BackupFacts {
   state: Pick<BackupState, 'last' | 'trouble'>
 }
 
-const timeOf = (entry: string | undefined) => {
-  const [, minute, hour] = /^(\d{1,2}) (\d{1,2}) \* \* (?:\*|1-6) root /m.exec(entry ?? '') ?? []
-  return minute === undefined || hour === undefined
-    ? DEFAULT_TIME
-    : `${hour.padStart(2, '0')}:${minute.padStart(2, '0')}`
-}
+const timeOf = (entry: string | undefined) =>
+  clockOf(/^(\d{1,2}) (\d{1,2}) \* \* (?:\*|1-6) root /m.exec(entry ?? '')) ?? DEFAULT_TIME
 
 /** What is to be said of the backups. */
 export function backupFindings({ site, folder, parent, entry, expected, cron, state }: BackupFacts): Finding[] {

@@ -14,7 +14,7 @@ import {
 import { docker } from '../docker/commands.ts'
 import { root } from '../system/checkout.ts'
 import type { Settings } from '../system/settings.ts'
-import { checkCompose, checkEngine } from '../docker/engine.ts'
+import { checkCompose, checkEngine, engineFolder } from '../docker/engine.ts'
 import { EXIT, Failure, messageOf } from '../system/errors.ts'
 import { statePath } from '../system/state_folder.ts'
 import { bad, type Finding, findingOf, good, unknown, warning } from './findings.ts'
@@ -68,7 +68,7 @@ export function settingsOf({ settings }: KnownSettings): Settings {
 }
 
 const readDisks = async (settings: Settings | undefined): Promise<Disk[]> => {
-  const engine = (await attempt(docker('info', '--format', '{{.DockerRootDir}}'))).stdout.trim()
+  const engine = await engineFolder()
   const backups = settings ? [settings.BACKUP_DIR, dirname(settings.BACKUP_DIR)] : []
   const folders = [root, engine, ...backups].filter(folder => isAbsolute(folder) && existsSync(folder))
   const devices = new Set(folders.map(folder => statSync(folder).dev))

@@ -5,17 +5,20 @@ import { backupFindings, makeNightly, readBackupFacts } from './nightly_backup.t
 import { certificateFindings } from './certificates.ts'
 import { dumpFindings } from './check_dump.ts'
 import { stackFindings } from './check_stack.ts'
-import { COMPOSE_FILE, inspectImages } from '../docker/commands.ts'
+import { inspectImages } from '../docker/commands.ts'
+import { baseFiles, composeFileTrouble, linkReleases } from '../docker/compose_files.ts'
 import { loadSettings } from '../system/settings.ts'
 import { readDataWork } from '../system/work_lock.ts'
 import { EXIT } from '../system/errors.ts'
 import { bad, type Finding, good, unknown, unless, warning } from './findings.ts'
 import { type Instance, listInstances } from '../docker/containers.ts'
-import { readJournal } from '../deploy/journal.ts'
-import { pageTrouble } from '../nginx/live_map.ts'
+import { phaseText, readJournal, repositoryNames } from '../deploy/journal.ts'
+import { pageTrouble } from '../nginx/prove.ts'
 import { ipv6Findings, readIpv6 } from './ipv6.ts'
-import { ENV_FILE, hasSettings, makeSettings } from './make_settings.ts'
-import { pinFiles, readPins } from '../docker/release_pins.ts'
+import { ENV_FILE, hasSettings } from '../system/env_file.ts'
+import { makeSettings } from './make_settings.ts'
+import { takeDeployLock } from '../deploy/deploy_lock.ts'
+import { composeFiles, pinFiles, readPins } from '../docker/release_pins.ts'
 import { openFolder, readableFindings, readFolders } from './readable.ts'
 import { cloneFor, repositoriesOf, repositoryFindings } from './repositories.ts'
 import { attempt } from '../system/run.ts'
@@ -60,9 +63,20 @@ const lookAtIpv6 = async (known: Known): Promise<Finding[]> => {
 }
 
 const lookAtCompose = async (known: Known) => {
-  known.config = await readConfig([COMPOSE_FILE])
-  known.merged = pinFiles().length > 0 ? await readConfig([COMPOSE_FILE, ...pinFiles()]) : known.config
+  known.config = await readConfig(baseFiles())
+  known.merged = pinFiles().length > 0 ? await readConfig(composeFiles()) : known.config
+  const trouble = composeFileTrouble()
+  if (trouble !== undefined) return [warning(trouble, undefined, { mend: 'correcting COMPOSE_FILE in .env' })]
   return [good(`docker-compose.yml has ${Object.keys(known.config.services).length} services`)]
+}
+
+const linkUnderLock = async () => {
+  const lock = await takeDeployLock(true)
+  try {
+    linkReleases()
+  } finally {
+    await lock.dispose()
+  }
 }
 
 const interruptedDeploy = () => {
@@ -78,7 +92,7 @@ const interruptedDeploy = () => {
   if (!journal || isAlive(journal.pid)) return damages
   return [
     warning(
-      `the deploy of ${journal.repository} by ${journal.who} was interrupted in phase ${journal.phase}`,
+      `the deploy of ${repositoryNames(journal)} by ${journal.who} was interrupted in phase ${phaseText(journal)}`,
       'the next deploy puts it in order',
     ),
   ]
@@ -172,7 +186,7 @@ const keySteps = (upgrade: boolean): Step[] => [
   {
     name: 'running',
     needs: ['compose'],
-    look: async () => takenUpFindings(await readConfig([COMPOSE_FILE, ...pinFiles()])),
+    look: async () => takenUpFindings(await readConfig(composeFiles())),
   },
 ]
 
@@ -181,7 +195,7 @@ export function upgradeSteps(): Step[] {
   const known: Known = { config: NOTHING, merged: NOTHING }
   return [
     { name: 'settings', needs: [], look: () => lookAtSettings(known, undefined) },
-    { name: 'compose', needs: ['settings'], look: () => lookAtCompose(known) },
+    { name: 'compose', needs: ['settings'], look: () => lookAtCompose(known), mend: linkUnderLock },
     ...keySteps(true),
   ]
 }
@@ -225,7 +239,7 @@ export function setupSteps({ host, start }: { host: string | undefined; start: b
       mend: () => makeSettings(host),
     },
     disk,
-    { name: 'compose', needs: ['programs', 'settings'], look: () => lookAtCompose(known) },
+    { name: 'compose', needs: ['programs', 'settings'], look: () => lookAtCompose(known), mend: linkUnderLock },
     { name: 'stack', needs: ['compose'], look: () => stackFindings(known.config, known.merged, isFile) },
     repositoryStep(known),
     { name: 'readable', needs: ['compose'], look: () => readableFindings(readFolders(known.config)), mend: openFolder },

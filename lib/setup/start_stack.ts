@@ -1,11 +1,12 @@
 // The first start: what is missing is fetched and built, then all services are started; what runs already is left
 // alone.
-import { compose, COMPOSE_FILE, logs } from '../docker/commands.ts'
+import { compose, composeRunOnce, logs } from '../docker/commands.ts'
+import { baseFiles } from '../docker/compose_files.ts'
 import { EXIT, Failure } from '../system/errors.ts'
 import { stateFile } from '../system/state_folder.ts'
-import { type Instance, listInstances } from '../docker/containers.ts'
+import { type Instance, isWell, listInstances } from '../docker/containers.ts'
 import { takeDeployLock } from '../deploy/deploy_lock.ts'
-import { pinFiles } from '../docker/release_pins.ts'
+import { composeFiles, pinFiles } from '../docker/release_pins.ts'
 import { firstCommit } from '../deploy/plan.ts'
 import { buildRelease, imageExists } from '../deploy/releases.ts'
 import { attempt, show } from '../system/run.ts'
@@ -17,7 +18,8 @@ import { readConfig, type StackConfig, stackOf } from '../docker/stack.ts'
 const CHATTER =
   /^#\d+ (sha256:|extracting |resolve |[\d.]+ +(Get:|Selecting |Preparing |Unpacking |Setting up |\(Reading|update-alternatives|debconf:|Processing triggers))/
 
-const files = () => [COMPOSE_FILE, ...pinFiles()]
+/** What Compose prints on the way to "Healthy". */
+const ON_THE_WAY = /^ (Container|Network|Volume) .* (Creating|Created|Starting|Started|Waiting|Running)\s*$/
 
 /** The services whose image is not on this machine. */
 const missingImages = async ({ services }: StackConfig) => {
@@ -26,9 +28,6 @@ const missingImages = async ({ services }: StackConfig) => {
   )
   return (await Promise.all(named)).flat()
 }
-
-// Without a health check nobody knows better.
-const isWell = ({ running, health = 'healthy' }: Instance) => running && health === 'healthy'
 
 /** What each service lacks, in words. */
 export function troublesOf(services: string[], instances: Instance[]) {
@@ -44,15 +43,15 @@ const fetchImages = async (config: StackConfig, missing: string[]) => {
   const pinned = pulled.filter(service => pinFiles().length > 0 && config.services[service]?.labels?.['avril.rollout'])
   if (pinned.length > 0)
     throw new Failure(
-      `the release of ${pinned.join(', ')} that docker-compose.override.yml names is not on this machine`,
+      `the release of ${pinned.join(', ')} that docker-compose.releases.yml names is not on this machine`,
       {
-        hint: 'it was made elsewhere, or removed: rm docker-compose.override.yml nginx/live/*.map, run this again, then deploy',
+        hint: 'it was made elsewhere, or removed: rm docker-compose.releases.yml nginx/live/*.json, run this again, then deploy',
       },
     )
   if (pulled.length > 0) {
     say.step(`start: fetching the images of ${pulled.join(', ')}`)
     const hint = 'is the network there (a proxy? a full disk?), and does the registry answer?'
-    await show(compose([COMPOSE_FILE], '--progress', 'plain', 'pull', ...pulled), {
+    await show(compose(baseFiles(), '--progress', 'plain', 'pull', ...pulled), {
       what: 'fetching images',
       hint,
       exitCode: EXIT.unreachable,
@@ -73,7 +72,7 @@ const fetchImages = async (config: StackConfig, missing: string[]) => {
     })
   const others = built.filter(service => !apps.some(app => app.service === service))
   if (others.length > 0)
-    await show(compose([COMPOSE_FILE], '--progress', 'plain', 'build', ...others), {
+    await show(compose(baseFiles(), '--progress', 'plain', 'build', ...others), {
       what: 'the build',
       hint,
       hide: CHATTER,
@@ -85,14 +84,17 @@ const lastLines = async ({ id }: Instance, count: number) => {
   return `${stdout}\n${stderr}`.trim()
 }
 
+/** Shows the end of an instance's log, after what is wrong with it. */
+export async function tellLog(instance: Instance, trouble: string) {
+  say.bad(`${instance.service} ${trouble}; the end of its log:`)
+  say.detail((await lastLines(instance, 10)).replaceAll('\n', '\n  '))
+}
+
 /** Shows the logs of those that Compose gave up, or else of all that are not well. */
 const explainIll = async (project: string, words: string) => {
   const ill = (await listInstances(project)).filter(it => !it.oneOff && !isWell(it))
   const named = ill.filter(({ name }) => words.includes(`container ${name} `))
-  for (const instance of named.length > 0 ? named : ill) {
-    say.bad(`${instance.service} is not healthy; the end of its log:`)
-    say.detail((await lastLines(instance, 10)).replaceAll('\n', '\n  '))
-  }
+  for (const instance of named.length > 0 ? named : ill) await tellLog(instance, 'is not healthy')
 }
 
 const howFar = async (services: string[], project: string, spent: string) => {
@@ -104,6 +106,47 @@ const howFar = async (services: string[], project: string, spent: string) => {
   return `after ${spent}: ${waiting.join(', ') || 'all are healthy'}${says}`
 }
 
+/** Fetches and builds the images that are not on this machine. Only under the deploy lock. Throws a Failure. */
+export async function fetchMissing() {
+  const config = await readConfig(composeFiles())
+  await fetchImages(config, await missingImages(config))
+  return config
+}
+
+// What does not run of these services is started; those that do not get healthy are shown with the end of their log.
+const bringUp = async (project: string, services: string[], files: string[]) => {
+  // What runs is not touched: a changed setting is taken up by a deploy, without losing a request.
+  const up = ['up', '--detach', '--no-build', '--no-recreate', '--wait']
+  const words = compose(files, '--project-name', project, '--progress', 'plain', ...up, ...services)
+  // Whoever was killed may have left one at work, and two at once would make the same container.
+  const work = show(['flock', stateFile('start.lock'), ...words], { what: 'docker compose up', hide: ON_THE_WAY })
+  await accompany(work, spent => howFar(services, project, spent)).catch(async (error: unknown) => {
+    if (!(error instanceof Failure) || error.exitCode > 128) throw error
+    await explainIll(project, error.message)
+    const taken = /address already in use|port is already allocated/.test(error.message)
+    const hint = taken
+      ? 'what else listens on that port? ss -ltnp'
+      : 'the logs above say why; scripts/logs.ts shows all of them'
+    throw new Failure(error.message, { cause: error, hint })
+  })
+}
+
+/**
+ * Starts a Compose project: the database, with the dump that lies ready, and the migrations of the apps on it; then the
+ * rest. Waits until all are healthy. Only under the deploy lock. Throws a Failure.
+ */
+export async function bringUpMigrated(config: StackConfig, project: string, files: string[]) {
+  await bringUp(project, ['postgres'], files)
+  for (const { service, migrate } of stackOf(config).apps.filter(app => app.migrate.length > 0)) {
+    say.step(`migrate: ${service}, ${migrate.join(' ')}`)
+    await show(composeRunOnce(files, service, migrate, project), {
+      what: `the migration of ${service}`,
+      hint: 'the lines above are its own',
+    })
+  }
+  await bringUp(project, Object.keys(config.services), files)
+}
+
 /**
  * Starts what does not run, and waits until all are healthy; before that for a deploy or a restore that is at work.
  * Throws a Failure.
@@ -111,23 +154,10 @@ const howFar = async (services: string[], project: string, spent: string) => {
 export async function startStack() {
   const lock = await takeDeployLock(true)
   try {
-    const config = await readConfig(files())
+    const config = await fetchMissing()
     const services = Object.keys(config.services)
-    await fetchImages(config, await missingImages(config))
     say.step(`start: ${services.join(', ')}`)
-    // What runs is not touched: a changed setting is taken up by a deploy, without losing a request.
-    const words = compose(files(), '--progress', 'plain', 'up', '--detach', '--no-build', '--no-recreate', '--wait')
-    // Whoever was killed may have left one at work, and two at once would make the same container.
-    const up = show(['flock', stateFile('start.lock'), ...words], { what: 'docker compose up' })
-    await accompany(up, spent => howFar(services, config.name, spent)).catch(async (error: unknown) => {
-      if (!(error instanceof Failure) || error.exitCode > 128) throw error
-      await explainIll(config.name, error.message)
-      const taken = /address already in use|port is already allocated/.test(error.message)
-      const hint = taken
-        ? 'what else listens on that port? ss -ltnp'
-        : 'the logs above say why; scripts/logs.ts shows all of them'
-      throw new Failure(error.message, { cause: error, hint })
-    })
+    await bringUp(config.name, services, composeFiles())
     say.detail('a start runs no migration; a deploy does: tsx scripts/deploy_all.ts')
   } finally {
     await lock.dispose()

@@ -39,13 +39,20 @@ interface SshOptions {
   terminal?: boolean
   /** nobody is there to be asked for a passphrase or about a host key */
   batch?: boolean
+  /** what is carried from here to there meanwhile, as -L has it */
+  forward?: string
 }
 
 /**
  * Runs the text of a shell script on a host, by sh, with these words as its arguments: each arrives as it is, whatever
  * is in it.
  */
-export function ssh(host: string, { terminal = false, batch = false }: SshOptions, script: string, ...words: string[]) {
+export function ssh(
+  host: string,
+  { terminal = false, batch = false, forward }: SshOptions,
+  script: string,
+  ...words: string[]
+) {
   const options = [...CONNECTION, `ControlPath=${socketFor(host)}`, `BatchMode=${batch ? 'yes' : 'no'}`].flatMap(
     option => ['-o', option],
   )
@@ -54,6 +61,7 @@ export function ssh(host: string, { terminal = false, batch = false }: SshOption
     'ssh',
     ...options,
     ...(terminal ? ['-t', '-o', 'LogLevel=ERROR'] : ['-T']),
+    ...(forward === undefined ? [] : ['-o', 'ExitOnForwardFailure=yes', '-L', forward]),
     '--',
     host,
     ['sh', '-c', script, 'sh', ...words].map(quoteWord).join(' '),

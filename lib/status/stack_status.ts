@@ -1,8 +1,8 @@
 // The state of the stack, as status.ts shows it.
 import { type Entry, readHistory } from '../deploy/history.ts'
 import { type Instance, listInstances } from '../docker/containers.ts'
-import { type Journal, readJournal } from '../deploy/journal.ts'
-import { pageTrouble } from '../nginx/live_map.ts'
+import { readJournal, type ReleaseJournal } from '../deploy/journal.ts'
+import { pageTrouble } from '../nginx/prove.ts'
 import { readPins } from '../docker/release_pins.ts'
 import { describe } from '../deploy/plan.ts'
 import { releaseText } from '../deploy/release_text.ts'
@@ -21,7 +21,7 @@ export interface StackState {
   healthy: boolean
   services: ServiceState[]
   /** a deploy that is running, or was killed */
-  rollout: Journal | null
+  rollout: ReleaseJournal | null
   deploys: Entry[]
 }
 

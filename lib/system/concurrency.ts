@@ -1,3 +1,5 @@
+import { onAbort } from './signals.ts'
+
 const AT_ONCE = 4
 
 /**
@@ -41,4 +43,20 @@ export async function together<T extends unknown[]>(
   const results = await Promise.all(works.map(work => work.catch(error => failed.abort(error))))
   signal.throwIfAborted()
   return results as T
+}
+
+/**
+ * Where so many works wait for each other: each calls what this gives, and that ends when all have. It throws when
+ * `over` is aborted before: who has failed already does not come.
+ */
+export function rendezvous(count: number) {
+  let missing = count
+  const complete = new AbortController()
+  return async (over: AbortSignal) => {
+    over.throwIfAborted()
+    missing -= 1
+    if (missing <= 0) complete.abort()
+    await new Promise<void>(resolve => onAbort(AbortSignal.any([complete.signal, over]), resolve))
+    over.throwIfAborted()
+  }
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import {
+  chownSync,
   closeSync,
   constants,
   existsSync,
@@ -12,6 +13,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs'
 import { copyFile } from 'node:fs/promises'
@@ -45,6 +47,14 @@ export function replaceFile(file: string, text: string, mode = 0o644) {
   }
 }
 
+/** The same with a file that is there: it stays whose it is, and as it may be read. */
+export function replaceContent(file: string, text: string) {
+  const { mode, uid, gid } = statSync(file)
+  replaceFile(file, text, mode & 0o777)
+  const made = statSync(file)
+  if (made.uid !== uid || made.gid !== gid) chownSync(file, uid, gid)
+}
+
 /** The text of a file, or undefined when there is none. */
 export function readIfThere(file: string) {
   try {
@@ -53,6 +63,15 @@ export function readIfThere(file: string) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
   }
+}
+
+/** What a person's file of settings or of a table may have at most, in bytes. */
+const SMALL = 1_000_000
+
+/** The text of a file of a person, or of what a link leads to; undefined for what is none (a pipe), or is huge. */
+export function readSmall(file: string) {
+  const found = statSync(file, { throwIfNoEntry: false })
+  return found?.isFile() && found.size <= SMALL ? readFileSync(file, 'utf8') : undefined
 }
 
 /** The size of a plain file; undefined when there is none, or something else: a link, a folder, a pipe. */

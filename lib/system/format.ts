@@ -30,6 +30,11 @@ export function size(bytes: number) {
   return `${power === 0 ? Math.round(bytes) : (bytes / 1000 ** power).toFixed(1)} ${units[power]}`
 }
 
+/** "2026-11-22 03:00", of a time in ISO 8601, in its own zone */
+export function minuteOf(time: string) {
+  return time.slice(0, 16).replace('T', ' ')
+}
+
 /** "20261122T030000Z" */
 export function timestamp(time: Date) {
   return time.toISOString().replace(/[-:]|\.\d+/g, '')

@@ -11,7 +11,7 @@ export interface RunOptions {
   cwd?: string
   env?: Record<string, string>
   /** the engine that docker is to reach (ssh://host, tcp://…); without it that of this machine */
-  engine?: string
+  engine?: string | undefined
   /** text for its standard input; without it there is none */
   input?: string
   /** an open file (its descriptor) that it reads as its standard input */
@@ -195,9 +195,9 @@ export interface Stream {
   stop: () => void
 }
 
-/** Starts a command that goes on until it is stopped (events, logs); stderr lines come too. */
-export function follow(command: string[], options: RunOptions = {}): Stream {
-  const child = start(command, options, true)
+/** Starts a command that goes on until it is stopped (events, logs); stderr lines come too, unless told otherwise. */
+export function follow(command: string[], options: RunOptions & { onlyOutput?: boolean } = {}): Stream {
+  const child = start(command, options, options.onlyOutput !== true)
   const stop = () => end(child)
   const { forget } = onEnd(options, stop)
   const read = async function* () {
@@ -248,10 +248,15 @@ const RELEASE = 120_000
  */
 export async function hold(
   command: string[],
-  { patience = 0 } = {},
+  { patience = 0, engine }: { patience?: number; engine?: string | undefined } = {},
 ): Promise<Outcome & { release?: () => Promise<void> }> {
   checkInterruption()
-  const child = $({ detached: true, nothrow: true, quiet: true, stdio: ['pipe', 'pipe', 'pipe'] })`${command}`
+  const child = $({
+    detached: true,
+    nothrow: true,
+    quiet: true,
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })`${reaching(engine, command)}`
   const letGo = (time: number) => {
     child.stdin.end()
     end(child, time)

@@ -42,8 +42,16 @@ const memory = optional(like(/^(0|[1-9]\d{0,5}[mg])$/, 'an amount of memory (512
 const name = like(/^[a-z_][a-z0-9_]{0,62}$/, 'a name of small letters, digits and _')
 const folder = like(/./, 'a folder')
 const text = like(/./, 'a text of one or more characters')
+const image = like(/^[a-z0-9][A-Za-z0-9._:/@-]*$/, 'the name of an image')
 
 const ENTRIES = {
+  /** what plain `docker compose` reads; kept by lib/docker/compose_files.ts */
+  COMPOSE_FILE: optional(
+    like(
+      /^docker-compose\.yml(:[^:]+)*$/,
+      'docker-compose.yml, and files beside it that add to it, with : between them',
+    ),
+  ),
   COMPOSE_PROJECT_NAME: optional(
     like(/^[a-z0-9][a-z0-9_-]{0,40}$/, 'a name of small letters, digits, - and _'),
     'avril',
@@ -55,6 +63,8 @@ const ENTRIES = {
   PHOENIX_MEMORY: memory,
   PROFILE_MEMORY: memory,
   BOOKLET_MEMORY: memory,
+  PHOENIX_BASE_IMAGE: optional(image, 'elixir:1.20.2-slim'),
+  NUXT_BASE_IMAGE: optional(image, 'node:24.21.0-trixie-slim'),
   NGINX_MEMORY: memory,
   POSTGRES_MEMORY: memory,
   MINIO_MEMORY: memory,
@@ -70,10 +80,13 @@ const ENTRIES = {
   ),
   NGINX_PORT: optional(port, '80'),
   NGINX_TLS_PORT: optional(port, '443'),
+  /** absent: off, too; the word has browsers forget it */
+  HTTP3: optional(like(/^(on|off)$/, 'on or off')),
   SSL_DIR: optional(folder, '/root/ssl'),
   STATIC_DIR: optional(folder, './nginx/static'),
   /** a second, of one client */
   POST_RATE: optional(integer(1, 10_000), '1'),
+  FORWARDED_FROM: optional(like(/^[\da-fA-F.:]+$/, 'an IP address')),
   CONTENT_SECURITY_POLICY: optional(
     like(/^[A-Za-z0-9 ;:/.*'=?&%+_~@!()#,-]+$/, "a policy of letters, digits, spaces and ;:/.*'=?&%+_~@!()#,-"),
   ),
@@ -83,6 +96,7 @@ const ENTRIES = {
   FRAME_OPTIONS: optional(like(/^(SAMEORIGIN|DENY)$/, 'SAMEORIGIN or DENY')),
   NGINX_LOG_DIR: optional(like(/^\/[^\0:]*[^/:]$/, 'an absolute path')),
   DRAIN_SECONDS: optional(integer(10, 3600), '30'),
+  POSTGRES_HOST: optional(text, 'postgres'),
   POSTGRES_DB: name,
   POSTGRES_USER: name,
   POSTGRES_PASSWORD: text,
@@ -142,10 +156,23 @@ const PAIRS = [
 /** Those that must be this server's own. */
 export const SECRETS = ['POSTGRES_PASSWORD', 'AWS_SECRET_ACCESS_KEY', 'SECRET_KEY_BASE'] as const
 
-const NAME = /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=/
+/** What the value of a setting must be, in words, when it is not that; a setting that only the apps read may be anything. */
+export function formFault(name: string, value: string) {
+  const entry = ENTRIES[name as keyof typeof ENTRIES] as v.GenericSchema | undefined
+  return entry && v.safeParse(entry, value).issues?.[0]?.message
+}
+
 // What dotenv, Compose and a shell read alike.
-const LINE =
-  /^(?:\s*|\s*#.*|[A-Za-z_][A-Za-z0-9_]*=(?:[A-Za-z0-9%+,\-./:=@_~]*|'(?:[^'\r\n]*[^'\\\r\n])?'|"[^"$`\\\r\n]*"))$/
+const VALUES = [/[A-Za-z0-9%+,\-./:=@_~]*/, /'(?:[^'\r\n]*[^'\\\r\n])?'/, /"[^"$`\\\r\n]*"/].map(({ source }) => source)
+const VALUE = new RegExp(`^(?:${VALUES.join('|')})$`)
+const LINE = new RegExp(String.raw`^(?:\s*|\s*#.*|[A-Za-z_][A-Za-z0-9_]*=(?:${VALUES.join('|')}))$`)
+
+/** A value as it stands in .env: plain where it can, otherwise between quotes; undefined when it cannot stand there. */
+export function writeValue(value: string) {
+  return [value, `'${value}'`, `"${value}"`].find(written => VALUE.test(written) && parse(`A=${written}`).A === value)
+}
+
+const NAME = /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=/
 
 interface Fault {
   /** the setting that it is about */
@@ -239,11 +266,6 @@ const secretFaults = (texts: Texts): Fault[] =>
     cure: 'set one: openssl rand -hex 32',
   }))
 
-const composeFaults = (lines: ReadonlyMap<string, number>): Fault[] =>
-  lines.has('COMPOSE_FILE')
-    ? [{ name: 'COMPOSE_FILE', text: 'COMPOSE_FILE is not supported', cure: 'change docker-compose.yml' }]
-    : []
-
 /** All faults in one error: whoever moves a site here would otherwise learn of one at a time. */
 const refusal = (faults: Fault[]) => {
   const told = new Set<string>()
@@ -273,11 +295,15 @@ export function readSettings(text: string, example: string): Settings {
     ...aliasFaults(texts),
     ...pairFaults(texts),
     ...secretFaults(texts),
-    ...composeFaults(lines),
   ]
   if (all.length > 0 || !result.success)
     throw refusal(all.map(it => ({ line: it.name === undefined ? undefined : lines.get(it.name), ...it })))
   return { ...result.output, texts }
+}
+
+/** .env.example: what a .env is made of, and held against. */
+export function readExample() {
+  return readFileSync(join(root, '.env.example'), 'utf8')
 }
 
 /** The settings of this checkout. Throws (78) when .env is missing, or a setting in it. */
@@ -285,7 +311,7 @@ export function loadSettings(): Settings {
   const file = join(root, '.env')
   if (!existsSync(file))
     throw badConfig(`there is no ${file}`, `cp ${join(root, '.env.example')} ${file}, and change what is yours`)
-  return readSettings(readFileSync(file, 'utf8'), readFileSync(join(root, '.env.example'), 'utf8'))
+  return readSettings(readFileSync(file, 'utf8'), readExample())
 }
 
 /** What stands in .env, unchecked: a laptop's may have a few lines alone. */

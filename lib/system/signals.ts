@@ -16,6 +16,11 @@ export function checkInterruption() {
   if (interruption.aborted && shields === 0) throw interruption.reason as Failure
 }
 
+/** Whether this is work that signals wait for. */
+export function isShielded() {
+  return shields > 0
+}
+
 /**
  * Calls back once when something is aborted, and soon when that was before; gives a function that takes the call back.
  */

@@ -6,7 +6,7 @@ set -eu
 : "${WHOST:=localhost}" "${WHOST_ALIASES:=}" "${NGINX_PORT:=80}" "${BUCKET_NAME:=avril}" "${DRAIN_SECONDS:=30}" "${POST_RATE:=1}"
 # Empty means: none is sent.
 : "${CONTENT_SECURITY_POLICY=}" "${REFERRER_POLICY=strict-origin-when-cross-origin}" "${FRAME_OPTIONS=SAMEORIGIN}"
-: "${NGINX_LOG_DIR:=}"
+: "${NGINX_LOG_DIR:=}" "${FORWARDED_FROM:=}" "${HTTP3:=}" "${NGINX_BIND:=}" "${NGINX_TLS_PORT:=443}"
 certificates=/ssl
 config=/etc/nginx/avril
 run=/run/avril
@@ -15,6 +15,11 @@ logs=/var/log/avril
 say() {
   printf 'avril: %s\n' "$*" >&2
 }
+
+if ! [ -e "${modules:=/usr/lib/nginx/modules}/ngx_http_js_module.so" ]; then
+  say "this image of nginx lacks its module njs ($modules/ngx_http_js_module.so): take the image that docker-compose.yml names, not a slim variant"
+  exit 78
+fi
 
 # Each value becomes a word of nginx's configuration, so nothing may pass that could end that word.
 check() { # name, value, pattern of the whole value
@@ -38,6 +43,9 @@ check NGINX_PORT "$NGINX_PORT" '[0-9]{1,5}'
 check BUCKET_NAME "$BUCKET_NAME" '[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]'
 check DRAIN_SECONDS "$DRAIN_SECONDS" '[1-9][0-9]{0,3}'
 check POST_RATE "$POST_RATE" '[1-9][0-9]{0,5}'
+check HTTP3 "$HTTP3" '(on|off)?'
+check NGINX_TLS_PORT "$NGINX_TLS_PORT" '[0-9]{1,5}'
+check FORWARDED_FROM "$FORWARDED_FROM" '[0-9a-fA-F.:]*'
 check CONTENT_SECURITY_POLICY "$CONTENT_SECURITY_POLICY" "[A-Za-z0-9 ;:/.*'=?&%+_~@!()#,-]*"
 check REFERRER_POLICY "$REFERRER_POLICY" '[a-z-]*'
 check FRAME_OPTIONS "$FRAME_OPTIONS" '(SAMEORIGIN|DENY)?'
@@ -105,6 +113,21 @@ both_kinds() {
   if [ -e /proc/net/if_inet6 ]; then sed 's/^\( *listen \)\([0-9].*\)/&\n\1[::]:\2/'; else cat; fi
 }
 
+# Prints why there is no HTTP/3, or nothing.
+find_obstacle() {
+  if ! nginx -V 2>&1 | grep -qe --with-http_v3_module; then
+    echo 'this image of nginx is built without it'
+  else
+    case $NGINX_BIND in
+      127.*) echo "NGINX_BIND is $NGINX_BIND: what stands in front of nginx there speaks to browsers itself" ;;
+    esac
+  fi
+}
+
+only_what_is_there() {
+  if [ -n "$http3" ]; then cat; else sed '/^ *\(listen .* \)\?quic/d'; fi
+}
+
 umask 022
 mkdir -p "$run"
 chosen=$(choose_mode)
@@ -118,7 +141,24 @@ case $WHOST:$NGINX_PORT in
   localhost:*) host=$WHOST:$NGINX_PORT ;;
 esac
 
+# What browsers are told of HTTP/3: the port that it is published on, which is unknown where it is any free one.
+http3='' told=''
+# Browsers that were told of it go on trying for a day.
+[ "$HTTP3" != off ] || told=clear
+if [ "$mode" = tls ] && [ "$HTTP3" = on ]; then
+  obstacle=$(find_obstacle)
+  if [ -n "$obstacle" ]; then
+    say "HTTP3 is on, and there is none: $obstacle"
+  else
+    http3=on
+    [ -s "$run/quic.key" ] || (umask 077 && head -c 32 /dev/urandom >"$run/quic.key")
+    [ "$NGINX_TLS_PORT" -eq 0 ] || told="h3=\":$NGINX_TLS_PORT\"; ma=86400"
+  fi
+fi
+
 printf 'worker_shutdown_timeout %ss;\n' "$DRAIN_SECONDS" >"$run/main.conf"
+# A name of a map, which nginx reads as a regular expression.
+printf '%s' "$FORWARDED_FROM" | sed -n 's/\./\\./g; s/.*/"~ &$" "";/p' >"$run/forwarded.conf"
 # Twenty are enough for an office behind one address. Whoever may send more has as many on the way as begin within a second.
 bodies=$((POST_RATE < 20 ? 20 : POST_RATE > 1000 ? 1000 : POST_RATE))
 # The burst is five seconds' worth, or a high rate could not be used: a hundred requests may come within one millisecond.
@@ -130,25 +170,28 @@ map "" \$site_scheme { default $scheme; }
 map "" \$own_content_policy { default "$CONTENT_SECURITY_POLICY"; }
 map "" \$own_referrer_policy { default "$REFERRER_POLICY"; }
 map "" \$own_frame_options { default "$FRAME_OPTIONS"; }
+map \$client \$own_http3 { default '$told'; "" ""; }
 map "" \$mode { default $mode; }
+map "" \$drain_seconds { default $DRAIN_SECONDS; }
 limit_req_zone \$post_client zone=post:10m rate=${POST_RATE}r/s;
 limit_req zone=post burst=$((POST_RATE * 5)) nodelay;
 limit_conn bodies $bodies;
 include $run/mode.conf;
 EOF
-both_kinds <"$config/modes/$mode.conf" >"$run/mode.conf"
+only_what_is_there <"$config/modes/$mode.conf" | both_kinds >"$run/mode.conf"
 echo 'listen 8080;' | both_kinds >"$run/inner.conf"
 printf 'server_name %s;\n' "$WHOST" >"$run/name.conf"
 
 # The other names of the site, which redirect to it; other names still get no handshake. On localhost there is nothing to redirect to.
-listen='80' certificate=
-[ "$mode" != tls ] || listen='443 ssl' certificate="include $run/certificate.conf;"
+listen='listen 80;' certificate=
+[ "$mode" != tls ] || listen='listen 443 ssl;
+  listen 443 quic;' certificate="http2 on; include $run/certificate.conf;"
 if [ -z "$WHOST_ALIASES" ] || [ "$WHOST" = localhost ] || [ "$mode" = closed ]; then
   : >"$run/aliases.conf"
 else
-  both_kinds >"$run/aliases.conf" <<EOF
+  only_what_is_there <<EOF | both_kinds >"$run/aliases.conf"
 server {
-  listen $listen;
+  $listen
   server_name $(printf '%s' "$WHOST_ALIASES" | tr ',' ' ');
   $certificate
   include $config/redirect.conf;
@@ -166,6 +209,8 @@ if [ -n "$NGINX_LOG_DIR" ]; then
   fi
 fi
 
+# Not when it is run by hand: nginx has not read it yet.
+[ -s /run/nginx.pid ] || touch "$run/taken_up"
 case $mode in
   closed) say "TLS is broken, so every visitor gets a page that says to come back later: ${chosen#* }" ;;
   *) say "mode $mode: ${chosen#* }" ;;

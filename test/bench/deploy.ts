@@ -26,7 +26,7 @@ export interface Deploy {
 export const TSX = createRequire(import.meta.url).resolve('tsx/cli')
 
 const PEAK = join(import.meta.dirname, 'peak.mjs')
-const PHASES = /^→ (plan|build|migrate|start|healthy|switch|drain|stop|tidy)(:|$)/
+const PHASES = /^→ (plan|build|migrate|start|healthy|switch|observe|drain|stop|tidy)(:|$)/
 
 // `begin` is what comes before the first phase: the start of Node, the settings, the lock.
 const phasesOf = (marks: { label: string; at: number }[], end: number): TimedPhase[] =>
@@ -43,7 +43,7 @@ export async function deploy(site: Site, words: string[] = [], onPhase = (_label
   const elapsed = () => (performance.now() - clock) / 1000
   const peak = join(site.folder, '.state', 'peak')
   const script = join(site.folder, 'scripts', 'deploy_local.ts')
-  const command = [TSX, '--import', pathToFileURL(PEAK).href, script, '--json', ...words, 'avril']
+  const command = [TSX, '--import', pathToFileURL(PEAK).href, script, '--json', '--observe', '0', ...words, 'avril']
   const child = spawn(process.execPath, command, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, PEAK_FILE: peak },

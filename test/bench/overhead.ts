@@ -1,5 +1,6 @@
-// What a rollout costs beyond what the app itself needs, and what its visitors feel of it. Both releases are built
-// before; there is no probation and no open websocket, which would hold the drain up by rule and not by work.
+// What a rollout costs beyond what the app itself needs, what comes before its first phase, and what its visitors feel
+// of it. Both releases are built before; there is no probation and no open websocket, which would hold the drain up by
+// rule and not by work.
 import { say } from '../../lib/system/progress.ts'
 import { between, type Report } from '../load/report.ts'
 import { buildTwo, deploy, type Deploy, spentIn } from './deploy.ts'
@@ -24,7 +25,8 @@ interface Measured extends Deploy, EngineTimes {
 // The rollout proper: from the first sign of the new instance to the command's end.
 const rolloutOf = (it: Measured) => it.wall - beforeOf(it) - spentIn(it, 'migrate')
 const beforeOf = (it: Measured) => spentIn(it, 'begin', 'plan', 'build')
-const overheadOf = (it: Measured) => rolloutOf(it) - it.ready - LONGEST
+const untilBuild = (it: Measured) => spentIn(it, 'begin', 'plan')
+const overheadOf = (it: Measured) => rolloutOf(it) - it.healthy - LONGEST
 
 const seconds = (value: number) => `${value.toFixed(2)} s`
 
@@ -70,7 +72,16 @@ const resultsOf = (result: readonly Measured[], report: Report, p99s: ReturnType
       'wall time of the command (medians from here on)',
       ofMedian(({ wall }) => wall),
     ),
-    figures.plain('  of it: start of Node, checks, plan', ofMedian(beforeOf)),
+    figures.most(
+      '  of it: before the first phase (Node, checks, the lock, the plan)',
+      medianOf(result, untilBuild),
+      1,
+      's',
+    ),
+    figures.plain(
+      '  of that: before the plan',
+      ofMedian(it => spentIn(it, 'begin')),
+    ),
     figures.plain(
       "  of it: the migration, its container's start and removal",
       ofMedian(it => spentIn(it, 'migrate')),
@@ -81,13 +92,13 @@ const resultsOf = (result: readonly Measured[], report: Report, p99s: ReturnType
     ),
     figures.plain('the rollout: from the new instance to the end of the command', ofMedian(rolloutOf)),
     figures.plain(
-      "− the app's own start: container's start to its line that it listens",
-      ofMedian(({ ready }) => ready),
+      '− the app\'s own start: container\'s start to the event "healthy"',
+      ofMedian(({ healthy }) => healthy),
     ),
     figures.plain('− the longest request in flight', seconds(LONGEST)),
-    figures.most('= overhead', medianOf(result, overheadOf), 1, 's'),
+    figures.most('= overhead', medianOf(result, overheadOf), 0.5, 's'),
     figures.plain(
-      '  of it: from listening to the event "healthy"',
+      '  for scale: from the line that it listens to that event',
       ofMedian(({ ready, healthy }) => healthy - ready),
     ),
     figures.plain('seconds a phase', phasesText(result)),

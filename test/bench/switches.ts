@@ -1,5 +1,5 @@
-// The switch alone, over and over: nginx's file is written again and nginx reloaded, by the rollout's own code. No
-// request may fail.
+// The switch alone, over and over: nginx's file is written again and taken up, by the rollout's own code. No request
+// may fail.
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { listInstances } from '../../lib/docker/containers.ts'
@@ -8,16 +8,16 @@ import { deploy } from './deploy.ts'
 import { figuresOf, median, type Outcome, websocketFigures } from './figures.ts'
 import type { Settings } from './parts.ts'
 import { DRAIN_SECONDS, type Site } from './site.ts'
-import { underLoad } from './under_load.ts'
+import { type Running, underLoad } from './under_load.ts'
 import { cutsIn, lostIn, type Reload } from './websocket.ts'
 
 const PAUSE = 1
 
-type Nginx = typeof import('../../lib/nginx/live_map.ts')
+type Nginx = typeof import('../../lib/nginx/live.ts')
 
 // That of the site's own copy: it writes into the checkout that it lies in.
 const nginxOf = async ({ folder }: Site): Promise<Nginx> =>
-  import(pathToFileURL(join(folder, 'lib', 'deploy', 'nginx.ts')).href)
+  import(pathToFileURL(join(folder, 'lib', 'nginx', 'live.ts')).href)
 
 const findNginx = async ({ project }: Site) => {
   const [instance] = await listInstances(project, 'nginx')
@@ -25,23 +25,30 @@ const findNginx = async ({ project }: Site) => {
   return instance
 }
 
+/** Switches so often, and tells when each began and ended. */
+export async function switchTimes(site: Site, times: number, { now, doing, quiet }: Running) {
+  const { readLiveFile, switchLive } = await nginxOf(site)
+  const nginx = await findNginx(site)
+  const done: Reload[] = []
+  for (let index = 1; index <= times; index += 1) {
+    doing(`switch ${index} of ${times}`)
+    const from = now()
+    await switchLive(nginx, site.service, { upstreams: readLiveFile(site.service) })
+    done.push({ from, to: now() })
+    await quiet(PAUSE)
+  }
+  return done
+}
+
 export async function switches(site: Site, { switches: times, rate }: Settings): Promise<Outcome> {
   const figures = figuresOf('switches')
-  const { readLive, switchLive } = await nginxOf(site)
   // Until a first rollout there is no file to write again.
-  if (readLive(site.service) === undefined) await deploy(site, ['--probation', '0'])
-  const nginx = await findNginx(site)
-  const { result, report } = await underLoad(site, { rate }, async ({ now, doing, quiet }) => {
-    await quiet(3)
-    const done: Reload[] = []
-    for (let index = 1; index <= times; index += 1) {
-      doing(`switch ${index} of ${times}`)
-      const from = now()
-      await switchLive(nginx, site.service, readLive(site.service))
-      done.push({ from, to: now() })
-      await quiet(PAUSE)
-    }
-    await quiet(DRAIN_SECONDS)
+  const { readLiveFile } = await nginxOf(site)
+  if (readLiveFile(site.service).length === 0) await deploy(site, ['--probation', '0'])
+  const { result, report } = await underLoad(site, { rate }, async running => {
+    await running.quiet(3)
+    const done = await switchTimes(site, times, running)
+    await running.quiet(DRAIN_SECONDS)
     return done
   })
   const cuts = cutsIn(report, result)

@@ -1,4 +1,4 @@
-// What became of the websocket. nginx cuts it when its drain time is over, by rule; a message that is on its way then
+// What became of the websocket. It ends with its instance when its drain time is over, by rule; a message that is on its way then
 // is lost with it. That is counted by itself, and only when the websocket had all of its time.
 import { type Report } from '../load/load.ts'
 import type { TimedPhase } from '../load/old_procedure.ts'
@@ -24,12 +24,12 @@ export function reloadsOf(phases: readonly TimedPhase[]): readonly Reload[] {
   return phases.filter(({ label }) => label === 'switch')
 }
 
-export function cutsIn({ rows, websocketReconnects }: Report, reloads: readonly Reload[]): Cuts {
+export function cutsIn({ rows, websocketReconnects }: Report, reloads: readonly Reload[], drain = DRAIN_SECONDS): Cuts {
   const opened = rows.filter(({ kind, ok }) => kind === 'handshake' && ok).map(({ at }) => at)
   const isEarly = (at: number) => {
     const since = opened.findLast(time => time < at) ?? 0
     const reload = reloads.find(({ to }) => to * 1000 >= since)
-    return reload === undefined || at < (reload.from + DRAIN_SECONDS) * 1000
+    return reload === undefined || at < (reload.from + drain) * 1000
   }
   return {
     closed: websocketReconnects.length,

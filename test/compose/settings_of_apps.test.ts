@@ -46,6 +46,7 @@ const MORE: Record<string, string[]> = {
   RNCP_PASS: PHOENIX,
   PGPASSWORD: PHOENIX,
   DATABASE_URL: PHOENIX,
+  COMPOSE_FILE: [],
 }
 
 const example = readFileSync(join(root, '.env.example'), 'utf8')
@@ -53,6 +54,7 @@ const names = [...new Set([...example.matchAll(/^#?([A-Z][A-Z0-9_]*)=/gm)].map((
 
 // Compose judges some of them itself.
 const value = (name: string, one: string) => {
+  if (name === 'COMPOSE_FILE') return 'docker-compose.yml'
   if (name === 'NGINX_BIND') return `127.0.0.${one}`
   if (name === 'NETWORK_IPV6') return String(one === '1')
   if (/_(REPLICAS|PORT|MEMORY)$/.test(name)) return `${one}${name.endsWith('_MEMORY') ? 'g' : ''}`
@@ -72,6 +74,8 @@ const servicesWith = (settings: Record<string, string>) => {
   )
   const config = execFileSync('docker', ['compose', '--project-directory', site, 'config', '--format', 'json'], {
     encoding: 'utf8',
+    // Compose looks there for what COMPOSE_FILE names.
+    cwd: site,
   })
   return (JSON.parse(config) as StackConfig).services
 }
@@ -146,6 +150,18 @@ for (const [kind, more, phoenix, minio] of [
         assert.ok(!Object.values(services[service]?.environment ?? {}).includes(secret), `${service} has ${secret}`)
   })
 }
+
+void test('nginx has its port of https by UDP when there is HTTP/3, at the same address, and else each port once', () => {
+  const portsOf = (settings: Record<string, string>) =>
+    servicesWith(settings).nginx?.ports?.map(it => `${it.host_ip ?? ''} ${it.published} ${it.target} ${it.protocol}`)
+  for (const address of ['', '127.0.0.1', '0.0.0.0']) {
+    const tcp = [`${address} 80 80 tcp`, `${address} 8443 443 tcp`]
+    const settings = { NGINX_BIND: address, NGINX_TLS_PORT: '8443' }
+    assert.deepEqual(portsOf(settings), tcp)
+    assert.deepEqual(portsOf({ ...settings, HTTP3: '' }), tcp)
+    assert.deepEqual(portsOf({ ...settings, HTTP3: 'on' }), [...tcp, `${address} 8443 443 udp`])
+  }
+})
 
 // What a container is made of: its build, the number of instances, its name and its image are none of it.
 const configured = (services: StackConfig['services']) =>

@@ -44,7 +44,7 @@ export function composeReader(project: string) {
   }
 }
 
-const PHASE = /^→ (plan|build|migrate|start|healthy|switch|drain|stop|tidy)(?:: (.*))?$/
+const PHASE = /^→ (plan|build|migrate|start|healthy|switch|observe|drain|stop|tidy)(?:: (.*))?$/
 
 /** deploy_local: its own lines are kept; those of the build and of the app are indented. */
 export function readDeploy(line: string): Reading {

@@ -36,7 +36,7 @@ proxy() {
   local name=$1 folder="$BATS_FILE_TMPDIR/a copy/$1"
   mkdir -p "$folder/ssl"
   cp -R "$checkout/nginx" "$folder/nginx"
-  rm -f "$folder/nginx/live/"*.map
+  rm -f "$folder/nginx/live/"*.json
   docker create --name "$project-$name" --label "$project" --network "$project" \
     --publish 127.0.0.1::80 --publish 127.0.0.1::443 \
     --env "WHOST=$2" --env BUCKET_NAME=test-bucket --env "POST_RATE=$3" --env "DRAIN_SECONDS=$4" \
@@ -72,10 +72,15 @@ field() {
     process.argv[1].split(".").reduce((value, key) => value?.[key], answer)' "$1"
 }
 
-# live PROXY LINE …: what a deploy does to switch phoenix, the rename included.
+# live PROXY ADDRESS[=ROLLOUT] …: what a deploy does to switch phoenix, the rename included; without an address what it was before the first.
 live() {
-  local folder="$BATS_FILE_TMPDIR/a copy/$1/nginx/live"
+  local folder="$BATS_FILE_TMPDIR/a copy/$1/nginx/live" proxy=$1
   shift
-  printf '%s\n' "$@" >"$folder/phoenix.new"
-  mv "$folder/phoenix.new" "$folder/phoenix.map"
+  if [ "$#" -eq 0 ]; then
+    rm -f "$folder/phoenix.json"
+  else
+    node -p 'JSON.stringify({ upstreams: process.argv.slice(1).map(it => it.split("=")).map(([address, rollout = null]) => ({ address, rollout })) })' "$@" >"$folder/phoenix.new"
+    mv "$folder/phoenix.new" "$folder/phoenix.json"
+  fi
+  inside "$proxy" curl -fsS -X POST http://127.0.0.1:8081/nginx/live/phoenix
 }

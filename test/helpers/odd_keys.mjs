@@ -35,8 +35,14 @@ const keys = [
   'x'.repeat(1000),
   '漢'.repeat(333),
 ]
+// A header's bytes, each as a character: an app sends UTF-8, an older browser's name may be Latin-1.
+const bytes = (text, encoding) => Buffer.from(text, encoding).toString('latin1')
+const dispositions = [
+  'attachment; filename="cv.pdf"',
+  bytes('attachment; filename=CV_Léa_€_漢.pdf', 'utf8'),
+  bytes('attachment; filename=CV_Léa.pdf', 'latin1'),
+]
 const headers = {
-  ContentDisposition: 'attachment; filename="cv.pdf"',
   CacheControl: 'private',
   Metadata: { owner: 'someone' },
 }
@@ -46,7 +52,7 @@ keys.forEach((key, index) =>
       key,
       content: `content ${index}\0\r\n`,
       type: `text/x-${index}`,
-      ...(index % 2 ? {} : { headers }),
+      ...(index % 2 ? {} : { headers: { ContentDisposition: dispositions[(index / 2) % 3], ...headers } }),
     }),
   ),
 )

@@ -19,9 +19,9 @@ open_screen() {
   screen pipe-pane "cat >>'$SCREEN_LOG'"
 }
 
-# await_screen PATTERN: waits until a line of the screen matches; 60 s at most
+# await_screen PATTERN: waits until a line of the screen matches; 180 s at most
 await_screen() {
-  local end=$((SECONDS + 60))
+  local end=$((SECONDS + 180))
   until screen capture-pane -p | grep -qE -- "$1"; do
     [ "$SECONDS" -lt "$end" ] || { printf 'no line like %s on:\n' "$1"; screen capture-pane -p; return 1; }
     inotifywait --quiet --quiet --timeout 1 --event modify "$SCREEN_LOG" || true

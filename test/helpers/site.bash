@@ -10,15 +10,39 @@ CHECKOUT=$(cd "$HERE/.." && pwd)
 load "$CHECKOUT/node_modules/bats-support/load.bash"
 load "$CHECKOUT/node_modules/bats-assert/load.bash"
 
-# site_up NAME PORT [NAME=VALUE …]: makes and starts a stack; settings are changed in its .env. Sets SITE (the folder of the scripts) and URL.
-site_up() {
-  local name=$1 port=$2 setting
-  shift 2
-  export PLAY="$BATS_FILE_TMPDIR/a site" STACK=$name URL=http://127.0.0.1:$port
+# site_make NAME PORT: a stack that is not started, and nothing of an earlier one of the name, which a killed run has left. Sets PLAY, SITE (the folder of the scripts), STACK and URL.
+site_make() {
+  local label=label=com.docker.compose.project=$1
+  export PLAY="$BATS_FILE_TMPDIR/a site" STACK=$1 URL=http://127.0.0.1:$2
   export SITE=$PLAY/avril-scripts
-  docker ps --all --quiet --filter "label=com.docker.compose.project=$name" | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
-  docker volume rm --force "${name}_postgres" "${name}_minio" >/dev/null
-  STACK_NAME=$name STACK_PORT=$port "$HERE/stack.sh" "$PLAY"
+  docker ps --all --quiet --filter "$label" | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
+  { docker volume ls --quiet --filter "$label"; printf '%s\n' "${1}_postgres" "${1}_minio"; } | xargs docker volume rm --force >/dev/null
+  STACK_NAME=$1 STACK_PORT=$2 "$HERE/stack.sh" "$PLAY"
+  quick_recipes
+  node "$HERE/helpers/compile.mjs" "$SITE" 3>&-
+}
+
+# A probe costs the engine more than what it asks, and several stacks stand here at a time: once one has been good since the container's start, each waits for a quarter of a minute.
+# What it asks, and how soon a start counts as healthy or not, stay as they are.
+quiet_probes() {
+  local file=$SITE/docker-compose.yml wait='[ ! -e /dev/shm/well ] || sleep 11;' mark='touch /dev/shm/well'
+  sed -i -E \
+    -e "s#\[ -z .* \] \|\| sleep 4;#$wait &#; s#sleep 0.1; done;#& $mark;#; s#timeout: (3|8|10)s#timeout: 60s#" \
+    -e "s#test: \[CMD, (.*)\]\$#test: '$wait \1 \&\& $mark'#; /--fail-early/s/[\",]//g" \
+    -e "s#(select 1')\$#\1 \&\& $mark#; s#(health/cluster)'#\1 \&\& $mark'#" "$file"
+  [ "$(grep -cF "$wait" "$file") $(grep -c "[;&] $mark" "$file")" = '6 6' ]
+}
+
+# The apps are built in fewer steps, or as on a server.
+quick_recipes() { cp "$HERE"/fixtures/recipes/* "$SITE/recipes/"; }
+real_recipes() { cp "$CHECKOUT"/recipes/* "$SITE/recipes/"; }
+
+# site_up NAME PORT [NAME=VALUE …]: makes and starts a stack; settings are changed in its .env.
+site_up() {
+  site_make "$1" "$2"
+  quiet_probes
+  if [ -n "${REAL_RECIPES:-}" ]; then real_recipes; fi
+  shift 2
   set_env POST_RATE=10000 DRAIN_SECONDS=10 "$@"
   compose up --detach --wait --quiet-pull 2>&1
 }
@@ -36,16 +60,18 @@ set_env() {
 
 compose() { (cd "$SITE" && docker compose "$@" 3>&-); }
 
-# exec_script NAME …: becomes a script, for use with &: so that $! is the script itself, not a shell or the wrapper of the tsx command
+# exec_script NAME …: becomes a script, for use with &: so that $! is the script itself, not a shell or the wrapper of the tsx command.
+# It runs what compile.mjs made of it.
 exec_script() {
   local name=$1
   shift
-  exec node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/$name.ts" "$@" 3>&-
+  exec node "$SITE/scripts/$name.js" "$@" 3>&-
 }
 
 script() { (exec_script "$@"); }
 
-deploy() { script deploy_local "$@"; }
+# Nobody is observed, or each would take half a minute; observe.bats is about that.
+deploy() { script deploy_local --observe 0 "$@"; }
 
 # commit REPO KEY=VALUE …: new behaviour in the remote of a fixture repository; prints the commit
 commit() { "$HERE/fixtures/commit.sh" "$PLAY" "$@" 3>&-; }
@@ -82,7 +108,7 @@ assert_in_order() {
   assert_compose_agrees "$service"
 }
 
-# await_line FILE PATTERN: waits until a line of a file that is being written matches; 60 s at most. What is written to it in the background must begin with an empty file: what was
+# await_line FILE PATTERN: waits until a line of a file that is being written matches; 180 s at most, which a busy machine takes for some. What is written to it in the background must begin with an empty file: what was
 # there before would match. In a shell of its own: $! stays what it is.
 await_line() (
   # Whoever writes to it in the background may not have made it yet.
@@ -90,7 +116,7 @@ await_line() (
   status=0
   exec {lines}< <(exec tail --lines=+1 --follow --sleep-interval=0.1 -- "$1" 3>&-)
   follower=$!
-  timeout 60 grep --quiet --max-count=1 --extended-regexp -- "$2" <&"$lines" || status=$?
+  timeout 180 grep --quiet --max-count=1 --extended-regexp -- "$2" <&"$lines" || status=$?
   kill "$follower" 2>/dev/null || true
   exec {lines}<&-
   [ "$status" -eq 0 ] || { printf 'no line like %s in:\n' "$2"; cat "$1"; exit 1; }
@@ -98,9 +124,9 @@ await_line() (
 
 # load_start [options of load.ts]: requests at a constant rate until load_stop
 load_start() {
-  LOAD=$BATS_TEST_TMPDIR/load
-  mkfifo "$LOAD.in"
-  node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$HERE/load/load.ts" --url "$URL" --until-stdin-closes --json "$LOAD.json" \
+  LOAD=$BATS_TEST_TMPDIR/${LOAD_NAME:-load}
+  [ -p "$LOAD.in" ] || mkfifo "$LOAD.in"
+  node "$SITE/test/load/load.js" --url "$URL" --until-stdin-closes --json "$LOAD.json" \
     --drain "$(sed -n 's/^DRAIN_SECONDS=//p' "$SITE/.env")" "$@" \
     <"$LOAD.in" >"$LOAD.out" 2>"$LOAD.err" 3>&- &
   LOAD_PID=$!
@@ -143,7 +169,7 @@ until_phase() {
   local phase=$1
   shift
   : >"$BATS_TEST_TMPDIR/err"
-  exec_script deploy_local --probation 0 "$@" avril-profil >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
+  exec_script deploy_local --observe 0 --probation 0 "$@" avril-profil >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
   # shellcheck disable=SC2034 # for the test
   DEPLOY=$!
   await_line "$BATS_TEST_TMPDIR/err" "^→ $phase"

@@ -20,7 +20,7 @@ sshd_up() {
   XDG_RUNTIME_DIR=$(mktemp -d /tmp/ssh.XXXXXX)
   export PATH=$SSH_DIR/bin:$PATH XDG_RUNTIME_DIR
   cp -R "$SITE" "$LAPTOP"
-  rm -rf "$LAPTOP/.state" "$LAPTOP/db" "$LAPTOP/docker-compose.override.yml"
+  rm -rf "$LAPTOP/.state" "$LAPTOP/db" "$LAPTOP/docker-compose.releases.yml"
   printf '%s\n' DEPLOY_HOST=server "DEPLOY_PATH='$SITE'" >"$LAPTOP/.env"
 }
 
@@ -48,13 +48,13 @@ sshd_down() {
 }
 
 # Ends the connections that calls share, and those calls with them: for the server this is a lost line.
-drop_connections() { pkill --full "$XDG_RUNTIME_DIR/" || true; }
+drop_connections() { pkill --full "${XDG_RUNTIME_DIR:?}/" || true; }
 
 # exec_remote NAME …: becomes a script of the laptop's checkout
 exec_remote() {
   local name=$1
   shift
-  exec node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$LAPTOP/scripts/$name.ts" "$@" 3>&-
+  exec node "$LAPTOP/scripts/$name.js" "$@" 3>&-
 }
 
 remote() { (exec_remote "$@" </dev/null); }

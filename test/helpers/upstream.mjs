@@ -29,6 +29,7 @@ const app = async (request, response) => {
   const own = searchParams.has('policies')
     ? { 'content-security-policy': "default-src 'own'", 'referrer-policy': 'no-referrer', 'x-frame-options': 'DENY' }
     : {}
+  if (searchParams.has('upgrade')) response.setHeader('upgrade', 'h2,h2c')
   const kept = searchParams.has('cache') ? { 'cache-control': searchParams.get('cache') } : {}
   response.writeHead(status, { 'content-type': 'application/json', 'x-powered-by': 'a secret', ...own, ...kept })
   response.end(JSON.stringify({ name, method, url, body: body.length, headers, filler: '.'.repeat(1200) }))

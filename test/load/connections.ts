@@ -2,6 +2,7 @@
 // so that it is known which one a request travels on and how long that was idle. Node never sends a request a second
 // time by itself.
 import { Agent } from 'node:http'
+import { Agent as TlsAgent } from 'node:https'
 
 export interface Connection {
   agent: Agent
@@ -11,16 +12,20 @@ export interface Connection {
   expires: number
 }
 
-const open = (): Connection => ({ agent: new Agent({ keepAlive: true, maxSockets: 1 }), ready: 0, expires: Infinity })
+const open = (tls: boolean): Connection => ({
+  agent: new (tls ? TlsAgent : Agent)({ keepAlive: true, maxSockets: 1 }),
+  ready: 0,
+  expires: Infinity,
+})
 
 /** Reused in turn, each as soon as it is free. There are more when all of `size` are busy. */
-export function busyPool(size: number) {
+export function busyPool(size: number, tls: boolean) {
   const free: Connection[] = []
   let opened = 0
   const take = () => {
     const connection = opened >= size ? free.shift() : undefined
     if (connection === undefined) opened += 1
-    return connection ?? open()
+    return connection ?? open(tls)
   }
   const give = (connection: Connection) => {
     free.push(connection)
@@ -32,14 +37,14 @@ export function busyPool(size: number) {
  * Each is left idle for a random time between the limits (ms) before it is used again. There are as many as the rate
  * needs.
  */
-export function idlePool([least, most]: readonly [number, number]) {
+export function idlePool([least, most]: readonly [number, number], tls: boolean) {
   let free: Connection[] = []
   const take = () => {
     const now = performance.now()
     free.filter(({ expires }) => expires < now).forEach(({ agent }) => agent.destroy())
     free = free.filter(({ expires }) => expires >= now)
     const index = free.findIndex(({ ready }) => ready <= now)
-    return free.splice(index, index < 0 ? 0 : 1)[0] ?? open()
+    return free.splice(index, index < 0 ? 0 : 1)[0] ?? open(tls)
   }
   const give = (connection: Connection) => {
     const now = performance.now()

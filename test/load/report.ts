@@ -82,7 +82,9 @@ export function forgiveCuts(rows: readonly Row[], drain: number): Row[] {
   const nextAfter = (instance: string) =>
     Math.min(...[...began.values()].filter(at => at > (began.get(instance) ?? Infinity)))
   const isCut = ({ kind, outcome, at, latency, instance }: Row) =>
-    kind === 'websocket' && outcome === 'closed with 1006' && at + latency - nextAfter(instance) >= drain * 1000 - SOON
+    kind === 'websocket' &&
+    outcome.startsWith('closed with ') &&
+    at + latency - nextAfter(instance) >= drain * 1000 - SOON
   return rows.map(row => (isCut(row) ? { ...row, ok: true, outcome: 'cut after the drain time' } : row))
 }
 
@@ -148,6 +150,8 @@ export function reportOf(records: readonly Row[], run: Run) {
       fresh: of('fresh'),
       slow: of('slow'),
       websocket: of('websocket'),
+      upload: of('upload'),
+      download: of('download'),
       handshake: of('handshake'),
     },
     instances: instancesIn(rows),

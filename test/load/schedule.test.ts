@@ -3,13 +3,15 @@ import { test } from 'node:test'
 import { dealer, mix } from './schedule.ts'
 
 void test('the mix fills up with reused connections', () => {
-  deepEqual(mix(250), { idle: 25, post: 25, fresh: 25, slow: 3, websocket: 2, keepalive: 170 })
+  deepEqual(mix(250), { idle: 25, post: 25, fresh: 25, slow: 3, websocket: 2, upload: 0, download: 0, keepalive: 170 })
   deepEqual(mix(100, { post: 50, websocket: 0 }), {
     idle: 10,
     post: 50,
     fresh: 10,
     slow: 3,
     websocket: 0,
+    upload: 0,
+    download: 0,
     keepalive: 27,
   })
   equal(mix(10).slow, 1)

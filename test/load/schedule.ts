@@ -7,8 +7,10 @@
  * - fresh: GET on a connection of its own
  * - slow: GET that takes 3 seconds
  * - websocket: text on the one open websocket, the echo is compared
+ * - upload: POST whose body takes 20 seconds to come, the echo is compared; only when asked for
+ * - download: GET whose answer takes 20 seconds to come; only when asked for
  */
-export const KINDS = ['keepalive', 'idle', 'post', 'fresh', 'slow', 'websocket'] as const
+export const KINDS = ['keepalive', 'idle', 'post', 'fresh', 'slow', 'websocket', 'upload', 'download'] as const
 export type Kind = (typeof KINDS)[number]
 export type Rates = Record<Kind, number>
 
@@ -21,10 +23,12 @@ export function mix(rate: number, asked: Partial<Rates> = {}): Rates {
     fresh: tenth,
     slow: Math.min(3, tenth),
     websocket: Math.min(2, tenth),
+    upload: 0,
+    download: 0,
     ...asked,
   }
-  const { idle, post, fresh, slow, websocket } = others
-  const sum = idle + post + fresh + slow + websocket
+  const { idle, post, fresh, slow, websocket, upload, download } = others
+  const sum = idle + post + fresh + slow + websocket + upload + download
   const keepalive = asked.keepalive ?? rate - sum
   const rates = { ...others, keepalive }
   const possible = rate > 0 && Object.values(rates).every(value => value >= 0)

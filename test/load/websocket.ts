@@ -25,7 +25,7 @@ interface Message {
 
 const PAUSE_AFTER_REFUSAL = 250
 
-export function openSocket(url: URL, timeout: number, { onConnect, onClose }: SocketEvents) {
+export function openSocket(url: URL, timeout: number, { onConnect, onClose }: SocketEvents, host?: string) {
   let socket: WebSocket
   let instance = ''
   let closing = false
@@ -56,7 +56,12 @@ export function openSocket(url: URL, timeout: number, { onConnect, onClose }: So
     const onHandshake = onConnect()
     let opened = false
     let refusal = 'closed'
-    socket = new WebSocket(url, { handshakeTimeout: timeout, perMessageDeflate: false })
+    socket = new WebSocket(url, {
+      handshakeTimeout: timeout,
+      perMessageDeflate: false,
+      rejectUnauthorized: false,
+      ...(host === undefined ? {} : { headers: { host }, servername: host }),
+    })
     socket.on('upgrade', response => (instance = String(response.headers['x-instance'] ?? '')))
     socket.on('open', () => {
       opened = true

@@ -98,12 +98,20 @@ void test('single quotes keep what is special, as Compose reads it too', () => {
   )
 })
 
-const OPTIONS = ['WHOST_ALIASES', 'CONTENT_SECURITY_POLICY', 'REFERRER_POLICY', 'FRAME_OPTIONS', 'NGINX_LOG_DIR']
+const OPTIONS = [
+  'WHOST_ALIASES',
+  'CONTENT_SECURITY_POLICY',
+  'REFERRER_POLICY',
+  'FRAME_OPTIONS',
+  'NGINX_LOG_DIR',
+  'HTTP3',
+]
 for (const line of [
   'WHOST_ALIASES=www.example.org,example.org',
   `CONTENT_SECURITY_POLICY="default-src 'self'; img-src 'self' data: https://*.example.org"`,
   'REFERRER_POLICY=no-referrer',
   'FRAME_OPTIONS=DENY',
+  'HTTP3=on',
   'NGINX_LOG_DIR=/var/log/nginx',
   ...OPTIONS.map(name => `${name}=`),
 ]) {
@@ -123,6 +131,7 @@ for (const [line, words = /is not/] of [
   ['REFERRER_POLICY=referrer'],
   ["REFERRER_POLICY='origin origin'"],
   ['FRAME_OPTIONS=ALLOWALL'],
+  ['HTTP3=true', /HTTP3 is not on or off/],
   ['NGINX_LOG_DIR=logs'],
   ['NGINX_LOG_DIR=/a:/b'],
   ['NGINX_LOG_DIR=/'],

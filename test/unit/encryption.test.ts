@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
-import { createHash, randomBytes } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash, pbkdf2, randomBytes } from 'node:crypto'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import { after, test } from 'node:test'
+import { promisify } from 'node:util'
 import { type Encryptor, openEncryptor, readKey, recipientsOf } from '../../lib/crypto/age.ts'
 import { Failure } from '../../lib/system/errors.ts'
-import { decryptFile, encryptFile } from '../../lib/crypto/encrypted_files.ts'
+import { decryptFile, encryptFile, writeStream } from '../../lib/crypto/encrypted_files.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'encryption-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -39,6 +42,22 @@ for (const bytes of [0, 1, 65_536, 300_001]) {
     })
     await decryptFile(await readKey(keyFile), sealed, clear)
     assert.deepEqual(readFileSync(clear), content)
+  })
+}
+
+for (const when of ['before', 'while its file is being opened']) {
+  void test(`what is stopped ${when} makes no file after it has ended`, async () => {
+    // The threads that open files are busy, so the opening comes late.
+    const busy = Promise.all(Array.from({ length: 8 }, () => promisify(pbkdf2)('', '', 50_000, 64, 'sha512')))
+    const stop = new AbortController()
+    if (when === 'before') stop.abort()
+    else setImmediate(() => stop.abort())
+    const file = path()
+    await assert.rejects(writeStream(new PassThrough(), file, undefined, stop.signal), { name: 'AbortError' })
+    rmSync(file, { force: true })
+    await busy
+    await stat(folder)
+    assert.equal(existsSync(file), false)
   })
 }
 

@@ -97,7 +97,9 @@ void test('README is short, and names the tsx of the lock file', () => {
 
 void test('the newest release of CHANGELOG.md is the version of package.json, and each has its day', () => {
   const heads = [...textOf('CHANGELOG.md').matchAll(/^## (.*)$/gm)].map(([, head = '']) => head)
-  const releases = heads.map(head => /^\[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)$/.exec(head))
+  const releases = heads
+    .filter((head, index) => index > 0 || head !== '[Unreleased]')
+    .map(head => /^\[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)$/.exec(head))
   assert.ok(releases.every(Boolean), heads.join())
   const { version } = JSON.parse(textOf('package.json')) as { version: string }
   assert.equal(releases[0]?.[1], version)

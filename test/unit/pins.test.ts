@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { baseNames } from '../../lib/docker/compose_files.ts'
 import { parsePins, renderPins } from '../../lib/docker/release_pins.ts'
 
 const pins = {
@@ -44,4 +45,20 @@ for (const [what, text] of [
 ] as const) {
   void test(`${what} is refused, not overwritten`, () =>
     assert.throws(() => parsePins(text), /was not written by these scripts/))
+}
+
+const [MAIN, OWN, RELEASES] = ['docker-compose.yml', 'docker-compose.override.yml', 'docker-compose.releases.yml']
+
+// COMPOSE_FILE, whether there is an override of the team's, and what is read below the releases.
+for (const [listed, override, expected] of [
+  [undefined, false, [MAIN]],
+  [undefined, true, [MAIN, OWN]],
+  [`${MAIN}:${RELEASES}`, false, [MAIN]],
+  [`${MAIN}:${RELEASES}`, true, [MAIN, OWN]],
+  [`${MAIN}:${OWN}:${RELEASES}`, false, [MAIN]],
+  [`${MAIN}:${OWN}:more.yml`, true, [MAIN, OWN, 'more.yml']],
+  [`${MAIN}:more.yml`, false, [MAIN, 'more.yml']],
+] as const) {
+  void test(`COMPOSE_FILE ${listed ?? 'unset'}${override ? ', with an override' : ''}: ${expected.join(', ')}`, () =>
+    assert.deepEqual(baseNames(listed, override), expected))
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { mapConcurrent, together } from '../../lib/system/concurrency.ts'
+import { mapConcurrent, rendezvous, together } from '../../lib/system/concurrency.ts'
 import { sleep } from '../../lib/system/signals.ts'
 
 void test('results keep the order of the items, and only some are under way at once', async () => {
@@ -63,3 +63,23 @@ for (const [how, works, over, thrown] of ENDS)
       assert.equal(ended, 2)
     },
   )
+
+void test('a rendezvous ends for all when the last has come, and for who comes again at once', async () => {
+  const come = rendezvous(3)
+  const { signal } = new AbortController()
+  let ended = 0
+  const first = [come(signal), come(signal)].map(wait => wait.then(() => (ended += 1)))
+  await new Promise(setImmediate)
+  assert.equal(ended, 0)
+  await come(signal)
+  await Promise.all(first)
+  await come(signal)
+})
+
+void test('who waits there is told when another has failed', async () => {
+  const over = new AbortController()
+  const waiting = rendezvous(2)(over.signal)
+  over.abort(new Error('the other one failed'))
+  await assert.rejects(waiting, /the other one failed/)
+  await assert.rejects(rendezvous(1)(over.signal), /the other one failed/)
+})

@@ -41,6 +41,8 @@ for (const [what, change, message] of [
     { build: { context: '/x', args: { SETTINGS: 'WHOST=x\nPOSTGRES_PASSWORD=y\n' } } },
     /hands the secret POSTGRES_PASSWORD/,
   ],
+  ['no folder of assets', { labels: { ...phoenix.labels, 'avril.assets': '/app/dist' } }, /avril\.assets/],
+  ['a folder of assets outside', { labels: { ...phoenix.labels, 'avril.assets': '/app/../etc:/x/' } }, /avril\.assets/],
   ['a smoke test that is none', { labels: { ...phoenix.labels, 'avril.smoke': '/ ok' } }, /avril\.smoke/],
   ['no build section', { build: undefined }, /no build section/],
   ['a repository that is a path', { labels: { ...phoenix.labels, 'avril.repository': '../x' } }, /avril\.repository/],

@@ -1,5 +1,5 @@
 // Brings the uploaded files of a backup set back into the stack's minio. What is there and not in the set stays.
-import { type Listed, listPages, shown, type Stored, uploadObject } from '../../s3/bucket.ts'
+import { bytesOf, listAll, type Listed, shown, type Stored, uploadObject } from '../../s3/bucket.ts'
 import type { Settings } from '../../system/settings.ts'
 import { Failure } from '../../system/errors.ts'
 import { checkContents, checkObjects, contentFile, type Contents, readIndex } from './catalog.ts'
@@ -45,14 +45,6 @@ interface Restore {
   onProgress?: (uploaded: number, of: number) => void
 }
 
-const sizeOf = (entries: Stored[]) => entries.reduce((sum, { bytes }) => sum + bytes, 0)
-
-const listAll = async (connection: Connection) => {
-  const live = new Map<string, Listed>()
-  for await (const page of listPages(connection)) for (const listed of page) live.set(listed.key, listed)
-  return live
-}
-
 // The etag of an object that came in parts is another one than after a restore, which sends it in one.
 const isPresent = async ({ folder, key }: Contents, entry: Stored, live: Listed | undefined) =>
   live?.bytes === entry.bytes &&
@@ -67,7 +59,7 @@ const uploadAll = async (
 ) => {
   let done = 0
   let sent = 0
-  const progress = say.transfer(() => sent, sizeOf(entries))
+  const progress = say.transfer(() => sent, bytesOf(entries))
   try {
     const etags = await mapConcurrent(entries, async entry => {
       const etag = await uploadObject(connection, entry, contentFile(folder, entry), key)
@@ -117,7 +109,7 @@ export async function restoreObjects({
     await checkContents(contents, wanted, { full: true })
     const missing = wanted.filter(({ key }) => !live.has(key)).length
     const extra = live.size - both
-    if (!(await onPlan({ count, missing, differing: wanted.length - missing, bytes: sizeOf(wanted), extra })))
+    if (!(await onPlan({ count, missing, differing: wanted.length - missing, bytes: bytesOf(wanted), extra })))
       return undefined
     if (wanted.length > 0) await uploadAll(connection, contents, wanted, onProgress)
     return { count, uploaded: wanted.length, present: count - wanted.length, extra }

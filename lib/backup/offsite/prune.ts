@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { EXIT, Failure } from '../../system/errors.ts'
 import { LIST, type Manifest } from '../manifest.ts'
 import { contentKey, listContents, listOffsite, namesIn, type OffSite, readStream, setKey } from './layout.ts'
-import { removeObject } from './upload.ts'
+import { removeObject } from '../../s3/bucket.ts'
 import { mapConcurrent } from '../../system/concurrency.ts'
 import { say } from '../../system/progress.ts'
 import { retain, type Rules } from '../retention.ts'
@@ -36,7 +36,7 @@ const usedBy = async (site: OffSite, sets: Manifest[]) => {
 export async function removeOffsiteSet(site: OffSite, name: string, files: string[]) {
   // The manifest first: without it the set counts no more.
   for (const file of files.toSorted((a, b) => Number(b === 'manifest.json') - Number(a === 'manifest.json')))
-    await removeObject(site, setKey(site, name, file))
+    await removeObject(site.connection, setKey(site, name, file))
 }
 /**
  * Removes off the site the sets that the rules do not keep, what copies that were killed left of sets that are nowhere
@@ -64,6 +64,6 @@ export async function pruneOffsite(site: OffSite, rules: Rules, here: string[]) 
   )
   for (const name of [...goes, ...begun]) await removeOffsiteSet(site, name, files.get(name) ?? [])
   const unused = [...(await listContents(site)).keys()].filter(sha256 => !used.has(sha256))
-  await mapConcurrent(unused, sha256 => removeObject(site, contentKey(site, sha256)))
+  await mapConcurrent(unused, sha256 => removeObject(site.connection, contentKey(site, sha256)))
   return [...goes, ...begun]
 }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { EXIT, Failure } from '../../system/errors.ts'
 import { type OffSite, readStream } from './layout.ts'
+import { removeObject } from '../../s3/bucket.ts'
 import { retry } from '../../s3/client.ts'
 import { mapConcurrent } from '../../system/concurrency.ts'
 import { checkInterruption } from '../../system/signals.ts'
@@ -122,12 +123,6 @@ const troubleWith = async (site: OffSite, key: string, { bytes, etag, sha256 }: 
   return hash.digest('hex') === sha256 ? '' : 'it has another content there'
 }
 
-export function removeObject({ connection: { s3, client, bucket, signal, withContext } }: OffSite, key: string) {
-  return withContext(`removing ${key} off the site`, () =>
-    client.send(new s3.DeleteObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal }),
-  )
-}
-
 /**
  * Stores a file under a key, and looks whether it is there then, with its size and its content. Throws a Failure: 65
  * when the file here is damaged (it has not the sha256 that it should have) and was not sent, 1 when it did not arrive
@@ -155,7 +150,7 @@ export async function store(
     else await putParts(site, key, file, measured.parts, onSent)
     const trouble = await troubleWith(site, key, measured)
     if (trouble === '') return
-    await removeObject(site, key)
+    await removeObject(site.connection, key)
     throw new Failure(`${key} did not arrive off the site as it was sent: ${trouble}`, {
       hint: 'the next backup sends it again; if it happens again ask who runs that server',
     })

@@ -1,0 +1,160 @@
+// nginx as the switch: a file says who is live, and nginx takes it up into memory that its workers share (nginx/live.js).
+// No connection is touched: what was given to the former instances ends there, and is counted until it has.
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import * as v from 'valibot'
+import { exec } from '../docker/commands.ts'
+import type { Instance } from '../docker/containers.ts'
+import type { App } from '../docker/stack.ts'
+import { root } from '../system/checkout.ts'
+import { Failure } from '../system/errors.ts'
+import { readIfThere, replaceFile } from '../system/files.ts'
+import { attempt } from '../system/run.ts'
+
+/** The files that say who is live. */
+export const LIVE = join(root, 'nginx', 'live')
+
+const UPSTREAM = v.object({
+  /** the name of an instance, or what all instances of a rollout are called, and the port */
+  address: v.string(),
+  /** the rollout that brought it; null when Compose started it by itself */
+  rollout: v.nullable(v.string()),
+})
+
+/** Where nginx sends the requests of an app: they are spread over several. */
+export type Upstream = v.InferOutput<typeof UPSTREAM>
+
+const ROUTE = v.object({
+  upstreams: v.array(UPSTREAM),
+  /** while a release is observed: the one before, to which nginx goes back by itself when most answers are errors */
+  former: v.exactOptional(v.array(UPSTREAM)),
+  /** how many visitors of a hundred get the new one; the others get the former; without it all */
+  percent: v.exactOptional(v.number()),
+})
+
+/** Where the requests of an app go. */
+export type Route = v.InferOutput<typeof ROUTE>
+
+const COUNTS = v.record(v.string(), v.number())
+// `open` has the websockets too.
+const STATE = v.object({ route: ROUTE, open: COUNTS, waiting: COUNTS })
+
+const liveFile = (service: string) => join(LIVE, `${service}.json`)
+
+/** The instances themselves, by their names. */
+export function upstreamsOf({ port }: Pick<App, 'port'>, instances: Pick<Instance, 'name' | 'rollout'>[]): Upstream[] {
+  return instances.map(({ name, rollout = null }) => ({ address: `${name}:${port}`, rollout }))
+}
+
+/** All instances of a rollout, also those that Compose makes again later; without a rollout whatever the service has. */
+export function upstreamsOfRollout({ port }: Pick<App, 'port'>, rollout: string | undefined): Upstream[] {
+  return rollout === undefined ? [] : [{ address: `${rollout}:${port}`, rollout }]
+}
+
+/** Whether requests are sent to an instance: by its own name, or by the rollout that brought it. */
+export function sendsTo(upstreams: Upstream[], { name, rollout }: Pick<Instance, 'name' | 'rollout'>) {
+  return upstreams.some(({ address }) => [name, rollout].includes(address.replace(/:\d+$/, '')))
+}
+
+const textOf = (route: Route) => `${JSON.stringify(route)}\n`
+const NOTHING: Route = { upstreams: [] }
+
+/**
+ * Who is live by the file that a deploy has left, while a release is observed the one before; none when nothing was
+ * switched yet, and when it is damaged: then nginx asks Docker's DNS for the service's name.
+ */
+export function readLiveFile(service: string): Upstream[] {
+  try {
+    const { upstreams, former } = v.parse(ROUTE, JSON.parse(readIfThere(liveFile(service)) ?? textOf(NOTHING)))
+    return former ?? upstreams
+  } catch {
+    return []
+  }
+}
+
+const ask = async (nginx: Instance, ...words: string[]) =>
+  attempt(exec(nginx.id, 'curl', '--silent', '--show-error', '--fail-with-body', ...words))
+
+const stateIn = (text: string) => {
+  try {
+    return v.parse(STATE, JSON.parse(text))
+  } catch {
+    return undefined
+  }
+}
+
+const readState = async (nginx: Instance, service: string) =>
+  stateIn((await ask(nginx, `http://127.0.0.1:8081/nginx/live/${service}`)).stdout)
+
+/** Whether nginx has read a configuration by which it can be switched. */
+export async function canSwitch(nginx: Instance, service: string) {
+  return (await readState(nginx, service)) !== undefined
+}
+
+/** Whether nginx sends requests as a route says, and will after it was started again. */
+export async function isRouted(nginx: Instance, service: string, route: Route) {
+  const wanted = textOf(route)
+  if ((readIfThere(liveFile(service)) ?? textOf(NOTHING)) !== wanted) return false
+  const state = await readState(nginx, service)
+  return state !== undefined && textOf(state.route) === wanted
+}
+
+const knownState = async (nginx: Instance, service: string) => {
+  const state = await readState(nginx, service)
+  if (state) return state
+  throw new Failure('nginx does not say who is live', {
+    hint: 'docker compose logs nginx, and docker compose up -d nginx',
+  })
+}
+
+/** Who is live by nginx's own word. Throws a Failure when it says nothing. */
+export async function readRoute(nginx: Instance, service: string): Promise<Route> {
+  return (await knownState(nginx, service)).route
+}
+
+/** How many requests instances have not answered yet, websockets aside. Throws a Failure when nginx does not say. */
+export async function waitingAt(nginx: Instance, service: string, instances: Pick<Instance, 'name' | 'rollout'>[]) {
+  const { waiting } = await knownState(nginx, service)
+  const isTheirs = (address: string) => instances.some(instance => sendsTo([{ address, rollout: null }], instance))
+  return Object.entries(waiting).reduce((sum, [address, count]) => sum + (isTheirs(address) ? count : 0), 0)
+}
+
+const writeText = (service: string, text: string | undefined) => {
+  mkdirSync(LIVE, { recursive: true })
+  if (text === undefined) rmSync(liveFile(service), { force: true })
+  else replaceFile(liveFile(service), text)
+}
+
+/** Leaves it to the next start of nginx, or the next switch. */
+export function writeLiveFile(service: string, route: Route) {
+  writeText(service, route.upstreams.length === 0 ? undefined : textOf(route))
+}
+
+/**
+ * Sends an app's requests to these from now on: those that begin after it has returned. None: to all that Docker's DNS
+ * names. Throws a Failure when it cannot, and nothing has changed then.
+ */
+export async function switchLive(nginx: Instance, service: string, route: Route) {
+  const before = readIfThere(liveFile(service))
+  writeLiveFile(service, route)
+  const outcome = await ask(nginx, '--request', 'POST', `http://127.0.0.1:8081/nginx/live/${service}`)
+  const taken = outcome.code === 0 ? stateIn(outcome.stdout) : undefined
+  if (taken && textOf(taken.route) === textOf(route)) return
+  writeText(service, before)
+  throw new Failure(`nginx could not be switched: ${(outcome.stdout + outcome.stderr).trim()}`)
+}
+
+/**
+ * Waits until every request has ended that was given to an instance which is not live any more, for DRAIN_SECONDS at
+ * most; gives how many have not.
+ */
+export async function awaitDrained(nginx: Instance, service: string, signal: AbortSignal) {
+  // A worker that ends while it is asked tells nothing of the instances.
+  const patient = ['--silent', '--show-error', '--fail', '--retry', '5', '--retry-all-errors', '--retry-delay', '1']
+  const outcome = await attempt(exec(nginx.id, 'curl', ...patient, `http://127.0.0.1:8081/nginx/drained/${service}`), {
+    signal,
+  })
+  if (outcome.code === 0) return Number(outcome.stdout)
+  if (signal.aborted) return 0
+  throw new Failure(`nginx does not say whether the old instances are drained: ${outcome.stderr.trim()}`)
+}
