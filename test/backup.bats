@@ -317,6 +317,7 @@ aged() {
   mv "$BATS_TEST_TMPDIR/$name" "$SETS/"
 }
 
+# bats test_tags=long
 @test "on a mount without hard links and modes (exFAT, by FUSE) sets are made, published, pruned, tried out and restored, and setup.ts --check says what does not hold there" {
   TMPFS=$SETS
   mkdir -p "$SETS"
@@ -666,6 +667,7 @@ SQL
 
 drop_former() { psql postgres <<<"select format('drop database %I', datname) from pg_database where datname like 'avril_before_%' \gexec"; }
 
+# bats test_tags=long
 @test "fifty tables and 300 MB come back the same, with a checksum of each table" {
   psql <<'SQL'
     create schema large;
@@ -689,6 +691,7 @@ SQL
   drop_former
 }
 
+# bats test_tags=long
 @test "a live database with a locale of its own keeps it; one that was dropped comes back; one that a prepared transaction holds is refused" {
   run -0 backup
   checksums >"$BATS_TEST_TMPDIR/before"

@@ -116,6 +116,7 @@ END
   assert_line app
 }
 
+# bats test_tags=long
 @test "a deploy of each app works, and one whose Dockerfile forgets USER is warned of" {
   local own="$PLAY/own"
   for app in avril avril-profil avril-livret1; do
@@ -284,6 +285,7 @@ SQL
 }
 
 # In a migration, as all that changes the database; those of Avril make these.
+# bats test_tags=long
 @test "a migration that makes an extension works" {
   query <<<'drop extension postgis_tiger_geocoder, fuzzystrmatch'
   local extension statements=
@@ -324,6 +326,7 @@ SECRET_KEY_BASE        phoenix
 END
 }
 
+# bats test_tags=long
 @test "an app's login owns what it owned after a restore of a new set, of an older one, and of one without owners" {
   local words
   run -0 script backup new
@@ -345,6 +348,7 @@ END
   run -0 script backup --drill
 }
 
+# bats test_tags=long
 @test "a first start gives the app its login: with an older dump, a new one, and none" {
   local dump roles=$BATS_TEST_TMPDIR/roles.json
   find "$BATS_FILE_TMPDIR/sets" -name roles.json | sort | tail -n 1 | xargs -d '\n' -I '{}' cp '{}' "$roles"

@@ -376,6 +376,7 @@ everything() {
   deploy_greeting without-state
 }
 
+# bats test_tags=long
 @test "a fourth app needs a service, a location and no code" {
   git clone --quiet --bare "$PLAY/origin/avril-profil.git" "$PLAY/origin/avril-aide.git"
   git clone --quiet "$PLAY/origin/avril-aide.git" "$PLAY/avril-aide"
@@ -406,6 +407,7 @@ JS
   assert_in_order nuxt_aide
 }
 
+# bats test_tags=long
 @test "the releases of a former version leave docker-compose.override.yml, which is the team's; plain docker compose reads the same all the time" {
   deploy_greeting "before the move"
   run -0 grep ^COMPOSE_FILE= "$SITE/.env"

@@ -59,6 +59,7 @@ assert_fails() {
   assert_fails healthy '.*is healthy, but /mon-espace/ is answered with 500, not with a page.*the last lines of its log'
 }
 
+# bats test_tags=long
 @test "nor does one whose page leads only to itself; one that leads to another page is good" {
   commit avril-profil PAGE=redirect >/dev/null
   assert_fails healthy '.*is healthy, but /mon-espace/ is answered with 301 .to https://site.test/mon-espace/., not with a page'

@@ -144,6 +144,7 @@ assert_rollout_unseen() {
 # release REPO: what the page says of its release
 release() { git -C "$PLAY/origin/$1.git" show main:fixture.env | sed -n 's/^GREETING=//p' | tail -n 1; }
 
+# bats test_tags=long
 @test "Nuxt 2: a new release under load, unnoticed by visitors" {
   assert_rollout_unseen avril-profil /mon-espace 'Mon parcours'
 }
@@ -180,6 +181,7 @@ files_of() {
   done
 }
 
+# bats test_tags=long
 @test "a setting that is baked, changed in .env: the next deploy of the same commit shows it" {
   local repo
   URL=http://localhost:18262

@@ -33,7 +33,8 @@ kill_in() {
 }
 
 for phase in build start healthy switch stop; do
-  bats_test_function --description "kill -9 in phase $phase: the site answers, and the next deploy puts all in order" -- killed_hard "$phase"
+  case $phase in switch) tags= ;; *) tags=long ;; esac
+  bats_test_function --tags "$tags" --description "kill -9 in phase $phase: the site answers, and the next deploy puts all in order" -- killed_hard "$phase"
 done
 
 killed_hard() {
@@ -51,7 +52,8 @@ killed_hard() {
 
 # Before the switch a signal takes the deploy back; after it the deploy ends well.
 for pair in INT:build TERM:healthy; do
-  bats_test_function --description "${pair%%:*} in phase ${pair##*:}: taken back" -- stopped_before "${pair%%:*}" "${pair##*:}"
+  case $pair in INT:build) tags=long ;; *) tags= ;; esac
+  bats_test_function --tags "$tags" --description "${pair%%:*} in phase ${pair##*:}: taken back" -- stopped_before "${pair%%:*}" "${pair##*:}"
 done
 bats_test_function --description "HUP in phase drain: the deploy is finished" -- stopped_after HUP drain
 
@@ -78,6 +80,7 @@ stopped_after() {
   assert_no_request_lost
 }
 
+# bats test_tags=long
 @test "a deploy that is killed before its switch, the recovery, and a rollout of another app cut no websocket" {
   local socket before=$BATS_TEST_TMPDIR/before
   commit avril GREETING=before >"$before"
@@ -118,6 +121,7 @@ stopped_after() {
   assert_no_request_lost
 }
 
+# bats test_tags=long
 @test "kill -9 while several replicas are replaced: the next deploy goes on where it stopped" {
   set_env PROFILE_REPLICAS=2
   run -0 deploy --probation 0 avril-profil

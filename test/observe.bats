@@ -77,6 +77,7 @@ count_failed() {
 JS
 }
 
+# bats test_tags=long
 @test "a canary: a visitor stays with one release, by a cookie" {
   local before group
   load_stop
@@ -124,6 +125,7 @@ JS
   assert [ "$FAILED" -le 50 ]
 }
 
+# bats test_tags=long
 @test "Ctrl-C while it is observed goes back; --if-change leaves alone what was taken back" {
   local before
   before=$(greeting avril-profil)
@@ -140,6 +142,7 @@ JS
   run -0 deploy --probation 0 avril-profil
 }
 
+# bats test_tags=long
 @test "a release that does not answer any more is found; so is an nginx that was started again meanwhile" {
   local before
   load_stop
@@ -160,6 +163,7 @@ JS
   assert_in_order nuxt_profile
 }
 
+# bats test_tags=long
 @test "with several replicas the first new one is observed, also when there are more than before" {
   local before
   before=$(greeting avril-profil)

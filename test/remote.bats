@@ -153,6 +153,7 @@ cut_in() {
   assert_regex "$stderr" "did not come back. Since then: $repository by .*: $result"
 }
 
+# bats test_tags=long
 @test "the connection is lost in each phase, under load: the rollout goes back or is finished, and the next call says how it ended" {
   local phase
   CUT=drop_connections ENDS_WITH=69
@@ -371,6 +372,7 @@ END
   assert_equal "$(ls -A "$LAPTOP/db/dumps")" "$names"
 }
 
+# bats test_tags=long
 @test "a download that is cut goes on where it stopped, also in the next call; what is damaged on the way is not taken" {
   local before names
   printf 150000 >"$SSH_DIR/limit"

@@ -322,6 +322,7 @@ END
 
 script_tty() { (sleep 0.1; echo "$2"; cat "$BATS_TEST_TMPDIR/hold" 2>/dev/null) | command script --quiet --return --command "$1" /dev/null 3>&-; }
 
+# bats test_tags=long
 @test "kill -9 at each step: the live database is as it was, and the next run is clean" {
   local step
   for step in prove restore check analyze; do
@@ -410,6 +411,7 @@ held() {
   assert_untouched
 }
 
+# bats test_tags=long
 @test "postgres cannot start: the data is restored all the same, and the words say what is left to do" {
   db -c "alter system set shared_preload_libraries = 'nonsense'"
   docker restart "$STACK-postgres-1" 3>&-

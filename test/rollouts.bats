@@ -19,16 +19,16 @@ teardown() { load_abandon; }
 
 sent() { node -p "const it = JSON.parse(require('fs').readFileSync('$LOAD.json')); it.$1"; }
 
-@test "five rollouts in a row at 250 requests a second: none is lost" {
+@test "three rollouts in a row at 250 requests a second: none is lost" {
   load_start --rate 250
   local round
-  for round in 1 2 3 4 5; do
+  for round in 1 2 3; do
     run -0 deploy --probation 0 --to "$( ((round % 2)) && echo "$LEFT" || echo "$RIGHT")" avril
   done
   assert_no_request_lost
   # Every kind of request was there, and several instances answered.
   assert_equal "$(sent "kinds.post.sent > 0 && it.kinds.fresh.sent > 0 && it.kinds.slow.sent > 10 && it.kinds.idle.sent > 0 && it.kinds.websocket.sent > 10")" true
-  assert_equal "$(sent 'instances.length >= 6')" true
+  assert_equal "$(sent 'instances.length >= 4')" true
   assert_in_order phoenix
 }
 

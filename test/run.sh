@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Prepares what the tests need and runs all of them, or those named: test/run.sh [file.bats|unit|static|compose …]
+# Prepares what the tests need and runs them: test/run.sh [all|file.bats|unit|static|compose …]
+# Without a word those that show each promise once; with "all" also those that are tagged long: the same promise at more moments, on other
+# stacks, with more data. What is named is run as a whole.
 # What needs no engine (static, unit) installs nothing when it is all that is named.
 # Its last line is "N passed, N failed".
 set -uo pipefail
@@ -7,6 +9,10 @@ cd "$(dirname "$0")/.." || exit 1
 
 # A file whose tests wait for what never comes fails after half an hour, and the others run. (With BATS_TEST_TIMEOUT bats waits that long behind each test that failed.)
 bats=(timeout --kill-after=10 1800 node_modules/bats/bin/bats --formatter tap --timing)
+case ${1:-} in
+  '') bats+=(--filter-tags '!long') ;;
+  all) shift ;;
+esac
 passed=0 failed=0 log=$(mktemp) started=$SECONDS failures=()
 trap 'rm -f "$log"' EXIT
 wanted=("$@")

@@ -79,7 +79,8 @@ assert_ended() {
 }
 
 for state in up stopped broken; do
-  bats_test_function --description "signals at random moments of a restore, postgres $state: nothing is left of it, and postgres is as it was" -- at_random "$state"
+  case $state in up) tags= ;; *) tags=long ;; esac
+  bats_test_function --tags "$tags" --description "signals at random moments of a restore, postgres $state: nothing is left of it, and postgres is as it was" -- at_random "$state"
 done
 
 at_random() {

@@ -175,6 +175,7 @@ TABLE
   sed -i 's/^NGINX_TLS_PORT=.*/NGINX_TLS_PORT=0/' "$SITE/.env"
 }
 
+# bats test_tags=long
 @test "what the trial finds is found while the old site serves: a database that does not start, an app without a page" {
   local before breaking mending
   before=$(old_list '{{.ID}} {{.State}}')
@@ -209,6 +210,7 @@ TABLE
   assert_output 'the old site'
 }
 
+# bats test_tags=long
 @test "a cutover that fails gives the site back to the old stack, and nothing is in the way of the next one" {
   local before
   before=$(old_list '{{.ID}}')
@@ -243,6 +245,7 @@ SH
   refute_output --partial exited
 }
 
+# bats test_tags=long
 @test "kill -9 in the middle of a cutover, and of the one after it: --back starts all of the old site again" {
   local pid code
   for _ in 1 2; do
@@ -466,6 +469,7 @@ undefined
   done
 }
 
+# bats test_tags=long
 @test "an old site on another machine is taken over: that hands on who still comes to it, and is given back" {
   old_machine
   compose rm --stop --force postgres

@@ -90,6 +90,7 @@ TROUBLES=('BUILD=fail build' 'PAGE=fail healthy' 'FAIL=/version observe')
   assert_equal "$(greetings)" "$before"
 }
 
+# bats test_tags=long
 @test "Ctrl-C while they are observed gives both back" {
   local before
   before=$(greetings)
@@ -110,6 +111,7 @@ TROUBLES=('BUILD=fail build' 'PAGE=fail healthy' 'FAIL=/version observe')
 # The line after which it is killed, and whose greetings there are when the next deploy has put it in order
 KILLS=('nuxt_(profile|booklet): ready old' 'nuxt_(profile|booklet): observe old' 'nuxt_(profile|booklet): stop new')
 
+# bats test_tags=long
 @test "killed in whatever phase, the next deploy puts all of them in order: all new or all old" {
   local kill line whose before pid number=0
   load_both

@@ -296,6 +296,7 @@ proxy_end() {
   run -1 grep -rlF -e offsite-secret -e another-secret "$SITE/.state" "$SETS"
 }
 
+# bats test_tags=long
 @test "a copy that is cut, lost by the server, or killed ends with its own message, and the next run completes it" {
   local name folder
   put third.txt third
@@ -416,6 +417,7 @@ proxy_end() {
   in_offsite rm "o/away/$STACK/sets/$name/manifest.json"
 }
 
+# bats test_tags=long
 @test "off the site the same rules hold after a good copy: sets, half copies and unused contents go, and what others put there stays" {
   local old begun
   rm -rf "${SETS:?}"/*
@@ -449,6 +451,7 @@ proxy_end() {
   assert_equal "$(keys | sed -n "s|^$STACK/objects/../||p" | sort)" "$(for set in $(offsite_sets); do in_offsite cat "o/away/$STACK/sets/$set/objects.sha256"; done | cut -d ' ' -f 1 | sort -u)"
 }
 
+# bats test_tags=long
 @test "off the site nothing is removed while a manifest there cannot be read to its end, or be understood" {
   local set begun=$STACK-20260101T000000Z manifest contents
   put only.txt 'in one set only'

@@ -57,6 +57,17 @@ for (const guide of guides.filter(it => it !== 'CONTRIBUTING.md'))
     )
   })
 
+for (const guide of guides)
+  void test(`${guide} names files of this checkout that are there`, () => {
+    const paths = codeIn(textOf(guide)).flatMap(
+      code => code.match(/(?<![\w./~-])(?:lib|test|scripts|recipes|docs)\/[\w./-]+\.\w+/g) ?? [],
+    )
+    assert.deepEqual(
+      paths.filter(path => !existsSync(join(root, path))),
+      [],
+    )
+  })
+
 for (const guide of ['README.md', 'docs/HEBERGEMENT.md'])
   void test(`${guide} leaves no script out`, () => {
     const commands = commandsIn(textOf(guide))
