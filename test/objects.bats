@@ -225,7 +225,7 @@ assert_contents_whole() {
 @test "no secret is in an argument list, nor in a set" {
   put_text a content
   DURING="ps -eo args >'$SETS/ps'" run -0 objects save "$SETS/one"
-  assert_regex "$(cat "$SETS/ps")" 'helpers/objects.ts'
+  assert_regex "$(cat "$SETS/ps")" 'helpers/objects.js'
   run -1 grep -rl "$SECRET" "$SETS/ps" "$SETS/one"
 }
 

@@ -157,7 +157,7 @@ pid_of() {
   local session=$!
   await_query "select pg_sleep(600), ''a-word-of-a-person'';"
   run -0 ps -eo args
-  assert_output --partial 'scripts/psql.ts'
+  assert_output --partial 'scripts/psql.js'
   refute_output --partial 'a-word-of-a-person'
   run -0 in_postgres ps -eo args
   refute_output --partial 'a-word-of-a-person'
