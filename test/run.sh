@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.." || exit 1
 bats=(timeout --kill-after=10 1800 node_modules/bats/bin/bats --formatter tap --timing)
 case ${1:-} in
   '') bats+=(--filter-tags '!long') ;;
-  all) shift ;;
+  all) export TEST_ALL=yes; shift ;;
 esac
 passed=0 failed=0 log=$(mktemp) started=$SECONDS failures=()
 trap 'rm -f "$log"' EXIT

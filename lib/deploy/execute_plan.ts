@@ -16,7 +16,7 @@ import { entryOf, readHistory, record, trail } from './history.ts'
 import { removeJournal } from './journal.ts'
 import { type Observation, WorseRelease } from './observe.ts'
 import type { DeployPlan } from './plan.ts'
-import { buildRelease, pruneReleases, runsAsRoot } from './releases.ts'
+import { buildRelease, clearBuild, pruneReleases, runsAsRoot } from './releases.ts'
 import type { Rollout, Target } from './rollout.ts'
 import { convergeAll } from './rollout_together.ts'
 import { goBack } from './take_back.ts'
@@ -131,6 +131,7 @@ const rolloutId = ({ service }: App) =>
 /** Removes what is not needed any more: never a release that runs, nor the one that the next rollback goes to. */
 export async function tidy({ stack, app, progress }: Rollout, keep: number) {
   rmSync(NEXT_PINS_FILE(), { force: true })
+  clearBuild()
   const used = (await listInstances(stack.project)).map(({ image }) => image)
   const wasLive = trail([...readHistory(), entryOf(progress.journal, 'deployed')], app.service)
   const removed = await pruneReleases(stack, app, wasLive, used, keep)

@@ -76,9 +76,8 @@ export async function buildRelease(
   commit: Commit,
   told: Pick<RunOptions, 'hint' | 'hide'> = {},
 ) {
-  const context = stateFile('build')
-  const plan = stateFile('build.json')
-  clear(context, plan)
+  const [context, plan] = buildPlaces()
+  clearBuild()
   try {
     await exportCommit(app.folder, commit.sha, context)
     writeFileSync(
@@ -99,11 +98,15 @@ export async function buildRelease(
       ...told,
     })
   } finally {
-    clear(context, plan)
+    clearBuild()
   }
 }
 
-const clear = (context: string, plan: string) => {
+const buildPlaces = () => [stateFile('build'), stateFile('build.json')] as const
+
+/** Removes what a build that was killed has left: a copy of the app's files. */
+export function clearBuild() {
+  const [context, plan] = buildPlaces()
   for (const path of [context, `${context}.git`, plan]) rmSync(path, { recursive: true, force: true })
 }
 
