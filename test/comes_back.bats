@@ -55,6 +55,7 @@ exit_on_error = on
 END
 }
 
+# bats test_tags=long
 @test "what is set for the role or for the database holds up no backup, no drill, no restore and no first start" {
   settings | sed 's/.*/alter role avril set &; alter database avril set &;/' | db -d postgres
   run -0 backup
@@ -94,6 +95,7 @@ first_start() {
   run -0 compose logs --no-color --no-log-prefix postgres
 }
 
+# bats test_tags=long
 @test "what counts on the search_path of the site comes back whole: restore, drill, first start" {
   db <"$HERE/restore/by_search_path.sql"
   # These are safe, and so they are not named.

@@ -69,6 +69,7 @@ assert_fails() {
   run -0 deploy --probation 0 avril-profil
 }
 
+# bats test_tags=long
 @test "what the label avril.smoke lists is asked too: the path, its status and the words in the body" {
   commit avril-profil GREETING=smoke >/dev/null
   sed -i 's|^      avril.path: /mon-espace/$|&\n      avril.smoke: \|\n        /mon-espace/ 200 smoke\n        /mon-espace/nothing 404|' "$SITE/docker-compose.yml"
@@ -119,6 +120,7 @@ assert_fails() {
   assert_no_request_lost
 }
 
+# bats test_tags=long
 @test "an nginx that a former version of the scripts has started is taken over by the next deploy, which loses nothing" {
   local nginx=$SITE/nginx
   load_stop
@@ -170,6 +172,7 @@ assert_fails() {
   assert_no_request_lost
 }
 
+# bats test_tags=long
 @test "a disk that fills up before the switch: the site stays as it was" {
   commit avril-profil READY_AFTER=2 GREETING=full-at-switch >/dev/null
   local before

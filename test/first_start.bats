@@ -181,6 +181,7 @@ SQL
   assert_equal "$(query <<<'select count(*) from people')" 50000
 }
 
+# bats test_tags=long
 @test "killed in any step, the next start begins anew and completes; nothing half restored is ever served" {
   cp "$DUMPS/globals" "$SITE/db/dumps/latest-globals.sql"
   give slow

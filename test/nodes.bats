@@ -24,6 +24,7 @@ begins_everything() {
     for (const file of (await (await import("node:fs/promises")).readFile("/dev/stdin", "utf8")).trim().split("\n")) await import(`${process.cwd()}/${file}`)'
 }
 
+# bats test_tags=long
 @test "Node 22 runs the scripts without tsx" {
   with_node 22.23.3
   begins_everything

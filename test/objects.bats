@@ -127,6 +127,7 @@ assert_contents_whole() {
   assert_output '{"count":0,"uploaded":0,"present":0,"extra":0}'
 }
 
+# bats test_tags=long
 @test "more than a thousand files are all saved, and all linked the next time" {
   seq 1010 | sed 's|.*|{ "key": "many/&", "content": "&", "type": "text/plain" }|' | objects put
   run -0 --separate-stderr objects save "$SETS/one"
@@ -196,6 +197,7 @@ assert_contents_whole() {
   assert_regex "$stderr" 'hint: .*docker compose up -d minio'
 }
 
+# bats test_tags=long
 @test "minio dies in the middle of a fetch, or of an upload: 69, and no half file counts" {
   big 8
   DURING="docker kill $STACK-minio-1" run -69 --separate-stderr objects save "$SETS/one"

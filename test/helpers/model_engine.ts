@@ -46,6 +46,8 @@ interface Memory {
 export interface Trap {
   before?: (call: number, words: string[]) => Answer | undefined
   after?: (call: number, words: string[]) => void
+  /** what is started ends at once */
+  dies?: boolean
 }
 
 const PROGRAM = `#!/bin/sh
@@ -130,6 +132,7 @@ export async function startModelEngine(
     tell(it, 'start')
     setTimeout(() => {
       if (!it.running || !memory.containers.includes(it)) return
+      if (trap.dies) return halt(it)
       it.healthy = true
       tell(it, 'health_status: healthy')
     }, 20)
