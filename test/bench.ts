@@ -12,6 +12,7 @@ import { growth } from './bench/growth.ts'
 import { mixed } from './bench/mixed.ts'
 import { old } from './bench/old.ts'
 import { overhead } from './bench/overhead.ts'
+import { page } from './bench/page.ts'
 import type { Part, Settings } from './bench/parts.ts'
 import { proxy } from './bench/proxy.ts'
 import { rollouts } from './bench/rollouts.ts'
@@ -19,7 +20,7 @@ import { withSite } from './bench/site.ts'
 import { start } from './bench/start.ts'
 import { switches } from './bench/switches.ts'
 
-const PARTS: Record<string, Part> = { rollouts, mixed, switches, old, overhead, growth, proxy, start, data }
+const PARTS: Record<string, Part> = { rollouts, mixed, switches, old, overhead, growth, proxy, page, start, data }
 const NUMBER = [/^[1-9]\d{0,3}$/, 'a number from 1 to 9999'] as const
 
 const command = {

@@ -1,8 +1,5 @@
 // Rollouts and bare switches under all that visitors do, over TLS, by HTTP/1.1 and by HTTP/2: uploads and downloads of 20
 // seconds and a websocket too. No request may fail.
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
-import { capture } from '../../lib/system/run.ts'
 import { say } from '../../lib/system/progress.ts'
 import type { LoadOptions } from '../load/load.ts'
 import { buildTwo, deploy } from './deploy.ts'
@@ -11,32 +8,16 @@ import type { Settings } from './parts.ts'
 import { phasesText } from './rollouts.ts'
 import { DRAIN_SECONDS, type Site } from './site.ts'
 import { switchTimes } from './switches.ts'
+import { HOST, makeTls, TLS_PORT } from './tls.ts'
 import { underLoad } from './under_load.ts'
 import { cutsIn, lostIn, reloadsOf } from './websocket.ts'
 
-const HOST = 'site.test'
-const TLS_PORT = 18_301
 /** s; below DRAIN_SECONDS they are promised to end */
 const LONG = 20
 
-const makeTls = async (site: Site) => {
-  const folder = join(site.folder, '..', 'ssl', HOST)
-  mkdirSync(folder, { recursive: true })
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
-  const files = ['-out', join(folder, 'fullchain.pem'), '-keyout', join(folder, 'privkey.pem')]
-  await capture(['openssl', 'req', '-x509', ...key, '-subj', `/CN=${HOST}`, ...files])
-  site.set({
-    WHOST: HOST,
-    SSL_DIR: join(site.folder, '..', 'ssl'),
-    NGINX_TLS_PORT: TLS_PORT,
-    DRAIN_SECONDS: LONG + DRAIN_SECONDS,
-  })
-  await capture(['docker', 'compose', 'up', '--detach', '--wait'], { cwd: site.folder })
-}
-
 export async function mixed(site: Site, { rollouts: times, switches, rate }: Settings): Promise<Outcome> {
   const figures = figuresOf('mixed')
-  await makeTls(site)
+  await makeTls(site, { DRAIN_SECONDS: LONG + DRAIN_SECONDS })
   const releases = await buildTwo(site)
   const outcomes = []
   for (const protocol of ['h1', 'h2'] as const) {
