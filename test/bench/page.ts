@@ -34,6 +34,7 @@ const startRelay = async () => {
       for (const socket of [near, far]) socket.setNoDelay(true)
       later(near, far)
       later(far, near)
+      near.resume()
     }, 2 * DELAY)
   })
   await new Promise<void>(resolve => relay.listen(0, '127.0.0.1', resolve))
