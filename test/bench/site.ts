@@ -1,5 +1,6 @@
 // A site of the benchmark's own: a copy of the checkout in a temporary folder, its repositories, its stack on the real
 // engine.
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -111,6 +112,9 @@ const onSite = async <T>(work: (site: Site) => Promise<T>): Promise<T> => {
   const play = mkdtempSync(join(tmpdir(), 'avril bench '))
   try {
     const site = await makeSite(play)
+    // Under a public name nothing may be the example's.
+    for (const name of ['POSTGRES_PASSWORD', 'AWS_SECRET_ACCESS_KEY', 'SECRET_KEY_BASE'])
+      site.set({ [name]: randomBytes(32).toString('hex') })
     // All POSTs come from one address, and the limit is for each.
     site.set({ POST_RATE: 10_000, DRAIN_SECONDS })
     say.step('starting the stack')

@@ -14,6 +14,6 @@ export async function makeTls(site: Site, settings: Record<string, number | stri
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
   const files = ['-out', join(folder, 'fullchain.pem'), '-keyout', join(folder, 'privkey.pem')]
   await capture(['openssl', 'req', '-x509', ...key, '-subj', `/CN=${HOST}`, ...files])
-  site.set({ WHOST: HOST, SSL_DIR: join(site.folder, '..', 'ssl'), NGINX_TLS_PORT: TLS_PORT, ...settings })
+  site.set({ WHOST: HOST, SSL_DIR: '../ssl', NGINX_TLS_PORT: TLS_PORT, ...settings })
   await capture(['docker', 'compose', 'up', '--detach', '--wait'], { cwd: site.folder })
 }
