@@ -1,5 +1,5 @@
 // The state of the stack and of the backups, in words.
-import { phaseText, repositoryNames } from '../deploy/journal.ts'
+import { journalsOf, phaseText, repositoryNames } from '../deploy/journal.ts'
 import type { BackupState } from '../status/backup_status.ts'
 import type { StackState } from '../status/stack_status.ts'
 import type { Version } from '../status/version.ts'
@@ -27,7 +27,7 @@ export function stateText({ project, services, rollout, deploys }: StackState, {
   const now = rollout
     ? [
         '',
-        `deploy of ${repositoryNames(rollout)} by ${rollout.who} since ${rollout.since}, phase ${phaseText(rollout)}: ${running}`,
+        `deploy of ${repositoryNames(journalsOf(rollout))} by ${rollout.who} since ${rollout.since}, phase ${phaseText(rollout)}: ${running}`,
       ]
     : []
   const past = deploys.map(

@@ -14,6 +14,7 @@ import { dirname, join, relative } from 'node:path'
 import { constants, gzipSync } from 'node:zlib'
 import * as v from 'valibot'
 import { docker, removeContainers } from '../docker/commands.ts'
+import { idsWith } from '../docker/containers.ts'
 import type { App, AssetFolder, Stack } from '../docker/stack.ts'
 import { root } from '../system/checkout.ts'
 import { messageOf } from '../system/errors.ts'
@@ -86,9 +87,7 @@ const takeImage = async ({ project }: Stack, { assets }: App, image: string) => 
   const scratch = stateFile('assets')
   const clear = async () => {
     rmSync(scratch, { recursive: true, force: true })
-    const ids = (await capture(docker('ps', '--all', '--quiet', '--filter', `label=${label}`)))
-      .split('\n')
-      .filter(Boolean)
+    const ids = await idsWith([label])
     if (ids.length > 0) await capture(removeContainers(ids))
   }
   // One that was killed may have left its own.

@@ -70,11 +70,9 @@ export function phaseText(release: ReleaseJournal) {
     : journals.map(({ phase, repository }) => `${phase} of ${repository}`).join(', ')
 }
 
-/** The repositories that are being deployed, in words. */
-export function repositoryNames(release: ReleaseJournal) {
-  return journalsOf(release)
-    .map(({ repository }) => repository)
-    .join(' and ')
+/** The repositories of several apps or journals, in words. */
+export function repositoryNames(list: readonly { repository: string }[]) {
+  return list.map(({ repository }) => repository).join(' and ')
 }
 
 const FILE = 'rollout.json'

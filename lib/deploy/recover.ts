@@ -2,15 +2,15 @@
 import { nextRelease, tidy } from './execute_plan.ts'
 import { convergeAll } from './rollout_together.ts'
 import { isCommitted, takeBack } from './take_back.ts'
-import { containerIds, docker, removeContainers } from '../docker/commands.ts'
+import { docker, removeContainers } from '../docker/commands.ts'
 import { Failure, messageOf } from '../system/errors.ts'
 import { record } from './history.ts'
-import { isHealthy, listInstances } from '../docker/containers.ts'
-import { phaseText, removeJournal, repositoryNames, type ReleaseJournal } from './journal.ts'
+import { idsWith, isHealthy, listInstances } from '../docker/containers.ts'
+import { journalsOf, phaseText, removeJournal, repositoryNames, type ReleaseJournal } from './journal.ts'
 import { readRoute, sendsTo } from '../nginx/live.ts'
 import type { Pin } from '../docker/release_pins.ts'
 import type { Rollout } from './rollout.ts'
-import { attempt, capture } from '../system/run.ts'
+import { attempt } from '../system/run.ts'
 import { say } from '../system/progress.ts'
 import type { App, Stack } from '../docker/stack.ts'
 
@@ -21,7 +21,7 @@ import type { App, Stack } from '../docker/stack.ts'
  * a Failure.
  */
 export async function recover(release: ReleaseJournal, rollouts: Rollout[], coming: App[], keep: number) {
-  const repositories = repositoryNames(release)
+  const repositories = repositoryNames(journalsOf(release))
   const phases = rollouts.map(({ progress }) => progress.journal.phase)
   say.step(
     `the deploy of ${repositories} by ${release.who} at ${release.since} was interrupted in phase ${phaseText(release)}: putting it in order`,
@@ -31,7 +31,7 @@ export async function recover(release: ReleaseJournal, rollouts: Rollout[], comi
   const forward = begun.length > 0 && (await areSwitched(rollouts)) && (await tryForward(rollouts))
   const troubles = forward ? [] : await takeAllBack(begun)
   if (forward) for (const rollout of rollouts) await tidy(rollout, keep)
-  const left = troubles.map(({ app }) => app.repository).join(' and ')
+  const left = repositoryNames(troubles.map(({ app }) => app))
   if (troubles.some(({ app }) => !coming.includes(app)))
     throw new Failure(`${left} cannot be put in order: ${troubles.map(({ why }) => why).join('; ')}`, {
       hint: `deploy ${left} again, with a release that is healthy; the site goes on meanwhile as it is`,
@@ -118,7 +118,7 @@ export async function awaitOneOffs({ project }: Stack, { service }: App) {
     `com.docker.compose.service=${service}`,
     'com.docker.compose.oneoff=True',
   ]
-  const ids = (await capture(containerIds(...labels))).split('\n').filter(Boolean)
+  const ids = await idsWith(labels)
   if (ids.length === 0) return
   say.step('its migration is still running: waiting for it to end')
   await attempt(docker('wait', ...ids))

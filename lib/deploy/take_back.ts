@@ -11,7 +11,7 @@ import { say } from '../system/progress.ts'
 import { capture } from '../system/run.ts'
 import { interruption } from '../system/signals.ts'
 import { record } from './history.ts'
-import { removeJournal } from './journal.ts'
+import { removeJournal, repositoryNames } from './journal.ts'
 import { converge, type Rollout, type Target } from './rollout.ts'
 import type { VisitsWatch } from './visits.ts'
 
@@ -31,7 +31,7 @@ interface Part {
 /** Goes back with all apps of a release, of which one has failed, and throws the Failure that tells it. */
 export async function goBack(parts: Part[], culprit: Rollout, error: unknown): Promise<never> {
   const several = parts.length > 1
-  const repositories = parts.map(({ rollout }) => rollout.app.repository).join(' and ')
+  const repositories = repositoryNames(parts.map(({ rollout }) => rollout.app))
   const phase = `${culprit.progress.journal.phase}${several ? ` of ${culprit.app.service}` : ''}`
   // From here on Compose's own file names the new release: nothing is left to go back from.
   if (parts.some(({ rollout }) => isCommitted(rollout)))

@@ -61,13 +61,18 @@ const instanceOf = ({ Id, Name, State, Config, HostConfig, NetworkSettings }: In
 /** The engine whose containers they are (RunOptions); without it that of this machine. */
 type Engine = string | undefined
 
+/** The ids of all containers, running or not, that carry every one of these labels. */
+export async function idsWith(labels: string[], engine?: Engine) {
+  return (await capture(containerIds(...labels), { engine })).split('\n').filter(Boolean)
+}
+
 /** The ids of all containers of the project, or of one of its services. */
 export async function listIds(project: string, service?: string, engine?: Engine) {
   const labels = [
     `com.docker.compose.project=${project}`,
     ...(service === undefined ? [] : [`com.docker.compose.service=${service}`]),
   ]
-  return (await capture(containerIds(...labels), { engine })).split('\n').filter(Boolean)
+  return idsWith(labels, engine)
 }
 
 /** These containers, oldest first. Throws a Failure when one of them is gone. */

@@ -2,6 +2,7 @@
 // nobody.
 import { ACCOUNT, inServer, type Server } from './server.ts'
 import { docker, removeContainers } from '../docker/commands.ts'
+import { idsWith } from '../docker/containers.ts'
 import { randomBytes } from 'node:crypto'
 import { capture } from '../system/run.ts'
 import type { Disposable } from '../system/scope.ts'
@@ -15,9 +16,7 @@ export const DATABASE = 'drill'
 
 /** Removes what one that was killed has left. Only under the data lock. */
 export async function sweepThrowAway(project: string) {
-  const ids = (await capture(docker('ps', '--all', '--quiet', '--filter', `label=${LABEL}=${project}`)))
-    .split('\n')
-    .filter(Boolean)
+  const ids = await idsWith([`${LABEL}=${project}`])
   if (ids.length > 0) await capture(removeContainers(ids))
 }
 

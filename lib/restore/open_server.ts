@@ -7,7 +7,7 @@ import { mainFile } from '../docker/compose_files.ts'
 import { root } from '../system/checkout.ts'
 import type { Settings } from '../system/settings.ts'
 import { EXIT, Failure } from '../system/errors.ts'
-import { type Instance, listInstances } from '../docker/containers.ts'
+import { idsWith, type Instance, listInstances } from '../docker/containers.ts'
 import { composeFiles } from '../docker/release_pins.ts'
 import { ACCOUNT, inServer, loginsOf, openSessions, type Server } from '../postgres/server.ts'
 import { attempt, capture, hold } from '../system/run.ts'
@@ -53,7 +53,7 @@ const becomesHealthy = async ({ project }: Stack, { id, name }: Instance) => {
  * standard input is closed, unless it was only just being made then.
  */
 const endFormer = async ({ project }: Stack, patience: number) => {
-  const ids = (await capture(containerIds(`${LABEL}=${project}`))).split('\n').filter(Boolean)
+  const ids = await idsWith([`${LABEL}=${project}`])
   if (ids.length === 0) return
   await attempt(docker('stop', '--time', String(patience), ...ids))
   await attempt(removeContainers(ids))

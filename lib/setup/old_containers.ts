@@ -1,7 +1,7 @@
 // The containers of the old stack: stopped, kept from starting by themselves, and started again as they were.
 import * as v from 'valibot'
 import { docker } from '../docker/commands.ts'
-import { type Instance, isWell, readInstances } from '../docker/containers.ts'
+import { idsWith, type Instance, isWell, readInstances } from '../docker/containers.ts'
 import { EXIT, Failure } from '../system/errors.ts'
 import { capture } from '../system/run.ts'
 import { sleep } from '../system/signals.ts'
@@ -45,7 +45,7 @@ export async function stopOld({ engine }: Engine, ids: string[], grace: number) 
 }
 
 const withoutGone = async ({ engine }: Engine, kept: Kept[]) => {
-  const all = (await capture(docker('ps', '--all', '--quiet', '--no-trunc'), { engine })).split('\n')
+  const all = await idsWith([], engine)
   return kept.filter(({ id }) => all.includes(id))
 }
 

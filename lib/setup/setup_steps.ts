@@ -12,7 +12,7 @@ import { readDataWork } from '../system/work_lock.ts'
 import { EXIT } from '../system/errors.ts'
 import { bad, type Finding, good, unknown, unless, warning } from './findings.ts'
 import { type Instance, listInstances } from '../docker/containers.ts'
-import { phaseText, readJournal, repositoryNames } from '../deploy/journal.ts'
+import { journalsOf, phaseText, readJournal, repositoryNames } from '../deploy/journal.ts'
 import { pageTrouble } from '../nginx/prove.ts'
 import { ipv6Findings, readIpv6 } from './ipv6.ts'
 import { ENV_FILE, hasSettings } from '../system/env_file.ts'
@@ -92,7 +92,7 @@ const interruptedDeploy = () => {
   if (!journal || isAlive(journal.pid)) return damages
   return [
     warning(
-      `the deploy of ${repositoryNames(journal)} by ${journal.who} was interrupted in phase ${phaseText(journal)}`,
+      `the deploy of ${repositoryNames(journalsOf(journal))} by ${journal.who} was interrupted in phase ${phaseText(journal)}`,
       'the next deploy puts it in order',
     ),
   ]

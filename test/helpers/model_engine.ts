@@ -42,7 +42,7 @@ interface Memory {
   made: number
 }
 
-/** Called with the words of each call; what it throws or answers takes the place of the call. `after` is called when it has had its effect. */
+/** Called with the number and the words of each call: what `before` gives takes its place; `after` comes when it has had its effect. */
 export interface Trap {
   before?: (call: number, words: string[]) => Answer | undefined
   after?: (call: number, words: string[]) => void
@@ -54,7 +54,6 @@ const PROGRAM = `#!/bin/sh
 printf '%s\\0' "$@" | curl --silent --no-buffer --fail-with-body --unix-socket "$MODEL_ENGINE" --data-binary @- http://engine/ || exit 1
 `
 
-const until = (word: string, words: string[]) => words.slice(0, words.indexOf(word))
 const valuesOf = (option: string, words: string[]) =>
   words.flatMap((word, at) => (words[at - 1] === option ? [word] : []))
 const hostOf = (address: string) => address.replace(/:\d+$/, '')
@@ -224,7 +223,7 @@ export async function startModelEngine(
     if (words.includes('create')) {
       const service = words.at(-1) ?? ''
       const number = Number(valuesOf('--scale', words)[0]?.split('=')[1])
-      const { image, labels, aliases } = pinned(until('create', words), service)
+      const { image, labels, aliases } = pinned(words, service)
       if (!memory.images[image]) return { failed: true, out: `no such image: ${image}` }
       while (ofService(service).length < number) add(service, image, labels, aliases)
       return {}
