@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes BUCKET_KEY with BUCKET_SECRET a key to the objects of BUCKET_NAME and to nothing else. Run in minio's container, by start.sh and by setup.ts --upgrade; run again it takes up a new secret.
+# Makes BUCKET_KEY with BUCKET_SECRET a key to the objects of BUCKET_NAME and to nothing else. Run in minio's container,
+# by start.sh and by setup.ts --upgrade; run again it takes up a new secret.
 set -eu
 
 : "${BUCKET_NAME:?}" "${BUCKET_KEY:?}" "${BUCKET_SECRET:?}" "${MINIO_ROOT_USER:?}" "${MINIO_ROOT_PASSWORD:?}"

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Starts the S3 server, then makes the bucket and the key to it: whoever knows the full name of an object may fetch it, nobody without a key may
-# list or write. The container counts as healthy once that is done, and ends when it cannot be done.
+# Starts the S3 server, then makes the bucket and the key to it: whoever knows the full name of an object may fetch it,
+# nobody without a key may list or write. The container counts as healthy once that is done, and ends when it cannot be
+# done.
 set -eu
 # Process 1 of a container gets no signal that it does not ask for.
 trap 'exit 143' TERM INT

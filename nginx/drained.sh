@@ -1,6 +1,6 @@
 #!/bin/sh
-# Run in the container after reload.sh: ends when the workers of all former configurations are gone, so that nothing is sent to an
-# instance that is no longer live. nginx ends them itself after DRAIN_SECONDS, whatever they hold.
+# Run in the container after reload.sh: ends when the workers of all former configurations are gone, so that nothing is
+# sent to an instance that is no longer live. nginx ends them itself after DRAIN_SECONDS, whatever they hold.
 #   docker compose exec -T nginx /etc/nginx/avril/drained.sh
 set -eu
 

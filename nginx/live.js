@@ -1,11 +1,14 @@
-// Who is live, in memory that all workers share (live.conf): a switch is one write to it, and touches no connection. What a deploy has written to
-// live/<app>.json is the truth: memory is filled from it, at a start by the first request. Only what njs 0.9 has is used: the official image is behind.
+// Who is live, in memory that all workers share (live.conf): a switch is one write to it, and touches no connection.
+// What a deploy has written to live/<app>.json is the truth: memory is filled from it, at a start by the first request.
+// Only what njs 0.9 has is used: the official image is behind.
 import fs from 'fs'
 
 const FOLDER = '/etc/nginx/avril/live'
 const ADDRESS = /^[\w.-]+:\d+$/
 // So many failed answers, and the half of all, take a release back.
 const MOST_FAILED = 20
+// Milliseconds.
+const QUIET = 10000
 
 // An app that nothing was switched to yet has no file. A damaged one throws.
 const NOTHING = '{"upstreams":[]}'
@@ -25,7 +28,8 @@ const fromFile = app => {
 
 const areUpstreams = list => Array.isArray(list) && list.every(it => it && ADDRESS.test(it.address))
 
-// { upstreams, former, percent }, as text: while a release is observed `former` has the one before, and `percent` tells how many visitors get the new one.
+// { upstreams, former, percent }, as text: while a release is observed `former` has the one before, and `percent` tells
+// how many visitors get the new one.
 const textOf = app => {
   const text = ngx.shared.live.get(app)
   if (text !== undefined) return text
@@ -62,8 +66,8 @@ const choose = (r, app, route) => {
   return list[parseInt(r.variables.request_id.slice(0, 8), 16) % list.length]
 }
 
-// What was given to an instance is counted until it has ended, and not its connections: while nginx still reads a body there is none. The number of the
-// generation keeps what was given up apart from what comes later to the same instance.
+// What was given to an instance is counted until it has ended, and not its connections: while nginx still reads a body
+// there is none. The number of the generation keeps what was given up apart from what comes later to the same instance.
 const give = (r, app, upstream) => {
   const generation = ngx.shared.observed.get(`${app} generation`) || 0
   r.variables.given = `${app} ${upstream.address} ${upstream.rollout || '-'} ${generation} ${r.variables.upgrade || 'request'}`
@@ -130,7 +134,8 @@ const ended = r => {
 const isAmong = (upstreams, app, address) =>
   upstreams.length === 0 ? address.startsWith(`${app}:`) : upstreams.some(it => it.address === address)
 
-// The counts of an app: what has not ended, and whether that is at an instance that is live. One that got its requests by its own name is, when all of its rollout are.
+// The counts of an app: what has not ended, and whether that is at an instance that is live. One that got its requests
+// by its own name is, when all of its rollout are.
 const countsOf = app => {
   const route = routeOf(app)
   const live = route.upstreams.concat(route.former || [])
@@ -173,6 +178,10 @@ const state = r => {
     ngx.shared.observed.delete(`${app} failed`)
     ngx.shared.live.set(app, text)
   }
+  answer(r, app)
+}
+
+const answer = (r, app) => {
   const counts = countsOf(app)
   r.headersOut['Content-Type'] = 'application/json'
   r.return(
@@ -181,24 +190,39 @@ const state = r => {
   )
 }
 
-// js_content of /nginx/drained/<app>: answers when nobody is served by an instance that is not live, or after DRAIN_SECONDS, with how many still are.
-// Those are given up: a worker that crashed has ended its requests without a word.
-const drained = async r => {
-  const app = r.uri.slice('/nginx/drained/'.length)
-  const leaving = () => countsOf(app).filter(it => !it.isLive)
-  const open = () => leaving().reduce((sum, it) => sum + it.count, 0)
-  const end = Date.now() + (Number(r.variables.drain_seconds) || 30) * 1000
+// Waits until nothing is left to be counted, or it is past the end; gives what is left.
+const awaitNone = async (count, end) => {
   // Each pause costs memory until the answer.
   let pause = 10
-  while (open() > 0 && Date.now() < end) {
+  while (count() > 0 && Date.now() < end) {
     const rest = pause
     await new Promise(resolve => setTimeout(resolve, rest))
     pause = Math.min(pause * 1.5, 500)
   }
-  const left = open()
+  return count()
+}
+
+const sumOf = counts => counts.reduce((sum, it) => sum + it.count, 0)
+
+// js_content of /nginx/quiet/<app>: answers when the app has no request to answer any more, websockets aside, or after
+// QUIET, with how many it still has.
+const quiet = async r => {
+  const app = r.uri.slice('/nginx/quiet/'.length)
+  const left = await awaitNone(() => sumOf(countsOf(app).filter(it => it.kind === 'request')), Date.now() + QUIET)
+  r.return(200, `${left}\n`)
+}
+
+// js_content of /nginx/drained/<app>: answers when nobody is served by an instance that is not live, or after
+// DRAIN_SECONDS, with how many still are. Those are given up: a worker that crashed has ended its requests without a
+// word.
+const drained = async r => {
+  const app = r.uri.slice('/nginx/drained/'.length)
+  const leaving = () => countsOf(app).filter(it => !it.isLive)
+  const end = Date.now() + (Number(r.variables.drain_seconds) || 30) * 1000
+  const left = await awaitNone(() => sumOf(leaving()), end)
   if (left > 0) ngx.shared.observed.incr(`${app} generation`, 1, 0)
   leaving().forEach(it => ngx.shared.given.delete(it.key))
   r.return(200, `${left}\n`)
 }
 
-export default { instance, other, ended, state, drained }
+export default { instance, other, ended, state, quiet, drained, textOf, answer }

@@ -1,5 +1,6 @@
-# Run by bash in a container of its own, on the data of a server that does not run: serves that data to `docker exec` alone, until its standard input
-# is closed. The settings and the rules of access in the data folder are left aside, for they may be what keeps the server from starting.
+# Run by bash in a container of its own, on the data of a server that does not run: serves that data to `docker exec`
+# alone, until its standard input is closed. The settings and the rules of access in the data folder are left aside, for
+# they may be what keeps the server from starting.
 # shellcheck shell=bash
 set -euo pipefail
 
@@ -12,10 +13,12 @@ own=$(mktemp -d)
 : >"$own/empty.conf"
 echo 'local all all trust' >"$own/hba.conf"
 chmod -R a+rX "$own"
-# ALTER SYSTEM's settings are read all the same: those that can keep a server from starting, or us from reaching it, are overruled.
+# ALTER SYSTEM's settings are read all the same: those that can keep a server from starting, or us from reaching it, are
+# overruled.
 settings=(config_file="$own/empty.conf" hba_file="$own/hba.conf" listen_addresses= port=5432 shared_preload_libraries= shared_buffers=128MB huge_pages=try ssl=off
   logging_collector=off)
-# As process 1 of its container it gets no signal that it does not ask for. Until the entrypoint has become the server SIGINT means nothing to it.
+# As process 1 of its container it gets no signal that it does not ask for. Until the entrypoint has become the server
+# SIGINT means nothing to it.
 finish() { { kill -TERM "$server" && kill -INT "$server" && wait "$server"; } 2>/dev/null || true; }
 trap finish EXIT
 trap 'exit 143' TERM

@@ -1,5 +1,6 @@
--- Makes the role that phoenix logs in as, :"app": no superuser. Its password is the column "text" of the table "given". Run in the site's database. A role that is made now takes
--- the place of :"user", whom phoenix was until then: it gets what was set for that one, what others had through it, and what belongs to roles that are no superusers.
+-- Makes the role that phoenix logs in as, :"app": no superuser. Its password is the column "text" of the table "given".
+-- Run in the site's database. A role that is made now takes the place of :"user", whom phoenix was until then: it gets
+-- what was set for that one, what others had through it, and what belongs to roles that are no superusers.
 set log_min_error_statement = panic;
 set log_statement = none;
 -- An error would show the line that it is in.

@@ -1,7 +1,9 @@
-# bring_back.sh DATABASE DUMP JOBS SEARCH_PATH [options of pg_restore]: fills an empty database from a dump. The data come back, or it ends with 1. Whatever else does not
-# is printed: for each object its name, why, and its SQL, with \001 between them and \002 behind.
-# pg_restore works with an empty search_path, and PostgreSQL builds indexes with a safe one: a function that counts on the site's own fails there, and with it each
-# index, generated column, check or materialized view that calls it. So what failed is tried again with that search_path set for the functions.
+# bring_back.sh DATABASE DUMP JOBS SEARCH_PATH [options of pg_restore]: fills an empty database from a dump. The data
+# come back, or it ends with 1. Whatever else does not is printed: for each object its name, why, and its SQL, with \001
+# between them and \002 behind.
+# pg_restore works with an empty search_path, and PostgreSQL builds indexes with a safe one: a function that counts on
+# the site's own fails there, and with it each index, generated column, check or materialized view that calls it. So
+# what failed is tried again with that search_path set for the functions.
 # shellcheck shell=bash
 set -euo pipefail
 database=$1 dump=$2 jobs=$3 path="$4, \"avril restores\""
@@ -22,8 +24,16 @@ restore() {
   if pg_restore --verbose "${flags[@]}" --dbname="$database" "$@" "$dump" 2>"$work/errors"; then return 0; fi
   # The lines of several jobs can run into one another, but each part of a line from here on is written at once.
   grep -o 'from TOC entry [0-9]*; [0-9]* [0-9]* ' "$work/errors" | sed 's/^from TOC entry //; s/;.*/;/' | sort -u >"$work/ids" || true
-  if tail -n 1 "$work/errors" | grep -q 'errors ignored on restore' && [ -s "$work/ids" ]; then return 1; fi
-  give_up
+  if tail -n 1 "$work/errors" | grep -q 'errors ignored on restore' && [ -s "$work/ids" ]; then forget_statistics; else give_up; fi
+  [ ! -s "$work/ids" ]
+}
+
+# Statistics of what is not there any more (another version of an extension has fewer indexes) are no loss: what lacks
+# some gets them anew.
+forget_statistics() {
+  pg_restore --list "$dump" | awk '/^[0-9]+; [0-9]+ [0-9]+ STATISTICS DATA / { print $1 }' >"$work/statistics"
+  grep -vxFf "$work/statistics" "$work/ids" >"$work/others" || true
+  mv "$work/others" "$work/ids"
 }
 
 give_up() {
@@ -60,7 +70,8 @@ lose_failed() {
   done <"$work/failed"
 }
 
-# lift checks|generated: takes from the tables whose rows failed, and from those that they inherit from, what may keep rows out. `put_back` ends it.
+# lift checks|generated: takes from the tables whose rows failed, and from those that they inherit from, what may keep
+# rows out. `put_back` ends it.
 lift() {
   query --set=what="$1" --file=<(cat <<'SQL'
 set search_path = '';
@@ -95,7 +106,8 @@ SQL
   ) < <(cut -d ' ' -f 6- "$work/failed") >/dev/null
 }
 
-# What was lifted comes back; a check, if not for the rows that are there, at least for those to come. A column that was generated stays without its values.
+# What was lifted comes back; a check, if not for the rows that are there, at least for those to come. A column that was
+# generated stays without its values.
 put_back() {
   [ -n "$(query <<<"select true from pg_namespace where nspname = 'avril restores'")" ] || return 0
   query >>"$work/lost" <<'SQL'
@@ -112,7 +124,8 @@ drop schema "avril restores" cascade;
 SQL
 }
 
-# Sets the search_path for the site's functions that have none of their own; `own_path` takes it back, and is needed for what was interrupted, too.
+# Sets the search_path for the site's functions that have none of their own; `own_path` takes it back, and is needed for
+# what was interrupted, too.
 set_path() {
   query <<'SQL'
 update pg_proc set proconfig = proconfig || ('search_path=' || :'path') from pg_language, pg_namespace

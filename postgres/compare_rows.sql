@@ -1,5 +1,5 @@
--- Reads lines like 3 COPY public."Odd (name" (id, "a column") FROM stdin; and prints the tables that have another number of rows. Those of an
--- extension come with it, and the dump holds only what was added to them.
+-- Reads lines like 3 COPY public."Odd (name" (id, "a column") FROM stdin; and prints the tables that have another
+-- number of rows. Those of an extension come with it, and the dump holds only what was added to them.
 create temp table line (rows bigint, copy text);
 \copy line from pstdin with (format csv, delimiter E'\x01', quote E'\x02')
 

@@ -1,5 +1,6 @@
--- Objects that a restore computes (indexes, generated columns, checks, materialized views) by a function that names something without its schema, itself or in a function
--- that it calls: as JSON, one a line. The bodies are only read, by the words in them; a body that PostgreSQL keeps parsed has no text, and no such fault.
+-- Objects that a restore computes (indexes, generated columns, checks, materialized views) by a function that names
+-- something without its schema, itself or in a function that it calls: as JSON, one a line. The bodies are only read,
+-- by the words in them; a body that PostgreSQL keeps parsed has no text, and no such fault.
 with recursive site as (
   select pg_proc.oid, proname, prosrc, proconfig from pg_proc join pg_namespace n on n.oid = pronamespace join pg_language l on l.oid = prolang
   where nspname <> 'pg_catalog' and lanname not in ('c', 'internal')

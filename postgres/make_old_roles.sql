@@ -1,5 +1,6 @@
--- Makes the roles of a pg_dumpall --globals-only, which older sets have, from the column "text" of the table "given". It is split by SQL's own rules, and only what has, as a
--- whole, one of the forms that pg_dumpall writes for a role is given to the server. What is refused or of another form stands on standard error, and the rest is made.
+-- Makes the roles of a pg_dumpall --globals-only, which older sets have, from the column "text" of the table "given".
+-- It is split by SQL's own rules, and only what has, as a whole, one of the forms that pg_dumpall writes for a role is
+-- given to the server. What is refused or of another form stands on standard error, and the rest is made.
 set log_min_error_statement = panic;
 set log_statement = none;
 create temp table statements (number int generated always as identity, text text, form text, role text);

@@ -1,5 +1,6 @@
--- Makes the roles of a document that save_roles.sql made, which is the column "text" of the table "given". It is data: every statement is built by the server, with each
--- name and text quoted. What is there already stays, and the password of :"user" with it. What the server refuses stands on standard error, and the rest is made.
+-- Makes the roles of a document that save_roles.sql made, which is the column "text" of the table "given". It is data:
+-- every statement is built by the server, with each name and text quoted. What is there already stays, and the password
+-- of :"user" with it. What the server refuses stands on standard error, and the rest is made.
 set log_min_error_statement = panic;
 set log_statement = none;
 create temp table document as select text::jsonb as it from given;
@@ -22,7 +23,8 @@ from roles natural join new \gexec
 select format('alter role %I password %L', name, password) from roles natural join new where password is not null \gexec
 select format('comment on role %I is %L', name, comment) from roles where comment is not null \gexec
 
--- What others granted is granted in their name, once they have the right to. What the superuser granted who made that server, the one who made this server grants.
+-- What others granted is granted in their name, once they have the right to. What the superuser granted who made that
+-- server, the one who made this server grants.
 \set grants 'format(''grant %I to %I with admin %s, inherit %s, set %s'', role, member, coalesce(admin, false)::text, coalesce(inherit, true)::text, coalesce("set", true)::text)'
 \set by_others 'exists (select from memberships own where own.role = wanted.role and own.member = wanted.grantor and own.admin)'
 select :grants from memberships wanted where not :by_others \gexec
@@ -32,7 +34,8 @@ select format('grant %s on parameter %s to %I', "right", (select string_agg(quot
   || case when grantable then ' with grant option' else '' end
 from rights where "right" in ('SET', 'ALTER SYSTEM') \gexec
 
--- As they are stored: written as commands some of them would read differently, or be refused because something that they name is not there yet.
+-- As they are stored: written as commands some of them would read differently, or be refused because something that
+-- they name is not there yet.
 insert into pg_db_role_setting (setdatabase, setrole, setconfig)
 select 0, pg_roles.oid, array(select it from unnest(settings) it where it ~ '^[A-Za-z_][A-Za-z0-9_$.]*=')
 from settings join pg_roles on rolname = role where not exists (select from pg_db_role_setting where setdatabase = 0 and setrole = pg_roles.oid);

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# The steps of restoring /pg-dump/latest.dump (db/dumps/latest.dump on the host) on a server that is not in use yet: copy it, prove it, then bring it back.
-# Of what is in it, and in the roles beside it, nothing is ever read by psql as a script: there "\!" would run a program.
-# On the volume, where there is room.
+# The steps of restoring /pg-dump/latest.dump (db/dumps/latest.dump on the host) on a server that is not in use yet:
+# copy it, prove it, then bring it back. Of what is in it, and in the roles beside it, nothing is ever read by psql as a
+# script: there "\!" would run a program. On the volume, where there is room.
 work=$PGDATA.first-start
 dump=$work/dump
 roles=$work/$AVRIL_ROLES
@@ -19,7 +19,8 @@ refuse() {
     'nothing was restored. Put a good one in its place, or remove it to begin with an empty database; this is tried again by itself'
 }
 
-# Counts the lines of each table's data. In COPY's text form a row is one line, whatever is in it. \001 stands between the fields.
+# Counts the lines of each table's data. In COPY's text form a row is one line, whatever is in it. \001 stands between
+# the fields.
 # shellcheck disable=SC2016 # awk's own variables
 count='
   counting && $0 == "\\." { printf "%d\001%s\n", rows, name; counting = 0; next }
@@ -32,7 +33,7 @@ explain() {
   local words
   words=$(sed 's/^pg_restore: \(error: \)\?//' "$work/errors" | tail -n 1)
   case $words in
-    *'did not find magic string'* | *'too short'*) echo "it is no archive of pg_dump ($words)" ;;
+    *'did not find magic string'* | *'too short'*) echo "it is not an archive of pg_dump ($words)" ;;
     *'unsupported version'*) echo "it was made by a newer PostgreSQL ($words)" ;;
     *'end of file'* | *'could not read'*) echo "it ends too early ($words)" ;;
     *) echo "it is damaged ($words)" ;;
@@ -53,7 +54,8 @@ copy_dump() {
 
 # Reads all of the dump: a list of contents alone does not see that it was cut short.
 check_dump() {
-  # explain reads what pg_restore says, and awk lines that may be no text at all. The server is still to be made in the container's own language.
+  # explain reads what pg_restore says, and awk lines that may be no text at all. The server is still to be made in the
+  # container's own language.
   local -x LC_ALL=C
   [ -s "$dump" ] || refuse 'it is empty'
   pg_restore --list --create "$dump" >"$work/list" 2>"$work/errors" || refuse "$(explain)"
@@ -61,7 +63,7 @@ check_dump() {
   say "found db/dumps/latest.dump ($(du --dereference --summarize --human-readable "$dump" | cut -f 1)): database $archive," \
     "of $(sed -n 's/^; Archive created at //p' "$work/list"), PostgreSQL $(heading 'Dumped from database version'). Reading all of it"
   pg_restore --data-only --file=- "$dump" 2>"$work/errors" | awk "$count" >"$work/rows" || refuse "$(explain)"
-  [ -s "$work/rows" ] || refuse 'there is no data of any table in it'
+  [ -s "$work/rows" ] || refuse 'it holds no data of any table'
   say "it is whole: $(awk -F '\001' '{ rows += $1 } END { printf "%d tables, %d rows", NR, rows }' "$work/rows")"
 }
 
@@ -73,7 +75,8 @@ given() {
   cat "$2"
 }
 
-# The roles that the backup wrote down beside the dump. POSTGRES_USER is there already, and its password is that of .env. A role that cannot be made holds up no data.
+# The roles that the backup wrote down beside the dump. POSTGRES_USER is there already, and its password is that of
+# .env. A role that cannot be made holds up no data.
 create_roles() {
   local scripts
   scripts=$(dirname "${BASH_SOURCE[0]}")
@@ -85,7 +88,8 @@ create_roles() {
   if [ -s "$work/errors" ]; then say "warning: not all roles of latest-$AVRIL_ROLES could be made: $(cat "$work/errors")"; fi
 }
 
-# How the dump makes its database: owner, encoding, language, settings, rights, comment. pg_restore puts it behind \restrict, where psql has no commands of its own.
+# How the dump makes its database: owner, encoding, language, settings, rights, comment. pg_restore puts it behind
+# \restrict, where psql has no commands of its own.
 describe_database() {
   local PGOPTIONS="$PGOPTIONS -c log_min_messages=fatal"
   grep -E '^[0-9]+; [0-9]+ [0-9]+ (ACL|COMMENT|SECURITY LABEL) - DATABASE ' "$work/list" >"$work/of-database" || true
@@ -114,7 +118,8 @@ make_database() {
 # The settings of the roles and of the database that come back must not hold up their restoring.
 overrule_settings() { PGOPTIONS="$PGOPTIONS $(query --file="$(dirname "${BASH_SOURCE[0]}")/session_settings.sql")"; }
 
-# A pass without the data shows which roles the dump names that are not here. With them nothing in it loses its owner or its rights.
+# A pass without the data shows which roles the dump names that are not here. With them nothing in it loses its owner or
+# its rights.
 create_missing_roles() {
   local role quiet='-c log_min_messages=fatal'
   PGOPTIONS="$PGOPTIONS $quiet" make_database --set=ON_ERROR_STOP=0 2>"$work/errors"
@@ -176,7 +181,10 @@ restore_dump() {
   say 'restored; comparing the rows of each table with the dump'
   compare_rows
   make_app_role
-  vacuumdb --quiet --analyze-only --jobs="$(nproc)" --dbname="$POSTGRES_DB" 2>"$work/errors" || say "warning: not all statistics could be gathered: $(tail -n 1 "$work/errors")"
+  local only=()
+  # What the dump brought along is not gathered again.
+  if vacuumdb --help | grep -q -- --missing-stats-only; then only=(--missing-stats-only); fi
+  vacuumdb --quiet --analyze-only "${only[@]}" --jobs="$(nproc)" --dbname="$POSTGRES_DB" 2>"$work/errors" || say "warning: not all statistics could be gathered: $(tail -n 1 "$work/errors")"
   query <<<"select 'create database postgres' where not exists (select from pg_database where datname = 'postgres') \gexec"
   say_lost
   say 'verified'

@@ -1,5 +1,5 @@
--- The roles, what they are members of, their settings and their rights to settings of the server, as one JSON document. No dump has them.
--- A server before 15 grants no rights to settings, and has no such table.
+-- The roles, what they are members of, their settings and their rights to settings of the server, as one JSON document.
+-- No dump has them. A server before 15 grants no rights to settings, and has no such table.
 \set rights '[]'
 select to_regclass('pg_catalog.pg_parameter_acl') is not null as has_rights \gset
 \if :has_rights
@@ -13,7 +13,8 @@ select jsonb_pretty(jsonb_build_object(
       'name', rolname, 'superuser', rolsuper, 'inherit', rolinherit, 'createrole', rolcreaterole, 'createdb', rolcreatedb, 'login', rolcanlogin, 'replication', rolreplication,
       'bypassrls', rolbypassrls, 'connections', rolconnlimit, 'password', rolpassword, 'until', rolvaliduntil, 'comment', shobj_description(oid, 'pg_authid')) order by rolname), '[]')
     from own),
-  -- In the order in which they were made: who grants what was granted to him comes later. Until 16 there was but one kind of membership.
+  -- In the order in which they were made: who grants what was granted to him comes later. Until 16 there was but one
+  -- kind of membership.
   'memberships', (select coalesce(jsonb_agg(jsonb_build_object(
       'role', of.rolname, 'member', member.rolname, 'grantor', grantor.rolname, 'admin', admin_option,
       'inherit', coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, member.rolinherit), 'set', coalesce((to_jsonb(m) ->> 'set_option')::boolean, true))

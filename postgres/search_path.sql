@@ -1,4 +1,5 @@
--- The search_path of the application's sessions: of whom the database belongs to, as it is set for that role, for the database, or for all.
+-- The search_path of the application's sessions: of whom the database belongs to, as it is set for that role, for the
+-- database, or for all.
 select replace(coalesce(
   (select substr(it, 13) from pg_db_role_setting, unnest(setconfig) as it
     where starts_with(it, 'search_path=') and setdatabase in (0, pg_database.oid) and setrole in (0, datdba) order by setrole = 0, setdatabase = 0 limit 1),

@@ -1,5 +1,6 @@
--- What belongs to a superuser in this database, as statements that give it to :"app", one a row: REASSIGN OWNED refuses the first superuser, who owns the server's own objects too. Extensions
--- and what is part of them stay, and what only a superuser may own.
+-- What belongs to a superuser in this database, as statements that give it to :"app", one a row: REASSIGN OWNED refuses
+-- the first superuser, who owns the server's own objects too. Extensions and what is part of them stay, and what only a
+-- superuser may own.
 with superusers as (select oid from pg_roles where rolsuper and rolname <> :'app'), owned as (
   select 'pg_namespace'::regclass as class, oid, nspowner as owner from pg_namespace
   where (oid >= 16384 and nspname !~ '^pg_' or nspname = 'public')

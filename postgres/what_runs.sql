@@ -1,5 +1,6 @@
--- What in a database that a dump was restored into ran meanwhile, or runs with what is written later: a line of text each, the most powerful first. What an extension brings
--- counts as that extension; what PostgreSQL brings does not count.
+-- What in a database that a dump was restored into ran meanwhile, or runs with what is written later: a line of text
+-- each, the most powerful first. What an extension brings counts as that extension; what PostgreSQL brings does not
+-- count.
 with recursive of_extensions as (select classid, objid from pg_depend where deptype = 'e'),
 own as (
   select pg_proc.oid, format('function %s in %s', pg_proc.oid::regprocedure, lanname) as name, lanname in ('c', 'internal') or not lanpltrusted as unlimited

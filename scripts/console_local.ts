@@ -24,10 +24,11 @@ await main(command, async (options, [repository]) => {
   const { appWithConsole, liveInstance, openConsole } = await import('../lib/console/console.ts')
   const { hangUpLater } = await import('../lib/docker/exec_session.ts')
   const { openStack } = await import('../lib/docker/stack.ts')
+  const { containerOf } = await import('../lib/nginx/place.ts')
   const { interactive } = await import('../lib/system/interactive.ts')
   const stack = await openStack()
   const app = appWithConsole(stack, repository)
-  const instance = await liveInstance(stack, app)
+  const instance = await containerOf(await liveInstance(stack, app))
   const session = { mark: `CONSOLE_SESSION=${randomUUID()}`, terminal: isatty(0) && isatty(1) }
 
   audit('console', { instance: instance.name, remoteShell: options['remote-shell'] })

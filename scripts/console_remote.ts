@@ -13,5 +13,5 @@ const command = {
 
 await main(command, async options => {
   const { runThere } = await import('../lib/remote/run_there.ts')
-  return runThere(options.on ?? '', 'console_local', takeOn(process.argv.slice(2)).rest, 'data')
+  return runThere(options.on, 'console_local', takeOn(process.argv.slice(2)).rest, 'data')
 })

@@ -7,7 +7,7 @@ import { Failure, messageOf } from '../lib/system/errors.ts'
 import { say } from '../lib/system/progress.ts'
 import { interruption } from '../lib/system/signals.ts'
 
-const { observe, canary, errors, slower, wait } = DEPLOY_OPTIONS
+const { observe, canary, errors, slower, wait, 'no-hooks': noHooks } = DEPLOY_OPTIONS
 
 const command = {
   usage: 'deploy_all.ts [options]',
@@ -22,7 +22,9 @@ const command = {
     canary,
     errors,
     slower,
+    pause: DEPLOY_OPTIONS.pause,
     wait,
+    'no-hooks': noHooks,
     json: { help: 'print the results as one JSON document on stdout' },
   },
   examples: [
@@ -34,8 +36,8 @@ const command = {
 await main(command, async options => {
   const request = { branch: undefined, to: undefined, rollback: false, dryRun: false }
   checkDeployWords({ ...options, ...request }, undefined)
-  const { DEFAULTS, deployApps } = await import('../lib/deploy/deploy.ts')
-  const { reportDeploy, explain } = await import('../lib/cli/deploy_report.ts')
+  const { DEFAULTS, openDeploy } = await import('../lib/deploy/deploy.ts')
+  const { showDeploy } = await import('../lib/cli/deploy_report.ts')
   const { openStack } = await import('../lib/docker/stack.ts')
   const stack = await openStack()
 
@@ -43,15 +45,17 @@ await main(command, async options => {
   const failures: unknown[] = []
   const deploy = async (apps: App[]) => {
     try {
-      const ends = await deployApps(stack, apps, request, {
+      const planned = await openDeploy(stack, apps, request, {
         ...DEFAULTS,
+        probation: undefined,
         observation: observationOf(options, DEFAULTS.observation),
+        // One after another only those that migrate wait.
+        pause: options.pause && apps.some(({ migrate }) => migrate.length > 0),
         ifChange: true,
+        hooks: !options['no-hooks'],
         wait: options.wait,
-        onPlan: explain,
       })
-      for (const end of ends) reportDeploy(end)
-      results.push(...ends)
+      results.push(...(await showDeploy(planned)))
     } catch (error) {
       if (interruption.aborted) throw error
       report(error)

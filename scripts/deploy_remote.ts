@@ -19,5 +19,7 @@ switched goes back, and one that has is finished; the next call says how it ende
 await main(command, async (options, [, branch]) => {
   checkDeployWords(options, branch)
   const { runThere } = await import('../lib/remote/run_there.ts')
-  return runThere(options.on ?? '', 'deploy_local', takeOn(process.argv.slice(2)).rest)
+  // It asks before data leave the live database, and nothing else.
+  const input = options['with-data'] ? 'person' : 'none'
+  return runThere(options.on, 'deploy_local', takeOn(process.argv.slice(2)).rest, input)
 })

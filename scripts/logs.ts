@@ -21,17 +21,32 @@ const command = {
   ] as [string, string][],
 }
 
-await main(command, async (options, [service]) => {
-  const { compose } = await import('../lib/docker/commands.ts')
-  const { composeFiles } = await import('../lib/docker/release_pins.ts')
+const show = async (command: string[]) => {
   const { follow } = await import('../lib/system/run.ts')
+  const { lines, stop } = follow(command)
+  // Nobody reads it any more: logs.ts | head
+  process.stdout.once('error', stop)
+  for await (const line of lines) print(line)
+  return interruption.aborted ? (interruption.reason as Failure).exitCode : 0
+}
+
+await main(command, async (options, [service]) => {
+  const { compose, docker } = await import('../lib/docker/commands.ts')
+  const { composeFiles } = await import('../lib/docker/release_pins.ts')
   const { openStack } = await import('../lib/docker/stack.ts')
-  const { services } = await openStack()
+  const { project, services } = await openStack()
   if (service !== undefined && !services.includes(service))
     throw usage(`there is no service ${JSON.stringify(service)}`, `one of: ${services.join(', ')}`)
 
   const flags = ['--tail', options.tail ?? '100', ...(options['no-follow'] ? [] : ['--follow'])]
-  const { lines, stop } = follow(
+  const { isSwarm, serviceIds } = await import('../lib/docker/swarm.ts')
+  // Of all at once Compose shows those that are its own.
+  const tasks = service !== undefined && isSwarm() ? await serviceIds(project, service) : []
+  if (tasks.length > 0) {
+    const of = docker('service', 'logs', '--no-trunc', ...flags, tasks.at(-1)!)
+    return show(of)
+  }
+  return show(
     compose(
       composeFiles(),
       '--ansi',
@@ -41,8 +56,4 @@ await main(command, async (options, [service]) => {
       ...(service === undefined ? [] : [service]),
     ),
   )
-  // Nobody reads it any more: logs.ts | head
-  process.stdout.once('error', stop)
-  for await (const line of lines) print(line)
-  return interruption.aborted ? (interruption.reason as Failure).exitCode : 0
 })

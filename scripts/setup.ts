@@ -1,8 +1,19 @@
 import type { SetupResult, Step } from '../lib/setup/setup.ts'
-import { usage } from '../lib/system/errors.ts'
 import { main } from '../lib/cli/main.ts'
+import { type Values, withoutOptions } from '../lib/cli/options.ts'
+import { checkSetupWords, NODE_ACTIONS, SETUP_OPTIONS } from '../lib/cli/setup_options.ts'
+import { usage } from '../lib/system/errors.ts'
 import { say } from '../lib/system/progress.ts'
 import { print } from '../lib/cli/terminal.ts'
+
+const recoverElsewhere = async (
+  { key, env }: Values<typeof SETUP_OPTIONS>,
+  host: string | undefined,
+  argv: string[],
+) => {
+  const { recoverThere } = await import('../lib/remote/recover_there.ts')
+  return recoverThere(host, { key, env }, withoutOptions(argv, ['key', 'env']))
+}
 
 const command = {
   usage: 'setup.ts [options]',
@@ -11,61 +22,64 @@ it leaves alone what is in order, and goes on where it was stopped. A step that 
 
 Each step is shown: ✓ in order, → being done, ! a warning, ✗ not in order and what to do, · not looked at.
 Ends with 0 when nothing is ✗; otherwise with 1 (--check), or with the code of the first ✗: 65 a dump, 69 no network, no
-engine or not root, 73 a folder, 74 no space, 78 a setting, a certificate or docker-compose.yml, 1 anything else.`,
+engine, not root, or an authority that is not reached or does not reach this site, 73 a folder, 74 no space, 75 another setup.ts, 78 a setting, the DNS, a certificate or docker-compose.yml, 1 anything else.`,
   words: [0, 0] as [number, number],
-  options: {
-    check: { help: 'look at everything and change nothing. Warnings alone end with 0, a ✗ with 1' },
-    host: {
-      value: 'name',
-      help: 'the host name of a public site, for the .env that is made (default localhost)',
-      form: [
-        /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/,
-        'a host name: small letters, digits, "." and "-", as in avril.example.org',
-      ] as const,
-    },
-    from: {
-      value: '[host:]folder',
-      help: 'make .env of that in the folder of the bash scripts (their checkout of avril), which stays as it is: shows what becomes of each setting, and asks. Then all that comes before the start: docs/coming-from-bash.md. With a host: the old site is on another machine, which ssh reaches',
-    },
-    cutover: {
-      help: 'with --from: give the site to this stack. While the old one serves, images are built, the files copied, and each app shows a page with a first dump; then it asks, stops the old apps, brings the last rows and files, compares them, starts this site on the ports of .env, and has cron save it. When that fails the old site is started again. Nothing of it is removed',
-    },
-    back: { help: 'with --from: stop this site, and start what the cutover stopped' },
-    'dry-run': { help: 'with --from: show what becomes of each setting, and change nothing' },
-    yes: { help: 'with --from: do not ask' },
-    'no-start': { help: 'do all that comes before the start, to look through .env first; then run it again without' },
-    upgrade: {
-      help: 'give phoenix a role in the database and a key to the files of its own, on an older site where it has those of the administrators, while the site is up; nothing else',
-    },
-    json: { help: 'print what was found as one JSON document on stdout' },
-  },
+  options: SETUP_OPTIONS,
   examples: [
     ['tsx scripts/setup.ts --host avril.example.org', 'a new server, as root'],
     ['tsx scripts/setup.ts', 'the same again: what is missing is done'],
     ['tsx scripts/setup.ts --from /home/docker/avril', 'the settings of the bash scripts, in the form of these'],
     ['tsx scripts/setup.ts --from /home/docker/avril --cutover', 'the old site is replaced by this one'],
     ['tsx scripts/setup.ts --from root@old.example.org:/home/docker/avril', 'an old site on another machine'],
+    ['tsx scripts/setup.ts --recover --key key.txt', 'a site whose server is lost, on a new machine'],
+    [
+      'tsx scripts/setup.ts --recover --on root@new.example.org --key key.txt --env site.env',
+      'the same from a laptop: these scripts, .env and the key are brought there',
+    ],
+    ['tsx scripts/setup.ts --certificate admin@example.org', 'https, by a certificate that renews itself'],
     ['tsx scripts/setup.ts --check', 'is everything as it should be?'],
+    ['tsx scripts/setup.ts --archive', 'an older site: any moment can be brought back from now on'],
+    ['tsx scripts/setup.ts --swarm 10.0.0.1', 'this server becomes the first of several'],
+    ['tsx scripts/setup.ts --join root@10.0.0.2', 'and this one the second'],
     ['tsx scripts/setup.ts --upgrade', 'an older site: keys of its own for the app'],
   ] as [string, string][],
+  input: 'person' as const,
+  elsewhere: (options: Values<typeof SETUP_OPTIONS>, host: string | undefined, argv: string[]) => {
+    checkSetupWords(options)
+    return options.recover ? recoverElsewhere(options, host, argv) : undefined
+  },
 }
 
 await main(command, async options => {
-  if (options.check && (options.host !== undefined || options['no-start'] || options.upgrade))
-    throw usage('--check changes nothing, so it takes neither --host nor --no-start nor --upgrade')
-  if (options.upgrade && (options.host !== undefined || options['no-start']))
-    throw usage('--upgrade is for a site that runs, so it takes neither --host nor --no-start')
-  if (options.from === undefined && (options.yes || options['dry-run'] || options.cutover || options.back))
-    throw usage('--cutover, --back, --yes and --dry-run go with --from')
-  if ([options.cutover, options.back, options['dry-run']].filter(Boolean).length > 1)
-    throw usage('--cutover, --back and --dry-run are three different things')
-  if (options.from !== undefined && (options.check || options.upgrade || options.host !== undefined))
-    throw usage('--from makes .env of an old one, so it takes neither --check nor --upgrade nor --host')
+  checkSetupWords(options)
+  if (options.renew) {
+    const { renew } = await import('../lib/cli/renew.ts')
+    return renew({ json: options.json })
+  }
+  if (options.recover) {
+    if (options.env !== undefined) throw usage('--env is for --on: here .env lies beside docker-compose.yml')
+    const { recoverHere } = await import('../lib/cli/recover_actions.ts')
+    const recovered = await recoverHere(options)
+    if (recovered && options.json) print(JSON.stringify(recovered.done))
+    return recovered?.code ?? 0
+  }
+  const action = NODE_ACTIONS.find(name => options[name] !== undefined)
+  if (action !== undefined) {
+    const { actOnNode } = await import('../lib/cli/node_actions.ts')
+    await actOnNode(action, options[action]!, { manager: options.manager })
+    return 0
+  }
   const { findingText } = await import('../lib/cli/setup_report.ts')
   const { lookAtAll, setUp } = await import('../lib/setup/setup.ts')
-  const { setupSteps, upgradeSteps } = await import('../lib/setup/setup_steps.ts')
+  const { authoritySteps, setupSteps, upgradeSteps } = await import('../lib/setup/setup_steps.ts')
+  const { archiveSteps } = await import('../lib/setup/archive_steps.ts')
   const start = !options['no-start'] && options.from === undefined
-  const steps = options.upgrade ? upgradeSteps() : setupSteps({ host: options.host, start })
+  const stepsOf = () => {
+    if (options.archive) return archiveSteps()
+    if (options.certificate !== undefined) return authoritySteps(options.certificate)
+    return options.upgrade ? upgradeSteps() : setupSteps({ host: options.host, start })
+  }
+  const steps = stepsOf()
 
   const toStdout = options.check && !options.json
   const show = toStdout ? print : say.line

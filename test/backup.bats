@@ -31,11 +31,12 @@ teardown_file() {
 setup() {
   load helpers/site.bash
   load helpers/held.bash
+  load helpers/notices.bash
 }
 
 teardown() {
-  if [ -n "${CRON_PID:-}" ]; then kill "$CRON_PID" 2>/dev/null || true; fi
-  if [ -n "${HTTP_PID:-}" ]; then kill "$HTTP_PID" 2>/dev/null || true; fi
+  cron_stop
+  hear_no_more
   if [ -n "${LOCK_PID:-}" ]; then kill "$LOCK_PID" 2>/dev/null || true; fi
   if [ -n "${REAL:-}" ]; then docker exec "$(postgres)" mv -f "$REAL.real" "$REAL"; fi
   if [ -n "${TMPFS:-}" ]; then umount "$TMPFS" || true; fi
@@ -73,7 +74,7 @@ break_pg_dump() {
 assert_nothing_left() {
   run -0 find "$SETS" -mindepth 1 -maxdepth 1 -name '*.partial'
   assert_output ''
-  run -0 find "$SITE/db" -mindepth 1 '(' -path '*/work/*' -o -name '.*' ')'
+  run -0 find "$SITE/db" -mindepth 1 ! -path '*/work/socket*' '(' -path '*/work/*' -o -name '.*' ')'
   assert_output ''
   assert [ ! -e "$SITE/.state/data.json" ]
   run -0 flock --nonblock "$SITE/.state/data.lock" true
@@ -369,7 +370,7 @@ aged() {
   assert_line --regexp '^[0-9]+ +999 .*pg_dump .*--file=/pg-work/'
   # Docker's own health check begins as root.
   refute_line --regexp '^[0-9]+ +0 +(psql|pg_[a-z]+|sh|bash|cat|rm|mkdir)( |$)'
-  run -0 find "$SITE/db/work" -printf '%U %m %y\n'
+  run -0 find "$SITE/db/work" ! -path '*/socket*' -printf '%U %m %y\n'
   assert_line --index 0 '999 700 d'
   assert_line --index 1 '999 644 f'
   release_table
@@ -506,31 +507,21 @@ aged() {
 }
 
 @test "a webhook and a dead-man's switch hear of good and bad, and their addresses stand in no output" {
-  node -e '
-    const server = require("http").createServer((request, response) => {
-      let body = ""
-      request.on("data", chunk => (body += chunk)).on("end", () => { console.log(request.method, request.url, body); response.end() })
-    })
-    server.listen(0, "127.0.0.1", () => console.log("port", server.address().port))' >"$BATS_TEST_TMPDIR/heard" 3>&- &
-  HTTP_PID=$!
-  await_line "$BATS_TEST_TMPDIR/heard" '^port'
-  local port
-  port=$(sed -n 's/^port //p' "$BATS_TEST_TMPDIR/heard")
-  set_env "NOTICE_URL=http://127.0.0.1:$port/hooks/a-secret" "PING_URL=http://127.0.0.1:$port/ping/a-secret"
+  hear
+  set_env "NOTICE_URL=$HEARD_URL/hooks/a-secret" "PING_URL=$HEARD_URL/ping/a-secret"
   run -0 backup
   refute_output --partial a-secret
-  run -0 cat "$BATS_TEST_TMPDIR/heard"
+  run -0 cat "$HEARD"
   assert_line --regexp '^POST /hooks/a-secret \{"text":"✓ localhost: backup avril-test-backup-'
   assert_line 'GET /ping/a-secret '
   compose stop postgres 2>/dev/null
   run -69 backup
   compose up --detach --wait postgres 2>&1
   refute_output --partial a-secret
-  run -0 cat "$BATS_TEST_TMPDIR/heard"
+  run -0 cat "$HEARD"
   assert_line --regexp '^POST /hooks/a-secret \{"text":"✗ localhost: the backup failed: postgres is not running'
   assert_line 'GET /ping/a-secret/fail '
-  kill "$HTTP_PID"
-  HTTP_PID=
+  hear_no_more
   run -0 backup
   assert_output --partial 'could not be reached'
   refute_output --partial a-secret
@@ -547,11 +538,9 @@ aged() {
   before=$(newest)
   # Each minute instead of each day, and the drill not at all: the rest of the line is as installed.
   sed -i -e '/--drill/d' -e 's/^30 2 \* \* 1-6 root/* * * * * root/' "/etc/cron.d/$STACK-backup"
-  env -i /usr/sbin/cron -f 3>&- &
-  CRON_PID=$!
+  cron_start
   timeout 90 inotifywait --quiet --quiet --event moved_to "$SETS"
-  kill "$CRON_PID"
-  CRON_PID=
+  cron_stop
   assert [ "$(newest)" != "$before" ]
   run -0 backup --remove-cron
   assert [ ! -e "/etc/cron.d/$STACK-backup" ]

@@ -10,6 +10,7 @@ import { holds, type Outcome, tableOf } from './bench/figures.ts'
 import { data } from './bench/data.ts'
 import { growth } from './bench/growth.ts'
 import { mixed } from './bench/mixed.ts'
+import { observed } from './bench/observed.ts'
 import { old } from './bench/old.ts'
 import { overhead } from './bench/overhead.ts'
 import { page } from './bench/page.ts'
@@ -19,8 +20,24 @@ import { rollouts } from './bench/rollouts.ts'
 import { withSite } from './bench/site.ts'
 import { start } from './bench/start.ts'
 import { switches } from './bench/switches.ts'
+import { wal } from './bench/wal.ts'
+import { whole } from './bench/whole.ts'
 
-const PARTS: Record<string, Part> = { rollouts, mixed, switches, old, overhead, growth, proxy, page, start, data }
+const PARTS: Record<string, Part> = {
+  rollouts,
+  mixed,
+  observed,
+  switches,
+  old,
+  overhead,
+  growth,
+  proxy,
+  page,
+  start,
+  data,
+  wal,
+  whole,
+}
 const NUMBER = [/^[1-9]\d{0,3}$/, 'a number from 1 to 9999'] as const
 
 const command = {

@@ -194,7 +194,7 @@ superusers() { query --set=app="$(setting POSTGRES_APP_USER)" --file=- <"$HERE/.
   id=$(docker inspect --format '{{.Id}} {{.State.StartedAt}}' "$STACK-postgres-1" "$STACK-minio-1")
   load_start --rate 20
   run -0 script setup --upgrade
-  assert_output --partial 'keys: phoenix logs in to the database as avril_app, who is no superuser and owns avril'
+  assert_output --partial 'keys: phoenix logs in to the database as avril_app, who is not a superuser and owns avril'
   assert_output --partial 'keys: the key of phoenix is for the bucket avril alone'
   assert_output --partial 'tsx scripts/deploy_local.ts avril'
   refute_output --partial "$(setting POSTGRES_APP_PASSWORD)"

@@ -1,7 +1,8 @@
-// The figures of the code's structure: npx tsx test/house.ts [another checkout]. Tests are not counted.
+// The figures of the code's structure: npx tsx test/house.ts [another checkout]. Tests are not counted. It ends with 1
+// when something leads upwards or in a circle, when two things have one name, or when a long module does not say why.
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { dirname, join, normalize } from 'node:path'
+import { dirname, join, normalize, relative } from 'node:path'
 
 const root = process.argv[2] ?? join(import.meta.dirname, '..')
 const files = execFileSync('git', ['-C', root, 'ls-files', 'lib', 'scripts'], { encoding: 'utf8' })
@@ -10,7 +11,7 @@ const files = execFileSync('git', ['-C', root, 'ls-files', 'lib', 'scripts'], { 
 const texts = new Map(files.map(file => [file, readFileSync(join(root, file), 'utf8')]))
 const lines = [...texts.values()].flatMap(text => text.trimEnd().split('\n'))
 
-const IMPORT = /(?:from|import\() ?'(\.[^']*)'/g
+const IMPORT = /(?:from|import) ?\(?'(\.[^']*)'/g
 const imports = new Map(
   [...texts].map(([file, text]) => [
     file,
@@ -48,6 +49,40 @@ for (const [file, targets] of imports)
 const circlesOfRooms = circlesIn(rooms)
 const floorOf = (room: string): number => 1 + Math.max(0, ...[...(rooms.get(room) ?? [])].map(floorOf))
 
+// What a folder may not import is said once: to the linter (.oxlintrc.json).
+interface Rules {
+  overrides: { files: string[]; rules: { 'no-restricted-imports'?: [string, { patterns: { regex: string }[] }] } }[]
+}
+const rules: Rules = JSON.parse(readFileSync(join(import.meta.dirname, '..', '.oxlintrc.json'), 'utf8'))
+const forbidden = new Map(
+  rules.overrides.flatMap(({ files, rules: { 'no-restricted-imports': restricted } }) =>
+    restricted
+      ? files.map(file => [file.replace('/**', ''), new RegExp(restricted[1].patterns[0]!.regex)] as const)
+      : [],
+  ),
+)
+const upwards = [...imports].flatMap(([file, targets]) =>
+  targets
+    .map(target => relative(dirname(file), target))
+    .filter(target => forbidden.get(roomOf(file))?.test(target))
+    .map(target => `${file} → ${target}`),
+)
+
+const EXPORT = /^export (?:async )?(?:function\*?|const|let|class|interface|type) (\w+)/gm
+const homes = new Map<string, Set<string>>()
+for (const [file, text] of texts)
+  for (const [, name = ''] of text.matchAll(EXPORT)) homes.set(name, new Set([...(homes.get(name) ?? []), file]))
+const doubles = [...homes].flatMap(([name, files]) => (files.size > 1 ? [`${name} (${[...files].join(', ')})`] : []))
+
+const circlesOfModules = circlesIn(imports)
+
+// Some lines more than the aim of 150, which the formatter's wrapping may cost.
+const LONG = 160
+const headOf = (text: string) => /^(?:\/\/.*\n)*/.exec(text)?.[0] ?? ''
+const unexplained = [...texts].flatMap(([file, text]) =>
+  text.split('\n').length - 1 > LONG && !headOf(text).includes('Long, since') ? [file] : [],
+)
+
 const figures = {
   modules: files.length,
   lines: lines.length,
@@ -57,7 +92,10 @@ const figures = {
   // On a circle there is no up and down.
   floors: circlesOfRooms.length === 0 ? Math.max(...[...rooms.keys()].map(floorOf)) : 'none, for there are circles',
   'circles of rooms': circlesOfRooms.join('; ') || 0,
-  'circles of modules': circlesIn(imports).length,
+  'circles of modules': circlesOfModules.length,
+  'imports upwards': upwards.join('; ') || 0,
+  'exported names that occur twice': doubles.join('; ') || 0,
+  'long modules that do not say why': unexplained.join(', ') || 0,
   'modules of lib that write to the terminal': [...texts].filter(
     ([file, text]) => file.startsWith('lib/') && /process\.std(out|err)\.write\(/.test(text),
   ).length,
@@ -65,3 +103,5 @@ const figures = {
   'words of README.md': readFileSync(join(root, 'README.md'), 'utf8').split(/\s+/).length,
 }
 for (const [name, value] of Object.entries(figures)) process.stdout.write(`${name.padEnd(46)}${value}\n`)
+if ([circlesOfRooms, circlesOfModules, upwards, doubles, unexplained].some(found => found.length > 0))
+  process.exitCode = 1

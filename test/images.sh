@@ -1,11 +1,17 @@
 #!/usr/bin/env bash
 # Makes sure that every image that docker-compose.yml names is there: it is pulled, and where no registry can be reached a
 # stand-in of the same name is built from Debian's packages. Does nothing when all of them are there.
-# images.sh old: the same for the database of an old server, of the Debian before.
+# images.sh acme: an authority (pebble) and certbot, of Debian.
+# images.sh registry: a registry of images, of Debian.
+# images.sh ceph: an S3 server with object lock, of Debian.
+# images.sh old [version]: the same for the database of an old server: PostgreSQL 15 (of Debian 12) or 17 (of Debian 13), which Debian has of those before today's.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-old=avril-old-postgis:15
+old=avril-old-postgis:${2:-15}
+acme=avril-acme:forky
+ceph=avril-ceph:forky
+registry_image=registry:3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -48,6 +54,9 @@ standin_of() {
     *silo:* | *minio:*) echo s3 ;;
     elixir:*) echo elixir ;;
     node:*) echo node ;;
+    "$acme") echo acme ;;
+    "$ceph") echo ceph ;;
+    "$registry_image") echo registry ;;
     *) return 1 ;;
   esac
 }
@@ -100,8 +109,10 @@ build_standin() {
   name=$(standin_of "$image") || { say "there is no stand-in for $image"; return 1; }
   local arguments=()
   if [ "$image" = "$old" ]; then
-    import_base bookworm
-    arguments=(--build-arg BASE=avril-standin-base:bookworm --build-arg VERSION="${old#*:}")
+    local suite
+    case ${old#*:} in 15) suite=bookworm ;; 17) suite=trixie ;; *) say "no Debian here has PostgreSQL ${old#*:}"; return 64 ;; esac
+    import_base "$suite"
+    arguments=(--build-arg BASE="avril-standin-base:$suite" --build-arg VERSION="${old#*:}")
   else
     import_base forky
   fi
@@ -110,14 +121,16 @@ build_standin() {
   if [ "$name" = node ]; then
     (cd "$work" && quietly npm pack npm@11 && mv npm-*.tgz context/npm.tgz)
   fi
-  quietly docker build "${arguments[@]}" --label "avril.source=$(source_of "$image")" -t "$image" "$work/context"
+  quietly docker buildx build "${arguments[@]}" --label "avril.source=$(source_of "$image")" -t "$image" "$work/context"
   rm -rf "$work/context"
 }
 
-if [ "${1:-}" = old ]; then
-  present "$old" || build_standin "$old"
-  exit
-fi
+case ${1:-} in
+  old) present "$old" || build_standin "$old"; exit ;;
+  acme) present "$acme" || build_standin "$acme"; exit ;;
+  registry) present "$registry_image" || pull "$registry_image" || build_standin "$registry_image"; exit ;;
+  ceph) present "$ceph" || build_standin "$ceph"; exit ;;
+esac
 
 mapfile -t images < <(needed)
 if [ "${#images[@]}" = 0 ]; then

@@ -130,6 +130,55 @@ CLAIMS='X-Forwarded-For X-Real-IP X-Forwarded-Proto X-Forwarded-Host X-Forwarded
   assert_regex "$(field headers.x-request-id <<<"$output")" '^[0-9a-f]{32}$'
 }
 
+@test "a request that waits in a pause goes on as it came, by HTTP/1.1 and HTTP/2: the path as it was written, an upload whole" {
+  local got=$BATS_TEST_TMPDIR/got sent=$BATS_TEST_TMPDIR/sent pids=() http
+  head -c 4000000 /dev/urandom >"$sent"
+  : >"$BATS_FILE_TMPDIR/a copy/tls/nginx/live/paused"
+  run -0 inside tls curl -fsS -X POST http://127.0.0.1:8081/nginx/paused/phoenix
+  assert_output true
+  for http in http1.1 http2; do
+    https "--$http" --data-binary "@$sent" -o "$got.$http" -w '%{http_code} %{http_version} %{time_total}' https://avril.test/echo >"$got.$http.said" 3>&- &
+    pids+=($!)
+    https "--$http" -w '\n' 'https://avril.test/a%20b//c?d=%2F&e=f' >"$got.$http.url" 3>&- &
+    pids+=($!)
+  done
+  # It is for one app alone, and not for the proof of a deploy.
+  run -0 https -o /dev/null -w '%{http_code}' https://avril.test/mon-espace/
+  assert_output 200
+  run -0 inside tls curl -fsS -m 2 -o /dev/null http://127.0.0.1:8081/
+  sleep 1
+  inside tls curl -fsS -X DELETE http://127.0.0.1:8081/nginx/paused/phoenix
+  rm "$BATS_FILE_TMPDIR/a copy/tls/nginx/live/paused"
+  wait "${pids[@]}"
+  for http in http1.1 http2; do
+    assert_regex "$(cat "$got.$http.said")" "^200 ${http#http}(\.[0-9])? [1-9]"
+    run -0 cmp "$sent" "$got.$http"
+    assert_equal "$(field url <"$got.$http.url")" '/a%20b//c?d=%2F&e=f'
+  done
+}
+
+@test "an office of forty that sends its forms in a pause waits, and nobody of it is refused" {
+  local statuses=$BATS_TEST_TMPDIR/statuses pids=() count
+  : >"$BATS_FILE_TMPDIR/a copy/open/nginx/live/paused"
+  inside open curl -fsS -X POST http://127.0.0.1:8081/nginx/paused/phoenix
+  for ((count = 0; count < 40; count++)); do
+    curl -sS -m 20 -o /dev/null -w '%{http_code}\n' --data a=b "http://127.0.0.1:$open/" >>"$statuses" 3>&- &
+    pids+=($!)
+  done
+  run timeout 20 bash -c "until [ \$(ss -Hnt state established '( dport = :$open )' | wc -l) -ge 40 ] || [ -s '$statuses' ]; do sleep 0.1; done"
+  inside open curl -fsS -X DELETE http://127.0.0.1:8081/nginx/paused/phoenix
+  rm "$BATS_FILE_TMPDIR/a copy/open/nginx/live/paused"
+  wait "${pids[@]}"
+  run -0 sort -u "$statuses"
+  assert_output 200
+  # The limit for those who do not wait is as it was.
+  drip "$open" 30 >"$BATS_TEST_TMPDIR/many" &
+  local many=$!
+  run timeout 20 bash -c "until [ \$(grep -c 429 '$BATS_TEST_TMPDIR/many') -ge 10 ]; do sleep 0.1; done"
+  kill "$many"
+  assert_success
+}
+
 # told ANSWER: what an app was told of who asks.
 told() {
   node -p 'const { headers } = JSON.parse(process.argv[1]);
@@ -979,8 +1028,63 @@ alternative() {
   run -0 openssl s_client -connect "127.0.0.1:$tls" -servername avril.test -tls1_2 </dev/null
 }
 
+# served PROXY [OPTION of curl …]: the number of the certificate that a visitor is shown.
+served() {
+  curl -sS -m 10 -k -o /dev/null -w '%{certs}' --connect-to "::127.0.0.1:$(port_of "$1" 443)" "${@:2}" https://avril.test/ | serial
+}
+serial() { openssl x509 -noout -serial; }
+workers() { inside "$1" sh -c "grep -lszx 'nginx: [w]orker process' /proc/[0-9]*/cmdline"; }
+served_by_http3() {
+  docker exec "$project-client" curl -sS -m 10 --http3-only -k --connect-to "::127.0.0.1:$quic" -o /dev/null -w '%{certs}' https://avril.test/ | serial
+}
+# Each worker takes it up for itself, within a second.
+until_served() { # certificate, command that tells what is served
+  run -0 timeout 10 bash -c "$(declare -f served served_by_http3 serial port_of); until [ \"\$(${*:2})\" = '$(serial <"$1")' ]; do sleep 0.1; done"
+}
+
+@test "TLS: a new certificate is served without a reload, by HTTP/1.1, HTTP/2 and HTTP/3; one that cannot be used replaces none" {
+  local folder="$BATS_FILE_TMPDIR/a copy/quic/ssl" before again kind
+  before=$(workers quic)
+  assert_regex "$before" '^/proc/'
+  # The folder that setup.ts changes by a rename comes before the files of a person.
+  mkdir "$folder/issued-1" "$folder/issued-2"
+  for again in 1 2; do
+    certificate avril.test "$folder/issued-$again"
+    ln -sfn "issued-$again" "$folder/issued.new"
+    mv -T "$folder/issued.new" "$folder/issued"
+    run -0 inside quic /etc/nginx/avril/certificate.sh
+    assert_output 'tls /ssl/issued/fullchain.pem'
+    for kind in 'served quic --http1.1' 'served quic --http2' served_by_http3; do until_served "$folder/issued/fullchain.pem" "$kind"; done
+  done
+  run -0 inside quic stat -L -c '%a %U %G' /run/avril/pair /run/avril/pair/key.pem
+  assert_output $'750 root nginx\n640 root nginx'
+
+  local good
+  good=$(serial <"$folder/issued/fullchain.pem")
+  for again in 'rm issued' 'ln -sfn issued-1 issued; cp issued-2/privkey.pem issued-1/' 'ln -sfn issued-2 issued; truncate -s 300 issued-2/fullchain.pem' 'rm issued-2/privkey.pem; mkdir issued-2/privkey.pem'; do
+    [ "$again" != 'rm issued' ] || { rm "$folder/issued"; ln -s nowhere "$folder/issued"; mv "$folder/privkey.pem" "$folder/kept.pem"; }
+    (cd "$folder" && eval "$again")
+    run -78 inside quic /etc/nginx/avril/certificate.sh
+    assert_output --partial 'tls as before, because what lies there now cannot be used: '
+    run -78 inside quic /etc/nginx/avril/reload.sh
+    run -0 inside quic /docker-entrypoint.d/10-settings.sh
+    assert_output --partial 'avril: mode tls: as before, because '
+  done
+  assert_equal "$(served quic)" "$good"
+  assert_equal "$(workers quic)" "$before"
+  docker restart "$project-quic" >/dev/null
+  await quic /
+  assert_equal "$(served quic)" "$good"
+  rm -r "$folder"/issued*
+  mv "$folder/kept.pem" "$folder/privkey.pem"
+  run -0 inside quic /etc/nginx/avril/certificate.sh
+  assert_output 'tls /ssl/fullchain.pem'
+}
+
 @test "TLS: a certificate that cannot be used closes the site, kindly, until it is repaired" {
   cd "$BATS_FILE_TMPDIR/a copy/tls/ssl"
+  # As in a container that has never had a good one.
+  inside tls sh -c 'rm -r /run/avril/pair*'
   mv privkey.pem right.pem
   openssl ecparam -genkey -name prime256v1 -noout -out privkey.pem
   run -0 inside tls /docker-entrypoint.d/10-settings.sh
@@ -1000,7 +1104,7 @@ alternative() {
   rm privkey.pem
   ln -s ../../archive/privkey1.pem privkey.pem
   run -0 inside tls /docker-entrypoint.d/10-settings.sh
-  assert_output --partial 'fullchain.pem + privkey.pem, avril.test.crt + avril.test.key'
+  assert_output --partial 'issued/fullchain.pem + issued/privkey.pem, fullchain.pem + privkey.pem, avril.test.crt + avril.test.key'
 
   mv fullchain.pem avril.test.crt
   mv right.pem entrust-avril.test-key.pem
@@ -1008,6 +1112,9 @@ alternative() {
   assert_output 'avril: mode tls: /ssl/avril.test.crt'
   mv avril.test.crt fullchain.pem
   mv entrust-avril.test-key.pem privkey.pem
+  run -0 inside tls cp /etc/nginx/avril/modes/closed.conf /run/avril/mode.conf
+  run -0 inside tls /etc/nginx/avril/certificate.sh
+  assert_output --partial 'nginx does not serve it yet: run /docker-entrypoint.d/10-settings.sh'
   run -0 inside tls /docker-entrypoint.d/10-settings.sh
   inside tls /etc/nginx/avril/reload.sh
   run -0 https -fo /dev/null https://avril.test/

@@ -364,7 +364,7 @@ END
       console.log(answer.startsWith("{") ? JSON.stringify({ ...rest, files, ...JSON.parse(answer) }) : answer)' "$answer" >"$SITE/scripts/answer"
     run -65 --separate-stderr remote backup_remote --no-files
     assert_output ''
-    assert_regex "$stderr" 'what server answered is no backup set'
+    assert_regex "$stderr" 'the answer of server is not a backup set'
   done
   mv "$BATS_TEST_TMPDIR/kept.ts" "$SITE/scripts/backup.ts"
   rm "$SITE/scripts/answer"

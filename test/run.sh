@@ -41,7 +41,7 @@ check() {
 
 # What a runner (the first word names it) writes as TAP: its lines are shown as they come, and counted. A skipped test counts as failed where CI is set.
 tap() {
-  local name=$1 pattern='^not ok' status bad
+  local name=$1 pattern='^not ok' status bad line
   shift
   "$@" 2>&1 | tee "$log"
   status=${PIPESTATUS[0]}
@@ -50,7 +50,10 @@ tap() {
   # A runner that broke down before it could name a failed test is a failure all the same.
   [ "$status" -ne 0 ] && [ "${#bad[@]}" -eq 0 ] && bad=("ended with $status")
   failed=$((failed + ${#bad[@]}))
-  failures+=("${bad[@]/#/$name: }")
+  # With why: bats says it in comments behind the line.
+  for line in "${bad[@]}"; do
+    failures+=("$name: $line" "$(awk -v bad="$line" '$0 == bad { on = 1; next } on && /^#/ { if (count++ < 15) print "  " $0; next } { on = 0 }' "$log")")
+  done
   passed=$((passed + $(grep -c '^ok' "$log")))
 }
 
@@ -91,11 +94,14 @@ if is_wanted static; then
   check 'types (tsc)' node_modules/.bin/tsc
   check 'format (oxfmt)' node_modules/.bin/oxfmt --check .
   check 'lint (oxlint)' node_modules/.bin/oxlint --type-aware --deny-warnings
+  check 'structure (house)' node --import tsx test/house.ts
   mapfile -t files < <(shell_files)
   check 'shell files (shellcheck)' shellcheck --external-sources "${files[@]}"
 fi
 if is_wanted unit; then
-  mapfile -t files < <(find test -name '*.test.ts' -not -path 'test/compose/*' | sort)
+  # It sends at a rate, which it cannot beside others.
+  node_tests unit test/load/load.test.ts
+  mapfile -t files < <(find test -name '*.test.ts' -not -path 'test/compose/*' -not -path test/load/load.test.ts | sort)
   node_tests unit "${files[@]}"
 fi
 
@@ -113,7 +119,7 @@ finished() {
 }
 
 # What counts requests at a high rate runs alone. What mostly waits for containers runs three at a time, the longest first.
-together=(remote.bats setup.bats confined.bats restore.bats deploy.bats take_over.bats backup.bats signals.bats together.bats vault.bats kills.bats frameworks.bats failures.bats comes_back.bats first_start.bats demo.bats nodes.bats psql.bats objects.bats roles.bats)
+together=(remote.bats setup.bats recover.bats locked.bats upgrade.bats wal.bats confined.bats restore.bats watch.bats deploy.bats take_over.bats moment.bats backup.bats signals.bats together.bats vault.bats kills.bats frameworks.bats failures.bats comes_back.bats first_start.bats demo.bats nodes.bats psql.bats objects.bats roles.bats)
 alone=()
 for file in test/*.bats; do
   file=${file##*/}
@@ -142,6 +148,6 @@ rm -rf "$outputs"
 
 printf '# %s s\n' "$((SECONDS - started))"
 # Once more at the end, where somebody who has only the last lines finds them.
-[ "$failed" -eq 0 ] || printf '# failed: %s\n' "${failures[@]}"
+[ "$failed" -eq 0 ] || printf '%s\n' "${failures[@]}" | sed -e '/^$/d' -e '/^ /!s/^/# failed: /'
 printf '%s passed, %s failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]

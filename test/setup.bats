@@ -68,6 +68,8 @@ check() {
   docker kill "$SERVER" >/dev/null
   await_exit "$setup" 137
   docker start "$SERVER" >/dev/null
+  # What is unpacked before what it needs, dpkg cannot configure.
+  on sh -c 'cd /var/cache/apt/archives && dpkg --unpack docker.io_*.deb && rm libip4tc2_*.deb' >/dev/null
 
   : >"$BATS_TEST_TMPDIR/second"
   exec_setup --host "$HOST" >>"$BATS_TEST_TMPDIR/second" 2>&1 &
@@ -77,7 +79,7 @@ check() {
   await_exit "$setup" 130
 
   run -0 set_up --host "$HOST"
-  assert_output --partial '✓ services: all 6 are healthy'
+  assert_output --partial '✓ services: all 7 are healthy'
   refute_output --partial 'installing'
   run -0 ask /
   assert_output --partial Avril
@@ -91,9 +93,12 @@ check() {
   assert_output 50000
   run -0 on sh -c 'stat -c "%a %U" .env; diff .env .env.example | sed -n "s/^< \([A-Z_]*\)=.*/\1/p" | sort | xargs'
   assert_line --index 0 '600 root'
-  assert_line --index 1 'AWS_SECRET_ACCESS_KEY CLIENT_TO_PHOENIX_URL MINIO_ROOT_PASSWORD MINIO_ROOT_USER NGINX_BIND POSTGRES_APP_PASSWORD POSTGRES_APP_USER POSTGRES_PASSWORD SECRET_KEY_BASE WHOST'
+  assert_line --index 1 'AWS_SECRET_ACCESS_KEY CLIENT_TO_PHOENIX_URL MINIO_ROOT_PASSWORD MINIO_ROOT_USER NGINX_BIND POSTGRES_APP_PASSWORD POSTGRES_APP_USER POSTGRES_PASSWORD SECRET_KEY_BASE WAL WHOST'
   run -0 on cat /etc/cron.d/avril-backup
   assert_output --partial '15 3 * * 1-6 root'
+  # Debian's Node runs no TypeScript by itself, whatever its version.
+  run -0 on sh -c "$(on sed -nE '4s/.*run\(\) \{ (.*) --wait .*/\1/p' /etc/cron.d/avril-backup) --help"
+  assert_output --partial 'Usage: backup.ts'
 }
 
 @test "a second run changes nothing" {
@@ -105,7 +110,7 @@ check() {
   check 0
   refute_output --partial '"level":"bad"'
   assert_finds warning images 'stand-ins'
-  assert_finds good keys 'avril_app, who is no superuser and owns avril'
+  assert_finds good keys 'avril_app, who is not a superuser and owns avril'
   assert_finds good keys 'for the bucket avril alone'
   assert_finds good running 'as docker-compose.yml and .env say'
 }
@@ -120,6 +125,8 @@ sed -i 's/^POST_RATE=.*/POST_RATE=2/' .env
 docker stop avril-minio-1
 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:prime256v1 -out "/root/ssl/avril.example.org/privkey.pem"
 rm /etc/cron.d/avril-backup
+# Who ships the archive puts the notes of the data in order, too.
+while grep -lsz '[-]-ship' /proc/[0-9]*/cmdline >/tmp/ship; do xargs -n 1 dirname </tmp/ship | xargs -n 1 basename | xargs kill 2>/dev/null || true; done
 touch /var/run/reboot-required
 mkdir -p /run/systemd/system
 systemctl disable docker
@@ -144,10 +151,23 @@ SH
   tar -C "$PLAY/ssl" -cf - . | on tar -C "/root/ssl/$HOST" -xf -
   on sh -c 'rm -r /var/run/reboot-required .state/rollout.json .state/data.json; systemctl is-enabled docker; rmdir /run/systemd/system'
   run -0 set_up
-  assert_output --partial '✓ services: all 6 are healthy'
+  assert_output --partial '✓ services: all 7 are healthy'
   assert_equal "$(on docker ps --quiet --filter name=avril-nginx-1)" "$nginx"
   check 0
   refute_output --partial 'every user'
+}
+
+@test "--certificate installs certbot where it is missing, and says when no authority answers" {
+  run on sh -c 'command -v certbot'
+  assert_output ''
+  on sh -c 'echo ACME_DIRECTORY=https://127.0.0.1:1/dir >>.env'
+  run -69 set_up --certificate admin@example.org
+  assert_line --partial "→ certbot: installing certbot, from the distribution's packages"
+  assert_line '✓ certbot: it is installed, and cron too'
+  assert_line --partial '✗ certificate: no certificate was given: the authority does not answer'
+  run -1 on test -e /etc/cron.d/avril-certificate
+  on sed -i /ACME_DIRECTORY=https/d .env
+  run -0 ask /
 }
 
 # A visitor on a network of its own, which reaches the server by IPv6 alone.
@@ -180,7 +200,7 @@ visitor_up() {
   assert_output --partial 'data of a former site (the volume avril_postgres)'
   on sh -c 'mv ../env .env; mv db/dumps/latest.dump db/dumps/good.dump; echo "select 1;" >db/dumps/latest.dump; docker stop avril-minio-1'
   run -65 set_up
-  assert_output --partial '✗ dump: db/dumps/latest.dump is no archive of pg_dump'
+  assert_output --partial '✗ dump: db/dumps/latest.dump is not an archive of pg_dump'
   assert_output --partial 'nothing is begun before dump is in order'
   on sh -c 'mv db/dumps/good.dump db/dumps/latest.dump; docker rm -f avril-nginx-1 avril-nuxt_profile-1 >/dev/null; docker image rm nginx:1.30.5 >/dev/null; sed -i s/nginx:1.30.5/nginx:0/ docker-compose.yml'
   run -69 set_up

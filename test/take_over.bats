@@ -65,7 +65,7 @@ page() { curl -sS --max-time 5 "http://127.0.0.1:$PORT/$1"; }
 
 setup_file() {
   export OLD=$BATS_FILE_TMPDIR/avril
-  rm -f /etc/cron.d/avril-site-backup
+  rm -f /etc/cron.d/avril-site-backup /etc/cron.d/avril-site-ship
   site_make avril-site "$PORT"
   rm "$SITE/.env"
   mkdir -p "$OLD/page" "$PLAY/sets"
@@ -123,7 +123,7 @@ teardown_file() {
     . "$BATS_FILE_TMPDIR/sshd"
     sshd_down
   fi
-  rm -f /etc/cron.d/avril-test-old /etc/cron.d/avril-site-backup
+  rm -f /etc/cron.d/avril-test-old /etc/cron.d/avril-site-backup /etc/cron.d/avril-site-ship
   docker rm --force avril-test-taker >/dev/null 2>&1
   site_down
   old_compose down --volumes --timeout 2 2>&1
@@ -132,6 +132,7 @@ teardown_file() {
 @test "the settings are taken over: what is missing to a start is nothing" {
   run -0 script setup --from "$OLD" --dry-run
   assert_output --partial 'renamed   AWS_ACCESS_KEY_ID'
+  assert_output --regexp 'made +WAL: on; '
   assert_output --partial "$OLD/db/dumps/of-a-week-ago.dump ("
   assert_output --partial "$OLD/docker-compose.override.yml is not taken over"
   assert [ ! -e "$SITE/.env" ]
@@ -349,6 +350,11 @@ avril-test-old_postgres_1 exited"
   run -0 cat /etc/cron.d/avril-test-old
   assert_output --regexp '^# replaced by .*/scripts/setup.ts --cutover: 30 2 '
   run -0 grep -c '^30 2 \* \* ' /etc/cron.d/avril-site-backup
+  # The archive begins, and nothing of the trial is in it.
+  run -0 docker exec --user postgres avril-site-wal-1 sh -c 'ls /wal /wal/segments'
+  refute_output --partial former
+  run -0 docker inspect --format '{{.State.Health.Status}}' avril-site-wal-1
+  assert_output healthy
 }
 
 @test "a dump of the old site is restored without more, and taken back" {
@@ -385,6 +391,7 @@ avril-test-old_postgres_1 exited"
   run -0 cat /etc/cron.d/avril-test-old
   assert_output --regexp '^30 2 '
   assert [ ! -e /etc/cron.d/avril-site-backup ]
+  assert [ ! -e /etc/cron.d/avril-site-ship ]
   run -0 old_policies
   assert_output --partial 'nginx unless-stopped'
   assert_output --partial 'phoenix always'

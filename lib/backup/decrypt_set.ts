@@ -9,7 +9,7 @@ import { checkFits, type Key, readKey } from '../crypto/age.ts'
 import { EXIT, Failure, usage } from '../system/errors.ts'
 import { copyPlain, digest } from '../system/large_files.ts'
 import { decryptFile } from '../crypto/encrypted_files.ts'
-import { clearContents, type Contents } from './objects/catalog.ts'
+import { plaintextContents, type Contents } from './objects/catalog.ts'
 import { say } from '../system/progress.ts'
 import { size } from '../system/format.ts'
 import { checkInterruption } from '../system/signals.ts'
@@ -57,7 +57,7 @@ export async function decryptInto(set: BackupSet, key: Key, name: string, folder
  * them lies in the clear anywhere.
  */
 export async function contentsOf(set: BackupSet, folder: string, key: Key | undefined): Promise<Contents> {
-  if (!key || !set.objects) return clearContents(set.folder)
+  if (!key || !set.objects) return plaintextContents(set.folder)
   await decryptInto(set, key, INDEX, folder)
   return { folder: set.folder, index: join(folder, INDEX), key }
 }

@@ -13,9 +13,11 @@ import { copyPlain, showGrowth, writeOutput } from '../system/large_files.ts'
 import { ACCOUNT, inServer, inSession, login, type Server } from '../postgres/server.ts'
 import { saveRoles } from '../postgres/saved_roles.ts'
 import { countRows, type Facts, openSnapshot } from '../postgres/snapshot.ts'
+import { statisticsFlags } from '../postgres/statistics.ts'
 import { DUMP, ROLES } from './manifest.ts'
 import { attempt } from '../system/run.ts'
-import { together } from '../system/concurrency.ts'
+import { alongside } from '../system/concurrency.ts'
+import type { Disposable } from '../system/scope.ts'
 import { shielded } from '../system/signals.ts'
 
 /** The one folder of the host that the server's container can write to, and where it is there. */
@@ -34,23 +36,36 @@ const hasRoom = ({ bytes }: Facts) => {
   }
 }
 
+/** A file that the server writes, and that can be read here. */
+interface Stage extends Disposable {
+  /** as the server calls it */
+  inside: string
+  file: string
+}
+
+// Only the server ever writes, or removes anything, in there: whoever does it from outside could be led elsewhere. The
+// folder of its socket stays (postgres/start.sh).
+const SWEEP = 'find "$0" -mindepth 1 ! -path "$0/socket" ! -path "$0/socket/*" -delete'
+
 /**
- * Calls back with the name of a file that the server may write where it can be read from here, too; with undefined when
- * there is no such place: it has no room, or the server sees another folder there. Only the server ever writes, or
- * removes anything, in there: whoever does it from outside could be led elsewhere.
+ * Opens such a file. Gives undefined when there is no place for it: it has no room, or the server sees another folder
+ * there.
  */
-const withStage = async (server: Server, facts: Facts, work: (name: string | undefined) => Promise<void>) => {
-  if (!hasRoom(facts)) return work(undefined)
+const openStage = async (server: Server, facts: Facts): Promise<Stage | undefined> => {
+  if (!hasRoom(facts)) return undefined
   const name = `${randomUUID()}.dump`
-  const sweep = 'find "$0" -mindepth 1 -delete'
+  const run = (script: string) => attempt(inServer(server, 'sh', '-c', script, WORK_INSIDE, name))
+  const dispose = async () => void (await shielded(() => run(SWEEP)))
+  const stage = { inside: join(WORK_INSIDE, name), file: join(WORK, name), dispose }
   try {
-    const { code } = await attempt(inServer(server, 'sh', '-c', `${sweep}; : >"$0/$1"`, WORK_INSIDE, name))
-    await work(code === 0 && plainSize(join(WORK, name)) === 0 ? name : undefined)
+    const { code } = await run(`${SWEEP}; : >"$0/$1"`)
+    if (code === 0 && plainSize(stage.file) === 0) return stage
   } catch (error) {
-    throw asDiskFull(error, WORK)
-  } finally {
-    await shielded(() => attempt(inServer(server, 'sh', '-c', sweep, WORK_INSIDE)))
+    await dispose()
+    throw error
   }
+  await dispose()
+  return undefined
 }
 
 const dump = async (
@@ -67,6 +82,7 @@ const dump = async (
     '--format=custom',
     `--compress=${compression(facts)}`,
     '--create',
+    ...statisticsFlags(facts.number),
     '--no-password',
     '--lock-wait-timeout=60s',
     `--snapshot=${snapshot}`,
@@ -86,11 +102,16 @@ const dump = async (
   const options = { what: 'pg_dump', hint, estimate, signal }
   // pg_dump goes back in a file of its own and notes where each table begins: a restore is quicker then. And what
   // passes through Docker takes a third longer.
-  await withStage(server, facts, async name => {
-    if (name === undefined) return writeOutput(command, file, options)
-    await showGrowth([...command, `--file=${join(WORK_INSIDE, name)}`], join(WORK, name), options)
-    await copyPlain(join(WORK, name), file)
-  })
+  const stage = await openStage(server, facts)
+  if (!stage) return writeOutput(command, file, options)
+  try {
+    await showGrowth([...command, `--file=${stage.inside}`], stage.file, options)
+    await copyPlain(stage.file, file)
+  } catch (error) {
+    throw asDiskFull(error, WORK)
+  } finally {
+    await stage.dispose()
+  }
 }
 
 /**
@@ -103,11 +124,11 @@ export async function dumpAndCount(server: Server, facts: Facts, folder: string,
   // A pg_dump whose client has ended would go on, and hold its locks.
   const hangUp = await hangUpLater({ ...server, account: ACCOUNT }, mark)
   try {
-    const [tables] = await together(signal => [
-      countRows(server, server.database, snapshot.id),
-      dump(server, snapshot.id, facts, join(folder, DUMP), estimate, mark, signal),
-      saveRoles(server, join(folder, ROLES)),
-    ])
+    const tables = await alongside(
+      () => countRows(server, server.database, snapshot.id),
+      signal => dump(server, snapshot.id, facts, join(folder, DUMP), estimate, mark, signal),
+      () => saveRoles(server, join(folder, ROLES)),
+    )
     if (Object.keys(tables).length > 0) return tables
     throw new Failure('the database has no table, so there is nothing to back up', {
       exitCode: EXIT.data,

@@ -11,7 +11,7 @@ import { sync } from '../system/files.ts'
 import { stateFile } from '../system/state_folder.ts'
 import { digest } from '../system/large_files.ts'
 import { encryptFile, writeStream } from '../crypto/encrypted_files.ts'
-import { clearContents, contentFile, type Contents, readIndex, storedDigest } from './objects/catalog.ts'
+import { plaintextContents, contentFile, type Contents, readIndex, storedDigest } from './objects/catalog.ts'
 import { say } from '../system/progress.ts'
 import { size } from '../system/format.ts'
 import type { BackupSet } from './sets.ts'
@@ -21,8 +21,8 @@ import { interruption } from '../system/signals.ts'
  * Throws a Failure (74) when the server's own disk has no room for the clear dump, and for db/dumps/latest.dump beside
  * it.
  */
-export function checkClearRoom(former: BackupSet | undefined) {
-  const [free, wanted] = [freeSpace(DUMPS), 2 * ((former && fileOf(former, DUMP)?.bytes) ?? 0)]
+export function checkPlaintextRoom(previous: BackupSet | undefined) {
+  const [free, wanted] = [freeSpace(DUMPS), 2 * ((previous && fileOf(previous, DUMP)?.bytes) ?? 0)]
   if (free < wanted)
     throw noSpace(
       `${DUMPS} has ${size(free)} left, and twice the last dump (${size(wanted)}) is wanted: it is encrypted from there`,
@@ -32,19 +32,19 @@ export function checkClearRoom(former: BackupSet | undefined) {
 const cache = () => stateFile(INDEX)
 
 /**
- * The former set that this one may share contents with, and its index. The index in an encrypted set cannot be read
+ * The previous set that this one may share contents with, and its index. The index in an encrypted set cannot be read
  * here, so that of the last run is kept in the clear in .state (0600): it tells no more than minio does, on the same
  * disk. It is trusted only as the index of the set whose manifest has its sha256 (a run that was killed, or a set that
  * was removed, may have left another), and contents are shared only between sets with the same recipients: who gets a
  * key today must be able to read the whole set. When there is none, all is fetched and encrypted anew: that costs time
  * and space, and nothing else.
  */
-export async function formerContents(
+export async function previousContents(
   sets: BackupSet[],
   encryptor: Encryptor | undefined,
 ): Promise<Contents | undefined> {
   const alike = sets.filter(({ objects, recipients }) => objects && isSameRecipients(recipients, encryptor?.recipients))
-  if (!encryptor) return alike[0] && clearContents(alike[0].folder)
+  if (!encryptor) return alike[0] && plaintextContents(alike[0].folder)
   const sha256 = existsSync(cache()) ? (await digest(cache())).sha256 : undefined
   const set = alike.find(it => fileOf(it, INDEX)?.sha256 === sha256)
   if (set) return { folder: set.folder, index: cache() }

@@ -1,5 +1,6 @@
 // Makes a backup set: dumped, verified, then published by one rename. Until then it is a folder that the next run
 // removes.
+// Long, since the order of these steps is what makes a set good.
 import { mkdirSync, renameSync, rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -7,7 +8,7 @@ import { compareTables, dumpAndCount } from './dump_database.ts'
 import { DUMP, INDEX, fileOf, type Manifest, ROLES, setName } from './manifest.ts'
 import { checkRoom, prepareFolder } from './backup_folder.ts'
 import { asDiskFull } from '../system/disk_space.ts'
-import { checkClearRoom, encryptFiles, formerContents } from './encrypt_set.ts'
+import { checkPlaintextRoom, encryptFiles, previousContents } from './encrypt_set.ts'
 import type { Settings } from '../system/settings.ts'
 import type { DataWork } from '../system/work_lock.ts'
 import { readDump } from '../postgres/dump_archive.ts'
@@ -52,10 +53,10 @@ interface Folders {
   plaintext: string
 }
 
-const warnOfLoss = (manifest: Manifest, former: BackupSet | undefined) => {
-  const [now, before] = [manifest, former].map(it => (it && fileOf(it, DUMP)?.bytes) ?? 0) as [number, number]
+const warnOfLoss = (manifest: Manifest, previous: BackupSet | undefined) => {
+  const [now, before] = [manifest, previous].map(it => (it && fileOf(it, DUMP)?.bytes) ?? 0) as [number, number]
   if (now * 2 < before)
-    say.warn(`the dump is ${size(now)}, and that of ${former?.name} was ${size(before)}: was so much removed?`)
+    say.warn(`the dump is ${size(now)}, and that of ${previous?.name} was ${size(before)}: was so much removed?`)
 }
 
 const releasesOf = async ({ project, apps }: Stack) => {
@@ -81,8 +82,8 @@ export async function makeSet(request: BackupRequest): Promise<MadeSet> {
   work.step('check', `${server.database} on ${server.name}, and ${folder}`)
   prepareFolder(folder)
   const { sets } = listSets(folder)
-  const [former] = sets
-  checkRoom(folder, former, request.withFiles)
+  const [previous] = sets
+  checkRoom(folder, previous, request.withFiles)
   const facts = await readFacts(server)
   const started = new Date()
   const target = join(folder, setName(prefix, started))
@@ -92,7 +93,7 @@ export async function makeSet(request: BackupRequest): Promise<MadeSet> {
   const folders = { partial, plaintext: temporary?.path ?? partial }
   try {
     const manifest = await fill(request, folders, facts, sets, started)
-    warnOfLoss(manifest, former)
+    warnOfLoss(manifest, previous)
     renameSync(partial, target)
     sync(folder)
     const set = { ...manifest, folder: target }
@@ -116,13 +117,13 @@ const saveFiles = async (
   let sofar = 0
   const progress = say.transfer(() => sofar, newestWithFiles(sets)?.objects?.bytes)
   try {
-    const former = await formerContents(sets, encryptor)
+    const previous = await previousContents(sets, encryptor)
     const contents = { folder: partial, index: join(plaintext, INDEX) }
     const { count, bytes, fetched } = await saveObjects({
       stack,
       settings,
       contents,
-      former,
+      previous,
       encryptor,
       onProgress: saved => (sofar = saved.bytes),
     })
@@ -158,10 +159,10 @@ const verify = async (
   withObjects: boolean,
 ) => {
   work.step('verify', 'reading all of it back, and comparing the rows of each table')
+  await warnOfFragile(server, searchPath)
   const [read, files] = await together(() => [
     readDump(server, join(plaintext, DUMP)),
     encryptor ? Promise.resolve(undefined) : digests(plaintext),
-    warnOfFragile(server, searchPath),
   ])
   compareTables(tables, read)
   if (files || !encryptor) return { bytes: read.bytes, files: files ?? {} }
@@ -181,10 +182,10 @@ const fill = async (
 ): Promise<Manifest> => {
   const { stack, server, encryptor, work } = request
   const { partial, plaintext } = folders
-  const [former] = sets
-  if (encryptor) checkClearRoom(former)
+  const [previous] = sets
+  if (encryptor) checkPlaintextRoom(previous)
   work.step('dump', `${server.database} (${size(facts.bytes)} in the database)`)
-  const tables = await dumpAndCount(server, facts, plaintext, former && fileOf(former, DUMP)?.bytes)
+  const tables = await dumpAndCount(server, facts, plaintext, previous && fileOf(previous, DUMP)?.bytes)
   const objects = await saveFiles(request, folders, sets)
   const { bytes, files } = await verify(request, folders, facts, tables, objects !== null)
   const manifest: Manifest = {

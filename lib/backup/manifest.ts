@@ -50,15 +50,15 @@ const DATABASE = v.object({
 const FIELDS = v.object({
   /** of this form */
   version: v.literal(1),
-  name: v.pipe(v.string(), v.regex(NAME, 'is no name of a set')),
-  made: v.pipe(time, v.regex(/Z$/, 'is no time in UTC')),
+  name: v.pipe(v.string(), v.regex(NAME, 'is not the name of a set')),
+  made: v.pipe(time, v.regex(/Z$/, 'is not a time in UTC')),
   host: v.string(),
   who: v.string(),
   database: DATABASE,
   /** the live image of each app */
   releases: v.optional(v.record(v.string(), v.string()), {}),
   /** their names become paths */
-  files: v.record(v.pipe(v.string(), v.regex(FILE, 'is no file of a set')), FILE_OF_SET),
+  files: v.record(v.pipe(v.string(), v.regex(FILE, 'is not a file of a set')), FILE_OF_SET),
   /** the public keys that it is encrypted to; missing when it is not encrypted */
   recipients: v.exactOptional(v.pipe(v.array(v.string()), v.minLength(1, 'is empty'))),
   /** the uploaded files; null when only the database was saved */
@@ -101,8 +101,8 @@ export function encryptedName(file: string) {
 export function fileOf({ files }: Pick<Manifest, 'files'>, name: string) {
   const sealed = files[encryptedName(name)]
   if (sealed?.plain) return { name: encryptedName(name), ...sealed.plain }
-  const clear = files[name]
-  return clear && { name, bytes: clear.bytes, sha256: clear.sha256 }
+  const plaintext = files[name]
+  return plaintext && { name, bytes: plaintext.bytes, sha256: plaintext.sha256 }
 }
 
 /** The name of the file with the roles of a set. */
@@ -111,6 +111,6 @@ export function rolesFile(set: Pick<Manifest, 'files'>) {
 }
 
 /** The bytes of what a set has for itself; its uploaded files it may share with other sets. */
-export function bytesOf({ files }: Manifest) {
+export function bytesOf({ files }: Pick<Manifest, 'files'>) {
   return Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0)
 }

@@ -1,4 +1,5 @@
 // A backup, from the lock to the words that others hear of it.
+// Long, since it is the order in which a night goes, and what still counts when a part of it fails.
 import { makeSet, type MadeSet } from './make_set.ts'
 import { keepIndex } from './encrypt_set.ts'
 import { Scope } from '../system/scope.ts'
@@ -10,6 +11,7 @@ import { detailsOf, Failure, messageOf } from '../system/errors.ts'
 import { appendLine, readLines, stateFile } from '../system/state_folder.ts'
 import * as v from 'valibot'
 import { time } from '../system/schema.ts'
+import { removeRowUndos } from '../postgres/row_undo.ts'
 import { removeFormer } from '../postgres/former_databases.ts'
 import { setText } from './set_summary.ts'
 import { isOffsite, openOffsite } from './offsite/layout.ts'
@@ -17,7 +19,9 @@ import { copySets } from './offsite/push.ts'
 import { pruneOffsite } from './offsite/prune.ts'
 import { noteOffsite } from './offsite/state.ts'
 import { notify } from '../system/notify.ts'
+import { runBefore, tellAfter } from '../system/hooks.ts'
 import { who } from '../system/identity.ts'
+import { collationTrouble } from '../postgres/collations.ts'
 import { findServer, openSessions, type Server } from '../postgres/server.ts'
 import { publishDump } from './publish_dump.ts'
 import { applyRetention } from './apply_retention.ts'
@@ -26,6 +30,7 @@ import { say } from '../system/progress.ts'
 import { type BackupSet, listSets } from './sets.ts'
 import { openStack, type Stack } from '../docker/stack.ts'
 import { sweepRestores } from '../postgres/sweep.ts'
+import { removeFormerVolumes, upgradeTrouble } from '../postgres/upgrade_note.ts'
 
 interface BackupOptions {
   settings: Settings
@@ -71,7 +76,7 @@ const copyOffsite = async (settings: Settings, rules: Rules, work: DataWork) => 
     const here = listSets(settings.BACKUP_DIR).sets
     const site = scope.use(await openOffsite(settings))
     const copied = await copySets(site, here)
-    noteOffsite({ sets: copied })
+    noteOffsite({ sets: copied, protection: await site.protection() })
     const names = here.map(({ name }) => name)
     const removed = await pruneOffsite(site, rules, names)
     for (const name of removed) say.detail(`removed ${name} off the site`)
@@ -122,10 +127,14 @@ const make = async ({ settings, prefix, withFiles }: BackupOptions, work: DataWo
     note({ result: 'made', set: made.set.name })
     return { ...made, stack, server, offsite }
   } catch (error) {
-    note({ result: 'failed', error: messageOf(error).slice(0, 300) })
-    await notify(settings, false, `the backup failed: ${messageOf(error)}`)
+    await tellFailed(settings, error)
     throw error
   }
+}
+
+const tellFailed = async (settings: Settings, error: unknown) => {
+  note({ result: 'failed', error: messageOf(error).slice(0, 300) })
+  await notify(settings, false, `the backup failed: ${messageOf(error)}`)
 }
 
 const finish = async ({ settings, names }: BackupOptions, work: DataWork, made: Made) => {
@@ -143,8 +152,12 @@ const finish = async ({ settings, names }: BackupOptions, work: DataWork, made: 
       const removed = [
         ...applyRetention(settings.BACKUP_DIR, rules),
         ...(await removeFormer(server, settings.FORMER_DAYS)),
+        ...(await removeFormerVolumes(settings)),
+        ...removeRowUndos(settings.FORMER_DAYS),
       ]
       for (const name of removed) say.detail(`removed ${name}`)
+      for (const trouble of [upgradeTrouble(), await collationTrouble(server)].filter(it => it !== undefined))
+        say.warn(trouble)
     })
     if (offsite) await afterwards(set, 'the copy off the site', () => copyOffsite(settings, rules, work))
   } catch (error) {
@@ -154,18 +167,34 @@ const finish = async ({ settings, names }: BackupOptions, work: DataWork, made: 
   await notify(settings, true, `backup ${setText(set)}`)
 }
 
+const begin = async ({ settings, prefix, withFiles }: BackupOptions) => {
+  try {
+    return await runBefore('backup', settings, { prefix, files: withFiles })
+  } catch (error) {
+    await tellFailed(settings, error)
+    throw error
+  }
+}
+
 /**
  * Makes a set, publishes its dump, and removes the sets that nobody needs any more; after a failure nothing is removed.
  * Throws a Failure: 65 when the dump is not what the database had, 69 when postgres does not answer, 73 and 74 for the
- * folder and its space, 75 when another backup or restore runs, 78 for a wrong BACKUP_RECIPIENTS.
+ * folder and its space, 75 when another backup or restore runs, 77 when the hook before it refuses, 78 for a wrong BACKUP_RECIPIENTS or hook.
  */
 export async function backUp(options: BackupOptions): Promise<BackupSet> {
   const scope = new Scope()
   try {
     const work = scope.use(await takeDataLock('backing up', options.wait))
-    const made = scope.use(await make(options, work))
-    await finish(options, work, made)
-    return made.set
+    const after = await begin(options)
+    return await tellAfter(
+      after,
+      async () => {
+        const made = scope.use(await make(options, work))
+        await finish(options, work, made)
+        return made.set
+      },
+      ({ name, folder }) => ({ set: name, folder }),
+    )
   } finally {
     await scope.dispose()
   }

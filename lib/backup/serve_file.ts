@@ -9,7 +9,7 @@ import { interactive } from '../system/interactive.ts'
  * Writes a file of a set to standard output, from a byte on, and notes who took it. Gives an exit code. Throws a
  * Failure (64) for what is not there.
  */
-export function send(folder: string, setName: string, file: string, from: number) {
+export function serveFile(folder: string, setName: string, file: string, from: number) {
   const set = listSets(folder).sets.find(({ name }) => name === setName)
   if (!set) throw usage(`there is no set ${setName} in ${folder}`, 'scripts/backup.ts --list shows the sets')
   if (!Object.hasOwn(set.files, file))

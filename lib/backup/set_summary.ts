@@ -1,4 +1,6 @@
 // A set in one line of words.
+import type { AppDrill } from './drill_apps.ts'
+import { DRILL_LABEL } from '../docker/stack.ts'
 import { counted, size } from '../system/format.ts'
 import { bytesOf, type Manifest } from './manifest.ts'
 import type { BackupSet } from './sets.ts'
@@ -20,4 +22,19 @@ export function setText(set: BackupSet) {
     filesText(set.objects),
   ].join(', ')
   return `${set.name}: ${contents}; dumped in ${dump.toFixed(1)} s, verified in ${verify.toFixed(1)} s${set.recipients ? `, encrypted in ${encrypt.toFixed(1)} s` : ''}`
+}
+
+/** ", and phoenix showed its page on it"; empty when there is no app that uses the database */
+export function appsText(apps: AppDrill[]) {
+  const named = (list: AppDrill[]) => list.map(({ service }) => service).join(' and ')
+  const shown = apps.filter(({ skipped }) => skipped === undefined)
+  const off = apps.filter(({ skipped }) => skipped === 'label')
+  const away = apps.filter(({ skipped }) => skipped === 'not live')
+  return [
+    shown.length > 0 && `, and ${named(shown)} showed ${shown.length === 1 ? 'its page' : 'their pages'} on it`,
+    off.length > 0 && `; ${named(off)} was not started (the label ${DRILL_LABEL})`,
+    away.length > 0 && `; ${named(away)} was not started, since none of it is well here`,
+  ]
+    .filter(Boolean)
+    .join('')
 }

@@ -88,9 +88,14 @@ export function newestWithFiles(sets: BackupSet[]) {
   return sets.find(({ objects }) => objects)
 }
 
-/** Removes what a backup that was killed left behind. Only under the lock: nobody else is writing then. */
-export function sweepPartials(folder: string) {
-  const left = namesInFolder(folder).filter(name => name.endsWith(PARTIAL) && NAME.test(name.slice(0, -PARTIAL.length)))
+/**
+ * Removes what a backup that was killed left behind, but what is to become a set of this name. Only under the lock: nobody
+ * else is writing then.
+ */
+export function sweepPartials(folder: string, but?: string) {
+  const left = namesInFolder(folder).filter(
+    name => name.endsWith(PARTIAL) && NAME.test(name.slice(0, -PARTIAL.length)) && name !== `${but}${PARTIAL}`,
+  )
   for (const name of left) rmSync(join(folder, name), { recursive: true, force: true })
   return left
 }

@@ -6,17 +6,20 @@ import type { Values } from './options.ts'
 export const PREFIX = /^[A-Za-z0-9][A-Za-z0-9_-]{0,40}$/
 
 export const BACKUP_OPTIONS = {
-  list: { help: 'list the sets' },
+  list: { help: 'list the sets, and with WAL=on the moments that can be brought back' },
   fetch: { help: 'bring the newest set, or the one named, from the bucket off the site into BACKUP_DIR' },
   drill: {
-    help: 'restore the newest set, or the one named, into a throw-away server, and compare the rows',
+    help: 'restore the newest set, or the one named, into a throw-away server, compare the rows, and start the apps on it; drill.html in BACKUP_DIR tells of it, in French',
   },
   publish: {
     help: 'put the dump of the newest set, or of the one named, at db/dumps/latest.dump, for the first start of an empty postgres',
   },
-  'dry-run': { help: 'print which sets would be kept and removed' },
+  ship: {
+    help: 'with WAL=on: bring what was written to the database since the last time into BACKUP_DIR and off the site; cron does it each minute',
+  },
+  'dry-run': { help: 'print which hooks would run, and which sets would be kept and removed' },
   'install-cron': { help: 'have cron make a set each day, and try one out each Sunday (as root)' },
-  'remove-cron': { help: 'have cron make no set any more (as root)' },
+  'remove-cron': { help: 'stop cron from making backups (as root)' },
   send: {
     value: 'file',
     hidden: true,
@@ -29,7 +32,19 @@ export const BACKUP_OPTIONS = {
     help: 'where --send begins (default 0)',
     form: [/^\d{1,15}$/, 'a number from 0 up'] as const,
   },
+  hour: { hidden: true, help: 'for --ship: again and again for an hour: what cron begins' },
+  every: {
+    value: 'seconds',
+    hidden: true,
+    help: 'how often --hour ships (default 60)',
+    form: [/^[1-9]\d{0,3}$/, 'a number of seconds from 1 to 9999'] as const,
+  },
   offsite: { help: 'with --list: the sets in the bucket off the site' },
+  'as-of': {
+    value: 'time',
+    help: 'with --fetch and --list --offsite: the bucket as it was then ("2026-11-30 06:00", in the time of Paris, or -2h), before somebody removed or overwrote what was in it',
+  },
+  archive: { help: 'with --fetch: the newest chain of the archive, or the one named, instead of a set' },
   key: {
     value: 'file',
     help: 'for --drill and --publish: the private key to an encrypted set (an age identity file); it is only read',
@@ -40,6 +55,7 @@ export const BACKUP_OPTIONS = {
     form: [/^([01]\d|2[0-3]):[0-5]\d$/, 'a time from 00:00 to 23:59, in two digits each'] as const,
   },
   'no-files': { help: 'save the database alone, not the uploaded files' },
+  'no-hooks': { help: "do not run the team's hooks (HOOKS_DIR)" },
   wait: { help: 'queue, for six hours at most, when another backup or restore is running, instead of ending with 75' },
   json: { help: 'print the result as one JSON document on stdout' },
 }
@@ -52,6 +68,7 @@ const ACTIONS = {
   fetch: true,
   drill: true,
   publish: true,
+  ship: false,
   'dry-run': false,
   'install-cron': false,
   'remove-cron': false,
@@ -66,9 +83,13 @@ export type Action = keyof typeof ACTIONS | 'make'
 /** An option → those of which one must stand beside it. */
 const COMPANIONS: [keyof BackupValues, (keyof BackupValues)[]][] = [
   ['offsite', ['list']],
+  ['as-of', ['fetch', 'offsite']],
+  ['archive', ['fetch']],
   ['key', ['drill', 'publish']],
   ['at', ['install-cron']],
   ['from', ['send']],
+  ['hour', ['ship']],
+  ['every', ['hour']],
 ]
 
 const isGiven = (options: BackupValues, name: keyof BackupValues) =>

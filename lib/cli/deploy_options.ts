@@ -12,6 +12,10 @@ export const DEPLOY_OPTIONS = {
     form: [NAME, `a commit or a tag: ${FORM}`] as const,
   },
   rollback: { help: 'go back to the release before the live one; builds nothing, migrates nothing' },
+  'with-data': {
+    help: 'with --rollback: the database goes back, too, to what it was before the deploy that is taken back; what was written since leaves the live database, and is kept for backup_restore.ts --undo. Is the code back already? Then backup_restore.ts --before-deploy: this would take back one more deploy',
+  },
+  yes: { help: 'with --with-data: do not ask (needed without a terminal)' },
   keep: {
     value: 'number',
     help: 'how many releases to keep on this machine (default 5)',
@@ -34,21 +38,25 @@ export const DEPLOY_OPTIONS = {
   },
   canary: {
     value: 'percent',
-    help: 'for the first half of that time so many visitors of a hundred get the new release, the others the old one',
+    help: 'for the first half of that time, give the new release to this percentage of the visitors only',
     form: [/^[1-9]\d?$/, 'a number from 1 to 99'] as const,
   },
   errors: {
     value: 'percent',
-    help: 'how many more requests of a hundred may fail than before (default 5)',
+    help: 'how many more requests in a hundred may fail than before (default 5)',
     form: [/^\d{1,2}$/, 'a number from 0 to 99'] as const,
   },
   slower: {
     value: 'times',
-    help: 'how many times as long the slowest hundredth of the requests may take (default 5)',
+    help: 'how many times as long as before the slowest 1 % of the requests may take (default 5)',
     form: [/^[1-9]\d?$/, 'a number from 1 to 99'] as const,
   },
+  pause: {
+    help: 'for a migration that the old release cannot live with: requests wait in nginx, each for 30 s at most, while it runs and until the new release serves; nothing is observed then, and --probation is 0 unless it is said',
+  },
   wait: { help: 'queue, for six hours at most, when another deploy is running, instead of ending with 75' },
-  'dry-run': { help: 'print what would be done; changes nothing' },
+  'no-hooks': { help: "do not run the team's hooks (HOOKS_DIR)" },
+  'dry-run': { help: 'print what would be done, in its order; changes nothing' },
   json: { help: 'print the result as one JSON document on stdout' },
 }
 
@@ -72,6 +80,8 @@ export function checkDeployWords(
   options: {
     to: string | undefined
     rollback: boolean
+    pause: boolean
+    'with-data'?: boolean
   } & Record<'observe' | 'canary' | 'errors' | 'slower', string | undefined>,
   branch: string | undefined,
 ) {
@@ -79,6 +89,13 @@ export function checkDeployWords(
   const watching = [options.canary, options.errors, options.slower].some(it => it !== undefined)
   if (watching && (options.rollback || Number(options.observe ?? 1) === 0))
     throw usage('--canary, --errors and --slower are about what --observe watches, and it watches nothing here')
+  if (options['with-data'] && !options.rollback) throw usage('--with-data is for --rollback')
+  if (options.pause && options.rollback) throw usage('--rollback migrates nothing, so there is nothing to --pause for')
+  if (options.pause && (watching || Number(options.observe ?? 0) > 0))
+    throw usage(
+      '--pause observes nothing: nobody can be sent back to a release that cannot live with the new database',
+      'if the old release can live with it: without --pause',
+    )
   if (targets.length > 1) throw usage('a branch, --to and --rollback exclude one another')
   if (branch !== undefined && !NAME.test(branch))
     throw usage(`${JSON.stringify(branch)} is not the name of a branch: ${FORM}`)

@@ -3,6 +3,7 @@ import type { Entry } from '../deploy/history.ts'
 import { tagOf } from '../deploy/release_text.ts'
 import type { Timeline } from '../deploy/timeline.ts'
 import { minuteOf, totalTime } from '../system/format.ts'
+import { escaped, pageOf } from './page.ts'
 import { resultText, visitsText } from './history_report.ts'
 
 const WIDTH = 900
@@ -16,7 +17,13 @@ const HEAD = 34
 const INSTANCES = ['#56b4e9', '#009e73', '#cc79a7', '#e69f00', '#0072b2']
 const FAILED = '#d55e00'
 
-const escaped = (text: string) => text.replaceAll(/[&<>"']/g, sign => `&#${sign.charCodeAt(0)};`)
+const STYLE = `
+article { border-top: 1px solid #d1d9e0; padding: 1rem 0 } h2 { font-size: 1.1rem; margin: 0 }
+.phases, .legend { color: #59636e; font-size: .85rem }
+.legend span { margin-right: 1rem } .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .3em }
+svg { width: 100%; height: auto; margin-top: .5rem } svg text { font-size: 11px; fill: #59636e } svg .name text { fill: #1f2328 }
+.axis { stroke: #59636e; fill: none } .phase { stroke: #6e7781; stroke-dasharray: 2 3; fill: none }`
+
 const place = (value: number) => (Math.round(value * 10) / 10).toString()
 
 const label = (x: number, y: number, text: string, anchor = 'start') =>
@@ -67,7 +74,10 @@ const phasesOf = ({ start, phases }: Timeline, { x, length }: Frame, height: num
   })
 }
 
-/** Requests a second and the slowest hundredth, for each instance, with the failures and the phases. */
+/**
+ * Requests a second and the slowest hundredth, for each instance, with the failures and the phases. In one piece: one
+ * scale.
+ */
 const pictureOf = (timeline: Timeline) => {
   const instances = [...new Set(timeline.seconds.map(({ instance }) => instance))]
   const colourOf = (instance: string) => INSTANCES[instances.indexOf(instance) % INSTANCES.length] ?? FAILED
@@ -134,21 +144,8 @@ const articleOf = ({ entry, timeline }: { entry: Entry; timeline: Timeline | und
 ${picture}</article>`
 }
 
-/** The page: HTML that needs nothing else, and runs nothing. */
+/** The page. */
 export function historyPage(project: string, deploys: { entry: Entry; timeline: Timeline | undefined }[]) {
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Deploys of ${escaped(project)}</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #1f2328; background: #fff }
-article { border-top: 1px solid #d1d9e0; padding: 1rem 0 } h2 { font-size: 1.1rem; margin: 0 } p { margin: .2rem 0 }
-.good { color: #00684a } .bad { color: #a83a00 } .phases, .legend { color: #59636e; font-size: .85rem }
-.legend span { margin-right: 1rem } .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .3em }
-svg { width: 100%; height: auto; margin-top: .5rem } svg text { font-size: 11px; fill: #59636e } svg .name text { fill: #1f2328 }
-.axis { stroke: #59636e; fill: none } .phase { stroke: #6e7781; stroke-dasharray: 2 3; fill: none }
-</style></head><body><h1>Deploys of ${escaped(project)}</h1>
-${deploys.length === 0 ? '<p>No deploy yet.</p>' : deploys.toReversed().map(articleOf).join('\n')}
-</body></html>
-`
+  const content = deploys.length === 0 ? '<p>No deploy yet.</p>' : deploys.toReversed().map(articleOf).join('\n')
+  return pageOf('en', `Deploys of ${project}`, STYLE, content)
 }

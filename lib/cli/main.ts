@@ -44,7 +44,8 @@ export async function main<Options extends Record<string, Option>>(
     if (values.help) return print(helpOf(command, process.stdout.columns))
     if (process.env.AVRIL_STEERED) listenToCaller()
     listenForSignals()
-    process.exitCode = (await (on === undefined ? run(values, words) : runElsewhere(on, rest, command.input))) ?? 0
+    const there = on && (command.elsewhere?.(values, on.host, rest) ?? runElsewhere(on.host, rest, command.input))
+    process.exitCode = (await (there ?? run(values, words))) ?? 0
   } catch (error) {
     process.exitCode = report(error)
   }
@@ -52,7 +53,7 @@ export async function main<Options extends Record<string, Option>>(
   if (interruption.aborted) process.exit()
 }
 
-const runElsewhere = async (on: string, argv: string[], input: Input | undefined) => {
+const runElsewhere = async (host: string | undefined, argv: string[], input: Input | undefined) => {
   const { runThere } = await import('../remote/run_there.ts')
-  return runThere(on, basename(process.argv[1] ?? '', '.ts'), argv, input)
+  return runThere(host, basename(process.argv[1] ?? '', '.ts'), argv, input)
 }

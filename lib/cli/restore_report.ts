@@ -1,44 +1,23 @@
 // Words about a restore, before it and after it.
-import type { Proposal, Question } from './agree.ts'
+// Long, since it has the words of each kind of restore, before and after it.
+import { type Proposal, type Question, withHooks } from './agree.ts'
 import type { RestorePlan } from '../restore/plan.ts'
-import type { RestoreResult, UndoPlan } from '../restore/restore.ts'
+import type { RestoreResult } from '../restore/plan.ts'
+import type { UndoPlan } from '../restore/undo.ts'
+import { changeLines, stopLines, total } from './row_lines.ts'
 import { EXIT } from '../system/errors.ts'
-import { sayLost } from '../postgres/bring_back.ts'
+import { sayLost } from './lost_report.ts'
+import type { HookLines } from '../system/hooks.ts'
 import { say } from '../system/progress.ts'
 import { age, seconds, size, totalTime } from '../system/format.ts'
-import type { Restored } from '../backup/objects/restore.ts'
+import type { RestoredFiles } from '../backup/objects/restore.ts'
 import type { FilesPlan, FilesResult } from '../restore/restore_files.ts'
 
 const number = (count: number) => count.toLocaleString('en-US')
 
-const total = (tables: Record<string, number>) => {
-  const counts = Object.values(tables)
-  return `${number(counts.reduce((sum, rows) => sum + rows, 0))} rows in ${counts.length} tables`
-}
-
 const made = ({ made, server }: RestorePlan['dump']) => {
   const time = new Date(made)
   return `${made}${Number.isNaN(time.getTime()) ? '' : `, ${age(time)} ago`}, by PostgreSQL ${server}`
-}
-
-// The tables whose number of rows changes most.
-const changes = ({ now, after }: RestorePlan) =>
-  Object.keys({ ...now, ...after })
-    .map(table => ({ table, before: now?.[table], after: after[table] }))
-    .filter(({ before, after }) => before !== undefined && before !== after)
-    .toSorted((a, b) => Math.abs((b.after ?? 0) - (b.before ?? 0)) - Math.abs((a.after ?? 0) - (a.before ?? 0)))
-
-const changeLines = (plan: RestorePlan) => {
-  const changed = changes(plan)
-  const shown = changed
-    .slice(0, 8)
-    .map(
-      ({ table, before = 0, after }) =>
-        `            ${table}: ${number(before)} → ${after === undefined ? 'not there' : number(after)}`,
-    )
-  return changed.length > shown.length
-    ? [...shown, `            … and ${changed.length - shown.length} tables more`]
-    : shown
 }
 
 const SHOWN = 20
@@ -57,15 +36,23 @@ const strangeLines = ({ source, runs }: RestorePlan) => {
   ]
 }
 
-const restorePlanText = (plan: RestorePlan) => {
-  const { source, origin, dump, host, database, former, now, after, restarts } = plan
+const sourceLines = ({ source, origin, dump, moment }: RestorePlan) => {
+  if (moment) return [`moment      ${source}, recovered in ${seconds(moment.seconds * 1000)}`, ...stopLines(moment)]
   return [
     `from        ${source}${origin ? ` (set ${origin})` : ''}`,
     `made        ${made(dump)}, of the database ${dump.database}`,
+  ]
+}
+
+const restorePlanText = (plan: RestorePlan) => {
+  const { host, database, former, now, after, restarts, ready } = plan
+  return [
+    ...sourceLines(plan),
     `into        the database ${database} on ${host}`,
     `rows now    ${now ? total(now) : 'there is no such database'}`,
     `rows after  ${total(after)}`,
     ...changeLines(plan),
+    ...(ready === undefined ? [] : [`ready       ${ready} has been filled from it and compared: it is only renamed`]),
     former
       ? `kept        the database as it is now, under the name ${former}; backup_restore.ts --undo swaps it back`
       : 'kept        everything that is there',
@@ -94,33 +81,33 @@ const filesText = ({ folder, made, count, missing, differing, bytes, extra }: Fi
 const replacing = (database: string): Question => [`replacing ${database}`, database]
 
 /** What a restore will do, and what is asked before. */
-export function restoreProposal(plan: RestorePlan): Proposal {
+export function restoreProposal(plan: RestorePlan, hooks: HookLines): Proposal {
   const { database, replaces, runs } = plan
   const question: Question | undefined = replaces
     ? replacing(database)
     : runs && ['restoring a dump of no backup set', database]
-  return { plan, text: restorePlanText(plan), question }
+  return { plan, text: withHooks(restorePlanText(plan), hooks), question }
 }
 
 /** What going back to the former database will do. */
-export function undoProposal(plan: UndoPlan): Proposal {
+export function undoProposal(plan: UndoPlan, hooks: HookLines): Proposal {
   return {
     plan,
-    text: undoText(plan),
+    text: withHooks(undoText(plan), hooks),
     question: replacing(plan.database),
   }
 }
 
 /** What bringing back the files of a set will do. */
-export function filesProposal(plan: FilesPlan): Proposal {
+export function filesProposal(plan: FilesPlan, hooks: HookLines): Proposal {
   return {
     plan,
-    text: filesText(plan),
+    text: withHooks(filesText(plan), hooks),
     question: plan.missing + plan.differing > 0 ? ['replacing uploaded files', plan.set] : undefined,
   }
 }
 
-const sayFiles = ({ count, uploaded, extra }: Restored) =>
+const sayFiles = ({ count, uploaded, extra }: RestoredFiles) =>
   say.detail(`${count} files in the set, ${uploaded} of them brought back; ${extra} others stay`)
 
 /** Says how a restore of the files alone ended. */

@@ -1,10 +1,10 @@
 // What setup.ts does with the old site of the bash scripts: its settings, the cutover, and the way back.
 import { refuseForFormer, writeSettings } from '../setup/make_settings.ts'
 import { checkTakeOver, readTakeOver } from '../setup/old_site.ts'
-import { cutOver, goBack } from '../setup/cut_over.ts'
+import { cutOver, undoCutOver } from '../setup/cut_over.ts'
 import { forgetCutOver, readCutOver } from '../setup/cut_over_note.ts'
 import { awaitOld } from '../setup/old_containers.ts'
-import { nameOf, type OldMachine, openOldMachine, sendBack } from '../setup/old_machine.ts'
+import { oldMachineName, type OldMachine, openOldMachine, sendBack } from '../setup/old_machine.ts'
 import { removeCron } from '../setup/cron.ts'
 import { backupFindings, makeNightly, readBackupFacts } from '../setup/nightly_backup.ts'
 import { type CronLine, isReplaced, oldCronLines, putBackCron, takeOutOfCron, timeOfCron } from '../setup/old_cron.ts'
@@ -13,7 +13,7 @@ import { loadSettings, type Settings } from '../system/settings.ts'
 import { stopPrepared, prepareCutOver } from '../setup/prepare_cut_over.ts'
 import { say } from '../system/progress.ts'
 import { seconds, size } from '../system/format.ts'
-import { agreement } from './agree.ts'
+import { agree, type Proposal } from './agree.ts'
 import { takeOverText } from './setup_report.ts'
 
 interface Options {
@@ -26,12 +26,12 @@ export async function takeSettings(machine: OldMachine, { yes, json, dryRun }: O
   const plan = await readTakeOver(machine)
   if (!dryRun) await refuseForFormer(checkTakeOver(plan))
   const changes = plan.changes.map(({ name, kind, why }) => ({ name, kind, why }))
-  const agreed = await agreement({ yes, json, 'dry-run': dryRun })({
+  const proposal: Proposal = {
     plan: { folder: plan.name, changes, dumps: plan.dumps },
     text: takeOverText(plan, process.stderr.columns),
     question: ['writing .env', 'write'],
-  })
-  if (!agreed) return false
+  }
+  if (!(await agree(proposal, { yes, json, 'dry-run': dryRun }))) return false
   await writeSettings(plan.text)
   say.done(`.env is made; look through it, then tsx scripts/setup.ts --from ${plan.name} --cutover`)
   return true
@@ -51,7 +51,8 @@ const cronText = (lines: CronLine[]) =>
   })
 
 /**
- * Has cron make the backups of this site and no longer those of the old one. What fails is a warning: the site is there.
+ * Has cron make the backups of this site and no longer those of the old one. What fails is a warning: the site is
+ * there.
  */
 const replaceCron = async (machine: OldMachine, settings: Settings, lines: CronLine[]) => {
   try {
@@ -69,7 +70,7 @@ const replaceCron = async (machine: OldMachine, settings: Settings, lines: CronL
   }
 }
 
-/** Gives the site to this stack, after a question. */
+/** Gives the site to this stack, after a question. In one piece: what is shown, asked and done, in that order. */
 export async function takeSite(machine: OldMachine, { yes, json }: Options) {
   const prepared = await prepareCutOver(machine)
   const { old, left, forwarding, files, dumped, trial } = prepared
@@ -105,7 +106,7 @@ export async function takeSite(machine: OldMachine, { yes, json }: Options) {
     ...cronText(cron),
   ].join('\n')
   try {
-    await agreement({ yes })({ plan: {}, text, question: ['stopping the old site', 'cutover'] })
+    await agree({ plan: {}, text, question: ['stopping the old site', 'cutover'] }, { yes })
   } catch (error) {
     await stopPrepared()
     throw error
@@ -129,7 +130,7 @@ export async function takeSite(machine: OldMachine, { yes, json }: Options) {
 /** Gives the site back to the old stack, after a question. */
 export async function giveSiteBack(from: string, { yes }: Pick<Options, 'yes'>) {
   const { time, folder } = readCutOver()
-  if (nameOf(from) !== folder)
+  if (oldMachineName(from) !== folder)
     throw usage(
       `the site was taken over from ${folder}`,
       `nothing was changed; to give it back: --from ${folder} --back`,
@@ -141,10 +142,10 @@ export async function giveSiteBack(from: string, { yes }: Pick<Options, 'yes'>) 
   ].join('\n')
   const machine = await openOldMachine(folder)
   try {
-    await agreement({ yes })({ plan: {}, text, question: ['stopping this site', 'back'] })
-    const old = await goBack(machine)
+    await agree({ plan: {}, text, question: ['stopping this site', 'back'] }, { yes })
+    const old = await undoCutOver(machine)
     await sendBack(machine, putBackCron(machine))
-    removeCron(loadSettings().COMPOSE_PROJECT_NAME)
+    for (const job of ['backup', 'certificate', 'ship'] as const) removeCron(loadSettings().COMPOSE_PROJECT_NAME, job)
     await awaitOld(machine, old)
     forgetCutOver()
   } finally {

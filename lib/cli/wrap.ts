@@ -13,8 +13,8 @@ export function wrap(text: string, width: number) {
 }
 
 /**
- * Lines of which those that are too long go on below the text that begins in the column `hang`. Not for what people copy:
- * a command on two lines is two commands.
+ * Lines of which those that are too long go on below the text that begins in the column `hang`. Not for what people
+ * copy: a command on two lines is two commands.
  */
 export function fold(lines: string[], hang: number, width = Infinity) {
   return lines.map(line => {

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# The console of an app, in its container (lib/console/console.ts hands over this text). "$@" is the command that opens one; without a word it is a shell of the node
-# that runs there.
+# The console of an app, in its container (lib/console/console.ts hands over this text). "$@" is the command that opens
+# one; without a word it is a shell of the node that runs there.
 
 # A terminal that is not known there is treated like the most common one.
 infocmp >/dev/null 2>&1 || export TERM=xterm-256color
@@ -10,7 +10,8 @@ case "${ELIXIR_ERL_OPTIONS:-} ${ERL_FLAGS:-}" in *-name\ * | *-sname\ *) unset E
 
 [ $# -eq 0 ] || exec "$@"
 
-# The words after -sname, -name and -setcookie with which a node was started; consoles like this one (-remsh) do not count.
+# The words after -sname, -name and -setcookie with which a node was started; consoles like this one (-remsh) do not
+# count.
 word_after() {
   for process in /proc/[0-9]*; do
     [ "$(cat "$process/comm" 2>/dev/null)" = beam.smp ] || continue

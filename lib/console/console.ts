@@ -38,7 +38,7 @@ export async function liveInstance({ project }: Stack, { service }: App): Promis
 }
 
 /** Opens it: a program of its own beside the one that serves, or a shell of that one. */
-export function openConsole(instance: Instance, session: Session, words: string[]) {
+export function openConsole(instance: Pick<Instance, 'id' | 'engine'>, session: Session, words: string[]) {
   return openIn(
     instance,
     session,

@@ -1,10 +1,12 @@
 #!/bin/bash
-# psql for a person at a terminal. Runs in the postgres container (lib/console/psql.ts hands over this text) and makes up for what that lacks.
+# psql for a person at a terminal. Runs in the postgres container (lib/console/psql.ts hands over this text) and makes
+# up for what that lacks.
 
 # A terminal that is not known there is treated like the most common one.
 infocmp >/dev/null 2>&1 || export TERM=xterm-256color
 
-# Wide rows are cut at the edge, where the arrows lead on, instead of being wrapped; what fits on the screen is just printed.
+# Wide rows are cut at the edge, where the arrows lead on, instead of being wrapped; what fits on the screen is just
+# printed.
 PAGER=${PAGER:-$(command -v less || command -v more || echo cat)}
 export PAGER LESS="${LESS:--FSX}"
 

@@ -83,7 +83,7 @@ export async function openEncryptor(settings: Recipients): Promise<Encryptor | u
       encrypter.addRecipient(recipient)
     } catch {
       throw badConfig(
-        `BACKUP_RECIPIENTS: ${recipient} is no public key of age (a digit or a letter is wrong, or missing)`,
+        `BACKUP_RECIPIENTS: ${recipient} is not a public key of age (a digit or a letter is wrong, or missing)`,
         'age-keygen -y prints the public key of a key file',
       )
     }

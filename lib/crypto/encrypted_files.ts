@@ -48,10 +48,10 @@ export async function writeStream(
   encryptor: Encryptor | undefined,
   signal: AbortSignal,
 ): Promise<Written> {
-  const [clear, sealed] = [meter(), meter()]
+  const [plaintext, sealed] = [meter(), meter()]
   const target = createWriteStream(file, { flags: 'wx', mode: 0o600, flush: true })
   const pass = (chunks: AsyncIterable<Uint8Array>) =>
-    encryptor ? sealed.pass(encryptor.encrypt(clear.pass(chunks))) : clear.pass(chunks)
+    encryptor ? sealed.pass(encryptor.encrypt(plaintext.pass(chunks))) : plaintext.pass(chunks)
   try {
     await pipeline(body, pass, target, { signal })
   } finally {
@@ -60,7 +60,7 @@ export async function writeStream(
     // caller has removed what there was.
     if (!target.closed) await new Promise<void>(closed => target.once('close', closed))
   }
-  const content = clear.digest()
+  const content = plaintext.digest()
   if (!encryptor) return content
   if ((await hashOfContent(file, 'sha256', encryptor.verifyKey)) === content.sha256)
     return { ...content, encrypted: sealed.digest() }

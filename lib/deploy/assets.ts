@@ -18,11 +18,11 @@ import { idsWith } from '../docker/containers.ts'
 import type { App, AssetFolder, Stack } from '../docker/stack.ts'
 import { root } from '../system/checkout.ts'
 import { messageOf } from '../system/errors.ts'
-import { partialBeside, replaceFile } from '../system/files.ts'
+import { partialBeside } from '../system/files.ts'
 import { say } from '../system/progress.ts'
 import { attempt, capture } from '../system/run.ts'
 import { checkInterruption, shielded } from '../system/signals.ts'
-import { readState, stateFile } from '../system/state_folder.ts'
+import { readState, stateFile, writeState } from '../system/state_folder.ts'
 import { imageExists, isRelease } from './releases.ts'
 
 /** By the path that a browser asks for (nginx/kept_files.conf). */
@@ -125,7 +125,7 @@ export async function serveAssets(stack: Stack, app: App, images: (string | unde
       if (image === undefined || isServed(image) || !(await imageExists(image))) continue
       // A name that is not a release's may have had another content.
       taken[image] = [...new Set([...(taken[image] ?? []), ...(await takeImage(stack, app, image))])]
-      replaceFile(stateFile(FILE), `${JSON.stringify(taken)}\n`, 0o600)
+      writeState(FILE, taken, 0o600)
     }
   } catch (error) {
     checkInterruption()
@@ -141,7 +141,7 @@ const removeUnused = async () => {
   for (const path of gone.flatMap(image => taken[image] ?? []))
     if (!kept.has(path)) for (const file of [path, `${path}.gz`]) rmSync(join(SERVED, file), { force: true })
   for (const image of gone) delete taken[image]
-  replaceFile(stateFile(FILE), `${JSON.stringify(taken)}\n`, 0o600)
+  writeState(FILE, taken, 0o600)
 }
 
 /** Removes the files of releases that are not on this machine any more, and of no other one; what fails is told. */

@@ -1,7 +1,9 @@
 // What an instance keeps in its memory alone (the sessions of visitors), carried to those that take its place.
 import { docker, exec } from '../docker/commands.ts'
 import type { Instance } from '../docker/containers.ts'
+import { containerOf } from '../nginx/place.ts'
 import { attempt, type Outcome } from '../system/run.ts'
+import { messageOf } from '../system/errors.ts'
 import { say } from '../system/progress.ts'
 import { size } from '../system/format.ts'
 import { sleep } from '../system/signals.ts'
@@ -29,7 +31,15 @@ export function whyOf({ code, stdout, stderr }: Outcome) {
 export async function handOverState({ state }: App, from: Instance, to: Instance[], over: AbortSignal) {
   if (!state) return true
   const limit = () => ({ signal: AbortSignal.any([over, AbortSignal.timeout(PATIENCE * 1000)]) })
-  const saved = await attempt(exec(from.id, ...state.save), { ...limit(), most: MOST })
+  let source, targets
+  try {
+    source = await containerOf(from)
+    targets = await Promise.all(to.map(containerOf))
+  } catch (error) {
+    say.warn(`what ${from.name} keeps in its memory is not carried over: ${messageOf(error)}`)
+    return false
+  }
+  const saved = await attempt(exec(source.id, ...state.save), { ...limit(), most: MOST, engine: source.engine })
   over.throwIfAborted()
   if (saved.code !== 0) {
     say.warn(
@@ -39,8 +49,13 @@ export async function handOverState({ state }: App, from: Instance, to: Instance
   }
   if (saved.stdout.trim() === '') return true
   const loaded = await Promise.all(
-    to.map(({ id }) =>
-      attempt(docker('exec', '--interactive', id, ...state.load), { ...limit(), most: MOST, input: saved.stdout }),
+    targets.map(({ id, engine }) =>
+      attempt(docker('exec', '--interactive', id, ...state.load), {
+        ...limit(),
+        most: MOST,
+        input: saved.stdout,
+        engine,
+      }),
     ),
   )
   over.throwIfAborted()

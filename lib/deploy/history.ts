@@ -3,7 +3,7 @@ import { messageOf } from '../system/errors.ts'
 import { appendLine, readLines, stateFile } from '../system/state_folder.ts'
 import * as v from 'valibot'
 import { time } from '../system/schema.ts'
-import { DEPLOY, type Journal, VISITS } from './journal.ts'
+import { DEPLOY, type Journal, RESTORE_POINT, VISITS } from './journal.ts'
 import { say } from '../system/progress.ts'
 
 const ENTRY = v.object({
@@ -20,6 +20,8 @@ const ENTRY = v.object({
   phases: v.exactOptional(v.record(v.string(), v.number())),
   revision: v.exactOptional(v.nullable(v.string())),
   rollback: v.exactOptional(v.boolean()),
+  restorePoint: v.exactOptional(RESTORE_POINT),
+  former: v.exactOptional(v.string()),
   visits: v.exactOptional(VISITS),
   takenBack: v.exactOptional(v.boolean()),
 })

@@ -1,7 +1,6 @@
 // The rollout that is under way: read by whoever waits for the lock, and by the next run when this one was killed.
 import { existsSync, rmSync } from 'node:fs'
-import { replaceFile } from '../system/files.ts'
-import { readState, stateFile, statePath } from '../system/state_folder.ts'
+import { readState, statePath, writeState } from '../system/state_folder.ts'
 import * as v from 'valibot'
 import { time, wholeNumber } from '../system/schema.ts'
 
@@ -30,6 +29,16 @@ const COUNTED = v.object({
 export const VISITS = v.object({ before: v.nullable(COUNTED), during: v.nullable(COUNTED) })
 export type Visits = v.InferOutput<typeof VISITS>
 
+/** A place in the WAL, before a migration. */
+export const RESTORE_POINT = v.object({
+  name: v.string(),
+  lsn: v.string(),
+  time,
+  /** the first transaction that began after it, or goes on */
+  xid: v.string(),
+})
+export type RestorePoint = v.InferOutput<typeof RESTORE_POINT>
+
 const JOURNAL = v.object({
   ...DEPLOY,
   since: time,
@@ -39,6 +48,9 @@ const JOURNAL = v.object({
   phases: v.optional(v.record(v.string(), v.number()), {}),
   revision: v.optional(v.nullable(v.string()), null),
   rollback: v.optional(v.boolean(), false),
+  restorePoint: v.exactOptional(RESTORE_POINT),
+  /** the name that the live database gets when its data go back, too */
+  former: v.exactOptional(v.string()),
   visits: v.exactOptional(VISITS),
   /** its visitors were worse off, or somebody who watched did not want it */
   takenBack: v.exactOptional(v.boolean()),
@@ -79,7 +91,7 @@ const FILE = 'rollout.json'
 
 /** Of one app, or of several as one release. */
 export function writeJournals([first, ...others]: Journal[]) {
-  return replaceFile(stateFile(FILE), `${JSON.stringify(others.length === 0 ? first : { ...first, others })}\n`)
+  return writeState(FILE, others.length === 0 ? first : { ...first, others })
 }
 
 export function readJournal(tell?: (damage: string) => void) {

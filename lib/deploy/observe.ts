@@ -1,8 +1,10 @@
 // A new release with visitors: what they get is compared with what they get, and got, of the one before, and it goes
 // when it is worse.
+// Long, since the trial of a release, its two halves and its end have to be read together.
 import { addressFor, type Instance, listInstances } from '../docker/containers.ts'
 import type { App, Stack } from '../docker/stack.ts'
 import { isRouted, readRoute, type Route, switchLive, type Upstream, upstreamsOf, waitingAt } from '../nginx/live.ts'
+import type { Nginx } from '../nginx/container.ts'
 import { followTraffic, readTraffic, type Served, type Tally, tallyOf, type Traffic } from '../nginx/traffic.ts'
 import { together } from '../system/concurrency.ts'
 import { Failure } from '../system/errors.ts'
@@ -24,7 +26,7 @@ const PAUSE = 500
 
 interface Site {
   stack: Stack
-  nginx: Instance
+  nginx: Nginx
   app: App
   progress: Progress
 }
@@ -59,7 +61,8 @@ const byInstances = (nginx: Instance, instances: Instance[], inner: Set<string>)
     })
 }
 
-// A signal means that somebody has seen enough: the release before is still there. What nginx has taken back must not be switched in again.
+// A signal means that somebody has seen enough: the release before is still there. What nginx has taken back must not
+// be switched in again.
 const checkStill = async ({ nginx, app }: Site, route: Route) => {
   if (interruption.aborted) throw interruption.reason as Failure
   if (await isRouted(nginx, app.service, route)) return
@@ -127,7 +130,15 @@ const stagesOf = (
   if (!guarded) say.warn('no canary: the release before is failing, or is the first one')
   return guarded
     ? [
-        { route: { upstreams: upstreamsOf(app, fresh), former, percent: canary }, who: `${canary} % of the visitors` },
+        // In a Swarm all of them have come, and are found by the name of their rollout.
+        {
+          route: {
+            upstreams: fresh.some(({ task }) => task) ? upstreams : upstreamsOf(app, fresh),
+            former,
+            percent: canary,
+          },
+          who: `${canary} % of the visitors`,
+        },
         all,
       ]
     : [all]

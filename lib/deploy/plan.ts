@@ -1,4 +1,5 @@
 // What a deploy is going to do, found out before anything is changed.
+// Long, since each way to say what is wanted is here: a branch, a commit, the one before, the same again.
 import { buildSettingsOf, checkElixir, isSecretName, readAtBuild } from '../docker/build_settings.ts'
 import { loadSettings } from '../system/settings.ts'
 import { badConfig, Failure } from '../system/errors.ts'
@@ -17,7 +18,7 @@ import {
 } from '../git/repository.ts'
 import { readHistory, trail } from './history.ts'
 import { isHealthy, listInstances } from '../docker/containers.ts'
-import { together } from '../system/concurrency.ts'
+import { alongside, together } from '../system/concurrency.ts'
 import { readPins } from '../docker/release_pins.ts'
 import { imageExists, releaseName } from './releases.ts'
 import type { App, Stack } from '../docker/stack.ts'
@@ -27,6 +28,8 @@ export interface DeployRequest {
   to: string | undefined
   rollback: boolean
   dryRun: boolean
+  /** the release that is live once more: its instances are replaced, and nothing is built or migrated */
+  again?: boolean
 }
 
 export interface DeployPlan {
@@ -66,14 +69,14 @@ export async function makePlan(stack: Stack, app: App, request: DeployRequest): 
     commit ? checkCommit(app, commit) : Promise.resolve([]),
   ])
   if (!built && !commit)
-    throw new Failure(`the release before, ${image}, is not on this machine any more`, {
+    throw new Failure(`the release before, ${image}, is no longer on this machine`, {
       hint: 'deploy its commit: deploy_local.ts <repo> --to <commit>',
     })
   const from = readPins()[app.service]?.image ?? live[0]?.image
   return {
     image,
     commit,
-    rollback: request.rollback,
+    rollback: request.rollback || request.again === true,
     built,
     rebuilt: commit !== undefined && from !== image && live.some(({ revision }) => revision === commit.sha),
     unknownToBuild: known,
@@ -117,7 +120,7 @@ const checkCommit = async (app: App, commit: Commit) => {
     searchAt(folder, sha, 'System[.](get_env|fetch_env)|process[.]env[.]', ['*.ex', 'nuxt.config.*']),
   ])
   checkWhole(app, commit, missing)
-  checkElixir(service, build.args?.BASE ?? '', mix ?? '')
+  checkElixir(service, build.args?.BASE, mix)
   const { texts } = loadSettings()
   const given = new Set([...buildSettingsOf(build.args), ...(build.secrets ?? []).map(({ source }) => source)])
   return readAtBuild(lines).filter(name => texts.has(name) && !given.has(name) && !isSecretName(name))
@@ -125,6 +128,7 @@ const checkCommit = async (app: App, commit: Commit) => {
 
 const wantedOf = async (stack: Stack, app: App, request: DeployRequest) => {
   if (request.rollback) return rollbackOf(app)
+  if (request.again) return againOf(app)
   const commit = await commitOf(app.folder, request)
   return { image: releaseName(stack, app, commit.sha), commit }
 }
@@ -137,11 +141,17 @@ const commitOf = async (folder: string, { branch, to, dryRun }: DeployRequest) =
     return namedCommit(folder, to)
   }
   // Beside each other: the remote takes longer to answer than all the rest of the plan.
-  const [name] = await together(() => [
-    branch === undefined ? defaultBranch(folder) : Promise.resolve(branch),
-    fetchRepository(folder),
-  ])
+  const name = await alongside(
+    async () => branch ?? defaultBranch(folder),
+    () => fetchRepository(folder),
+  )
   return branchHead(folder, name)
+}
+
+const againOf = ({ service, repository }: App) => {
+  const pin = readPins()[service]
+  if (pin) return { image: pin.image, commit: undefined }
+  throw new Failure(`nothing of ${repository} was deployed yet`, { hint: `tsx scripts/deploy_local.ts ${repository}` })
 }
 
 const rollbackOf = ({ service, repository }: App) => {

@@ -8,11 +8,35 @@ import { record } from './history.ts'
 import { idsWith, isHealthy, listInstances } from '../docker/containers.ts'
 import { journalsOf, phaseText, removeJournal, repositoryNames, type ReleaseJournal } from './journal.ts'
 import { readRoute, sendsTo } from '../nginx/live.ts'
+import { endPauses, pauseRequests } from '../nginx/pause.ts'
 import type { Pin } from '../docker/release_pins.ts'
 import type { Rollout } from './rollout.ts'
+import { recoverData } from './swap_data.ts'
 import { attempt } from '../system/run.ts'
 import { say } from '../system/progress.ts'
 import type { App, Stack } from '../docker/stack.ts'
+
+/** Of a deploy that was interrupted: those whose requests waited, since they were to be migrated. */
+export function waitedBefore<R extends Pick<Rollout, 'app' | 'progress'>>(rollouts: R[]) {
+  const hadPause = ({ progress: { journal } }: R) => journal.phase === 'pause' || journal.phases.pause !== undefined
+  return rollouts.some(hadPause) ? rollouts.filter(({ app }) => app.migrate.length > 0) : []
+}
+
+// A migration goes on without the deploy that began it, and the old release cannot live with what it has done so far.
+const pauseAgain = async (rollouts: Rollout[]) => {
+  const waited = waitedBefore(rollouts)
+  const [first] = waited
+  if (!first) return undefined
+  try {
+    return await pauseRequests(
+      first.nginx,
+      waited.map(({ app }) => app.service),
+    )
+  } catch (error) {
+    say.warn(`requests do not wait for the migration that may still run: ${messageOf(error)}`)
+    return undefined
+  }
+}
 
 /**
  * Puts in order what a killed deploy left behind, of one app or of several as one release: before its switch it goes
@@ -27,8 +51,17 @@ export async function recover(release: ReleaseJournal, rollouts: Rollout[], comi
     `the deploy of ${repositories} by ${release.who} at ${release.since} was interrupted in phase ${phaseText(release)}: putting it in order`,
   )
   const begun = rollouts.filter(({ progress }) => progress.journal.next !== null)
+  const pause = await pauseAgain(rollouts)
   for (const { stack, app } of begun) await awaitOneOffs(stack, app)
+  await pause?.dispose()
+  const [any] = rollouts
+  if (any)
+    await endPauses(
+      any.nginx,
+      rollouts.map(({ app }) => app.service),
+    )
   const forward = begun.length > 0 && (await areSwitched(rollouts)) && (await tryForward(rollouts))
+  if (!forward && !rollouts.some(isCommitted)) await recoverData(rollouts)
   const troubles = forward ? [] : await takeAllBack(begun)
   if (forward) for (const rollout of rollouts) await tidy(rollout, keep)
   const left = repositoryNames(troubles.map(({ app }) => app))

@@ -8,7 +8,8 @@ import { loadSettings } from '../system/settings.ts'
 import { readIfThere } from '../system/files.ts'
 import { stateFile } from '../system/state_folder.ts'
 import { attempt, capture, type RunOptions, show } from '../system/run.ts'
-import type { App, Build, Stack } from '../docker/stack.ts'
+import type { App, Stack } from '../docker/stack.ts'
+import type { Build } from '../docker/stack_config.ts'
 
 const TAG = /^[0-9a-f]{12}-[0-9a-f]{6}$/
 
@@ -18,7 +19,8 @@ const digestOfSecrets = ({ secrets }: Stack, build: Build) => {
   const settings = loadSettings()
   const values = (build.secrets ?? []).map(({ source }) => {
     const { environment, file } = secrets[source] ?? {}
-    return [source, environment === undefined ? readIfThere(file ?? '') : settings.texts.get(environment)] as const
+    const setting = environment === undefined ? undefined : settings.texts.get(environment)
+    return [source, file === undefined ? setting : readIfThere(file)] as const
   })
   const set = values.filter(([, value]) => value !== undefined && value !== '')
   // With a key that nobody has who has the image, or a short secret could be guessed by it.
@@ -116,18 +118,27 @@ const labelsOf = (app: App, { sha, date }: Commit) => ({
   'avril.repository': app.repository,
 })
 
-/**
- * Removes old releases of an app: all but those that are named, and the newest `keep`. Gives the names of what it
- * removed.
- */
-export async function pruneReleases(stack: Stack, app: App, trail: string[], used: string[], keep: number) {
+interface Release {
+  name: string
+  created: string
+}
+
+/** The releases of an app that are on this machine. */
+export async function listReleases(stack: Stack, app: App): Promise<Release[]> {
   const listed = await capture(images(repositoryOf(stack, app)))
-  const releases = listed
+  return listed
     .split('\n')
     .filter(Boolean)
     .map(line => JSON.parse(line) as { Repository: string; Tag: string; CreatedAt: string })
     .filter(({ Tag }) => TAG.test(Tag))
     .map(({ Repository, Tag, CreatedAt }) => ({ name: `${Repository}:${Tag}`, created: CreatedAt }))
+}
+
+/**
+ * Removes old releases of an app: all but those that are named, and the newest `keep`. Gives the names of what it
+ * removed.
+ */
+export async function pruneReleases(releases: Release[], trail: string[], used: string[], keep: number) {
   const removed: string[] = []
   for (const name of releasesToRemove(releases, trail, used, keep))
     if ((await attempt(removeImage(name))).code === 0) removed.push(name)
@@ -138,13 +149,8 @@ export async function pruneReleases(stack: Stack, app: App, trail: string[], use
  * Which releases to remove: never one that is used, nor the one that a rollback goes to; the last that were live stay,
  * up to `keep` in all.
  */
-export function releasesToRemove(
-  releases: { name: string; created: string }[],
-  trail: string[],
-  used: string[],
-  keep: number,
-) {
-  const rank = ({ name }: { name: string }) => trail.lastIndexOf(name)
+export function releasesToRemove(releases: Release[], trail: string[], used: string[], keep: number) {
+  const rank = ({ name }: Release) => trail.lastIndexOf(name)
   const newestFirst = releases.toSorted((a, b) => rank(b) - rank(a) || b.created.localeCompare(a.created))
   const kept = new Set([...used, ...trail.slice(-2)])
   return newestFirst.filter(({ name }, index) => index >= keep && !kept.has(name)).map(({ name }) => name)

@@ -1,26 +1,28 @@
 // The heart: instances of one release take the place of those of another, and nginx always has a healthy one to send
 // requests to.
-import { composeAdd, healthLog, logs, removeContainers, start, stop } from '../docker/commands.ts'
-import { baseFiles } from '../docker/compose_files.ts'
+// Long, since the order of these steps is what loses no request.
 import { Failure, messageOf } from '../system/errors.ts'
-import { addressFor, type Instance, isHealthy, listIds, listInstances, readInstance } from '../docker/containers.ts'
+import { showLog } from '../docker/last_words.ts'
+import { addressFor, type Instance, isHealthy } from '../docker/containers.ts'
+import { type Fleet, fleetOf } from './fleet.ts'
 import { handOverState, keepHandingOver } from './handover.ts'
 import { type Observation, tryOut } from './observe.ts'
 import { awaitDrained, readRoute, switchLive, upstreamsOf, upstreamsOfRollout } from '../nginx/live.ts'
+import type { Nginx } from '../nginx/container.ts'
 import { proveInstance, proveSwitch } from '../nginx/prove.ts'
 import type { Pin } from '../docker/release_pins.ts'
 import type { Progress } from './progress.ts'
-import { attempt, capture, follow } from '../system/run.ts'
+import { follow } from '../system/run.ts'
 import { say } from '../system/progress.ts'
 import { together } from '../system/concurrency.ts'
 import { shielded, sleep } from '../system/signals.ts'
 import type { App, Stack } from '../docker/stack.ts'
-import { type Watch, watchService } from '../docker/container_events.ts'
+import type { Watch } from '../docker/container_events.ts'
 
 export interface Rollout {
   stack: Stack
   app: App
-  nginx: Instance
+  nginx: Nginx
   progress: Progress
   /** seconds that a new instance has to get healthy */
   timeout: number
@@ -44,6 +46,8 @@ export interface Target {
   prove: boolean
   /** called when an instance has been started; it has ended before visitors come */
   onStarted?: () => Promise<unknown>
+  /** called when visitors get it, and that is proved */
+  onProved?: () => Promise<unknown> | undefined
   /** how its first instance is observed; undefined: not at all */
   observation?: Observation | undefined
 }
@@ -60,9 +64,6 @@ export interface Company {
 
 const alone: Company = { meet: async () => {}, onFailure: () => {} }
 
-const listOwn = async ({ stack, app }: Rollout) =>
-  (await listInstances(stack.project, app.service)).filter(({ oneOff }) => !oneOff)
-
 /**
  * Replaces all instances of an app by instances of the target, one after another, with at most one more than usual at a
  * time. It takes things as they are, so it also goes on with a rollout that was stopped half-way, and goes back from
@@ -70,12 +71,12 @@ const listOwn = async ({ stack, app }: Rollout) =>
  * the first switch.
  */
 export async function converge(rollout: Rollout, target: Target) {
-  const { app, stack } = rollout
-  const watch = watchService(stack.project, app.service)
+  const { app } = rollout
+  const watch = fleetIn(rollout).watch()
   const step = async (observation?: Observation) => {
     const sides = await listSides(rollout, target)
     const { fresh, old, former } = sides
-    if (fresh.length < app.replicas) fresh.push(await bringOne(rollout, target, sides, watch))
+    if (fresh.length < app.replicas) fresh.push(...(await bringMore(rollout, target, sides, watch)))
     const complete = fresh.length >= app.replicas
     const leaving = complete ? former : old.slice(0, Math.max(0, fresh.length + old.length - app.replicas))
     const staying = old.filter(it => !leaving.includes(it))
@@ -107,7 +108,7 @@ interface Sides {
 
 /** The instances on both sides. Throws a Failure when a new one runs and is not healthy. */
 export async function listSides(rollout: Rollout, { pin }: Target): Promise<Sides> {
-  const own = await listOwn(rollout)
+  const own = await fleetIn(rollout).list()
   const isNew = ({ rollout: id }: Instance) => id === pin?.rollout
   const fresh = own.filter(it => isNew(it) && it.running)
   const ill = fresh.find(it => !isHealthy(it))
@@ -116,69 +117,68 @@ export async function listSides(rollout: Rollout, { pin }: Target): Promise<Side
   return { own, fresh, former, old: former.filter(({ running }) => running) }
 }
 
-/** Starts one more new instance, and waits until it is ready for visitors. Throws a Failure when it does not get so. */
-export async function bringOne(rollout: Rollout, target: Target, { own, old }: Sides, watch: Watch) {
+/**
+ * Starts one more new instance (in a Swarm all that are missing), and waits until it is ready for visitors. Throws a
+ * Failure when it does not get so.
+ */
+export async function bringMore(rollout: Rollout, target: Target, { own, old }: Sides, watch: Watch) {
   const { app, nginx } = rollout
   // By its service name nginx would also reach the instance that is still starting.
   if (old.length > 0 && (await readRoute(nginx, app.service)).upstreams.length === 0)
     await shielded(() => switchLive(nginx, app.service, { upstreams: upstreamsOf(app, old) }))
-  return startOne(rollout, target, own, watch)
+  return startMore(rollout, target, own, watch)
 }
 
-const startOne = async (rollout: Rollout, { files, prove, onStarted }: Target, own: Instance[], watch: Watch) => {
-  const { app, progress, timeout, probation } = rollout
-  progress.phase('start', `one more instance of ${app.service}`)
-  const dead = own.filter(({ running }) => !running)
-  if (dead.length > 0) await capture(removeContainers(dead.map(({ id }) => id)))
-  await capture(composeAdd([...baseFiles(), ...files], app.service, own.length - dead.length + 1))
-  const known = new Set(own.map(({ id }) => id))
-  const created = (await listIds(rollout.stack.project, app.service)).find(id => !known.has(id))
-  if (!created) throw new Failure(`Compose made no new instance of ${app.service}`)
-  await capture(start(created))
-  const instance = await readInstance(created)
-  progress.phase('healthy', `waiting for the health check of ${instance.name}`)
-  const log = follow(logs(instance.id, '--follow'))
+const fleetIn = ({ stack, app }: Rollout): Fleet => fleetOf(stack, app)
+
+const startMore = async (rollout: Rollout, target: Target, own: Instance[], watch: Watch) => {
+  const { app, progress } = rollout
+  const fleet = fleetIn(rollout)
+  progress.phase('start', `${fleet.atOnce ? `${app.replicas} instances` : 'one more instance'} of ${app.service}`)
+  const started = await fleet.start(target, own)
+  // In a Swarm they may have got healthy by themselves meanwhile.
+  const [first] = started
+  if (!first) return started
+  progress.phase('healthy', `waiting for the health check of ${namesOf(started)}`)
+  const told = target.onStarted?.().catch(() => {})
+  const log = follow(fleet.log(first, '--follow'))
   void showLog(log.lines)
-  const told = onStarted?.().catch(() => {})
   try {
-    await watch.untilHealthy(instance.id, instance.name, timeout)
-    if (prove)
-      await watch.guard([instance], signal => proveInstance(rollout.nginx, rollout.stack, app, instance, signal))
-    const rest = Date.parse(instance.started) + probation * 1000 - Date.now()
-    if (rest > 0) {
-      say.detail(`healthy; it gets requests when it has run for ${probation} s (--probation)`)
-      await watch.guard([instance], signal => sleep(rest, signal))
-    }
-  } catch (error) {
-    throw await withLastWords(instance, error)
+    // One that fails keeps nobody waiting for the others.
+    await together(signal => started.map(it => bring(rollout, target, it, watch, signal)))
+    return await fleet.again(started)
   } finally {
     log.stop()
     await told
   }
-  return instance
 }
 
-const showLog = async (lines: AsyncGenerator<string>) => {
-  for await (const line of lines) say.detail(line)
+const bring = async (rollout: Rollout, { prove }: Target, begun: Instance, watch: Watch, over: AbortSignal) => {
+  const { app, timeout, probation } = rollout
+  let instance = begun
+  try {
+    await watch.untilHealthy(begun.id, begun.name, timeout)
+    over.throwIfAborted()
+    instance = (await fleetIn(rollout).again([begun]))[0] ?? begun
+    if (prove)
+      await watch.guard([instance], signal => proveInstance(rollout.nginx, rollout.stack, app, instance, signal), over)
+    const rest = Date.parse(instance.started) + probation * 1000 - Date.now()
+    if (rest > 0) {
+      say.detail(`healthy; it gets requests when it has run for ${probation} s (--probation)`)
+      await watch.guard([instance], signal => sleep(rest, signal), over)
+    }
+  } catch (error) {
+    if (over.aborted) throw error
+    throw await withLastWords(rollout, instance, error)
+  }
 }
 
-/** The Failure with the end of the instance's log added, and what its health check said last. */
-const withLastWords = async ({ id }: Instance, error: unknown) => {
-  const log = await attempt(logs(id, '--tail', '15'))
-  const probe = await attempt(healthLog(id))
-  const said = (log.stdout + log.stderr).trim() || '(it wrote nothing)'
-  const checked = [...new Set(probe.stdout.split('\n').filter(Boolean))].slice(-2).join(' · ')
-  const parts = [
-    messageOf(error),
-    '  the last lines of its log:',
-    ...said.split('\n').map(line => `    ${line}`),
-    checked && `  its health check said: ${checked}`,
-  ]
-  return new Failure(parts.filter(Boolean).join('\n'), {
+/** The Failure with what the instance said last. */
+const withLastWords = async (rollout: Rollout, instance: Instance, error: unknown) =>
+  new Failure([messageOf(error), ...(await fleetIn(rollout).lastWords(instance))].join('\n'), {
     cause: error,
     hint: 'correct it and push, then run this again',
   })
-}
 
 interface HandOver {
   fresh: Instance[]
@@ -210,6 +210,7 @@ export async function handOver(
   const serving = [...fresh, ...staying]
   const upstreams = complete && target.pin ? upstreamsOfRollout(app, target.pin.rollout) : upstreamsOf(app, serving)
   const guarded = async (over: AbortSignal) => {
+    if (complete && target.pin) await fleetIn(rollout).announce(nginx, target.pin.rollout, fresh, over)
     progress.phase('switch', `nginx sends requests to ${namesOf(serving)}`)
     const source = leaving.findLast(isHealthy)
     const carry = async (signal: AbortSignal) => (source ? handOverState(app, source, fresh, signal) : false)
@@ -221,7 +222,10 @@ export async function handOver(
     const [wanted, unwanted] = [fresh, leaving].map(instances =>
       instances.map(it => addressFor(nginx, it)).filter(Boolean),
     ) as [string[], string[]]
-    const prove = (signal: AbortSignal) => proveSwitch(nginx, app, target.prove, wanted, unwanted, signal)
+    const prove = async (signal: AbortSignal) => {
+      await proveSwitch(nginx, app, target.prove, wanted, unwanted, signal)
+      await target.onProved?.()
+    }
     const beside = (signal: AbortSignal, until: Promise<void>) =>
       carried ? keepHandingOver(() => carry(signal), until) : until
     if (isObserved) {
@@ -251,15 +255,17 @@ export async function handOver(
     await watch.guard(fresh, guarded, others)
   } catch (error) {
     onFailure(error)
-    const now = await listOwn(rollout)
+    const now = await fleetIn(rollout).list()
     const ill = fresh.find(({ id }) => !now.some(it => it.id === id && isHealthy(it)))
-    throw ill ? await withLastWords(ill, error) : error
+    throw ill ? await withLastWords(rollout, ill, error) : error
   }
   if (complete) target.commit()
   if (leaving.length > 0) {
     progress.phase('stop', namesOf(leaving))
-    await Promise.all(leaving.map(({ id }) => attempt(stop(id))))
-    await capture(removeContainers(leaving.map(({ id }) => id)))
+    const fleet = fleetIn(rollout)
+    await fleet.stop(leaving)
+    await fleet.remove(leaving)
   }
+  if (complete && target.pin) await fleetIn(rollout).sweep(target.pin.rollout)
   if (complete && !target.pin) await switchLive(nginx, app.service, { upstreams: [] })
 }

@@ -1,17 +1,23 @@
 // Several apps as one release: visitors get all of them or none.
-import { watchService } from '../docker/container_events.ts'
+import { fleetOf } from './fleet.ts'
+import type { Watch } from '../docker/container_events.ts'
 import { rendezvous } from '../system/concurrency.ts'
 import { Failure } from '../system/errors.ts'
 import { interruption, isShielded, shielded } from '../system/signals.ts'
-import { bringOne, type Company, converge, handOver, listSides, type Rollout, type Target } from './rollout.ts'
+import { bringMore, type Company, converge, handOver, listSides, type Rollout, type Target } from './rollout.ts'
 
-/** `converge` for the apps of a release; of several `onFailure` is told which was the first to fail. */
+/**
+ * `converge` for the apps of a release; of several `onFailure` is told which was the first to fail. With `atOnce` all
+ * instances of a single app are replaced in one moment, too.
+ */
 export async function convergeAll(
   moves: { rollout: Rollout; target: Target }[],
   onFailure: (rollout: Rollout) => void,
+  atOnce = false,
 ) {
   const [only, ...others] = moves
-  if (only && others.length === 0) return converge(only.rollout, only.target)
+  const gradually = only && !fleetOf(only.rollout.stack, only.rollout.app).atOnce
+  if (gradually && others.length === 0 && !atOnce) return converge(only.rollout, only.target)
   return convergeTogether(moves, onFailure)
 }
 
@@ -26,7 +32,7 @@ const convergeTogether = async (
 ) => {
   const parts: Move[] = moves.map(move => {
     const { stack, app } = move.rollout
-    return { ...move, watch: watchService(stack.project, app.service) }
+    return { ...move, watch: fleetOf(stack, app).watch() }
   })
   const heedsSignals = !isShielded()
   const over = new AbortController()
@@ -51,7 +57,10 @@ const convergeTogether = async (
     if (point === 'switch' && heedsSignals && interruption.aborted) throw interruption.reason as Error
   }
   try {
-    for (const part of parts) await blaming(part, () => bringAll(part))
+    for (const part of parts) {
+      await blaming(part, () => bringAll(part))
+      if (parts.length > 1) part.rollout.progress.phase('ready', 'waiting for the other apps')
+    }
     const ends = await shielded(() =>
       Promise.allSettled(
         parts.map(part => blaming(part, fail => replaceAll(part, { meet, onFailure: fail, over: over.signal }))),
@@ -67,19 +76,28 @@ const convergeTogether = async (
   }
 }
 
+/** Starts and proves the instances of an app beside those that are live, as the first part of `convergeAll`. */
+export async function bringUp({ rollout, target }: { rollout: Rollout; target: Target }) {
+  const watch = fleetOf(rollout.stack, rollout.app).watch()
+  try {
+    await bringAll({ rollout, target, watch })
+  } finally {
+    watch.stop()
+  }
+}
+
 interface Move {
   rollout: Rollout
   target: Target
-  watch: ReturnType<typeof watchService>
+  watch: Watch
 }
 
 const bringAll = async ({ rollout, target, watch }: Move) => {
   let sides = await listSides(rollout, target)
   while (sides.fresh.length < rollout.app.replicas) {
-    await bringOne(rollout, target, sides, watch)
+    await bringMore(rollout, target, sides, watch)
     sides = await listSides(rollout, target)
   }
-  rollout.progress.phase('ready', 'waiting for the other apps')
 }
 
 const replaceAll = async ({ rollout, target, watch }: Move, company: Company) => {

@@ -1,6 +1,5 @@
 // The way back from a deploy that failed: visitors get what Compose knows as live, and what was begun is removed.
 import { rmSync } from 'node:fs'
-import { removeContainers } from '../docker/commands.ts'
 import { listInstances } from '../docker/containers.ts'
 import { NEXT_PINS_FILE, pinFiles, readPins } from '../docker/release_pins.ts'
 import type { App } from '../docker/stack.ts'
@@ -8,10 +7,10 @@ import { awaitDrained, canSwitch, isRouted, switchLive, upstreamsOfRollout } fro
 import { lastTrouble } from '../nginx/prove.ts'
 import { Failure, messageOf } from '../system/errors.ts'
 import { say } from '../system/progress.ts'
-import { capture } from '../system/run.ts'
 import { interruption } from '../system/signals.ts'
 import { record } from './history.ts'
 import { removeJournal, repositoryNames } from './journal.ts'
+import { fleetOf } from './fleet.ts'
 import { converge, type Rollout, type Target } from './rollout.ts'
 import type { VisitsWatch } from './visits.ts'
 
@@ -77,7 +76,8 @@ const goBackOne = async ({ rollout, visits }: Part) => {
   await visits.look()
   if (next) await takeBack(rollout)
   progress.end(true)
-  return { ...progress.journal, phase, visits: await visits.read() }
+  progress.journal.visits = await visits.read()
+  return { ...progress.journal, phase }
 }
 
 /** milliseconds that nginx may take until it answers */
@@ -101,6 +101,7 @@ export async function takeBack(rollout: Rollout) {
   const rest = await begun()
   // One that was killed while it went back may have left it with requests.
   if (rest.some(({ running, oneOff }) => running && !oneOff)) await awaitDrained(nginx, app.service, interruption)
-  if (rest.length > 0) await capture(removeContainers(rest.map(({ id }) => id)))
+  if (rest.length > 0) await fleetOf(stack, app).remove(rest)
+  await fleetOf(stack, app).sweep(target.pin?.rollout)
   rmSync(NEXT_PINS_FILE(), { force: true })
 }

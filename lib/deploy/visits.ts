@@ -1,7 +1,6 @@
 // What the visitors of an app got before a rollout and during it, for the history.
 import { addressFor, listInstances } from '../docker/containers.ts'
 import { readTraffic, type Served, tallyOf } from '../nginx/traffic.ts'
-import { together } from '../system/concurrency.ts'
 import { Failure } from '../system/errors.ts'
 import type { Visits } from './journal.ts'
 import { BEFORE } from './observe.ts'
@@ -23,15 +22,19 @@ export function startVisits({ stack, app, nginx, progress }: Rollout) {
   const lookAround = async () => {
     for (const instance of await listInstances(stack.project, app.service)) {
       const address = addressFor(nginx, instance)
-      if (!instance.oneOff && address !== '') names.set(address, instance.name)
+      if (!instance.oneOff && address !== undefined) names.set(address, instance.name)
     }
   }
   const read = async (from: number) => {
-    const [served] = await together(() => [readTraffic(nginx, from), lookAround()])
+    const served = await readTraffic(nginx, from)
     if (served) return served.filter(({ address }) => names.has(address))
     throw new Failure("nginx's log cannot be read")
   }
-  const before = read(since - BEFORE).then(sumOf, () => undefined)
+  const readBefore = async () => {
+    await lookAround()
+    return sumOf(await read(since - BEFORE))
+  }
+  const before = readBefore().catch(() => undefined)
   const readDuring = async () => {
     const start = since - SHOWN_BEFORE
     const served = await read(start)
@@ -54,3 +57,10 @@ export function startVisits({ stack, app, nginx, progress }: Rollout) {
 }
 
 export type VisitsWatch = ReturnType<typeof startVisits>
+
+/** With the requests that have waited in vain: they failed, and no instance was asked. */
+export function withRefused(visits: Visits, refused: number): Visits {
+  const { during } = visits
+  if (!during || refused === 0) return visits
+  return { ...visits, during: { ...during, requests: during.requests + refused, failed: during.failed + refused } }
+}

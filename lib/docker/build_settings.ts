@@ -86,7 +86,8 @@ export function fitsElixir(version: string, requirement: string) {
  * Throws (78) when the base image of a build has an Elixir that mix.exs does not allow: the compiler would say so only
  * after minutes.
  */
-export function checkElixir(service: string, image: string, mix: string) {
+export function checkElixir(service: string, image: string | undefined, mix: string | undefined) {
+  if (image === undefined || mix === undefined) return
   const [has, wanted] = [elixirOf(image), elixirWanted(mix)]
   if (has === undefined || wanted === undefined || fitsElixir(has, wanted)) return
   const setting = `${service.toUpperCase()}_BASE_IMAGE`

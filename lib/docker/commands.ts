@@ -11,7 +11,9 @@ export function compose(files: string[], ...words: string[]) {
 }
 
 export function composeConfig(files: string[]) {
-  return compose(files, 'config', '--format', 'json')
+  // What a Swarm runs is no container of Compose (docker-compose.swarm.yml).
+  const profile = files.some(file => file.endsWith('docker-compose.swarm.yml')) ? ['--profile', 'swarm'] : []
+  return compose(files, ...profile, 'config', '--format', 'json')
 }
 
 /**
@@ -23,7 +25,9 @@ export function composeAdd(files: string[], service: string, instances: number) 
   return compose(files, 'create', '--no-build', '--no-recreate', '--scale', `${service}=${instances}`, service)
 }
 
-/** Runs a command once in a new container of the service, without a terminal; in another Compose project than .env's. */
+/**
+ * Runs a command once in a new container of the service, without a terminal; in another Compose project than .env's.
+ */
 export function composeRunOnce(files: string[], service: string, command: string[], project?: string) {
   const named = project === undefined ? [] : ['--project-name', project]
   return compose(files, ...named, 'run', '--rm', '--no-deps', '--no-TTY', '--quiet-pull', service, ...command)

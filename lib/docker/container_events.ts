@@ -1,19 +1,24 @@
-// What happens to the containers of a service, told by the engine's events: nothing is polled.
+// What happens to the instances of a service. Of containers the engine's events tell it, and nothing is polled; of tasks
+// of a Swarm nobody does, so the managers are asked.
+// Long, since both tell the same watch.
 import { EventEmitter } from 'node:events'
+import * as v from 'valibot'
+import { readAnswer } from './answers.ts'
 import { events } from './commands.ts'
 import { Failure } from '../system/errors.ts'
 import type { Instance } from './containers.ts'
 import { follow } from '../system/run.ts'
 import { together } from '../system/concurrency.ts'
-import { checkInterruption, onInterruption } from '../system/signals.ts'
+import { checkInterruption, onInterruption, sleep } from '../system/signals.ts'
+import { readTasks } from './swarm.ts'
 
 type State = 'started' | 'healthy' | 'unhealthy' | 'dead'
 
-interface Event {
-  Action: string
-  timeNano: number
-  Actor: { ID: string; Attributes: Record<string, string> }
-}
+const EVENT = v.object({
+  Action: v.string(),
+  timeNano: v.number(),
+  Actor: v.object({ ID: v.string(), Attributes: v.record(v.string(), v.string()) }),
+})
 
 export interface Watch {
   /**
@@ -41,70 +46,133 @@ const stateOf = (action: string): State | undefined => {
   return action === 'die' ? 'dead' : undefined
 }
 
-const troubleOf = (name: string, state: State | undefined, exitCode: string) => {
-  if (state === 'dead') return new Failure(`${name} ended with exit code ${exitCode}`)
-  return state === 'unhealthy' ? new Failure(`${name} turned unhealthy`) : undefined
+/** What the last event of a container told. */
+interface Seen {
+  state: State
+  /** of one that has ended */
+  exitCode: string | undefined
+  /** in words that follow its name, where the code tells less */
+  why?: string | undefined
+  time: number
 }
+
+const troubleOf = (name: string, seen: Seen | undefined) => {
+  if (seen?.state === 'dead') return new Failure(`${name} ${seen.why ?? `ended with exit code ${seen.exitCode}`}`)
+  return seen?.state === 'unhealthy' ? new Failure(`${name} turned unhealthy`) : undefined
+}
+
+/** What the events of a service's containers have told so far. */
+interface Told {
+  states: Map<string, Seen>
+  /** emits "change" at each event, and at the end */
+  changes: EventEmitter
+  /** why no more are told; undefined while they are */
+  ended: Failure | undefined
+}
+
+const readEvents = async (lines: AsyncIterable<string>, { states, changes }: Told) => {
+  for await (const line of lines) {
+    if (!line.startsWith('{')) continue
+    const { Action, Actor, timeNano } = readAnswer(EVENT, line, 'docker events')
+    const state = stateOf(Action)
+    if (state) states.set(Actor.ID, { state, exitCode: Actor.Attributes.exitCode, time: timeNano / 1e6 })
+    changes.emit('change')
+  }
+}
+
+/** What `look` finds, as soon as it finds something; undefined when the time is over, or the events have ended. */
+const found = <T>(told: Told, look: () => T | undefined, milliseconds: number) =>
+  new Promise<T | undefined>(resolve => {
+    const settle = (answer: T | undefined) => {
+      clearTimeout(timer)
+      told.changes.off('change', check)
+      forget()
+      resolve(answer)
+    }
+    const timer = setTimeout(() => settle(undefined), milliseconds)
+    const check = () => {
+      const answer = look()
+      if (answer !== undefined || told.ended !== undefined) settle(answer)
+    }
+    const forget = onInterruption(() => settle(undefined))
+    told.changes.on('change', check)
+    check()
+  })
 
 /** Begins to watch a service's containers. */
 export function watchService(project: string, service: string): Watch {
-  const states = new Map<string, { state: State; exitCode: string; time: number }>()
-  const changes = new EventEmitter()
-  let ended = false
   const labels = [`com.docker.compose.project=${project}`, `com.docker.compose.service=${service}`]
   const stream = follow(events(labels, Math.floor(Date.now() / 1000) - 1))
-  const read = async () => {
-    for await (const line of stream.lines) {
-      if (!line.startsWith('{')) continue
-      const { Action, Actor, timeNano } = JSON.parse(line) as Event
-      const state = stateOf(Action)
-      if (state) states.set(Actor.ID, { state, exitCode: Actor.Attributes.exitCode ?? '', time: timeNano / 1e6 })
+  return watchWith(told => readEvents(stream.lines, told), stream.stop)
+}
+
+/** milliseconds: a Swarm tells nobody what becomes of its tasks, so it is asked */
+const ASKED = 700
+
+const ENDED = new Set(['complete', 'shutdown', 'failed', 'rejected', 'remove', 'orphaned'])
+
+const stateOfTask = ({ state, wanted }: Awaited<ReturnType<typeof readTasks>>[number]): State | undefined => {
+  if (ENDED.has(state.State) || !wanted) return 'dead'
+  return state.State === 'running' ? 'healthy' : undefined
+}
+
+/** The same of an app's instances in a Swarm. Its nodes need not be reached for it, only the managers. */
+export function watchTasks(project: string, service: string): Watch {
+  const over = new AbortController()
+  const read = async ({ states, changes }: Told) => {
+    let silent = 0
+    while (!over.signal.aborted) {
+      // While another manager becomes the leader nobody answers for some seconds.
+      const tasks = await readTasks(project, service).catch((error: unknown) => {
+        silent += 1
+        if (silent * ASKED > 30_000) throw error
+        return undefined
+      })
+      if (tasks) silent = 0
+      const known = new Set(tasks?.map(({ id }) => id))
+      for (const task of tasks ?? []) {
+        const state = stateOfTask(task)
+        const { ContainerStatus, Timestamp } = task.state
+        const exitCode = String(ContainerStatus?.ExitCode ?? '?')
+        if (state) states.set(task.id, { state, exitCode, why: whyOf(task), time: Date.parse(Timestamp) })
+      }
+      if (tasks) for (const id of states.keys()) if (!known.has(id)) states.set(id, { ...GONE, time: Date.now() })
       changes.emit('change')
+      await sleep(ASKED, over.signal)
     }
   }
-  const finish = () => {
-    ended = true
+  return watchWith(read, () => over.abort())
+}
+
+const GONE = { state: 'dead', exitCode: undefined, why: 'is gone' } as const
+
+const whyOf = ({ state, wanted }: Awaited<ReturnType<typeof readTasks>>[number]) => {
+  if (state.Err) return `has failed: ${state.Err}`
+  if (!wanted && !ENDED.has(state.State)) return 'was given up: its node is lost, or no longer for apps'
+  return undefined
+}
+
+/** A watch of what `read` tells until it ends. */
+const watchWith = (read: (told: Told) => Promise<void>, stop: () => void): Watch => {
+  const told: Told = { states: new Map(), changes: new EventEmitter(), ended: undefined }
+  const { states, changes } = told
+  const finish = (error?: unknown) => {
+    told.ended = error instanceof Failure ? error : new Failure('the Docker engine stopped telling its events')
     changes.emit('change')
   }
-  read().then(finish, finish)
+  read(told).then(() => finish(), finish)
 
-  /** What `look` finds, as soon as it finds something; undefined when the time is over, or the events have ended. */
-  const found = <T>(look: () => T | undefined, milliseconds: number) =>
-    new Promise<T | undefined>(resolve => {
-      const settle = (answer: T | undefined) => {
-        clearTimeout(timer)
-        changes.off('change', check)
-        forget()
-        resolve(answer)
-      }
-      const timer = setTimeout(() => settle(undefined), milliseconds)
-      const check = () => {
-        const answer = look()
-        if (answer !== undefined || ended) settle(answer)
-      }
-      const forget = onInterruption(() => settle(undefined))
-      changes.on('change', check)
-      check()
-    })
-
-  const trouble = (id: string, name: string) => troubleOf(name, states.get(id)?.state, states.get(id)?.exitCode ?? '')
+  const trouble = (id: string, name: string) => troubleOf(name, states.get(id))
 
   const untilHealthy = async (id: string, name: string, timeout: number, since = 0) => {
     const look = () => {
       if ((states.get(id)?.time ?? 0) < since) return undefined
       return states.get(id)?.state === 'healthy' ? ('healthy' as const) : trouble(id, name)
     }
-    const outcome = await found(look, timeout * 1000)
+    const outcome = await found(told, look, timeout * 1000)
     checkInterruption()
     if (outcome === 'healthy') return
-    throw (
-      outcome ??
-      new Failure(
-        ended
-          ? 'the Docker engine stopped telling its events'
-          : `${name} was not healthy after ${timeout} s (--timeout)`,
-      )
-    )
+    throw outcome ?? told.ended ?? new Failure(`${name} was not healthy after ${timeout} s (--timeout)`)
   }
   const guard: Watch['guard'] = async (instances, work, over) => {
     const alarm = new AbortController()
@@ -120,5 +188,5 @@ export function watchService(project: string, service: string): Watch {
       changes.off('change', check)
     }
   }
-  return { untilHealthy, guard, stop: stream.stop }
+  return { untilHealthy, guard, stop }
 }

@@ -1,7 +1,10 @@
 // The containers of the stack, found by their labels (names differ between versions of Compose).
+import * as v from 'valibot'
+import { readAnswer } from './answers.ts'
 import { containerIds, inspect } from './commands.ts'
 import { Failure } from '../system/errors.ts'
 import { capture } from '../system/run.ts'
+import { isSwarm, listTasks } from './swarm.ts'
 
 /** A container of a service. */
 export interface Instance {
@@ -25,38 +28,56 @@ export interface Instance {
   /** made by `docker compose run`, not one of the service's instances */
   oneOff: boolean
   standIn: boolean
+  /** of an instance in a Swarm: then `id` is that of its task, which only a manager knows */
+  task?: { container: string | undefined; node: string; error: string | undefined }
+  /** the engine that it runs on (RunOptions); undefined: that of this machine */
+  engine?: string | undefined
 }
 
-interface Inspected {
-  Id: string
-  Name: string
-  State: { Running: boolean; StartedAt: string; Health?: { Status: string } }
-  Config: { Image: string; Labels: Record<string, string> }
-  HostConfig: { RestartPolicy: { Name: string; MaximumRetryCount?: number } }
-  NetworkSettings: { Networks: Record<string, { IPAddress: string }> }
-}
+const INSPECTED = v.object({
+  Id: v.string(),
+  Name: v.string(),
+  State: v.object({
+    Running: v.boolean(),
+    StartedAt: v.string(),
+    Health: v.optional(v.object({ Status: v.string() })),
+  }),
+  Config: v.object({ Image: v.string(), Labels: v.record(v.string(), v.string()) }),
+  HostConfig: v.object({
+    RestartPolicy: v.object({ Name: v.string(), MaximumRetryCount: v.optional(v.number()) }),
+  }),
+  NetworkSettings: v.object({ Networks: v.record(v.string(), v.object({ IPAddress: v.string() })) }),
+})
+
+type Inspected = v.InferOutput<typeof INSPECTED>
 
 const policyOf = ({ Name, MaximumRetryCount: most = 0 }: Inspected['HostConfig']['RestartPolicy']) =>
   most > 0 ? `${Name}:${most}` : Name || 'no'
 
-const instanceOf = ({ Id, Name, State, Config, HostConfig, NetworkSettings }: Inspected): Instance => ({
-  id: Id,
-  name: Name.replace(/^\//, ''),
-  service: Config.Labels['com.docker.compose.service'] ?? '',
-  rollout: Config.Labels['avril.rollout'],
-  running: State.Running,
-  health: State.Health?.Status,
-  addresses: Object.fromEntries(
-    Object.entries(NetworkSettings.Networks).map(([network, { IPAddress }]) => [network, IPAddress]),
-  ),
-  image: Config.Image,
-  revision: Config.Labels['org.opencontainers.image.revision'],
-  fingerprint: Config.Labels['avril.fingerprint']?.replace(/^f/, ''),
-  started: State.StartedAt,
-  restart: policyOf(HostConfig.RestartPolicy),
-  oneOff: Config.Labels['com.docker.compose.oneoff'] === 'True',
-  standIn: Config.Labels['avril.standin'] === 'true',
-})
+const instanceOf = ({ Id, Name, State, Config, HostConfig, NetworkSettings }: Inspected): Instance[] => {
+  const service = Config.Labels['com.docker.compose.service']
+  // Somebody may have given a container of his own the label of the project alone.
+  if (service === undefined) return []
+  const instance = {
+    id: Id,
+    name: Name.replace(/^\//, ''),
+    service,
+    rollout: Config.Labels['avril.rollout'],
+    running: State.Running,
+    health: State.Health?.Status,
+    addresses: Object.fromEntries(
+      Object.entries(NetworkSettings.Networks).map(([network, { IPAddress }]) => [network, IPAddress]),
+    ),
+    image: Config.Image,
+    revision: Config.Labels['org.opencontainers.image.revision'],
+    fingerprint: Config.Labels['avril.fingerprint']?.replace(/^f/, ''),
+    started: State.StartedAt,
+    restart: policyOf(HostConfig.RestartPolicy),
+    oneOff: Config.Labels['com.docker.compose.oneoff'] === 'True',
+    standIn: Config.Labels['avril.standin'] === 'true',
+  }
+  return [instance]
+}
 
 /** The engine whose containers they are (RunOptions); without it that of this machine. */
 type Engine = string | undefined
@@ -75,16 +96,28 @@ export async function listIds(project: string, service?: string, engine?: Engine
   return idsWith(labels, engine)
 }
 
+/** The containers in the JSON that `docker inspect` prints, oldest first. */
+export function instancesIn(json: string): Instance[] {
+  const inspected = readAnswer(v.array(INSPECTED), json, 'docker inspect')
+  return inspected.flatMap(instanceOf).toSorted((a, b) => a.started.localeCompare(b.started))
+}
+
 /** These containers, oldest first. Throws a Failure when one of them is gone. */
 export async function readInstances(ids: string[], engine?: Engine): Promise<Instance[]> {
-  const inspected: Inspected[] = JSON.parse(await capture(inspect(ids), { engine }))
-  return inspected.map(instanceOf).toSorted((a, b) => a.started.localeCompare(b.started))
+  return instancesIn(await capture(inspect(ids), { engine }))
 }
 
 /** The containers of the project, or of one of its services, oldest first. */
-export async function listInstances(project: string, service?: string, engine?: Engine): Promise<Instance[]> {
+export async function listContainers(project: string, service?: string, engine?: Engine): Promise<Instance[]> {
   const ids = await listIds(project, service, engine)
   return ids.length === 0 ? [] : readInstances(ids, engine)
+}
+
+/** The same, with those that are in a Swarm, wherever they run. */
+export async function listInstances(project: string, service?: string, engine?: Engine): Promise<Instance[]> {
+  if (engine !== undefined || !isSwarm()) return listContainers(project, service, engine)
+  const [containers, tasks] = await Promise.all([listContainers(project, service), listTasks(project, service)])
+  return [...containers, ...tasks].toSorted((a, b) => a.started.localeCompare(b.started))
 }
 
 /** Throws a Failure when there is no such container. */
@@ -95,14 +128,14 @@ export async function readInstance(id: string): Promise<Instance> {
 }
 
 /**
- * Where one container reaches another: the address in a network that both are in; empty when there is none, or when the
- * other one does not run.
+ * Where one container reaches another: the address in a network that both are in; undefined when there is none, or when
+ * the other one does not run.
  */
 export function addressFor(
   { addresses: own }: Pick<Instance, 'addresses'>,
   { addresses }: Pick<Instance, 'addresses'>,
 ) {
-  return Object.entries(addresses).find(([network]) => network in own)?.[1] ?? ''
+  return Object.entries(addresses).find(([network]) => network in own)?.[1] || undefined
 }
 
 /** It runs, and nothing says that it is ill: without a health check nobody knows better. */

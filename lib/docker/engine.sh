@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# engine.sh [package …]: makes sure that there is a Docker engine with Compose v2, and that the packages are installed whose names are those of their
-# commands (git, cron). Says nothing when all is there. On Debian and Ubuntu as root it installs what is missing and starts the engine; elsewhere it
-# says what is missing and ends with 69.
+# engine.sh [package …]: makes sure that there is a Docker engine with Compose v2, and that the packages are installed
+# whose names are those of their commands (git, cron). Says nothing when all is there. On Debian and Ubuntu as root it
+# installs what is missing and starts the engine; elsewhere it says what is missing and ends with 69.
 set -euo pipefail
 # apt has one exit code for all; what it says is read below.
 export LC_ALL=C
@@ -26,14 +26,23 @@ compose_is_good() {
 # Old engines build with BuildKit themselves, newer clients only with this plugin.
 can_build() { docker buildx version >/dev/null 2>&1; }
 
-# On a new server another program often installs packages (unattended-upgrades), and one that was killed leaves dpkg half-way: neither is a failure.
+quiet_apt() { DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 "$@"; }
+
+# dpkg cannot configure what was unpacked before what it needs: apt brings that.
+complete_installation() {
+  DEBIAN_FRONTEND=noninteractive dpkg --configure -a || quiet_apt install -y --no-install-recommends --fix-broken
+}
+
+# On a new server another program often installs packages (unattended-upgrades), and one that was killed leaves dpkg
+# half-way: neither is a failure.
 patient_apt() {
-  local deadline=$((SECONDS + 900))
-  until DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 "$@" >"$log.last" 2>&1 {lock}<&-; do
+  local deadline=$((SECONDS + 900)) completed=no
+  until quiet_apt "$@" >"$log.last" 2>&1 {lock}<&-; do
     cat "$log.last" >>"$log"
-    if grep -q 'dpkg was interrupted' "$log.last"; then
+    if [ "$completed" = no ] && grep -qE 'dpkg was interrupted|--fix-broken|needs to be reinstalled' "$log.last"; then
       say 'an installation was interrupted: completing it'
-      DEBIAN_FRONTEND=noninteractive dpkg --configure -a >>"$log" 2>&1 {lock}<&- || return 1
+      completed=yes
+      complete_installation >>"$log" 2>&1 {lock}<&- || return 1
     elif grep -q 'Could not get lock' "$log.last" && [ "$SECONDS" -lt "$deadline" ]; then
       say 'another program is installing packages: waiting for it'
       sleep 5
@@ -55,7 +64,8 @@ candidate() {
   { apt-cache show --no-all-versions "$1" 2>/dev/null || true; } | sed -n 's/^Version: //p'
 }
 
-# bookworm has neither plugin in a version that is new enough. Trixie's are single static programs that run on any Debian.
+# bookworm has neither plugin in a version that is new enough. Trixie's are single static programs that run on any
+# Debian.
 take_from_trixie() {
   local folder=$work/trixie
   mkdir -p "$folder/lists/partial" "$plugins"
@@ -132,7 +142,8 @@ if [ "$(id -u)" != 0 ]; then
     'run this as root (sudo), or join the group docker if the engine is there: sudo usermod -aG docker YOU'
 fi
 
-# Whoever was killed may have left this very script at work. What it starts must not hold the lock, or a server that goes on would.
+# Whoever was killed may have left this very script at work. What it starts must not hold the lock, or a server that
+# goes on would.
 exec {lock}<"${BASH_SOURCE[0]}"
 flock --nonblock "$lock" || { say 'another one is at work: waiting for it'; flock "$lock"; }
 

@@ -1,29 +1,24 @@
 // The stack as docker-compose.yml describes it: which services are apps, what they are built from, why the others
 // cannot be rolled.
+// Long, since what each label means is said here, and here alone.
 import { createHash } from 'node:crypto'
 import { composeConfig } from './commands.ts'
 import { baseFiles } from './compose_files.ts'
 import { loadSettings } from '../system/settings.ts'
 import { checkCompose, checkEngine } from './engine.ts'
+import { alongside } from '../system/concurrency.ts'
 import { badConfig, usage } from '../system/errors.ts'
-import { attempt, failureOf, type Outcome } from '../system/run.ts'
+import { attempt } from '../system/run.ts'
+import {
+  type Build,
+  type BuildSecret,
+  configOf,
+  hasPortTwice,
+  type ServiceConfig,
+  type StackConfig,
+} from './stack_config.ts'
 import { buildSettingsOf, isSecretName } from './build_settings.ts'
 import { type SmokeTest, smokeTestsOf } from './smoke.ts'
-
-/** How Compose was told to build an app. */
-export interface Build {
-  context: string
-  dockerfile?: string
-  dockerfile_inline?: string
-  args?: Record<string, string>
-  secrets?: { source: string }[]
-}
-
-/** Where a build secret comes from: a setting of .env, or a file. */
-export interface BuildSecret {
-  environment?: string
-  file?: string
-}
 
 /** A folder in an image, and the path that its files are asked for by, which begins and ends with a slash. */
 export interface AssetFolder {
@@ -56,6 +51,8 @@ export interface App {
   state: { save: string[]; load: string[] } | undefined
   /** where files that are named after their content lie in its image, and where browsers look for them */
   assets: AssetFolder[]
+  /** whether a drill starts it on what it has restored */
+  drilled: boolean
   replicas: number
   /** what may go wrong although it can be rolled, in whole sentences */
   doubts: string[]
@@ -79,38 +76,17 @@ export interface Stack {
   services: string[]
 }
 
-/** A service in the JSON that `docker compose config` prints. */
-export interface ServiceConfig {
-  image?: string
-  labels?: Record<string, string>
-  build?: Build
-  environment?: Record<string, string | null>
-  healthcheck?: { test?: string[]; disable?: boolean; interval?: string }
-  deploy?: { replicas?: number | string }
-  networks?: Record<string, unknown>
-  depends_on?: Record<string, unknown>
-  container_name?: string
-  ports?: { host_ip?: string; published?: string; target?: number; protocol?: string }[]
-  volumes?: { type: string; source?: string; target: string; read_only?: boolean }[]
-  logging?: { driver?: string; options?: Record<string, string> }
-  restart?: string
-}
-
-export interface StackConfig {
-  name: string
-  secrets?: Record<string, BuildSecret>
-  networks?: Record<string, { name?: string } | null>
-  services: Record<string, ServiceConfig>
-}
-
 export const APP_LABEL = 'avril.repository'
+
+/** "no" keeps a drill from starting an app that cannot start without the world outside. */
+export const DRILL_LABEL = 'avril.drill.start'
 
 /**
  * Why a service that is labelled as an app cannot be rolled, in words that follow its name; empty when nothing is
  * wrong.
  */
 export function appTroubles({ labels, build, healthcheck, container_name, ports }: ServiceConfig) {
-  const { [APP_LABEL]: repository = '', 'avril.port': port = '' } = labels ?? {}
+  const { [APP_LABEL]: repository = '', 'avril.port': port = '', [DRILL_LABEL]: drilled = 'yes' } = labels ?? {}
   const secret = Object.keys(build?.args ?? {})
     .concat(buildSettingsOf(build?.args))
     .find(isSecretName)
@@ -118,6 +94,7 @@ export function appTroubles({ labels, build, healthcheck, container_name, ports 
     !/^[a-z0-9][a-z0-9._-]*$/.test(repository) &&
       `has no proper label avril.repository (${JSON.stringify(repository)})`,
     !/^\d{2,5}$/.test(port) && `has no proper label avril.port (${JSON.stringify(port)})`,
+    !/^(yes|no)$/.test(drilled) && `has a label ${DRILL_LABEL} that is neither "yes" nor "no", with the quotes`,
     !build?.context && 'has no build section',
     secret !== undefined &&
       `hands the secret ${secret} to its build, whose image and pages would hold it (build.args; take it out, or make it a build secret: build.secrets)`,
@@ -155,7 +132,7 @@ const assetsOf = (service: string, label: string): AssetFolder[] =>
     const [, folder, path] = /^((?:\/[\w.@-]+)+):(\/(?:[\w.@-]+\/)*)$/.exec(word) ?? []
     if (folder !== undefined && path !== undefined && !/\/\.\.?(\/|:|$)/.test(word)) return { folder, path }
     throw badConfig(
-      `docker-compose.yml: ${service} has a word in its label avril.assets that is no folder and path: ${JSON.stringify(word)}`,
+      `docker-compose.yml: ${service} has a word in its label avril.assets that is not a folder and a path: ${JSON.stringify(word)}`,
       'as in /app/.nuxt/dist/client:/mon-espace/_nuxt/',
     )
   })
@@ -175,6 +152,7 @@ const appOf = (service: string, config: ServiceConfig, nginx: ServiceConfig | un
     'avril.assets': assets = '',
     'avril.state.save': save = '',
     'avril.state.load': load = '',
+    [DRILL_LABEL]: drilled = 'yes',
   } = config.labels ?? {}
   const [trouble] = appTroubles(config)
   if (trouble !== undefined || !config.build)
@@ -193,6 +171,7 @@ const appOf = (service: string, config: ServiceConfig, nginx: ServiceConfig | un
     console: wordsOf(shell),
     state: save && load ? { save: wordsOf(save), load: wordsOf(load) } : undefined,
     assets: assetsOf(service, assets),
+    drilled: drilled === 'yes',
     replicas: Number(config.deploy?.replicas ?? 1),
     doubts: appDoubts(service, config).map(([sentence, hint]) => `${sentence}; ${hint}`),
     needs: Object.keys(config.depends_on ?? {}),
@@ -228,27 +207,13 @@ export function stackOf(config: StackConfig): Stack {
  */
 export async function openStack(): Promise<Stack> {
   loadSettings()
-  const [config] = await Promise.all([attempt(composeConfig(baseFiles())), checkEngine()])
+  const outcome = await alongside(() => attempt(composeConfig(baseFiles())), checkEngine)
   // One that is too old cannot read docker-compose.yml (env_file with `required` came with 2.24), or takes a port that
   // is named twice for two; and to ask for the version costs as much as to read it.
-  if (config.code !== 0 || hasPortTwice(config.stdout)) await checkCompose()
-  return stackOf(configOf(config))
-}
-
-const hasPortTwice = (config: string) => {
-  const { services }: StackConfig = JSON.parse(config)
-  const ports = (services.nginx?.ports ?? []).map(port => JSON.stringify(port))
-  return new Set(ports).size < ports.length
-}
-
-const configOf = (outcome: Outcome): StackConfig => {
-  if (outcome.code === 0) return JSON.parse(outcome.stdout)
-  throw badConfig(failureOf([], outcome, { what: 'reading docker-compose.yml' }).message, 'nothing was touched')
-}
-
-/** What Compose makes of these files and .env. Throws a Failure (78) with its words when it cannot read them. */
-export async function readConfig(files: string[]) {
-  return configOf(await attempt(composeConfig(files)))
+  if (outcome.code !== 0) await checkCompose()
+  const config = configOf(outcome)
+  if (hasPortTwice(config)) await checkCompose()
+  return stackOf(config)
 }
 
 /**

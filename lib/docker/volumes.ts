@@ -1,6 +1,6 @@
 // What lies in the volumes of the engine.
 import { readdirSync } from 'node:fs'
-import { attempt, failureOf } from '../system/run.ts'
+import { attempt, capture, failureOf } from '../system/run.ts'
 import { docker } from './commands.ts'
 
 /**
@@ -19,4 +19,10 @@ export async function hasData(volume: string) {
   } catch {
     return true
   }
+}
+
+/** The volumes of a service's data, by the names that they have or were given when another took the place of the first. */
+export async function volumesOf(project: string, volume: string) {
+  const names = (await capture(docker('volume', 'ls', '--quiet', '--filter', `name=${project}_${volume}`))).split('\n')
+  return names.filter(name => name === `${project}_${volume}` || name.startsWith(`${project}_${volume}_`))
 }

@@ -1,4 +1,5 @@
 // The apps' repositories: fetched and read, never checked out or reset, so that nobody's local changes are touched.
+// Long, since every call of git is here, where what is inherited (GIT_*, attributes, hooks) is shut out once.
 import { existsSync, mkdirSync, readdirSync, realpathSync, renameSync, rmSync } from 'node:fs'
 import { basename, dirname, join, resolve as resolvePath } from 'node:path'
 import { badConfig, usage } from '../system/errors.ts'
@@ -234,7 +235,8 @@ const standIns = async (folder: string, sha: string) => {
     .filter(Boolean)
     .map(name => name.slice(sha.length + 1))
   const found = paths.map(async path => {
-    const text = (await readFileAt(folder, sha, path)) ?? ''
+    const text = await readFileAt(folder, sha, path)
+    if (text === undefined) return []
     return STAND_INS.flatMap(([begins, what]) => (begins.test(text) ? [`${path} (${what})`] : []))
   })
   return (await Promise.all(found)).flat()

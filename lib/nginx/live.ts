@@ -1,15 +1,18 @@
-// nginx as the switch: a file says who is live, and nginx takes it up into memory that its workers share (nginx/live.js).
-// No connection is touched: what was given to the former instances ends there, and is counted until it has.
+// nginx as the switch: a file says who is live, and nginx takes it up into memory that its workers share
+// (nginx/live.js). No connection is touched: what was given to the former instances ends there, and is counted until it
+// has.
+// Long, since what one nginx is told, and what several are, has to be read together.
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
-import { exec } from '../docker/commands.ts'
 import type { Instance } from '../docker/containers.ts'
 import type { App } from '../docker/stack.ts'
 import { root } from '../system/checkout.ts'
 import { Failure } from '../system/errors.ts'
 import { readIfThere, replaceFile } from '../system/files.ts'
-import { attempt } from '../system/run.ts'
+import { uncheckedTexts } from '../system/settings.ts'
+import { sleep } from '../system/signals.ts'
+import { askNginx, hasLost, type Nginx, ofEach } from './container.ts'
 
 /** The files that say who is live. */
 export const LIVE = join(root, 'nginx', 'live')
@@ -72,9 +75,6 @@ export function readLiveFile(service: string): Upstream[] {
   }
 }
 
-const ask = async (nginx: Instance, ...words: string[]) =>
-  attempt(exec(nginx.id, 'curl', '--silent', '--show-error', '--fail-with-body', ...words))
-
 const stateIn = (text: string) => {
   try {
     return v.parse(STATE, JSON.parse(text))
@@ -83,23 +83,25 @@ const stateIn = (text: string) => {
   }
 }
 
-const readState = async (nginx: Instance, service: string) =>
-  stateIn((await ask(nginx, `http://127.0.0.1:8081/nginx/live/${service}`)).stdout)
+const readState = async (nginx: Nginx, service: string) => stateIn((await askNginx(nginx, `/live/${service}`)).stdout)
 
 /** Whether nginx has read a configuration by which it can be switched. */
-export async function canSwitch(nginx: Instance, service: string) {
+export async function canSwitch(nginx: Nginx, service: string) {
   return (await readState(nginx, service)) !== undefined
 }
 
 /** Whether nginx sends requests as a route says, and will after it was started again. */
-export async function isRouted(nginx: Instance, service: string, route: Route) {
+export async function isRouted(nginx: Nginx, service: string, route: Route) {
   const wanted = textOf(route)
   if ((readIfThere(liveFile(service)) ?? textOf(NOTHING)) !== wanted) return false
-  const state = await readState(nginx, service)
-  return state !== undefined && textOf(state.route) === wanted
+  const routed = await ofEach(nginx, async one => {
+    const state = await readState(one, service)
+    return state !== undefined && textOf(state.route) === wanted
+  })
+  return routed.every(Boolean)
 }
 
-const knownState = async (nginx: Instance, service: string) => {
+const knownState = async (nginx: Nginx, service: string) => {
   const state = await readState(nginx, service)
   if (state) return state
   throw new Failure('nginx does not say who is live', {
@@ -108,16 +110,21 @@ const knownState = async (nginx: Instance, service: string) => {
 }
 
 /** Who is live by nginx's own word. Throws a Failure when it says nothing. */
-export async function readRoute(nginx: Instance, service: string): Promise<Route> {
+export async function readRoute(nginx: Nginx, service: string): Promise<Route> {
   return (await knownState(nginx, service)).route
 }
 
 /** How many requests instances have not answered yet, websockets aside. Throws a Failure when nginx does not say. */
-export async function waitingAt(nginx: Instance, service: string, instances: Pick<Instance, 'name' | 'rollout'>[]) {
-  const { waiting } = await knownState(nginx, service)
+export async function waitingAt(nginx: Nginx, service: string, instances: Pick<Instance, 'name' | 'rollout'>[]) {
   const isTheirs = (address: string) => instances.some(instance => sendsTo([{ address, rollout: null }], instance))
-  return Object.entries(waiting).reduce((sum, [address, count]) => sum + (isTheirs(address) ? count : 0), 0)
+  const counts = await ofEach(nginx, async one => {
+    const { waiting } = await knownState(one, service)
+    return Object.entries(waiting).reduce((sum, [address, count]) => sum + (isTheirs(address) ? count : 0), 0)
+  })
+  return sumOf(counts)
 }
+
+const sumOf = (counts: number[]) => counts.reduce((sum, count) => sum + count, 0)
 
 const writeText = (service: string, text: string | undefined) => {
   mkdirSync(LIVE, { recursive: true })
@@ -134,13 +141,24 @@ export function writeLiveFile(service: string, route: Route) {
  * Sends an app's requests to these from now on: those that begin after it has returned. None: to all that Docker's DNS
  * names. Throws a Failure when it cannot, and nothing has changed then.
  */
-export async function switchLive(nginx: Instance, service: string, route: Route) {
+export async function switchLive(nginx: Nginx, service: string, route: Route) {
   const before = readIfThere(liveFile(service))
   writeLiveFile(service, route)
-  const outcome = await ask(nginx, '--request', 'POST', `http://127.0.0.1:8081/nginx/live/${service}`)
+  try {
+    await takeUp({ ...nginx, others: [] }, service, route)
+  } catch (error) {
+    writeText(service, before)
+    throw error
+  }
+  // From here on the others would learn it by themselves; who has heard it now need not be waited for.
+  if (nginx.others.length > 0) await ofEach(nginx, one => takeUp(one, service, route))
+}
+
+// A POST has this machine's take up the file, and others what this one says.
+const takeUp = async (nginx: Nginx, service: string, route: Route) => {
+  const outcome = await askNginx(nginx, `/live/${service}`, '--request', 'POST')
   const taken = outcome.code === 0 ? stateIn(outcome.stdout) : undefined
   if (taken && textOf(taken.route) === textOf(route)) return
-  writeText(service, before)
   throw new Failure(`nginx could not be switched: ${(outcome.stdout + outcome.stderr).trim()}`)
 }
 
@@ -148,11 +166,23 @@ export async function switchLive(nginx: Instance, service: string, route: Route)
  * Waits until every request has ended that was given to an instance which is not live any more, for DRAIN_SECONDS at
  * most; gives how many have not.
  */
-export async function awaitDrained(nginx: Instance, service: string, signal: AbortSignal) {
+export async function awaitDrained(nginx: Nginx, service: string, signal: AbortSignal) {
+  const left = await ofEach(nginx, one => drainedOf(one, service, signal))
+  // One that was left out may not know yet who is live. When it has not heard anything for so long, it asks before it
+  // gives a request to anybody (nginx/follow.js).
+  if (hasLost(nginx)) await sleep(LEASE, signal)
+  return sumOf(left)
+}
+
+/** milliseconds: more than LEASE in nginx/follow.js, and what a request takes to be given to somebody */
+const LEASE = 6000
+
+const drainedOf = async (nginx: Nginx, service: string, signal: AbortSignal) => {
   // A worker that ends while it is asked tells nothing of the instances.
   const patient = ['--silent', '--show-error', '--fail', '--retry', '5', '--retry-all-errors', '--retry-delay', '1']
-  const outcome = await attempt(exec(nginx.id, 'curl', ...patient, `http://127.0.0.1:8081/nginx/drained/${service}`), {
+  const outcome = await nginx.run(['curl', ...patient, `http://127.0.0.1:8081/nginx/drained/${service}`], {
     signal,
+    patience: 15_000 + 1000 * Number(uncheckedTexts().get('DRAIN_SECONDS') ?? 30),
   })
   if (outcome.code === 0) return Number(outcome.stdout)
   if (signal.aborted) return 0

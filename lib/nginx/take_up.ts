@@ -1,16 +1,12 @@
-// nginx takes up its configuration: by a reload, which ends idle HTTP/2 connections and, after DRAIN_SECONDS, websockets.
-// So a deploy does it only when something has changed.
+// nginx takes up its configuration: by a reload, which ends idle HTTP/2 connections and, after DRAIN_SECONDS,
+// websockets. So a deploy does it only when something has changed.
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { exec } from '../docker/commands.ts'
-import type { Instance } from '../docker/containers.ts'
+import { FOLDER, type Nginx } from './container.ts'
 import { EXIT, Failure } from '../system/errors.ts'
 import { readIfThere } from '../system/files.ts'
 import { say } from '../system/progress.ts'
-import { attempt } from '../system/run.ts'
 import { canSwitch, LIVE, readRoute, switchLive, type Upstream, writeLiveFile } from './live.ts'
-
-const FOLDER = '/etc/nginx/avril'
 
 const refused = (words: string) =>
   new Failure(`nginx's configuration does not pass its check (nginx -t):\n  ${words.trim().replaceAll('\n', '\n  ')}`, {
@@ -18,24 +14,27 @@ const refused = (words: string) =>
   })
 
 /** Throws a Failure with nginx's own words when its configuration does not pass its check. */
-export async function checkNginx(nginx: Instance) {
-  const outcome = await attempt(exec(nginx.id, 'nginx', '-t', '-q', '-c', `${FOLDER}/nginx.conf`))
+export async function checkNginx(nginx: Nginx) {
+  const outcome = await nginx.run(['nginx', '-t', '-q', '-c', `${FOLDER}/nginx.conf`])
   if (outcome.code !== 0) throw refused(outcome.stderr)
 }
 
 // What the container's start made of the settings is made again: it may be of a former version.
-const reload = async (nginx: Instance) => {
+const reload = async (nginx: Nginx) => {
   for (const script of ['start/10-settings.sh', 'reload.sh']) {
-    const outcome = await attempt(exec(nginx.id, `${FOLDER}/${script}`))
+    const outcome = await nginx.run([`${FOLDER}/${script}`])
     if (outcome.code === EXIT.config) throw refused(outcome.stderr)
     if (outcome.code !== 0) throw new Failure(`nginx could not be reloaded: ${outcome.stderr.trim()}`)
   }
 }
 
+/** After an update of the scripts there are many. */
+const SHOWN = 5
+
 const READ = ['-name', '*.conf', '-o', '-name', '*.js', '-o', '-name', '*-settings.sh']
 
 /** Has nginx take up what a person has changed in its configuration since it read that. Throws a Failure when it cannot. */
-export async function takeUpChanges(nginx: Instance) {
+export async function takeUpChanges(nginx: Nginx) {
   const find = [
     'find',
     FOLDER,
@@ -49,14 +48,17 @@ export async function takeUpChanges(nginx: Instance) {
     '-printf',
     '%P ',
   ]
-  const { code, stdout } = await attempt(exec(nginx.id, ...find))
+  const { code, stdout } = await nginx.run(find)
   const changed = stdout.trim()
   if (code === 0 && changed === '') return
-  say.step(`nginx takes up what has changed: ${changed || 'nobody knows since when'}`)
+  const files = changed.split(' ')
+  const named = files.length > SHOWN ? `${files.length} files in nginx/` : changed
+  say.step(`nginx takes up what has changed: ${named || 'nobody knows since when'}`)
   await reload(nginx)
 }
 
-// What versions up to 0.3 leave: lines of a map of nginx's, which name the instances. Where there is one, it is the latest.
+// What versions up to 0.3 leave: lines of a map of nginx's, which name the instances. Where there is one, it is the
+// latest.
 const mapOf = (service: string) => join(LIVE, `${service}.map`)
 const formerMaps = () =>
   existsSync(LIVE)
@@ -75,7 +77,7 @@ const upstreamsIn = (map: string): Upstream[] =>
  * Has an nginx that was started with the configuration of a former version take up that of this one: by a reload, the
  * last that a deploy needs. Throws a Failure when it cannot; nginx goes on as it was then.
  */
-export async function takeUpSwitch(nginx: Instance, service: string) {
+export async function takeUpSwitch(nginx: Nginx, service: string) {
   const former = formerMaps().map(name => ({ name, upstreams: upstreamsIn(readIfThere(mapOf(name)) ?? '') }))
   for (const { name, upstreams } of former) writeLiveFile(name, { upstreams })
   const isThere = await canSwitch(nginx, service)
@@ -83,7 +85,7 @@ export async function takeUpSwitch(nginx: Instance, service: string) {
     say.step('nginx takes up the configuration of these scripts, which were updated (once)')
     await reload(nginx)
     // Its old workers count nothing.
-    await attempt(exec(nginx.id, `${FOLDER}/drained.sh`))
+    await nginx.run([`${FOLDER}/drained.sh`])
     await readRoute(nginx, service)
   }
   for (const { name, upstreams } of former) {

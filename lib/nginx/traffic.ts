@@ -1,7 +1,8 @@
-// What visitors got, by nginx's own log: of each instance how many requests, errors, cut answers, and how long they took.
+// What visitors got, by nginx's own log: of each instance how many requests, errors, cut answers, and how long they
+// took.
 import { docker } from '../docker/commands.ts'
-import type { Instance } from '../docker/containers.ts'
 import { attempt, follow } from '../system/run.ts'
+import type { Nginx } from './container.ts'
 
 /** A request that an instance was given. */
 export interface Served {
@@ -18,8 +19,8 @@ export interface Served {
   complete: boolean
 }
 
-// As log_format in nginx/nginx.conf, up to what the visitor's browser says of itself: that is a text of its choice, and may look like all of this. Of several
-// instances that were asked the last one answered.
+// As log_format in nginx/nginx.conf, up to what the visitor's browser says of itself: that is a text of its choice, and
+// may look like all of this. Of several instances that were asked the last one answered.
 const LINE =
   /^(?:(?<at>\d{4}-\d\d-\d\dT[\d:.]+Z) )?(?<client>\S+) \[\S+\] \S+ \S+ (?<path>\S+) \S+ (?<status>\d{3}) \d+ time=\S+ upstream=(?:[^=]*[ ,])?(?<address>[\d.]+):\d+ upstream_status=[^=]* upstream_time=(?:[^=]*[ ,])?(?<seconds>[\d.]+|-) complete=(?<complete>\w*) id=[0-9a-f]{32} $/
 
@@ -98,7 +99,7 @@ export function tallyOf(served: Served[]): Tally {
   }
 }
 
-const log = (nginx: Instance, since: number, ...words: string[]) =>
+const log = (nginx: Pick<Nginx, 'id'>, since: number, ...words: string[]) =>
   docker('logs', '--since', (since / 1000).toFixed(3), ...words, nginx.id)
 
 /** bytes */
@@ -108,10 +109,14 @@ const MOST = 256e6
 const LONGEST = 30_000
 
 /** What was served since a time (as Date.now() tells it); undefined when the log cannot be read. */
-export async function readTraffic(nginx: Instance, since: number): Promise<Served[] | undefined> {
+export async function readTraffic(nginx: Nginx, since: number): Promise<Served[] | undefined> {
   const signal = AbortSignal.timeout(LONGEST)
-  const { code, stdout } = await attempt(log(nginx, since, '--timestamps'), { most: MOST, signal })
-  return code === 0 ? stdout.split('\n').flatMap(line => servedIn(line) ?? []) : undefined
+  const read = async ({ id, engine }: Pick<Nginx, 'id' | 'engine'>) => {
+    const { code, stdout } = await attempt(log({ id }, since, '--timestamps'), { most: MOST, signal, engine })
+    return code === 0 ? stdout.split('\n').flatMap(line => servedIn(line) ?? []) : undefined
+  }
+  const [own, ...others] = await Promise.all([nginx, ...nginx.others].map(read))
+  return own && [...own, ...others.flatMap(it => it ?? [])].toSorted((a, b) => a.at - b.at)
 }
 
 export interface Traffic {
@@ -125,25 +130,29 @@ export interface Traffic {
 const KEPT = 60_000
 
 /** What is served from now on, as it comes. */
-export function followTraffic(nginx: Instance): Traffic {
-  // On its standard error nginx writes names that a visitor has chosen, as they are.
-  const stream = follow(log(nginx, Date.now(), '--follow'), { onlyOutput: true })
+export function followTraffic(nginx: Nginx): Traffic {
   let served: Served[] = []
   let ended = false
-  const read = async () => {
-    for await (const line of stream.lines) {
-      const request = servedIn(line)
-      if (request) served.push({ ...request, at: Date.now() })
+  const streams = [nginx, ...nginx.others].map(({ id, engine }, index) => {
+    // On its standard error nginx writes names that a visitor has chosen, as they are.
+    const stream = follow(log({ id }, Date.now(), '--follow'), { onlyOutput: true, engine })
+    const read = async () => {
+      for await (const line of stream.lines) {
+        const request = servedIn(line)
+        if (request) served.push({ ...request, at: Date.now() })
+      }
     }
-  }
-  const end = () => {
-    ended = true
-  }
-  read().then(end, end)
+    // A node that is lost takes its visitors along; the others tell enough.
+    const end = () => {
+      ended ||= index === 0
+    }
+    read().then(end, end)
+    return stream
+  })
   const recent = () => {
     const first = Date.now() - KEPT
     served = served.filter(({ at }) => at >= first)
     return served
   }
-  return { recent, hasEnded: () => ended, stop: stream.stop }
+  return { recent, hasEnded: () => ended, stop: () => streams.forEach(({ stop }) => stop()) }
 }

@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { root } from '../system/checkout.ts'
 import { address, inSession, JOBS, type Server } from './server.ts'
 import { capture } from '../system/run.ts'
-import { say } from '../system/progress.ts'
 
 /** What did not come back: an index, a view, a check. */
 export interface Lost {
@@ -48,10 +47,4 @@ export async function bringBack(
       { what: 'pg_restore' },
     ),
   )
-}
-
-/** Says what did not come back, each with its SQL. */
-export function sayLost(lost: Lost[]) {
-  for (const { object, why, sql } of lost)
-    say.warn([`not restored: ${object}: ${why}`, ...sql.split('\n')].join('\n    '))
 }

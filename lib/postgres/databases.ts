@@ -1,12 +1,12 @@
-// The databases beside the live one: the one that a restore is filling, and the former ones that are kept for a way
-// back. Their names tell what they are, and when they became it: avril_restoring_20261122t030000z,
-// avril_before_20261122t030000z.
+// The databases beside the live one: the one that a restore is filling, the former ones that are kept for a way back,
+// and the one that is ready to take its place. Their names tell what they are, and when they became it:
+// avril_restoring_20261122t030000z, avril_before_20261122t030000z.
 import { badConfig } from '../system/errors.ts'
 import { psql, rows, type Server, sql } from './server.ts'
 import { capture } from '../system/run.ts'
 import { timestamp } from '../system/format.ts'
 
-type Kind = 'restoring' | 'before'
+type Kind = 'restoring' | 'before' | 'ready'
 
 export interface Database {
   name: string
@@ -33,11 +33,11 @@ export function databaseStamp(time: Date) {
  * The name of a database beside the live one. Throws (78) when PostgreSQL, which cuts names at 63 bytes, would not keep
  * all of it.
  */
-export function nameOf(live: string, kind: Kind, stamp: string) {
+export function databaseName(live: string, kind: Kind, stamp: string) {
   const name = `${live}_${kind}_${stamp}`
   if (name.length <= 63) return name
   throw badConfig(
-    `POSTGRES_DB (${live}) is too long a name: none of a database beside it fits`,
+    `POSTGRES_DB (${live}) is too long: no name of a database beside it would fit`,
     'PostgreSQL takes 63 characters, and a restore needs 27 of them',
   )
 }
@@ -70,13 +70,15 @@ export async function databaseExists(server: Server, name: string) {
 }
 
 // As the live one is; when somebody has dropped that, as the server makes them.
+// Servers before 17 have other columns for the locale.
 const CREATION = String.raw`
 select format('create database %I template template0 owner %I encoding %L locale_provider %s lc_collate %L lc_ctype %L', :'name',
-    case datname when :'live' then pg_get_userbyid(datdba) else current_user end, pg_encoding_to_char(encoding),
-    case datlocprovider when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end, datcollate, datctype)
-  || case datlocprovider when 'i' then format(' icu_locale %L', datlocale) when 'b' then format(' builtin_locale %L', datlocale) else '' end
-  || coalesce(' icu_rules ' || quote_literal(daticurules), '')
-from pg_database where datname in (:'live', 'template1') order by datname = :'live' desc limit 1
+    case datname when :'live' then pg_get_userbyid(datdba) else current_user end, pg_encoding_to_char(encoding), provider, datcollate, datctype)
+  || case provider when 'icu' then format(' icu_locale %L', locale) when 'builtin' then format(' builtin_locale %L', locale) else '' end
+  || coalesce(' icu_rules ' || quote_literal(rules), '')
+from pg_database d, lateral (select to_jsonb(d) as it) as json, lateral (select coalesce(it ->> 'datlocale', it ->> 'daticulocale') as locale, it ->> 'daticurules' as rules,
+  case it ->> 'datlocprovider' when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end as provider) as of_it
+where datname in (:'live', 'template1') order by datname = :'live' desc limit 1
 `
 
 /** The command that makes an empty database like the live one: owner, encoding, locale. */

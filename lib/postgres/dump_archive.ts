@@ -34,8 +34,6 @@ export function tableOf(line: string) {
   return /^COPY ((?:"(?:[^"]|"")+"|[^". ]+)\.(?:"(?:[^"]|"")+"|[^". ]+)) /.exec(line)?.[1]
 }
 
-const entry = (list: string, name: string) => new RegExp(`^; +${name}: (.*)$`, 'm').exec(list)?.[1]?.trim() ?? ''
-
 const refused = (file: string, why: string) =>
   new Failure(`${file} is not a dump that can be used: ${why}`, {
     exitCode: EXIT.data,
@@ -51,7 +49,7 @@ const explain = (stderr: string) => {
       .at(-1)
       ?.replace(/^pg_restore: (error: )?/, '') ?? ''
   if (/did not find magic string|too short|is empty|text format/.test(words))
-    return `it is no archive of pg_dump (${words})`
+    return `it is not an archive of pg_dump (${words})`
   if (/unsupported version/.test(words)) return `it was made by a newer PostgreSQL (${words})`
   if (/end of file|could not read/.test(words)) return `it ends too early (${words})`
   return `it is damaged (${words})`
@@ -65,10 +63,14 @@ const explain = (stderr: string) => {
 export async function readDump(server: Server, file: string, inside?: string): Promise<Dump> {
   if (!existsSync(file)) throw refused(file, 'there is no such file')
   if (statSync(file).size === 0) throw refused(file, 'it is empty')
-  const archive = inside === undefined ? [] : [inside]
-  const read = (...words: string[]) => {
-    const command = inServer(server, ...words, ...archive)
-    return inside === undefined ? reading(file, from => attempt(command, { from })) : attempt(command)
+  const read = async (...words: string[]) => {
+    if (inside !== undefined) return attempt(inServer(server, ...words, inside))
+    const from = openSync(file, 'r')
+    try {
+      return await attempt(inServer(server, ...words), { from })
+    } finally {
+      closeSync(from)
+    }
   }
   const list = await read('pg_restore', '--list')
   if (list.code !== 0) throw refused(file, explain(list.stderr))
@@ -85,21 +87,17 @@ export async function readDump(server: Server, file: string, inside?: string): P
     // The partitions of a dump made with --load-via-partition-root all bear the name of their root.
     tables[table] = (tables[table] ?? 0) + Number(rows)
   }
-  if (Object.keys(tables).length === 0) throw refused(file, 'there is no data of any table in it')
+  if (Object.keys(tables).length === 0) throw refused(file, 'it holds no data of any table')
+  const headOf = (name: string) => {
+    const found = new RegExp(`^; +${name} (.*)$`, 'm').exec(list.stdout)?.[1]
+    if (found === undefined) throw refused(file, `what pg_restore lists of it has no "${name}"`)
+    return found.trim()
+  }
   return {
-    database: entry(list.stdout, 'dbname'),
-    made: /^; Archive created at (.*)$/m.exec(list.stdout)?.[1] ?? '',
-    server: entry(list.stdout, 'Dumped from database version').split(' ')[0] ?? '',
+    database: headOf('dbname:'),
+    made: headOf('Archive created at'),
+    server: headOf('Dumped from database version:').replace(/ .*/, ''),
     tables,
     bytes,
-  }
-}
-
-const reading = async <T>(file: string, read: (descriptor: number) => Promise<T>) => {
-  const descriptor = openSync(file, 'r')
-  try {
-    return await read(descriptor)
-  } finally {
-    closeSync(descriptor)
   }
 }

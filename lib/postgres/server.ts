@@ -1,5 +1,6 @@
 // The database server of the stack: the programs that are run in its container, always without a terminal, so that data
 // arrives as it was sent.
+// Long, since every way to call psql and its like is here: what they inherit is shut out once.
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
@@ -223,4 +224,21 @@ export async function openSessions(server: Server): Promise<Server> {
     exitCode: EXIT.unreachable,
     hint: 'what does its log say? scripts/logs.ts postgres',
   })
+}
+
+const WRITER = `
+select coalesce((select pg_get_userbyid(relowner) from pg_class join pg_roles on pg_roles.oid = relowner
+  where pg_class.oid = to_regclass(nullif(:'table', '')) and rolcanlogin and not rolsuper), :'app')
+`
+
+/**
+ * The same server with sessions of the role that writes to a table as the application does: its owner, or the role that
+ * phoenix logs in as. What runs because they write (triggers, checks, defaults, casts) is the application's, and has no
+ * more rights than that: from a superuser's session, even one that has set another role, it could get back to his.
+ */
+export async function asWriter(server: Server, table = ''): Promise<Server> {
+  const user = await sql(server, server.database, WRITER, { table, app: server.app })
+  if (user === server.user) return server
+  const options = await sql(server, server.database, queryIn('session_settings.sql'), { role: user })
+  return { ...server, user, sessions: { options, reserved: false } }
 }

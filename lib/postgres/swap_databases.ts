@@ -1,6 +1,7 @@
 // Puts a database in the place of the live one: in one transaction, so that whatever dies at whatever time leaves one
 // or the other.
 import { maintenance } from './databases.ts'
+import { alongside } from '../system/concurrency.ts'
 import { Failure } from '../system/errors.ts'
 import { psql, rows, type Server } from './server.ts'
 import { attempt } from '../system/run.ts'
@@ -48,22 +49,25 @@ end $$
 
 /**
  * Renames the live database to `former` and `incoming` to the live name. A live one that somebody has dropped is not
- * missed. Throws a Failure when the server refuses; then all is as it was. Gives when it began and when it was done, by
- * the clock.
+ * missed, and needs no other name. Throws a Failure when the server refuses; then all is as it was. Gives when it began
+ * and when it was done, by the clock.
  */
-export async function swap(server: Server, incoming: string, former: string) {
+export async function swap(server: Server, incoming: string, former: string | undefined) {
   const run = (text: string) =>
     attempt(
       psql(
         server,
         maintenance(server),
         `--set=live=${server.database}`,
-        `--set=former=${former}`,
+        ...(former === undefined ? [] : [`--set=former=${former}`]),
         `--set=incoming=${incoming}`,
       ),
       { input: text },
     )
-  const [renamed] = await Promise.all([run(RENAME), run(END_SESSIONS)])
+  const renamed = await alongside(
+    () => run(RENAME),
+    () => run(END_SESSIONS),
+  )
   const [began, ended] = renamed.stdout.split('\n').map(seconds => new Date(Number(seconds) * 1000))
   if (renamed.code === 0 && began && ended) return { began, ended }
   throw new Failure(`the databases could not be renamed: ${renamed.stderr.trim()}`, {

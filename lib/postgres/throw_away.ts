@@ -1,14 +1,17 @@
 // A server with nothing in it and without a network, for as long as it is needed: what a dump does there, it does to
 // nobody.
-import { ACCOUNT, inServer, type Server } from './server.ts'
+import { CONFINED } from './confined.ts'
+import { inServer, type Server } from './server.ts'
 import { docker, removeContainers } from '../docker/commands.ts'
 import { idsWith } from '../docker/containers.ts'
+import { SHORT_LOG } from '../docker/lone_service.ts'
 import { randomBytes } from 'node:crypto'
 import { capture } from '../system/run.ts'
 import type { Disposable } from '../system/scope.ts'
 import { shielded } from '../system/signals.ts'
 
-const LABEL = 'avril.drill'
+/** All that is started for it, or beside it, carries this label with the name of the site's project. */
+export const DRILL_MARK = 'avril.drill'
 // Not a role of any site: the roles of the set are made beside it.
 const USER = 'avril_drill'
 /** The database that is to be made in it. */
@@ -16,34 +19,23 @@ export const DATABASE = 'drill'
 
 /** Removes what one that was killed has left. Only under the data lock. */
 export async function sweepThrowAway(project: string) {
-  const ids = await idsWith([`${LABEL}=${project}`])
+  const ids = await idsWith([`${DRILL_MARK}=${project}`])
   if (ids.length > 0) await capture(removeContainers(ids))
 }
 
-const start = async (project: string, image: string, options: string[]): Promise<Server> => {
+const start = async (project: string, image: string, options: string[], names: string[]): Promise<Server> => {
   const settings = ['POSTGRES_USER', 'POSTGRES_DB', 'POSTGRES_PASSWORD'].flatMap(name => ['--env', name])
-  // What an image does at its first start (it makes PostGIS's extensions) is not wanted: the dump brings them.
-  const bare = ['--network', 'none', '--shm-size', '256m', '--tmpfs', '/docker-entrypoint-initdb.d']
-  const confined = [
-    '--user',
-    ACCOUNT,
-    '--cap-drop',
-    'ALL',
-    '--security-opt',
-    'no-new-privileges',
-    '--pids-limit',
-    '1024',
-  ]
-  // Its log is read, whatever the engine does with those of others.
+  // Its log is read, whatever the engine does with those of others, and does not fill the disk.
   const words = [
     '--detach',
     '--rm',
-    ...bare,
-    ...confined,
+    ...CONFINED,
     '--log-driver',
     'json-file',
+    ...Object.entries(SHORT_LOG).flatMap(([name, value]) => ['--log-opt', `${name}=${value}`]),
     '--label',
-    `${LABEL}=${project}`,
+    `${DRILL_MARK}=${project}`,
+    ...names.flatMap(name => ['--add-host', `${name}:127.0.0.1`]),
     ...settings,
     image,
   ]
@@ -72,12 +64,20 @@ export interface ThrowAway extends Disposable {
   server: Server
 }
 
-/** Starts a server of an image, set so by the options of PostgreSQL. Only under the data lock. */
-export async function openThrowAway(project: string, image: string, options: string[]): Promise<ThrowAway> {
+/**
+ * Starts a server of an image, set so by the options of PostgreSQL; who shares its network finds it by these names. Only
+ * under the data lock.
+ */
+export async function openThrowAway(
+  project: string,
+  image: string,
+  options: string[],
+  names: string[] = [],
+): Promise<ThrowAway> {
   await sweepThrowAway(project)
   const dispose = () => shielded(() => sweepThrowAway(project))
   try {
-    return { server: await start(project, image, options), dispose }
+    return { server: await start(project, image, options, names), dispose }
   } catch (error) {
     await dispose()
     throw error

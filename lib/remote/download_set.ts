@@ -93,7 +93,7 @@ const fetchFile = async (host: Host, set: Manifest, name: string, file: string) 
 }
 
 const cut = ({ name }: Host, file: string, bytes: number) =>
-  new Failure(`${name} cannot be reached any more; ${size(sizeOf(file))} of ${size(bytes)} have come`, {
+  new Failure(`${name} can no longer be reached; ${size(sizeOf(file))} of ${size(bytes)} have come`, {
     exitCode: EXIT.unreachable,
     hint: 'nothing was replaced here; run it again within a day: it goes on where it stopped',
   })

@@ -12,7 +12,7 @@ import { readJson } from '../system/schema.ts'
 import * as v from 'valibot'
 
 const noAnswer = ({ name }: Host) =>
-  new Failure(`what ${name} answered is no backup set`, {
+  new Failure(`the answer of ${name} is not a backup set`, {
     exitCode: EXIT.data,
     hint: 'nothing was touched here; are the scripts there of the same version, and is it the right host?',
   })
@@ -40,20 +40,20 @@ const unfinished = async (host: Host) => {
 }
 
 /**
- * Makes a set on a host ('' for DEPLOY_HOST), or goes on with the download of the last, and publishes its database in
- * db/dumps as the given name, or latest. Throws a Failure: 64 when the set is encrypted and no key file is named, 69
- * when the host cannot be reached, 65 when not what was sent arrived, or the server's answer is no set, 74 when it does
- * not fit, 75 when something else works on the data here.
+ * Makes a set on a host (without a name DEPLOY_HOST), or goes on with the download of the last, and publishes its
+ * database in db/dumps as the given name, or latest. Throws a Failure: 64 when the set is encrypted and no key file is
+ * named, 69 when the host cannot be reached, 65 when not what was sent arrived, or the server's answer is no set, 74
+ * when it does not fit, 75 when something else works on the data here.
  */
 export async function fetchBackup(
-  on: string,
+  on: string | undefined,
   name: string | undefined,
   withFiles: boolean,
   keyFile: string | undefined,
 ) {
   if (keyFile !== undefined) await readKey(keyFile)
   const host = await reach(on)
-  if (host.noise !== '')
+  if (host.noise !== undefined)
     throw new Failure(
       `the login shell on ${host.name} writes lines of its own (${JSON.stringify(host.noise.slice(0, 80))}): they would be taken for data`,
       {

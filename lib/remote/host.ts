@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { attempt } from '../system/run.ts'
 import { root } from '../system/checkout.ts'
-import { isRecent, LEAST, loaderFor } from '../system/runtime.ts'
+import { isRecent, LEAST_NODE, loaderFor } from '../system/runtime.ts'
 import { uncheckedTexts } from '../system/settings.ts'
 import { EXIT, Failure, usage } from '../system/errors.ts'
 import { say } from '../system/progress.ts'
@@ -14,16 +14,17 @@ export interface Host {
   name: string
   /** of the scripts there */
   folder: string
-  /** the version of Node there: "v20.19.0" */
-  node: string
+  /** what stands between Node there and a script */
+  loader: string[]
   /**
-   * the last line of its history of deploys and of backups, and the deploy that is under way, as JSON; '' without one
+   * the last line of its history of deploys and of backups, and the deploy that is under way, as JSON; undefined
+   * without one
    */
-  deploy: string
-  backup: string
-  rollout: string
-  /** what its login shell writes by itself before anything else; '' as it should be */
-  noise: string
+  deploy: string | undefined
+  backup: string | undefined
+  rollout: string | undefined
+  /** what its login shell writes by itself before anything else; undefined as it should be */
+  noise: string | undefined
 }
 
 const FOLDER = '/home/docker/avril-scripts'
@@ -33,12 +34,12 @@ const text = (name: string) => readFileSync(join(import.meta.dirname, name), 'ut
 const unusable = (message: string, hint: string) => new Failure(message, { exitCode: EXIT.unreachable, hint })
 
 /**
- * Where a command is to run: the host that was typed ('' for DEPLOY_HOST), and DEPLOY_PATH there. Neither needs a whole
- * .env: a laptop may have none.
+ * Where a command is to run: the host that was typed (without one DEPLOY_HOST), and DEPLOY_PATH there. Neither needs a
+ * whole .env: a laptop may have none.
  */
-const placeOf = (typed: string) => {
+export function hostPlace(typed: string | undefined) {
   const texts = uncheckedTexts()
-  const host = typed || texts.get('DEPLOY_HOST')
+  const host = typed ?? texts.get('DEPLOY_HOST')
   if (!host)
     throw usage(
       'no host is named',
@@ -61,13 +62,13 @@ const ownVersion = () => {
   return hash.digest('hex')
 }
 
-const checkNode = (host: string, version: string) => {
+const checkNode = (host: string, version = '') => {
   const install =
     'install it there (https://nodejs.org). ssh runs no login shell: node must be in the PATH of `ssh HOST env`'
   if (version === '') throw unusable(`there is no Node on ${host}`, install.replace('HOST', host))
   if (!isRecent(version))
     throw unusable(
-      `Node on ${host} is ${version}, and the scripts need ${LEAST.slice(1)} or later`,
+      `Node on ${host} is ${version}, and the scripts need ${LEAST_NODE.slice(1)} or later`,
       install.replace('HOST', host),
     )
 }
@@ -76,15 +77,16 @@ const checkNode = (host: string, version: string) => {
  * Connects; later calls share the connection. Throws a Failure (69) with the reason when that, the folder, or Node
  * there is missing.
  */
-export async function openHost(typed: string): Promise<Host> {
-  const { host, folder } = placeOf(typed)
+export async function openHost(typed: string | undefined): Promise<Host> {
+  const { host, folder } = hostPlace(typed)
   const batch = process.stdin.isTTY !== true
   const outcome = await attempt(ssh(host, { batch }, text('remote_facts.sh'), folder), { asks: true })
   if (outcome.code === NO_CONNECTION) throw unreachable(host, outcome.stderr)
   if (outcome.code === 127)
     throw unusable(`ssh cannot be run: ${outcome.stderr.trim()}`, 'install the OpenSSH client: openssh-client')
-  const facts = Object.fromEntries(
-    [...outcome.stdout.matchAll(/^avril:(\w+)=(.*)$/gm)].map(([, name = '', value = '']) => [name, value]),
+  // What is not there has an empty value.
+  const facts: Partial<Record<string, string>> = Object.fromEntries(
+    [...outcome.stdout.matchAll(/^avril:(\w+)=(.+)$/gm)].map(([, name, value]) => [name, value]),
   )
   if (!facts.folder)
     throw unusable(
@@ -96,25 +98,26 @@ export async function openHost(typed: string): Promise<Host> {
       `the scripts are not in ${folder} on ${host}`,
       'clone this repository there, or set DEPLOY_PATH in .env',
     )
-  checkNode(host, facts.node ?? '')
+  const [version, typescript] = facts.node?.split(' ') ?? []
+  checkNode(host, version)
   if (facts.scripts !== ownVersion())
     say.warn(
-      `the scripts on ${host} are of another version than here (there: ${facts.commit || 'no git repository'}); git pull makes them one`,
+      `the scripts on ${host} are of another version than here (there: ${facts.commit ?? 'no git repository'}); git pull makes them one`,
     )
   return {
     name: host,
     folder,
-    node: facts.node ?? '',
-    deploy: facts.deploy ?? '',
-    backup: facts.backup ?? '',
-    rollout: facts.rollout ?? '',
-    noise: outcome.stdout.split(/^avril:/m)[0]?.trim() ?? '',
+    loader: loaderFor(typescript, 'tsx'),
+    deploy: facts.deploy,
+    backup: facts.backup,
+    rollout: facts.rollout,
+    noise: outcome.stdout.split(/^avril:/m)[0]?.trim() || undefined,
   }
 }
 
 /** One of the scripts in the folder there, with these arguments and variables of its environment. */
 export function scriptThere(
-  { name, folder, node }: Host,
+  { name, folder, loader }: Host,
   terminal: boolean,
   environment: Record<string, string>,
   script: string,
@@ -129,7 +132,7 @@ export function scriptThere(
     'env',
     ...variables,
     'node',
-    ...loaderFor(node, 'tsx'),
+    ...loader,
     `scripts/${script}.ts`,
     ...argv,
   )

@@ -45,13 +45,14 @@ const endOf = ({ repository, who, result, phase, error }: v.InferOutput<typeof E
   `${repository} by ${who}: ${result}${phase && ` in phase ${phase}`}${error && ` (${error})`}`
 
 // A line that was cut by a power failure tells nothing.
-const newsIn = (line: string, since: string) => {
+const newsIn = (line: string | undefined, since: string) => {
+  if (line === undefined) return []
   const { value } = readJson(END, line)
   return value && value.time > since ? [endOf(value)] : []
 }
 
 const underWay = ({ rollout }: Host) => {
-  if (rollout === '') return []
+  if (rollout === undefined) return []
   const { value } = readJson(ROLLOUT, rollout)
   return [
     value
@@ -73,6 +74,6 @@ export function tellOfLostCalls(host: Host) {
     say.step(
       `the call at ${call.since} (${call.what}) did not come back. Since then: ${news.join('; ') || 'nothing has ended there'}`,
     )
-    if (host.rollout === '') rmSync(fileOf(pid), { force: true })
+    if (host.rollout === undefined) rmSync(fileOf(pid), { force: true })
   }
 }

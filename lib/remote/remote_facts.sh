@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# Run by sh on a server: tells what a script would find there. $1 is the folder of the scripts. A mark begins each line, since a login shell may write
-# lines of its own.
+# Run by sh on a server: tells what a script would find there. $1 is the folder of the scripts. A mark begins each line,
+# since a login shell may write lines of its own.
 tell() { printf 'avril:%s=%s\n' "$1" "$2"; }
 
 export LC_ALL=C
@@ -9,7 +9,7 @@ if ! cd -- "$1" 2>/dev/null || ! [ -f scripts/deploy_local.ts ]; then
   exit 0
 fi
 tell folder there
-tell node "$(node --version 2>/dev/null)"
+tell node "$(node --print 'process.version + " " + process.features.typescript' 2>/dev/null)"
 tell scripts "$(find package-lock.json lib scripts -type f -print0 | sort -z | xargs -0 cat | sha256sum | cut -c 1-64)"
 tell commit "$(git log -1 --format='%h of %cs' 2>/dev/null)"
 tell deploy "$(tail -n 1 .state/history.jsonl 2>/dev/null)"

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # Run by sh on a server: becomes the command "$@" in the folder $1, with the packages that it needs installed.
-# Each bash that these are known to would read .bashrc again, and what that writes would be taken for the output of a command.
+# Each bash that these are known to would read .bashrc again, and what that writes would be taken for the output of a
+# command.
 unset SSH_CLIENT SSH2_CLIENT
 cd -- "$1" || exit 69
 shift

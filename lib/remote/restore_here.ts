@@ -2,14 +2,14 @@
 import { existsSync } from 'node:fs'
 import { loadSettings } from '../system/settings.ts'
 import { usage } from '../system/errors.ts'
-import { restore, type RestoreOptions } from '../restore/restore.ts'
-import type { RestorePlan } from '../restore/plan.ts'
+import { hookLines } from '../system/hooks.ts'
+import { openRestore } from '../restore/restore.ts'
 import type { RoleOptions } from '../restore/check_roles.ts'
 import type { Manifest } from '../backup/manifest.ts'
 import { openStack } from '../docker/stack.ts'
 
 /**
- * Checks, before anything is asked of the server, that there is a stack here to restore into; gives what does it.
+ * Checks, before anything is asked of the server, that there is a stack here to restore into; gives what opens it.
  * Throws a Failure (64, 69, 78).
  */
 export async function openHere(anonymise: string | undefined) {
@@ -17,9 +17,10 @@ export async function openHere(anonymise: string | undefined) {
   const settings = loadSettings()
   const stack = await openStack()
   return {
-    restore: async (set: Manifest, dump: string, roles: RoleOptions, onPlan: RestoreOptions<RestorePlan>['onPlan']) => {
+    hooks: hookLines('restore', settings),
+    openRestore: (set: Manifest, dump: string, roles: RoleOptions) => {
       const request = {
-        word: dump,
+        name: dump,
         into: undefined,
         files: false,
         keyFile: undefined,
@@ -28,7 +29,7 @@ export async function openHere(anonymise: string | undefined) {
         vouched: set,
         ...roles,
       }
-      return restore(stack, settings, request, { wait: false, onPlan })
+      return openRestore(stack, settings, request, false)
     },
   }
 }

@@ -38,10 +38,10 @@ const relayed = (host: Host, script: string, argv: string[], options = {}) =>
   relay(scriptThere(host, false, { ...terminalEnv(), AVRIL_STEERED: '1' }, script, argv), options)
 
 /**
- * Connects to a host ('' for DEPLOY_HOST), and says how calls to it ended that did not come back. Throws a Failure (69)
- * with the reason when it cannot be reached.
+ * Connects to a host (without a name DEPLOY_HOST), and says how calls to it ended that did not come back. Throws a
+ * Failure (69) with the reason when it cannot be reached.
  */
-export async function reach(on: string) {
+export async function reach(on: string | undefined) {
   const host = await openHost(on)
   tellOfLostCalls(host)
   return host
@@ -66,10 +66,10 @@ const noted = async <T extends number | { code: number }>(
 }
 
 /**
- * Runs a script on a host ('' for DEPLOY_HOST) with the words of a command line; gives its exit code. Throws a Failure
- * (69) with the reason when the host cannot be reached, or when the connection is lost.
+ * Runs a script on a host (without a name DEPLOY_HOST) with the words of a command line; gives its exit code. Throws a
+ * Failure (69) with the reason when the host cannot be reached, or when the connection is lost.
  */
-export async function runThere(on: string, script: string, argv: string[], input: Input = 'none') {
+export async function runThere(on: string | undefined, script: string, argv: string[], input: Input = 'none') {
   const host = await reach(on)
   // What is typed for psql may be of people, and stays in no file.
   return noted(host, script, input === 'none' ? argv : [], () => run(host, script, argv, input))

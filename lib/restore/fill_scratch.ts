@@ -5,17 +5,19 @@ import { giveToApp } from '../postgres/app_role.ts'
 import { bringBack, type Lost } from '../postgres/bring_back.ts'
 import { compareRows } from '../postgres/compare_rows.ts'
 import type { DataWork } from '../system/work_lock.ts'
-import { adoptFromLive, createDatabase, dropDatabase } from '../postgres/databases.ts'
+import { adoptFromLive, createDatabase, databaseName, dropDatabase } from '../postgres/databases.ts'
 import type { Dump } from '../postgres/dump_archive.ts'
 import { Failure, messageOf } from '../system/errors.ts'
-import { inSession, JOBS, login, option, psqlWith, type Server, sql } from '../postgres/server.ts'
+import { option, JOBS, psqlWith, type Server, sql } from '../postgres/server.ts'
 import { ownTables } from './plan.ts'
 import { roleFlags, type RoleOptions } from './check_roles.ts'
 import { capture } from '../system/run.ts'
 import { say } from '../system/progress.ts'
 import { together } from '../system/concurrency.ts'
+import type { Disposable } from '../system/scope.ts'
 import { checkInterruption, shielded } from '../system/signals.ts'
 import { countRows } from '../postgres/snapshot.ts'
+import { gatherStatistics, withoutStatistics } from '../postgres/statistics.ts'
 
 export interface Filling {
   server: Server
@@ -47,37 +49,47 @@ export const SESSION = [
 // server was built with lz4.
 const HAS_LZ4 = `select count(*) from pg_settings, pg_roles where name = 'wal_compression' and 'lz4' = any (enumvals) and rolname = current_user and rolsuper`
 
-// vacuumdb leaves these out.
-const ANALYZE_PARTITIONED = String.raw`select format('analyze %s', oid::regclass) from pg_class where relkind = 'p' \gexec`
-
-/**
- * Makes the database, its rows compared with the dump, then gives it its place by `finish`; what could not be made
- * again of it is given too. When any of this fails it is removed, and the Failure says that the live one is as it was.
- */
-export async function fillBeside<T>(filling: Filling, finish: () => Promise<T>): Promise<T & { lost: Lost[] }> {
-  try {
-    const lost = await fill(filling)
-    checkInterruption()
-    return { ...(await finish()), lost }
-  } catch (error) {
-    await shielded(() => discard(filling))
-    if (!(error instanceof Failure)) throw error
-    const { message, exitCode, hint } = error
-    throw new Failure(`nothing was restored: ${message}`, {
-      exitCode,
-      cause: error,
-      hint: `${filling.server.database} is as it was${hint ? `; ${hint}` : ''}`,
-    })
-  }
+/** A database beside the live one. Disposing of it removes it, unless it was given its place. */
+export interface Scratch extends Disposable {
+  name: string
+  /** Says that it has its place, under another name. */
+  placed: () => void
 }
 
-const fill = async ({ server, step, scratch, inside, dump, searchPath, anonymise, options }: Filling) => {
+/** Names the database; nothing is made yet. */
+export function openScratch(server: Server, stamp: string): Scratch {
+  const name = databaseName(server.database, 'restoring', stamp)
+  let isPlaced = false
+  const dispose = async () => {
+    if (!isPlaced) await shielded(() => discard(server, name))
+  }
+  return { name, placed: () => void (isPlaced = true), dispose }
+}
+
+/** Why nothing was restored, in what was thrown before the database had its place. */
+export function asUntouched(error: unknown, { database }: Server) {
+  if (!(error instanceof Failure)) return error
+  const { message, exitCode, hint } = error
+  return new Failure(`nothing was restored: ${message}`, {
+    exitCode,
+    cause: error,
+    hint: `${database} is as it was${hint ? `; ${hint}` : ''}`,
+  })
+}
+
+/**
+ * Makes the database, its rows compared with the dump. Gives what could not be made again of it. Throws a Failure; 65
+ * when it has other rows.
+ */
+export async function fillScratch(filling: Filling): Promise<Lost[]> {
+  const { server, step, scratch, inside, dump, searchPath, anonymise, options } = filling
   step('restore', `into ${scratch}, beside the live database`)
   // A signal ends the client, not what it started in the container: a database that comes to be after the clean-up
   // would be left.
   await shielded(() => createDatabase(server, scratch))
   const session = (await sql(server, scratch, HAS_LZ4)) === '1' ? [...SESSION, '-c wal_compression=lz4'] : SESSION
-  const lost = await bringBack(server, scratch, inside, { searchPath, flags: roleFlags(options), settings: session })
+  const flags = [...roleFlags(options), ...(anonymise === undefined ? [] : await withoutStatistics(server))]
+  const lost = await bringBack(server, scratch, inside, { searchPath, flags, settings: session })
   step('check', 'the rows of each table with those of the dump')
   await compareWithDump(server, scratch, dump)
   // An older set, or one that was restored with --no-owner, has it all with POSTGRES_USER.
@@ -92,21 +104,9 @@ const fill = async ({ server, step, scratch, inside, dump, searchPath, anonymise
     await runFile(server, scratch, searchPath, anonymise)
   }
   step('analyze')
-  await analyze(server, scratch)
+  await gatherStatistics(server, scratch, anonymise !== undefined)
   await adoptFromLive(server, scratch)
   return lost
-}
-
-// An expression that cannot be computed is no reason to lack the data; postgres gathers by itself what is missing.
-const analyze = async (server: Server, scratch: string) => {
-  const words = [...login(server, scratch), '--no-password', `--jobs=${JOBS}`]
-  try {
-    await capture(inSession(server, [], 'vacuumdb', '--analyze-only', '--quiet', ...words), { what: 'vacuumdb' })
-    await sql(server, scratch, ANALYZE_PARTITIONED)
-  } catch (error) {
-    checkInterruption()
-    say.warn(`not all statistics could be gathered: ${messageOf(error)}`)
-  }
 }
 
 /** All of a file of SQL, or nothing of it. */
@@ -132,7 +132,7 @@ export async function compareWithDump(server: Server, scratch: string, dump: Dum
   })
 }
 
-const discard = async ({ server, scratch }: Filling) => {
+const discard = async (server: Server, scratch: string) => {
   try {
     await dropDatabase(server, scratch)
   } catch (error) {

@@ -6,6 +6,7 @@ import { EXIT, Failure, usage } from '../system/errors.ts'
 import { namesInFolder, readPlainIfThere } from '../system/files.ts'
 import { digest } from '../system/large_files.ts'
 import { DUMPS } from '../postgres/dumps_folder.ts'
+import type { RecoveredMoment } from './recover_moment.ts'
 import { type BackupSet, listSets, manifestIn, setNamed } from '../backup/sets.ts'
 
 /** A dump on this machine, as a file or (directory format) as a folder. */
@@ -17,6 +18,14 @@ export interface Source {
   known: Manifest | undefined
   /** what it must have, in the clear */
   sha256: string | undefined
+  /** a moment that was recovered, which it is of */
+  moment?: RecoveredDatabase
+}
+
+/** A moment, and what the database had in it. */
+export interface RecoveredDatabase extends RecoveredMoment {
+  tables: Record<string, number>
+  searchPath: string
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/
@@ -27,7 +36,7 @@ const inSet = (folder: string): Source => {
   const { value: manifest, damage } = manifestIn(folder)
   const dump = manifest && fileOf(manifest, DUMP)
   if (dump) return { path: join(folder, dump.name), manifest, known: manifest, sha256: dump.sha256 }
-  throw new Failure(`${folder} is no backup set that can be used: ${damage ?? 'it has no dump'}`, {
+  throw new Failure(`${folder} is not a backup set that can be used: ${damage ?? 'it has no dump'}`, {
     exitCode: EXIT.data,
     hint: 'nothing was touched; take another one (scripts/backup.ts --list)',
   })
@@ -69,23 +78,23 @@ const choices = (names: string[]) =>
   names.length === 0 ? 'there is none' : `there are: ${names.slice(0, 20).join(', ')}${names.length > 20 ? ', …' : ''}`
 
 /**
- * The dump that is meant; without a word db/dumps/latest.dump. Throws a Failure (64) with what there is when that is
+ * The dump that is meant; without a name db/dumps/latest.dump. Throws a Failure (64) with what there is when that is
  * none, or more than one.
  */
-export function findDump(word = 'latest', folder: string): Source {
-  if (word.includes('/')) {
-    if (existsSync(word)) return atPath(resolve(word), () => listSets(folder).sets)
-    throw usage(`there is no ${word}`)
+export function findDump(name = 'latest', folder: string): Source {
+  if (name.includes('/')) {
+    if (existsSync(name)) return atPath(resolve(name), () => listSets(folder).sets)
+    throw usage(`there is no ${name}`)
   }
   const { sets } = listSets(folder)
   const all = [...dumpNames(), ...sets.map(({ name }) => name)]
-  const hint = `${choices(all)} (in ${DUMPS} and ${folder}); a file elsewhere is named by its path: ./${word}`
-  if (!NAME.test(word)) throw usage(`${JSON.stringify(word)} cannot be the name of a dump`, hint)
-  const file = join(DUMPS, `${basename(word, '.dump')}.dump`)
+  const hint = `${choices(all)} (in ${DUMPS} and ${folder}); a file elsewhere is named by its path: ./${name}`
+  if (!NAME.test(name)) throw usage(`${JSON.stringify(name)} cannot be the name of a dump`, hint)
+  const file = join(DUMPS, `${basename(name, '.dump')}.dump`)
   if (existsSync(file)) return atPath(file, () => sets)
-  const set = setNamed(sets, word)
+  const set = setNamed(sets, name)
   if (set) return inSet(set.folder)
-  throw usage(`there is no dump or backup set ${word}`, hint)
+  throw usage(`there is no dump or backup set ${name}`, hint)
 }
 
 /** Throws a Failure (65) when a file is not the one that its digest was made of. */

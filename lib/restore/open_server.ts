@@ -1,5 +1,6 @@
 // The server that a restore works with: the stack's own, or, when that does not run, one in a container of its own on
 // the same data.
+// Long, since what was stopped or started for a restore is put back here, whatever happens.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { compose, containerIds, docker, logs, removeContainers, restart, start, stop } from '../docker/commands.ts'
@@ -96,7 +97,7 @@ const serveAlone = async ({ project }: Stack) => {
     `postgres does not start, and a container of its own on the same data neither:\n  ${stderr.trim().split('\n').slice(-8).join('\n  ')}`,
     {
       exitCode: EXIT.unreachable,
-      hint: 'nothing was changed. Without any data the first start restores db/dumps/latest.dump by itself: docker compose up -d postgres',
+      hint: 'nothing was changed. With WAL=on the archive has all that was committed: scripts/backup_restore.ts --whole-server. Without any data the first start restores db/dumps/latest.dump by itself: docker compose up -d postgres',
     },
   )
 }

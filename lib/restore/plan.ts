@@ -1,7 +1,8 @@
 // Whether a dump can be restored, and what that would do: all of it found out while the site is up, and nothing
 // touched.
+// Long, since a plan, and what a restore gives, is said here, field by field.
 import { hostname } from 'node:os'
-import { databaseExists, maintenance, nameOf } from '../postgres/databases.ts'
+import { databaseExists, maintenance, databaseName } from '../postgres/databases.ts'
 import { type Dump, readDump } from '../postgres/dump_archive.ts'
 import { EXIT, Failure, usage } from '../system/errors.ts'
 import { checkDigest, type Source } from './find_dump.ts'
@@ -10,15 +11,24 @@ import { usersOf } from '../docker/restart.ts'
 import { checkRoles, type RoleOptions } from './check_roles.ts'
 import { capture } from '../system/run.ts'
 import { size } from '../system/format.ts'
+import { together } from '../system/concurrency.ts'
 import { countRows } from '../postgres/snapshot.ts'
 import type { Stack } from '../docker/stack.ts'
 import type { Staged } from './stage_dump.ts'
 import { checkSwappable } from '../postgres/swap_databases.ts'
+import { compareTables } from '../backup/dump_database.ts'
+import { targetText } from './moments.ts'
+import type { RecoveryTarget } from '../postgres/recovered.ts'
+import type { RecoveredMoment } from './recover_moment.ts'
 import type { Manifest } from '../backup/manifest.ts'
+import type { RestoredFiles } from '../backup/objects/restore.ts'
+import type { Lost } from '../postgres/bring_back.ts'
 
 export interface RestoreRequest extends RoleOptions {
   /** a name or a path; without it db/dumps/latest.dump */
-  word: string | undefined
+  name: string | undefined
+  /** a moment that is recovered, in place of a dump */
+  target?: RecoveryTarget | undefined
   /** the database that the dump must be of */
   fromDatabase: string
   /** restore into a new database of this name, and swap nothing */
@@ -35,6 +45,8 @@ export interface RestoreRequest extends RoleOptions {
 
 export interface RestorePlan {
   source: string
+  /** that it is of, if it is no dump of a person's */
+  moment?: RecoveredMoment | undefined
   /** what made the set, if it is one */
   origin: string | undefined
   dump: Dump
@@ -55,6 +67,29 @@ export interface RestorePlan {
   runs: string[] | undefined
   /** the instances that are started anew */
   restarts: string[]
+  /** the database that was filled and compared before, and has only to be renamed */
+  ready?: string
+}
+
+export interface RestoreResult {
+  result: 'restored' | 'undone'
+  database: string
+  /** the name of the one that it replaced, if any */
+  former: string | null
+  /** the dump, or the database that was swapped back */
+  from: string
+  /**
+   * of the swap alone, and from its beginning until the apps were healthy again; null when no app was connected: in
+   * seconds
+   */
+  swap: number
+  interruption: number | null
+  /** what of the dump could not be made again; none of it is data */
+  lost: Lost[]
+  /** of the set, that were brought back too */
+  files: RestoredFiles | null
+  /** spent in each step */
+  seconds: Record<string, number>
 }
 
 const refuse = (message: string, hint: string, exitCode: number = EXIT.data) =>
@@ -62,7 +97,8 @@ const refuse = (message: string, hint: string, exitCode: number = EXIT.data) =>
 
 const major = (version: string) => Number(version.split('.')[0])
 
-const checkDump = async (server: Server, { path }: Source, dump: Dump, { fromDatabase }: RestoreRequest) => {
+/** Throws a Failure (65) when a dump is of another database, or of a newer server. */
+export async function checkDump(server: Server, { path }: Source, dump: Dump, { fromDatabase }: RestoreRequest) {
   if (dump.database !== fromDatabase)
     throw refuse(
       `${path} is a dump of the database ${dump.database}, not of ${fromDatabase}`,
@@ -116,22 +152,27 @@ const checkTarget = async (server: Server, into: string | undefined) => {
 
 // What a set's dump holds was found out by reading all of it when the set was made, and its sha256 says that it is the
 // same still.
-const knownDump = ({ known }: Source): Dump | undefined => {
+/** What a set says of a dump that is its own; undefined when no set says enough. */
+export function knownDump({ known }: Pick<Source, 'known'>): Dump | undefined {
   if (known?.database.bytes === undefined) return undefined
   const { name, server, tables, bytes } = known.database
   return { database: name, made: known.made.replace('T', ' ').replace(/(\.\d+)?Z$/, ' UTC'), server, tables, bytes }
 }
 
 /** The rows of each table now, and after a restore; nothing is there now when the database is missing. */
-const countBoth = async (server: Server, dump: Dump) => {
+export async function countBoth(server: Server, dump: Dump) {
   if (!(await databaseExists(server, server.database))) return { now: undefined, after: dump.tables }
-  const [now, after] = await Promise.all([countRows(server, server.database), ownTables(server, server.database, dump)])
+  const [now, after] = await together(() => [
+    countRows(server, server.database),
+    ownTables(server, server.database, dump),
+  ])
   return { now, after }
 }
 
 // What the set says; where it says nothing, as it is in the live database; where that is missing, as PostgreSQL has it.
-const pathOf = async (server: Server, known: Source['known']) =>
+const pathOf = async (server: Server, { known, moment }: Source) =>
   known?.database.searchPath ??
+  moment?.searchPath ??
   searchPathOf(server, (await databaseExists(server, server.database)) ? server.database : maintenance(server))
 
 /** Proves a dump, and tells what restoring it would do. Throws a Failure that says why it cannot be. */
@@ -144,7 +185,7 @@ export async function planRestore(
   stamp: string,
 ): Promise<RestorePlan> {
   const { known } = source
-  const former = nameOf(server.database, 'before', stamp)
+  const former = databaseName(server.database, 'before', stamp)
   await checkTarget(server, request.into)
   if (request.files && !source.manifest?.objects)
     throw usage(
@@ -155,16 +196,17 @@ export async function planRestore(
     )
   await checkDigest(staged.path, source)
   const dump = knownDump(source) ?? (await readDump(server, source.path, staged.inside))
-  const [{ now, after }, searchPath, users] = await Promise.all([
+  if (source.moment) compareTables(source.moment.tables, dump)
+  await checkDump(server, source, dump, request)
+  await together(() => [checkRoles(server, staged.inside, request), checkSpace(server, dump)])
+  const [{ now, after }, searchPath, users] = await together(() => [
     countBoth(server, dump),
-    pathOf(server, known),
-    request.into === undefined ? usersOf(stack, 'postgres') : [],
-    checkDump(server, source, dump, request),
-    checkRoles(server, staged.inside, request),
-    checkSpace(server, dump),
+    pathOf(server, source),
+    request.into === undefined ? usersOf(stack, 'postgres') : Promise.resolve([]),
   ])
   return {
-    source: source.path,
+    source: source.moment ? targetText(source.moment.target) : source.path,
+    moment: source.moment,
     origin: known && `${known.name}, made on ${known.host} by ${known.who}`,
     dump,
     host: hostname(),

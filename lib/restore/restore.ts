@@ -1,225 +1,164 @@
 // A restore: beside the live database, then in its place. Until the swap the live one is not touched, whatever happens.
+// Long, since its steps, and what a failure in each leaves, have to be read together.
 import { dirname } from 'node:path'
 import { audit } from '../system/audit.ts'
+import { runBefore, tellAfter } from '../system/hooks.ts'
 import type { Settings } from '../system/settings.ts'
-import type { Lost } from '../postgres/bring_back.ts'
-import { type DataWork, takeDataLock } from '../system/work_lock.ts'
-import { type Disposable, Scope } from '../system/scope.ts'
-import { admin, databaseExists, databaseStamp, nameOf } from '../postgres/databases.ts'
-import { Failure, messageOf, usage } from '../system/errors.ts'
-import { fillBeside } from './fill_scratch.ts'
+import { type Planned, Scope } from '../system/scope.ts'
+import { admin } from '../postgres/databases.ts'
+import { Failure, messageOf } from '../system/errors.ts'
+import { asUntouched, fillScratch, openScratch } from './fill_scratch.ts'
+import { dumpMoment } from './dump_moment.ts'
 import { findDump, type Source } from './find_dump.ts'
-import { listFormer } from '../postgres/former_databases.ts'
 import { contentsOf, keyTo } from '../backup/decrypt_set.ts'
-import { takeDeployLock } from '../deploy/deploy_lock.ts'
-import { openServer, type OpenServer } from './open_server.ts'
-import type { Server } from '../postgres/server.ts'
 import { startAnew, swapIn } from './cutover.ts'
 import type { Contents } from '../backup/objects/catalog.ts'
-import { type Restored, restoreObjects } from '../backup/objects/restore.ts'
-import { planRestore, type RestorePlan, type RestoreRequest } from './plan.ts'
-import { shielded } from '../system/signals.ts'
+import { openObjects } from '../backup/objects/restore.ts'
+import { planRestore, type RestorePlan, type RestoreRequest, type RestoreResult } from './plan.ts'
+import { checkInterruption, shielded } from '../system/signals.ts'
 import type { Stack } from '../docker/stack.ts'
 import { type Staged, stageDump } from './stage_dump.ts'
-import { sweepRestores } from '../postgres/sweep.ts'
+import { openReady } from './ready.ts'
+import { beginWork, type RestoreWork } from './work.ts'
 import { quoteWord } from '../system/shell.ts'
 import { isKnown, tryStrange } from './strange_dump.ts'
 
-/** How a restore is carried out, whatever it brings back. */
-export interface RestoreOptions<Plan> {
-  /** queue for the locks */
-  wait: boolean
-  /** told before anything is replaced; nothing is when it throws, or gives false */
-  onPlan: (plan: Plan) => Promise<boolean>
+/** How a database takes the place of the live one, and what is started anew then. */
+export interface Cutover {
+  swapIn: typeof swapIn
+  startAnew: typeof startAnew
 }
 
-export interface UndoPlan {
-  /** the former database that comes back */
-  from: string
-  /** since when it is put aside */
-  since: Date
-  /** the database that it replaces */
-  database: string
-  /** the name under which that one is kept; undefined when there is none */
-  former: string | undefined
-}
-
-export interface RestoreResult {
-  result: 'restored' | 'undone'
-  database: string
-  /** the name of the one that it replaced, if any */
-  former: string | null
-  /** the dump, or the database that was swapped back */
-  from: string
-  /**
-   * of the swap alone, and from its beginning until the apps were healthy again; null when no app was connected: in
-   * seconds
-   */
-  swap: number
-  interruption: number | null
-  /** what of the dump could not be made again; none of it is data */
-  lost: Lost[]
-  /** of the set, that were brought back too */
-  files: Restored | null
-  /** spent in each step */
-  seconds: Record<string, number>
-}
-
-/** What a restore works with, until it is disposed of. */
-interface Work extends Disposable {
-  stack: Stack
-  open: OpenServer
-  server: Server
-  data: DataWork
-  stamp: string
-}
-
-/** Takes both locks, since neither a backup nor a deploy (it may migrate) is to run meanwhile, and opens the server. */
-const begin = async (stack: Stack, settings: Settings, wait: boolean): Promise<Work> => {
+/**
+ * Proves a dump while the site is up, and plans its restore: into the place of the live database, or beside it. Opening
+ * and executing throw a Failure that says what became of the live database.
+ */
+export async function openRestore(
+  stack: Stack,
+  settings: Settings,
+  request: RestoreRequest,
+  wait: boolean,
+  cutover: Cutover = { swapIn, startAnew },
+): Promise<Planned<RestorePlan, RestoreResult>> {
+  const { target } = request
+  const find = () => findDump(request.name, settings.BACKUP_DIR)
+  const early = target ? undefined : find()
+  if (early?.manifest) await keyTo(early.manifest, request.keyFile)
   const scope = new Scope()
   try {
-    const data = scope.use(await takeDataLock('restoring', wait))
-    scope.use(await takeDeployLock(wait))
-    data.step('open')
-    const open = scope.use(await openServer(stack, settings))
-    await sweepRestores(stack.project, open.server)
-    const dispose = () => scope.dispose()
-    return { stack, open, server: open.server, data, stamp: databaseStamp(new Date()), dispose }
+    const work = scope.use(await beginWork(stack, settings, wait))
+    // Looked for again: a backup that held the lock may have replaced it.
+    const source = target ? scope.use(await dumpMoment(work, target, { settings, keyFile: request.keyFile })) : find()
+    const ready = target ? undefined : await openReady(work, settings, source, request)
+    if (ready) return { ...ready, dispose: () => scope.dispose() }
+    const set = source.manifest && { ...source.manifest, folder: dirname(source.path) }
+    const key = set && (await keyTo(set, request.keyFile))
+    if (key) work.data.step('decrypt', source.path)
+    const staged = scope.use(await stageDump(work.server, source.path, key))
+    const contents = request.files && set && (await contentsOf(set, staged.folder, key))
+    const plan = await prove(work, settings, source, staged, request)
+    const restoreIt = async () => {
+      audit('restore', { dump: plan.source, database: plan.database, former: plan.former ?? null })
+      const restored = await bringIn(work, staged, plan, request, cutover)
+      const files = contents ? await filesToo(work, settings, request, contents) : null
+      return { result: 'restored' as const, from: plan.source, ...restored, files, seconds: work.data.seconds() }
+    }
+    const execute = async () => {
+      const about = { kind: 'restore', from: plan.source, database: plan.database, former: plan.former ?? null }
+      const after = await runBefore('restore', settings, about)
+      return tellAfter(after, restoreIt, ({ lost, files }) => ({ lost: lost.length, files: files?.uploaded ?? null }))
+    }
+    return { plan, execute, dispose: () => scope.dispose() }
   } catch (error) {
     await scope.dispose()
     throw error
   }
 }
 
-/**
- * Restores a dump. Gives undefined when it was only to be planned. Throws a Failure that says what became of the live
- * database.
- */
-export async function restore(
-  stack: Stack,
-  settings: Settings,
-  request: RestoreRequest,
-  options: RestoreOptions<RestorePlan>,
-): Promise<RestoreResult | undefined> {
-  const find = () => findDump(request.word, settings.BACKUP_DIR)
-  const early = find()
-  if (early.manifest) await keyTo(early.manifest, request.keyFile)
-  const scope = new Scope()
-  try {
-    const work = scope.use(await begin(stack, settings, options.wait))
-    // Looked for again: a backup that held the lock may have replaced it.
-    const source = find()
-    const set = source.manifest && { ...source.manifest, folder: dirname(source.path) }
-    const key = set && (await keyTo(set, request.keyFile))
-    if (key) work.data.step('decrypt', source.path)
-    const staged = scope.use(await stageDump(work.server, source.path, key))
-    const contents = request.files && set && (await contentsOf(set, staged.folder, key))
-    const result = await restoreStaged(work, settings, source, staged, request, options)
-    if (!result) return undefined
-    const files = contents ? await filesToo(work, settings, request, contents) : undefined
-    return { ...result, files: files ?? null, seconds: work.data.seconds() }
-  } finally {
-    await scope.dispose()
-  }
-}
-
 // A set is named again as it was named now: a copy of it has another name than it says.
 const filesToo = async (
-  { stack, data }: Work,
+  { stack, data }: RestoreWork,
   settings: Settings,
-  { word = 'latest', keyFile }: RestoreRequest,
+  { name = 'latest', keyFile }: RestoreRequest,
   contents: Contents,
 ) => {
   data.step('files', 'those of the set that are missing or differ; what came since stays')
+  const scope = new Scope()
   try {
-    return await restoreObjects({ stack, settings, contents })
+    return await scope.use(await openObjects({ stack, settings, contents })).execute()
   } catch (error) {
     const { message, exitCode, hint } = error instanceof Failure ? error : new Failure(messageOf(error))
     throw new Failure(`the database is restored, but not all of the files: ${message}`, {
       exitCode,
       cause: error,
-      hint: `${hint ? `${hint}. ` : ''}When the cause is gone, the files alone: scripts/backup_restore.ts --files-only ${keyFile === undefined ? '' : `--key ${quoteWord(keyFile)} `}${quoteWord(word)}`,
+      hint: `${hint ? `${hint}. ` : ''}When the cause is gone, the files alone: scripts/backup_restore.ts --files-only ${keyFile === undefined ? '' : `--key ${quoteWord(keyFile)} `}${quoteWord(name)}`,
     })
+  } finally {
+    await scope.dispose()
   }
 }
 
-const restoreStaged = async (
-  work: Work,
+/** What restoring a dump would do, once it is proved; one that nobody knows is tried in a server of its own first. */
+const prove = async (
+  work: RestoreWork,
   settings: Settings,
   source: Source,
   staged: Staged,
   request: RestoreRequest,
-  { onPlan }: RestoreOptions<RestorePlan>,
 ) => {
   const { server, stack, stamp } = work
   const { step } = work.data
-  step('prove', `reading all of ${source.path}`)
+  const { path } = source
+  step('prove', `reading all of ${path}`)
   const plan = await planRestore(stack, server, source, staged, request, stamp)
-  if (!(await isKnown(source, staged.path, settings.BACKUP_DIR, request.vouched)))
-    plan.runs = await tryStrange({
-      project: stack.project,
-      step,
-      server,
-      path: source.path,
-      clear: staged.path,
-      plan,
-      options: request,
-    })
-  if (!(await onPlan(plan))) return undefined
-  audit('restore', { dump: source.path, database: plan.database, former: plan.former ?? null })
-  const scratch = nameOf(server.database, 'restoring', stamp)
-  const { into } = request
-  const result = { result: 'restored' as const, from: source.path }
-  const filling = {
-    server,
-    step,
-    scratch,
-    inside: staged.inside,
-    dump: plan.dump,
-    searchPath: plan.searchPath,
-    anonymise: request.anonymise,
-    options: request,
-  }
-  // A server of its own that holds the copy ends when the other one takes over.
-  const swapAfterwards = async () => {
-    await staged.remove()
-    return swapIn(work, scratch, plan.former)
-  }
-  if (into === undefined) {
-    const { lost, ...swapped } = await fillBeside(filling, swapAfterwards)
-    return { ...result, lost, ...(await startAnew(work, swapped)) }
-  }
-  const { lost } = await fillBeside(filling, () =>
-    shielded(async () => ({
-      renamed: await admin(server, 'alter database :"scratch" rename to :"into"', { scratch, into }),
-    })),
-  )
-  return { ...result, lost, database: into, former: null, swap: 0, interruption: null }
+  if (source.moment || (await isKnown(source, staged.path, settings.BACKUP_DIR, request.vouched))) return plan
+  const { project } = stack
+  const runs = await tryStrange({ project, step, server, path, plaintext: staged.path, plan, options: request })
+  return { ...plan, runs }
 }
 
-/** Swaps the newest former database back; what is live now becomes a former one, so that this can be undone too. */
-export async function undo(
-  stack: Stack,
-  settings: Settings,
-  { wait, onPlan }: RestoreOptions<UndoPlan>,
-): Promise<RestoreResult | undefined> {
-  const work = await begin(stack, settings, wait)
+/** Restores the database, and starts anew what used the one that it replaces. Throws a Failure. */
+const bringIn = async (
+  work: RestoreWork,
+  staged: Staged,
+  plan: RestorePlan,
+  request: RestoreRequest,
+  cutover: Cutover,
+) => {
+  const { lost, swapped } = await fillAndPlace(work, staged, plan, request, cutover)
+  if (swapped) return { lost, ...(await cutover.startAnew(work, swapped)) }
+  return { lost, database: plan.database, former: null, swap: 0, interruption: null }
+}
+
+/** Fills a database and gives it its place: that of the live one, or one beside it. Throws a Failure. */
+const fillAndPlace = async (
+  work: RestoreWork,
+  { inside, remove }: Staged,
+  { dump, searchPath, former }: RestorePlan,
+  request: RestoreRequest,
+  cutover: Cutover,
+) => {
+  const { server, stamp } = work
+  const { anonymise, into } = request
+  const scratch = openScratch(server, stamp)
+  const { step } = work.data
   try {
-    const { server, stamp, data } = work
-    const [former] = await listFormer(server)
-    if (!former)
-      throw usage(
-        'there is no former database to go back to',
-        'a restore keeps one until a backup finds that its time is over (FORMER_DAYS)',
-      )
-    const there = await databaseExists(server, server.database)
-    const name = there ? nameOf(server.database, 'before', stamp) : undefined
-    if (!(await onPlan({ from: former.name, since: former.since, database: server.database, former: name })))
-      return undefined
-    audit('undo of a restore', { back: former.name, database: server.database, former: name ?? null })
-    const swapped = await startAnew(work, await swapIn(work, former.name, name))
-    return { result: 'undone', lost: [], files: null, from: former.name, ...swapped, seconds: data.seconds() }
+    const filling = { server, step, scratch: scratch.name, inside, dump, searchPath, anonymise, options: request }
+    const lost = await fillScratch(filling)
+    checkInterruption()
+    if (into === undefined) {
+      // A server of its own that holds the copy ends when the other one takes over.
+      await remove()
+      const swapped = await cutover.swapIn(work, scratch.name, former)
+      scratch.placed()
+      return { lost, swapped }
+    }
+    await shielded(() => admin(server, 'alter database :"scratch" rename to :"into"', { scratch: scratch.name, into }))
+    scratch.placed()
+    return { lost, swapped: undefined }
+  } catch (error) {
+    throw asUntouched(error, server)
   } finally {
-    await work.dispose()
+    await scratch.dispose()
   }
 }

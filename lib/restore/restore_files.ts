@@ -2,20 +2,20 @@
 import { dirname } from 'node:path'
 import { type BackupSet, findSet, listSets, newestWithFiles } from '../backup/sets.ts'
 import { findDump } from './find_dump.ts'
-import type { RestoreOptions } from './restore.ts'
 import type { Settings } from '../system/settings.ts'
 import { contentsOf, keyTo } from '../backup/decrypt_set.ts'
-import { type Difference, type Restored, restoreObjects } from '../backup/objects/restore.ts'
+import { type Difference, type RestoredFiles, openObjects } from '../backup/objects/restore.ts'
 import type { Stack } from '../docker/stack.ts'
 import { openDumpFolder, sweepFolders } from '../postgres/dumps_folder.ts'
 import { audit } from '../system/audit.ts'
 import { usage } from '../system/errors.ts'
-import { Scope } from '../system/scope.ts'
+import { runBefore, tellAfter } from '../system/hooks.ts'
+import { type Planned, Scope } from '../system/scope.ts'
 import { takeDataLock } from '../system/work_lock.ts'
 
 export interface FilesRequest {
   /** the name of a set, its beginning, or a path to it; without it the newest set that has files */
-  word: string | undefined
+  name: string | undefined
   /** the file with the private key to an encrypted set */
   keyFile: string | undefined
 }
@@ -27,7 +27,7 @@ export interface FilesPlan extends Difference {
   made: string
 }
 
-export interface FilesResult extends Restored {
+export interface FilesResult extends RestoredFiles {
   result: 'files restored'
   set: string
   /** spent in each step */
@@ -36,13 +36,13 @@ export interface FilesResult extends Restored {
 
 const HINT = 'scripts/backup.ts --list shows the sets, and which have files'
 
-const findSetWithFiles = (word: string | undefined, folder: string): BackupSet => {
-  if (word === undefined) {
+const findSetWithFiles = (name: string | undefined, folder: string): BackupSet => {
+  if (name === undefined) {
     const newest = newestWithFiles(listSets(folder).sets)
     if (newest) return newest
     throw usage(`there is no set with uploaded files in ${folder}`, HINT)
   }
-  const set = word.includes('/') ? setAt(word, folder) : findSet(folder, word)
+  const set = name.includes('/') ? setAt(name, folder) : findSet(folder, name)
   if (!set.objects) throw usage(`the set ${set.name} has no uploaded files with it`, HINT)
   return set
 }
@@ -55,17 +55,17 @@ const setAt = (path: string, folder: string) => {
 }
 
 /**
- * Brings back those files of a set that are missing or differ, and removes none. Gives undefined when it was only to be
- * planned. Throws a Failure: 64 for a set that is not there or has no files, 65 when one that is needed is damaged
+ * Compares the files of a set with those of the site, and plans to bring back those that are missing or differ; none is
+ * removed. Throws a Failure: 64 for a set that is not there or has no files, 65 when one that is needed is damaged
  * (nothing was touched then), 75 while a backup or a restore runs.
  */
-export async function restoreFiles(
+export async function openFilesRestore(
   stack: Stack,
   settings: Settings,
-  { word, keyFile }: FilesRequest,
-  { wait, onPlan: agree }: RestoreOptions<FilesPlan>,
-): Promise<FilesResult | undefined> {
-  const find = () => findSetWithFiles(word, settings.BACKUP_DIR)
+  { name, keyFile }: FilesRequest,
+  wait: boolean,
+): Promise<Planned<FilesPlan, FilesResult>> {
+  const find = () => findSetWithFiles(name, settings.BACKUP_DIR)
   await keyTo(find(), keyFile)
   const scope = new Scope()
   try {
@@ -74,18 +74,24 @@ export async function restoreFiles(
     // Looked for again: a backup that held the lock may have removed it.
     const set = find()
     const key = await keyTo(set, keyFile)
-    const onPlan = async (difference: Difference) => {
-      const { name, folder, made } = set
-      const agreed = await agree({ set: name, folder, made, ...difference })
-      if (agreed) audit('restore of files', { set: name, ...difference })
-      return agreed
-    }
     work.step('files', `those of ${set.name} that are missing or differ`)
     const { path } = scope.use(openDumpFolder('reading'))
-    const contents = await contentsOf(set, path, key)
-    const restored = await restoreObjects({ stack, settings, contents, onPlan })
-    return restored && { result: 'files restored', set: set.name, ...restored, seconds: work.seconds() }
-  } finally {
+    const objects = scope.use(await openObjects({ stack, settings, contents: await contentsOf(set, path, key) }))
+    const restoreThem = async () => {
+      audit('restore of files', { set: set.name, ...objects.plan })
+      const restored = await objects.execute()
+      return { result: 'files restored' as const, set: set.name, ...restored, seconds: work.seconds() }
+    }
+    const execute = async () => {
+      const about = { kind: 'files', from: set.folder, database: null, former: null }
+      return tellAfter(await runBefore('restore', settings, about), restoreThem, ({ uploaded }) => ({
+        files: uploaded,
+      }))
+    }
+    const plan = { set: set.name, folder: set.folder, made: set.made, ...objects.plan }
+    return { plan, execute, dispose: () => scope.dispose() }
+  } catch (error) {
     await scope.dispose()
+    throw error
   }
 }

@@ -74,7 +74,7 @@ interface Trial {
   server: Server
   /** the dump, and where it lies in the clear */
   path: string
-  clear: string
+  plaintext: string
   plan: Pick<RestorePlan, 'dump' | 'searchPath'>
   options: RoleOptions
 }
@@ -83,7 +83,7 @@ interface Trial {
  * Restores it there. Gives what in it runs at a restore, in words. Throws a Failure (65) when its rows do not come
  * back.
  */
-export async function tryStrange({ project, step, server, path, clear, plan, options }: Trial): Promise<string[]> {
+export async function tryStrange({ project, step, server, path, plaintext, plan, options }: Trial): Promise<string[]> {
   step(
     'try',
     `${path} is of no backup set of this server: it is restored in a throw-away server without a network first`,
@@ -100,7 +100,7 @@ export async function tryStrange({ project, step, server, path, clear, plan, opt
     const trial = await openSessions(bare)
     await admin(trial, await creationOf(server, DATABASE))
     await checkSpace(trial, plan.dump)
-    await fill(trial, path, clear, plan, options)
+    await fill(trial, path, plaintext, plan, options)
     return [
       ...(await commandsOf(trial, mark)),
       ...(await rows<string>(trial, DATABASE, readFileSync(join(root, 'postgres', 'what_runs.sql'), 'utf8'))),
@@ -110,8 +110,8 @@ export async function tryStrange({ project, step, server, path, clear, plan, opt
   }
 }
 
-const fill = async (trial: Server, path: string, clear: string, plan: Trial['plan'], options: RoleOptions) => {
-  const { inside } = await handIn(trial, clear)
+const fill = async (trial: Server, path: string, plaintext: string, plan: Trial['plan'], options: RoleOptions) => {
+  const { inside } = await handIn(trial, plaintext)
   try {
     const how = { searchPath: plan.searchPath, flags: roleFlags(options), settings: SESSION }
     await bringBack(trial, DATABASE, inside, how)

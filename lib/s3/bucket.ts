@@ -48,6 +48,12 @@ const headersOf = ({
   Metadata,
 })
 
+// Two versions of an object would be taken for one if both were told apart by nothing.
+const said = <T>(value: T | undefined, what: string, key: string) => {
+  if (value !== undefined) return value
+  throw new Failure(`the server says no ${what} of ${shown(key)}`, { hint: 'is it a server that speaks S3?' })
+}
+
 /** All objects whose keys begin so, a page of at most 1,000 at a time, in the order of their keys. */
 export async function* listPages(
   { s3, client, bucket, signal, withContext }: Connection,
@@ -62,11 +68,11 @@ export async function* listPages(
   for (;;) {
     const { value, done } = await withContext('listing the files', () => pages.next())
     if (done) return
-    yield (value.Contents ?? []).map(({ Key = '', Size = 0, ETag = '', LastModified }) => ({
+    yield (value.Contents ?? []).map(({ Key = '', Size = 0, ETag, LastModified }) => ({
       key: decodeURIComponent(Key.replaceAll('+', ' ')),
       bytes: Size,
-      etag: ETag,
-      modified: LastModified?.toISOString() ?? '',
+      etag: said(ETag, 'ETag', Key),
+      modified: said(LastModified, 'LastModified', Key).toISOString(),
     }))
   }
 }
@@ -79,22 +85,25 @@ export async function listAll(connection: Connection) {
 }
 
 /** How large they are together. */
-export function bytesOf(objects: Iterable<{ bytes: number }>) {
+export function sumBytes(objects: Iterable<{ bytes: number }>) {
   let sum = 0
   for (const { bytes } of objects) sum += bytes
   return sum
 }
 
-/** Brings an object into a new file, encrypted with a encryptor; undefined when there is no such object (any more). */
+/**
+ * Brings an object, or a version of it, into a new file, encrypted with a encryptor; undefined when there is no such
+ * object (any more).
+ */
 export function downloadObject(
   { s3, client, bucket, signal, withContext }: Connection,
   key: string,
   file: string,
-  encryptor?: Encryptor,
+  { encryptor, version = {} }: { encryptor?: Encryptor | undefined; version?: { VersionId?: string } } = {},
 ): Promise<Stored | undefined> {
   return withContext(`fetching ${shown(key)}`, async () => {
     const it = await client
-      .send(new s3.GetObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal })
+      .send(new s3.GetObjectCommand({ Bucket: bucket, Key: key, ...version }), { abortSignal: signal })
       .catch(error => {
         if (!(error instanceof s3.NoSuchKey)) throw error
       })
@@ -104,8 +113,9 @@ export function downloadObject(
       throw new Failure(`fetching ${shown(key)} failed: ${written.bytes} bytes came of ${it.ContentLength}`, {
         hint: 'run it again',
       })
-    const { ETag: etag = '', LastModified, ContentType: type = '' } = it
-    return { key, etag, modified: LastModified?.toISOString() ?? '', type, headers: headersOf(it), ...written }
+    const etag = said(it.ETag, 'ETag', key)
+    const modified = said(it.LastModified, 'LastModified', key).toISOString()
+    return { key, etag, modified, type: it.ContentType ?? '', headers: headersOf(it), ...written }
   })
 }
 
@@ -133,7 +143,8 @@ export function uploadObject(
       ...headersOf(it.headers),
     }
     try {
-      return (await client.send(new s3.PutObjectCommand(object), { abortSignal: signal })).ETag ?? ''
+      const { ETag } = await client.send(new s3.PutObjectCommand(object), { abortSignal: signal })
+      return said(ETag, 'ETag', it.key)
     } finally {
       Body.destroy()
     }

@@ -1,4 +1,5 @@
 // A connection to an S3 server, and what its errors mean to people.
+// Long, since what the library does otherwise than is wanted is set right here, each with its reason.
 import { isUtf8 } from 'node:buffer'
 import type { S3Client } from '@aws-sdk/client-s3'
 import { badConfig, EXIT, Failure, messageOf } from '../system/errors.ts'
@@ -126,7 +127,10 @@ const leaveUnsigned = ({ middlewareStack }: S3Client) => {
   middlewareStack.addRelativeTo(putBack, { ...signing, relation: 'after', name: 'putOddHeadersBack' })
 }
 
-/** Prepares a connection; nothing is asked of the server yet. Disposing of it ends it, and a signal ends what is under way. */
+/**
+ * Prepares a connection; nothing is asked of the server yet. Disposing of it ends it, and a signal ends what is under
+ * way.
+ */
 export async function connect(place: Place) {
   // On Node 20 the client would write on every run that its releases of 2027 need a newer one; package-lock.json names
   // the one that runs here.

@@ -15,11 +15,11 @@ export function connectTo(address: string, bucket: Bucket) {
 
 /** A minio in a container, by its address there. */
 export function connectInstance(instance: Instance, bucket: Bucket) {
-  return connectTo(addressOf(instance), bucket)
+  return connectTo(minioAddress(instance), bucket)
 }
 
 /** Where a minio in a container listens. */
-export function addressOf({ addresses }: Instance) {
+export function minioAddress({ addresses }: Instance) {
   return `${Object.values(addresses)[0]}:${PORT}`
 }
 

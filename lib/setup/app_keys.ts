@@ -1,11 +1,12 @@
 // The keys by which phoenix reaches the database and the files. Sites that are older than such keys give it those of
 // the administrators, until `setup.ts --upgrade` makes it some of its own.
+// Long, since a key is made, tried and given to the app here, and taken back when that fails.
 import { appRoleTrouble, giveToApp, makeAppRole } from '../postgres/app_role.ts'
 import { connectMinio } from '../s3/minio.ts'
 import { docker } from '../docker/commands.ts'
 import { loadSettings, type Settings } from '../system/settings.ts'
 import { takeDeployLock } from '../deploy/deploy_lock.ts'
-import { EXIT, Failure } from '../system/errors.ts'
+import { badConfig, EXIT, Failure } from '../system/errors.ts'
 import { type Finding, findingOf, good, unknown, warning } from './findings.ts'
 import { listInstances } from '../docker/containers.ts'
 import { changeSettings, type Lines } from '../system/env_file.ts'
@@ -47,16 +48,22 @@ const database: Keys = {
     const about = { about: 'database', mend: `making the role ${server.app}, and giving it the database` }
     return [
       trouble === undefined
-        ? good(`phoenix logs in to the database as ${server.app}, who is no superuser and owns ${server.database}`)
+        ? good(`phoenix logs in to the database as ${server.app}, who is not a superuser and owns ${server.database}`)
         : warning(trouble, undefined, about),
     ]
   },
   make: async settings => {
+    const { POSTGRES_APP_PASSWORD: password } = settings
+    if (password === undefined)
+      throw badConfig(
+        'POSTGRES_APP_PASSWORD is missing in .env, and POSTGRES_APP_USER needs a password',
+        'set it there',
+      )
     const server = await openSessions({
       ...(await findServer(settings.COMPOSE_PROJECT_NAME, settings)),
       ...loginsOf(settings),
     })
-    await makeAppRole(server, settings.POSTGRES_APP_PASSWORD ?? '')
+    await makeAppRole(server, password)
     await giveToApp(server, server.database)
   },
 }

@@ -1,44 +1,22 @@
-// The certificate of the site, looked for and judged as nginx/start/10-settings.sh and browsers do.
+// The certificate of the site, looked for and judged as nginx/certificate.sh and browsers do.
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { root } from '../system/checkout.ts'
+import { existsSync, readdirSync } from 'node:fs'
+import {
+  certificateFolder,
+  type CertificatePair,
+  ISSUED,
+  lifeOf,
+  pairNames,
+  readPair,
+} from '../crypto/certificate_pair.ts'
+import { isLate } from '../status/certificate_status.ts'
 import type { Settings } from '../system/settings.ts'
 import { EXIT, messageOf } from '../system/errors.ts'
 import { bad, type Finding, good, unknown, warning } from './findings.ts'
+import { counted } from '../system/format.ts'
 
-/** What renews itself has done so by then, and who has to buy a new one has time. */
-const LIMIT_DAYS = 21
-const DAY = 86_400_000
-
-export interface CertificatePair {
-  /** the names of the two files */
-  names: [certificate: string, key: string]
-  /** in PEM's form */
-  certificate: string
-  key: string
-  /** every user of this machine may read the key */
-  open: boolean
-}
-
-// As in nginx/start/10-settings.sh.
-const pairsOf = (site: string): CertificatePair['names'][] => [
-  ['fullchain.pem', 'privkey.pem'],
-  [`${site}.crt`, `${site}.key`],
-  [`${site}.crt`, `entrust-${site}-key.pem`],
-]
-
-// A link that leads out of the folder leads nowhere in nginx's container.
-const isInside = (folder: string, name: string) =>
-  existsSync(join(folder, name)) && realpathSync(join(folder, name)).startsWith(`${realpathSync(folder)}/`)
-
-const readPair = (folder: string, site: string): CertificatePair | undefined => {
-  const names = pairsOf(site).find(names => names.every(name => isInside(folder, name)))
-  if (!names) return undefined
-  const [certificate, key] = names.map(name => readFileSync(join(folder, name), 'utf8')) as [string, string]
-  return { names, certificate, key, open: (statSync(join(folder, names[1])).mode & 0o007) !== 0 }
-}
-
+/** In days: who has to buy a new one has time then. */
+const LIMIT = 21
 const parse = <T>(read: () => T) => {
   try {
     return { value: read() }
@@ -54,23 +32,26 @@ const wrong = (text: string, hint: string) =>
     { exitCode: EXIT.config },
   )
 
-const days = (milliseconds: number) => `${Math.floor(milliseconds / DAY)} days`
+const renewsItself = (name: string) => name.startsWith(`${ISSUED}/`)
 
-const dateFindings = (name: string, { validFrom, validTo }: X509Certificate, now: Date): Finding[] => {
-  const [begins, ends] = [Date.parse(validFrom), Date.parse(validTo)]
-  const until = new Date(ends).toISOString().slice(0, 10)
-  if (begins > now.getTime())
+const dateFindings = (name: string, certificate: string, now: Date): Finding[] => {
+  const { validFrom } = new X509Certificate(certificate)
+  const life = lifeOf(certificate, now)
+  const { until, days, share } = life
+  if (Date.parse(validFrom) > now.getTime())
     return [
       bad(`${name} is valid only from ${validFrom} on`, 'is the clock of this server right (date)?', {
         exitCode: EXIT.config,
       }),
     ]
-  const renew = 'renew it, then: docker compose exec -T nginx /etc/nginx/avril/reload.sh'
-  if (ends <= now.getTime())
+  const renew = renewsItself(name)
+    ? 'tsx scripts/setup.ts --renew says why it was not renewed'
+    : 'put a new one there, then: docker compose exec -T nginx /etc/nginx/avril/certificate.sh'
+  if (share <= 0)
     return [bad(`${name} expired on ${until}: browsers refuse the site`, renew, { exitCode: EXIT.config })]
-  if (ends - now.getTime() < LIMIT_DAYS * DAY)
-    return [warning(`${name} expires on ${until}, in ${days(ends - now.getTime())}`, 'does what renews it still run?')]
-  return [good(`${name}, until ${until} (${days(ends - now.getTime())})`)]
+  if (renewsItself(name) ? isLate(life) : days < LIMIT)
+    return [warning(`${name} expires on ${until}, in ${counted(days, 'day')}`, renew)]
+  return [good(`${name}, until ${until} (${counted(days, 'day')})`)]
 }
 
 /** What is to be said of a certificate and its key. */
@@ -81,12 +62,13 @@ export function pairFindings(
   aliases: string[] = [],
 ): Finding[] {
   const leaf = parse(() => new X509Certificate(certificate))
-  if (!leaf.value) return [wrong(`${name} is no certificate: ${leaf.error}`, 'put the certificate there, in PEM form')]
+  if (!leaf.value)
+    return [wrong(`${name} is not a certificate: ${leaf.error}`, 'put the certificate there, in PEM form')]
   const own = parse(() => createPrivateKey(key))
   if (!own.value)
     return [
       wrong(
-        `${keyName} is no private key that nginx can use: ${own.error}`,
+        `${keyName} is not a private key that nginx can use: ${own.error}`,
         'it must be in PEM form, without a passphrase',
       ),
     ]
@@ -97,7 +79,7 @@ export function pairFindings(
   const foreign = aliases.filter(alias => leaf.value?.checkHost(alias) === undefined)
   const alone = subject !== issuer && (certificate.match(/-----BEGIN CERTIFICATE-----/g) ?? []).length < 2
   return [
-    ...dateFindings(name, leaf.value, now),
+    ...dateFindings(name, certificate, now),
     ...(fits
       ? []
       : [
@@ -108,7 +90,9 @@ export function pairFindings(
     ...foreign.map(alias =>
       warning(
         `${name} is not for ${alias} (WHOST_ALIASES): browsers refuse https://${alias}/`,
-        'have its name put into the certificate; http redirects all the same',
+        renewsItself(name)
+          ? 'tsx scripts/setup.ts --renew has its name put into the certificate, or says why it cannot'
+          : 'have its name put into the certificate; http redirects all the same',
       ),
     ),
     ...(alone
@@ -124,15 +108,16 @@ export function pairFindings(
 }
 
 /** What is to be said of the certificates of this site. */
-export function certificateFindings({ WHOST: site, WHOST_ALIASES = [], SSL_DIR }: Settings): Finding[] {
+export function certificateFindings(settings: Settings): Finding[] {
+  const { WHOST: site, WHOST_ALIASES = [] } = settings
   if (site === 'localhost') return [good('none is needed for localhost')]
-  const folder = join(resolve(root, SSL_DIR), site)
+  const folder = certificateFolder(settings)
   try {
     if (!existsSync(folder) || readdirSync(folder).length === 0)
       return [
         warning(
           `there is none in ${folder}: the site is served by http, in the clear`,
-          'put fullchain.pem and privkey.pem there (files, not links)',
+          'tsx scripts/setup.ts --certificate <mail> gets one that renews itself; or put your own fullchain.pem and privkey.pem there (files, not links)',
         ),
       ]
     const pair = readPair(folder, site)
@@ -141,7 +126,8 @@ export function certificateFindings({ WHOST: site, WHOST_ALIASES = [], SSL_DIR }
     if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error
     return [unknown(`only another user may read ${folder}`)]
   }
-  const wanted = pairsOf(site)
+  const wanted = pairNames(site)
+    .slice(1)
     .map(names => names.join(' and '))
     .join(', or ')
   return [

@@ -22,7 +22,7 @@ const headOf = (file: string) => {
 
 /**
  * Whether a file is of pg_dump's custom format, or its tar format (the directory format is a folder). Throws a Failure
- * for what is no plain file.
+ * for what is not a plain file.
  */
 export function isArchive(file: string) {
   return /^(PGDMP|toc\.dat$)/.test(headOf(file))
@@ -40,7 +40,7 @@ export async function dumpFindings(): Promise<Finding[]> {
     return wrong('is a link that leads out of db/dumps', 'copy the dump there')
   if (stats.isDirectory()) return [good('db/dumps/latest.dump, in directory format: a first start restores it')]
   if (stats.size === 0) return wrong('is empty')
-  if (!isArchive(file)) return wrong('is no archive of pg_dump (made with --format=custom)')
+  if (!isArchive(file)) return wrong('is not an archive of pg_dump (made with --format=custom)')
   const source = findDump('latest', '')
   await checkDigest(file, source)
   return [

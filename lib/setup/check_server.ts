@@ -63,7 +63,7 @@ export function bootFindings(enabled: string | undefined): Finding[] {
     return [warning('there is no systemd here, so nothing is known to start the engine at boot', hint)]
   // A snap of Docker has a unit of its own.
   if (enabled === '' || enabled === 'not-found')
-    return [warning('docker.service is no unit of systemd here, so nothing is known to start the engine at boot', hint)]
+    return [warning('systemd has no docker.service here, so nothing is known to start the engine at boot', hint)]
   if (enabled === 'enabled') return [good('the engine starts at boot')]
   return [
     bad('the engine does not start at boot', 'as root: systemctl enable docker', {

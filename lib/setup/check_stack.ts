@@ -1,6 +1,8 @@
 // What is unwise in the stack as Compose reads it. Each check is told what Compose prints, and asks nobody else.
+// Long, since it is the list of them.
 import { bad, type Finding, unless, warning } from './findings.ts'
-import { APP_LABEL, appDoubts, appTroubles, type ServiceConfig, type StackConfig } from '../docker/stack.ts'
+import { APP_LABEL, appDoubts, appTroubles } from '../docker/stack.ts'
+import type { ServiceConfig, StackConfig } from '../docker/stack_config.ts'
 
 const PROXY = 'nginx'
 
@@ -101,9 +103,9 @@ const isPinned = (image: string) => image.includes('@sha256:') || (/:[^/:]+$/.te
 
 /** Images that may be another one tomorrow. */
 export function imageFindings(config: StackConfig) {
-  return each(config, (service, { image = '', build }) => {
-    const name = build ? (build.args?.BASE ?? '') : image
-    if (name === '' || isPinned(name)) return []
+  return each(config, (service, { image, build }) => {
+    const name = build ? build.args?.BASE : image
+    if (name === undefined || isPinned(name)) return []
     return [
       warning(
         `${service} uses ${name}, which is another image from one day to the next`,

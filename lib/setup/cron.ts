@@ -1,4 +1,6 @@
-// The cron entry of the nightly backup: cron has almost no environment, so the entry brings all that a run needs.
+// The cron entries, of the nightly backup, the archive, the certificate and the watch: cron has almost no environment,
+// so each brings all that a run needs.
+import { createHash } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, relative } from 'node:path'
@@ -6,12 +8,15 @@ import { root } from '../system/checkout.ts'
 import { EXIT, Failure, messageOf } from '../system/errors.ts'
 import { readIfThere, replaceFile } from '../system/files.ts'
 import { stateFile } from '../system/state_folder.ts'
-import { loaderFor } from '../system/runtime.ts'
+import { ownLoader } from '../system/runtime.ts'
 import { quoteWord } from '../system/shell.ts'
 
+/** What cron does for a stack. */
+export type Job = 'backup' | 'certificate' | 'ship' | 'watch'
+
 // cron reads only names of letters, digits, _ and -.
-export function cronFile(project: string) {
-  return `/etc/cron.d/${project}-backup`
+export function cronFile(project: string, job: Job = 'backup') {
+  return `/etc/cron.d/${project}-${job}`
 }
 
 /** "HH:MM" of a line's minute and hour, which are the first two groups; undefined when there was no match. */
@@ -23,25 +28,81 @@ export function clockOf(match: RegExpExecArray | null) {
 // cron itself turns % into a line end, even within quotes.
 const quote = (word: string) => quoteWord(word).replaceAll('%', String.raw`\%`)
 
-/** The text of the entry. `at` is "HH:MM" in the server's time. */
+const ENVIRONMENT = [
+  `PATH=${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+  'LANG=C.UTF-8',
+]
+
+/** How an entry begins Node on a script, in words for its shell. */
+const nodeWords = () => {
+  const tsx = createRequire(import.meta.url).resolve('tsx')
+  return [process.execPath, ...ownLoader(tsx)].map(quote).join(' ')
+}
+
+// Some crons take no command of more than 1000 characters, so each path stands there once.
+const beginOf = (words: string) => `cd ${quote(root)} || exit; run() { ${nodeWords()} ${words} "$@"; }`
+
+const run = (file: string, ...words: string[]) => {
+  const log = relative(root, stateFile(file))
+  return `${['run', ...words].join(' ')} >${log} 2>&1 || { cat ${log}; failed=1; }`
+}
+
+/** The text of the entry of the backup. `at` is "HH:MM" in the server's time. */
 export function cronText(at: string) {
   const [hour, minute] = at.split(':').map(Number)
-  const tsx = createRequire(import.meta.url).resolve('tsx')
-  const node = [process.execPath, ...loaderFor(process.version, tsx)].map(quote).join(' ')
-  // Some crons take no command of more than 1000 characters, so each path stands there once.
-  const begin = `cd ${quote(root)} || exit; run() { ${node} scripts/backup.ts --wait "$@"; }`
-  const run = (file: string, ...words: string[]) => {
-    const log = relative(root, stateFile(file))
-    return `${['run', ...words].join(' ')} >${log} 2>&1 || { cat ${log}; failed=1; }`
-  }
+  const begin = beginOf('scripts/backup.ts --wait')
   const [backup, drill] = [run('backup.log'), run('drill.log', '--drill')]
   return [
     '# Made by scripts/backup.ts --install-cron, removed by --remove-cron. The output of the last runs is in .state/backup.log and drill.log; cron mails it when a run fails.',
-    `PATH=${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
-    'LANG=C.UTF-8',
+    ...ENVIRONMENT,
     `${minute} ${hour} * * 1-6 root ${begin}; ${backup}; exit $failed`,
     '# On Sundays the newest set is tried out: after the backup, since a drill that starts beside it may come first.',
     `${minute} ${hour} * * 0 root ${begin}; ${backup}; ${drill}; exit $failed`,
+    '',
+  ].join('\n')
+}
+
+/**
+ * The text of the entry of the certificate: four times a day, because an authority that takes back certificates gives
+ * no more than a day. Each site has a minute of its own, so that not all ask an authority at once.
+ */
+export function certificateCronText(site: string) {
+  const digest = createHash('sha256').update(site).digest()
+  const [minute, hour] = [digest.readUInt16BE(0) % 60, digest.readUInt16BE(2) % 6]
+  const hours = [0, 6, 12, 18].map(it => hour + it).join(',')
+  return [
+    '# Made by scripts/setup.ts --certificate. The output of the last run is in .state/certificate.log; cron mails it when it fails.',
+    ...ENVIRONMENT,
+    `${minute} ${hours} * * * root ${beginOf('scripts/setup.ts')}; ${run('certificate.log', '--renew')}; exit $failed`,
+    '',
+  ].join('\n')
+}
+
+/**
+ * The text of the entry of the watch. One process looks each minute for an hour, since to begin Node costs more than
+ * twenty looks; one that hangs is killed. `remind` is in hours.
+ */
+export function watchCronText(remind: string) {
+  const lock = relative(root, stateFile('watch.lock'))
+  return [
+    '# Made by scripts/watch.ts --install-cron, removed by --remove-cron. Each minute cron begins a process that looks for an hour, and that ends at once while there is one.',
+    ...ENVIRONMENT,
+    `* * * * * root cd ${quote(root)} && exec flock --nonblock --close ${lock} timeout --kill-after=10 4000 ${nodeWords()} scripts/watch.ts --tell --remind ${remind}`,
+    '',
+  ].join('\n')
+}
+
+/**
+ * The text of the entry of the archive: one process ships each minute for an hour, as the watch looks. What it says goes to
+ * the log alone: status.ts and the watch tell what is wrong.
+ */
+export function shipCronText() {
+  const lock = relative(root, stateFile('shipping.lock'))
+  const log = relative(root, stateFile('ship.log'))
+  return [
+    '# Made by scripts/backup.ts --install-cron where WAL=on, removed by --remove-cron. Each minute cron begins a process that ships for an hour, and that ends at once while there is one.',
+    ...ENVIRONMENT,
+    `* * * * * root cd ${quote(root)} && exec flock --nonblock --close ${lock} sh -c 'exec "$@" >${log} 2>&1' - timeout --kill-after=10 7200 ${nodeWords()} scripts/backup.ts --ship --hour --wait`,
     '',
   ].join('\n')
 }
@@ -52,20 +113,21 @@ const asRoot = (file: string, error: unknown) =>
     hint: 'run it as root (sudo); is cron installed (apt install cron)?',
   })
 
-/** Writes the entry; gives whether that changed anything. Throws a Failure (73) for who is not root. */
-export function installCron(project: string, at: string) {
-  const file = cronFile(project)
-  if (readIfThere(file) === cronText(at)) return false
+/** Writes an entry; gives whether that changed anything. Throws a Failure (73) for who is not root. */
+export function installCron(project: string, text: string, job: Job = 'backup') {
+  const file = cronFile(project, job)
+  if (readIfThere(file) === text) return false
   try {
-    replaceFile(file, cronText(at))
+    replaceFile(file, text)
   } catch (error) {
     throw asRoot(file, error)
   }
   return true
 }
 
-export function removeCron(project: string) {
-  const file = cronFile(project)
+/** Removes an entry; gives whether there was one. Throws a Failure (73) for who is not root. */
+export function removeCron(project: string, job: Job = 'backup') {
+  const file = cronFile(project, job)
   if (readIfThere(file) === undefined) return false
   try {
     rmSync(file)

@@ -1,10 +1,11 @@
 // The change from the old stack to this one, when all that can be done before has been done: the old apps are stopped,
 // the last rows and files are brought, and this stack takes the ports. Nothing of the old one is removed.
+// Long, since what is done between the two sites, and undone when it fails, has to be read together.
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { compose, docker, removeContainers } from '../docker/commands.ts'
 import { listInstances } from '../docker/containers.ts'
-import { readConfig, type StackConfig } from '../docker/stack.ts'
+import { readConfig, type StackConfig } from '../docker/stack_config.ts'
 import { composeFiles } from '../docker/release_pins.ts'
 import { takeDeployLock } from '../deploy/deploy_lock.ts'
 import { detailsOf, Failure, messageOf } from '../system/errors.ts'
@@ -26,7 +27,7 @@ import { keepFromStarting, keptOf, proveThere, startOld, stopOld } from './old_c
 import type { CutOver } from './prepare_cut_over.ts'
 import { accompany } from './setup.ts'
 import { bringUpMigrated } from './start_stack.ts'
-import { NOTHING, provePages, readRestored, type Restored } from './trial.ts'
+import { NOTHING, provePages, readFirstStart, type FirstStart } from './trial.ts'
 
 const ours = (...words: string[]) => compose(composeFiles(), ...words)
 
@@ -77,16 +78,16 @@ const hasServed = async ({ name }: StackConfig, since: string) =>
   (await listInstances(name, 'phoenix')).some(({ started }) => started > since)
 
 /** What a failed cutover has restored would be in the way of the next one. */
-const dropRestored = async ({ COMPOSE_PROJECT_NAME: project }: Settings) => {
+const dropRestored = async ({ COMPOSE_PROJECT_NAME: project, POSTGRES_VOLUME }: Settings) => {
   await capture(ours('rm', '--stop', '--force', 'postgres'), { what: 'removing what was restored' })
-  await attempt(docker('volume', 'rm', '--force', `${project}_postgres`))
+  await attempt(docker('volume', 'rm', '--force', POSTGRES_VOLUME ?? `${project}_postgres`))
 }
 
 /** What a cutover came to: the time without service in seconds, and what is here now. */
 export interface Done {
   seconds: number
   files: Mirrored
-  restored: Restored
+  restored: FirstStart
 }
 
 /** The last rows and files are brought, and this stack starts and shows its pages: on the ports of the old one. */
@@ -109,7 +110,7 @@ const changePlaces = async ({ old, settings, config, forwarding }: CutOver, { st
   const [, files] = await accompany(last, spent => `still at it, after ${spent}`)
   await startMigrated(config)
   await provePages(config, config.name)
-  const restored = await readRestored(config.name)
+  const restored = await readFirstStart(config.name)
   if (restored.compared === NOTHING)
     throw new Failure('postgres does not say that it has restored the dump', { hint: 'scripts/logs.ts postgres' })
   return { files, restored }
@@ -187,7 +188,7 @@ export async function cutOver(prepared: CutOver): Promise<Done> {
  * Stops this stack, and starts what the cutover stopped, which is given. Throws a Failure: 69 when a container of the
  * old stack is gone, 75 when another command is at work here; then nothing was touched.
  */
-export async function goBack(machine: OldMachine) {
+export async function undoCutOver(machine: OldMachine) {
   const lock = await takeDeployLock(false)
   try {
     const note = readCutOver()

@@ -3,19 +3,18 @@ import { existsSync, rmSync } from 'node:fs'
 import * as v from 'valibot'
 import { hasData } from '../docker/volumes.ts'
 import { badConfig, EXIT, Failure } from '../system/errors.ts'
-import { replaceFile } from '../system/files.ts'
 import { say } from '../system/progress.ts'
 import { time } from '../system/schema.ts'
 import type { Settings } from '../system/settings.ts'
-import { readState, stateFile, statePath } from '../system/state_folder.ts'
-import { KEPT } from './old_containers.ts'
+import { readState, stateFile, statePath, writeState } from '../system/state_folder.ts'
+import { OLD_CONTAINER } from './old_containers.ts'
 
 const FILE = 'cutover.json'
 const NOTE = v.object({
   time,
   /** of the old checkout, as it was named */
   folder: v.string(),
-  stopped: v.array(KEPT),
+  stopped: v.array(OLD_CONTAINER),
   /** the container that hands on, on another machine */
   forwarder: v.optional(v.string()),
   /** when this stack had the site; absent while it has not */
@@ -28,7 +27,7 @@ export function readNote() {
 }
 
 export function writeNote(note: Note) {
-  replaceFile(stateFile(FILE), `${JSON.stringify(note)}\n`, 0o600)
+  writeState(FILE, note, 0o600)
 }
 
 /** Nobody needs to know any more what was stopped. */
@@ -67,7 +66,7 @@ export function tellKilled(name: string) {
 }
 
 /** A first start restores the dump into an empty volume alone. Throws a Failure (78) when it is not empty. */
-export async function refuseForData({ COMPOSE_PROJECT_NAME: project }: Settings) {
+export async function refuseForData({ COMPOSE_PROJECT_NAME: project, POSTGRES_VOLUME }: Settings) {
   const note = readNote()
   const back = `tsx scripts/setup.ts --from ${note?.folder} --back`
   if (note?.done !== undefined)
@@ -75,7 +74,7 @@ export async function refuseForData({ COMPOSE_PROJECT_NAME: project }: Settings)
       `the site of ${note.folder} was taken over at ${note.done}`,
       `nothing was changed; to give it back: ${back}. tsx scripts/setup.ts sees whether its backups are made`,
     )
-  const volume = `${project}_postgres`
+  const volume = POSTGRES_VOLUME ?? `${project}_postgres`
   if (!(await hasData(volume))) return
   if (note)
     throw badConfig(

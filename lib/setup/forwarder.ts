@@ -1,14 +1,15 @@
 // As long as the site's name leads to the old machine, that one hands on what comes to its ports to this machine.
+// Long, since what runs there is here too: its configuration, its proof, and its end.
 import { once } from 'node:events'
 import { createServer, isIPv6 } from 'node:net'
 import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
 import { docker } from '../docker/commands.ts'
-import type { StackConfig } from '../docker/stack.ts'
+import type { StackConfig } from '../docker/stack_config.ts'
 import { badConfig, EXIT, Failure } from '../system/errors.ts'
 import { attempt, capture, failureOf } from '../system/run.ts'
 import { sleep } from '../system/signals.ts'
-import { type OldMachine, runThere } from './old_machine.ts'
+import { type OldMachine, runScriptOn } from './old_machine.ts'
 import type { OldStack } from './old_stack.ts'
 import { isTaken } from './ports.ts'
 
@@ -38,8 +39,8 @@ export interface Forwarding {
   ways: Way[]
   /** of this machine, as the old one sees it */
   address: string
-  /** of the old machine, as this one sees it; '' when it was seen before */
-  comesFrom: string
+  /** of the old machine, as this one sees it; undefined when it was seen before */
+  comesFrom: string | undefined
 }
 
 /** Docker's own network there leads neither to an address of IPv6 nor to that machine's own. */
@@ -103,31 +104,35 @@ exit 1`
 /** How long a connection that was made there may take until it is seen here, in milliseconds. */
 const PATIENCE = 5000
 
-/** Whether the old machine reaches a port here; gives where its connection came from, or ''. Throws a Failure (69). */
+/**
+ * Whether the old machine reaches a port here; gives where its connection came from, if that can be seen. Throws a
+ * Failure (69).
+ */
 const proveWay = async (host: string, address: string, { address: listened, port }: Way['to']) => {
   const word = randomUUID()
-  const connect = () => runThere(host, `connecting to ${address}:${port}`, CONNECT, [address, port, word])
+  const connect = () => runScriptOn(host, `connecting to ${address}:${port}`, CONNECT, [address, port, word])
   const server = createServer()
   try {
     // After a cutover that was killed this stack's nginx has it; somebody else's would have been refused.
     if (await isTaken(listened, Number(port))) {
       await connect()
-      return ''
+      return undefined
     }
-    const came = new Promise<string>(resolve => {
+    const came = new Promise<{ from: string | undefined }>(resolve => {
       server.on('connection', socket => {
         socket.on('error', () => {})
         socket.once('data', data => {
-          if (data.toString().trim() === word) resolve(socket.remoteAddress ?? '')
+          if (data.toString().trim() === word) resolve({ from: socket.remoteAddress })
           socket.destroy()
         })
       })
     })
     await once(server.listen({ port: Number(port), host: listened }), 'listening')
     await connect()
-    const from = await Promise.race([came, sleep(PATIENCE)])
-    if (from === undefined) throw new Failure('another machine has answered')
-    return from
+    const seen = await Promise.race([came, sleep(PATIENCE)])
+    if (!seen) throw new Failure('another machine has answered')
+    // An IPv4 address that came to a socket for both kinds begins so.
+    return seen.from?.replace(/^::ffff:/, '')
   } catch (error) {
     throw new Failure(`${host} does not reach port ${port} of this machine (${address})`, {
       exitCode: EXIT.unreachable,
@@ -165,7 +170,7 @@ export async function prepareForwarder(old: OldStack, config: StackConfig): Prom
       `no port of the old nginx on ${host} leads to one of nginx here, so who still comes there would find nothing`,
       'nothing was changed; is it a service named nginx with the ports 80 and 443, and are NGINX_PORT and NGINX_TLS_PORT set?',
     )
-  const [address = ''] = (await runThere(host, 'asking for the address', 'echo "$SSH_CONNECTION"', [])).split(' ')
+  const [address = ''] = (await runScriptOn(host, 'asking for the address', 'echo "$SSH_CONNECTION"', [])).split(' ')
   const network = needsHostNetwork(address) ? 'host' : 'none'
   const test = runForwarder({ image, ways, address }, ['--rm', '--network', network], '-t')
   const { code, stderr } = await attempt(test, { engine })
@@ -174,9 +179,8 @@ export async function prepareForwarder(old: OldStack, config: StackConfig): Prom
       `the nginx of the old stack cannot hand on to this machine: ${/\[emerg\] \S+ (.*)/.exec(stderr)?.[1] ?? stderr.trim()}`,
       'nothing was changed; its image must be an official one of nginx: docker pull nginx there, recreate its nginx with it, then run this again',
     )
-  let comesFrom = ''
-  // An IPv4 address that came to a socket for both kinds begins so.
-  for (const { to } of ways) comesFrom = (await proveWay(host, address, to)).replace(/^::ffff:/, '') || comesFrom
+  let comesFrom: string | undefined
+  for (const { to } of ways) comesFrom = (await proveWay(host, address, to)) ?? comesFrom
   return { name: `${old.project}-forwarder`, image, ways, address, comesFrom }
 }
 
@@ -196,7 +200,7 @@ export async function startForwarder(machine: OldMachine, forwarding: Forwarding
   })
   for (const { from } of ways) {
     const asked = ['', '0.0.0.0', '::'].includes(from.address) ? '127.0.0.1' : from.address
-    await runThere(host, `a request to port ${from.port}, which is handed on to this machine,`, ANSWER, [
+    await runScriptOn(host, `a request to port ${from.port}, which is handed on to this machine,`, ANSWER, [
       asked,
       from.port,
     ])

@@ -1,8 +1,8 @@
 // Whether visitors who have IPv6 reach the site, and are told apart there.
 import { Resolver } from 'node:dns/promises'
 import { connect } from 'node:net'
-import { networkInterfaces } from 'node:os'
 import { docker } from '../docker/commands.ts'
+import { hasPublicIpv6 } from '../system/networks.ts'
 import type { Settings } from '../system/settings.ts'
 import { type Finding, good, unknown, unless, warning } from './findings.ts'
 import { attempt } from '../system/run.ts'
@@ -19,12 +19,6 @@ export interface Ipv6Facts {
   /** this machine has an address that the world could know */
   reachable: boolean
 }
-
-// Unique local addresses (fc00::/7) and those of one link (fe80::/10) are known to nobody outside.
-const isPublic = ({ family, internal, address }: { family: string; internal: boolean; address: string }) =>
-  family === 'IPv6' && !internal && !/^f[cde]/i.test(address)
-
-const hasPublicAddress = () => Object.values(networkInterfaces()).some(addresses => addresses?.some(isPublic))
 
 const troubleAt = (address: string, port: number) =>
   new Promise<string | undefined>(resolve => {
@@ -50,7 +44,7 @@ export async function readIpv6(site: string, port: number): Promise<Ipv6Facts> {
   const records =
     addresses &&
     (await Promise.all(addresses.map(async address => ({ address, trouble: await troubleAt(address, port) }))))
-  return { records, reachable: hasPublicAddress() }
+  return { records, reachable: hasPublicIpv6() }
 }
 
 const LISTEN =
@@ -91,7 +85,7 @@ export function ipv6Findings(
  * the engine gives networks theirs.
  */
 export async function canServeIpv6() {
-  if (!hasPublicAddress()) return false
+  if (!hasPublicIpv6()) return false
   const network = 'avril-ipv6-trial'
   const { code } = await attempt(docker('network', 'create', '--ipv6', network))
   if (code === 0) await attempt(docker('network', 'rm', network))

@@ -1,7 +1,7 @@
 // The .env of a new server: the example, with secrets of its own.
 import { randomBytes } from 'node:crypto'
 import { closeSync, fsyncSync, linkSync, openSync, rmSync, writeSync } from 'node:fs'
-import { hasData } from '../docker/volumes.ts'
+import { hasData, volumesOf } from '../docker/volumes.ts'
 import { root } from '../system/checkout.ts'
 import { readExample, readSettings, SECRETS, type Settings } from '../system/settings.ts'
 import { badConfig, detailsOf, EXIT, Failure, messageOf } from '../system/errors.ts'
@@ -24,7 +24,7 @@ export function newSettings(example: string, host: string | undefined, ipv6 = fa
   const secrets = Object.fromEntries(
     [...SECRETS, 'POSTGRES_APP_PASSWORD', 'MINIO_ROOT_PASSWORD'].map(name => [name, newSecret()]),
   )
-  return settingsWith(example, { ...open, ...APP_KEYS, ...secrets })
+  return settingsWith(example, { ...open, WAL: 'on', ...APP_KEYS, ...secrets })
 }
 
 /**
@@ -32,8 +32,10 @@ export function newSettings(example: string, host: string | undefined, ipv6 = fa
  * that is lost, and the apps could not log in with another.
  */
 export async function refuseForFormer({ COMPOSE_PROJECT_NAME: project }: Settings) {
-  const volume = `${project}_postgres`
-  if (!(await hasData(volume))) return
+  const volumes = await volumesOf(project, 'postgres')
+  const held = await Promise.all(volumes.map(hasData))
+  const volume = volumes.findLast((_, index) => held[index])
+  if (volume === undefined) return
   throw badConfig(
     `there is no .env, but data of a former site (the volume ${volume}), which needs the passwords of its .env`,
     `put that .env back; only if that data is worth nothing: docker volume rm ${volume}`,

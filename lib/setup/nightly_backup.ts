@@ -2,11 +2,15 @@
 // far.
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { type BackupState, readBackups } from '../status/backup_status.ts'
+import { type BackupStatus, readBackups } from '../status/backup_status.ts'
 import type { Settings } from '../system/settings.ts'
-import { clockOf, cronFile, cronText, installCron } from './cron.ts'
+import { isArchived } from '../archive/receiver.ts'
+import { clockOf, cronFile, cronText, installCron, removeCron, shipCronText } from './cron.ts'
 import { EXIT, Failure } from '../system/errors.ts'
 import { readIfThere } from '../system/files.ts'
+import { isOffsite, openOffsite } from '../backup/offsite/layout.ts'
+import type { Protection } from '../backup/offsite/protection.ts'
+import { outlivesRemoval } from '../backup/offsite/removal.ts'
 import { bad, type Finding, good, unknown, warning } from './findings.ts'
 import { attempt } from '../system/run.ts'
 import { hasSystemd } from '../system/systemd.ts'
@@ -23,16 +27,18 @@ export interface BackupFacts {
   entry: string | undefined
   /** what that text should be; `time` is "HH:MM" */
   expected: (time: string) => string
+  /** the entry that ships the archive each minute is as it should be; so is none where nothing is archived */
+  ships: boolean
   /** cron runs */
   cron: boolean
-  state: Pick<BackupState, 'last' | 'trouble'>
+  state: Pick<BackupStatus, 'last' | 'trouble'>
 }
 
 const timeOf = (entry: string | undefined) =>
   clockOf(/^(\d{1,2}) (\d{1,2}) \* \* (?:\*|1-6) root /m.exec(entry ?? '')) ?? DEFAULT_TIME
 
 /** What is to be said of the backups. */
-export function backupFindings({ site, folder, parent, entry, expected, cron, state }: BackupFacts): Finding[] {
+export function backupFindings({ site, folder, parent, entry, expected, ships, cron, state }: BackupFacts): Finding[] {
   const time = timeOf(entry)
   if (!parent && site === 'localhost')
     return [unknown(`${dirname(folder)} is not there; a site on localhost has nothing that must be saved`)]
@@ -45,6 +51,17 @@ export function backupFindings({ site, folder, parent, entry, expected, cron, st
       : "cron's entry for the backup is of another checkout or version"
   const install = { about: time, mend: `having cron make one each night at ${time}` }
   if (entry !== expected(time)) return [bad(trouble, 'as root: tsx scripts/backup.ts --install-cron', install)]
+  if (!ships)
+    return [
+      bad(
+        'cron does not ship the archive each minute, or does although WAL is not on',
+        'as root: tsx scripts/backup.ts --install-cron',
+        {
+          about: time,
+          mend: 'having cron ship it each minute',
+        },
+      ),
+    ]
   if (!cron)
     return [bad('cron does not run', 'as root: systemctl enable --now cron', { about: time, mend: 'starting cron' })]
   const nightly = good(`each night at ${time}, into ${folder}`)
@@ -64,9 +81,13 @@ const runs = (names: string[]) =>
     }
   })
 
-const cronRuns = () => runs(['cron', 'crond'])
+/** Whether cron runs. */
+export function cronRuns() {
+  return runs(['cron', 'crond'])
+}
 
-const startCron = async () => {
+/** Has cron run, now and after each boot. Throws a Failure (73) for who is not root. */
+export async function startCron() {
   if (cronRuns()) return
   const command = hasSystemd() ? ['systemctl', 'enable', '--now', 'cron'] : ['cron']
   const { code, stderr } = await attempt(command)
@@ -85,13 +106,54 @@ export function readBackupFacts(settings: Settings): BackupFacts {
     parent: existsSync(dirname(folder)),
     entry: readIfThere(cronFile(project)),
     expected: cronText,
+    ships: readIfThere(cronFile(project, 'ship')) === (isArchived(settings) ? shipCronText() : undefined),
     cron: cronRuns(),
     state: readBackups(settings),
   }
 }
 
-/** Installs the entry, at the time that it had, and has cron run. Throws a Failure (73) for who is not root. */
-export async function makeNightly({ COMPOSE_PROJECT_NAME: project }: Settings, { about }: Finding) {
-  installCron(project, about ?? DEFAULT_TIME)
+/** What becomes of the copies off the site when somebody has this server: tried out with a small object, and its key. */
+export async function offsiteFindings(settings: Settings): Promise<Finding[]> {
+  if (!isOffsite(settings)) return []
+  const site = await openOffsite(settings)
+  try {
+    const protection = await site.protection()
+    return [protectionFinding(protection, await outlivesRemoval(site))]
+  } finally {
+    await site.dispose()
+  }
+}
+
+/** Whether copies off the site last, by how the bucket says that it keeps them, and by what came of a try. */
+export function protectionFinding(protection: Protection, outlives: boolean): Finding {
+  if (protection === 'lock' && outlives)
+    return good('copies off the site are locked: this server was not able to remove one that it had just written')
+  const lock = 'make a bucket with object lock (it can only be chosen when a bucket is made): docs/backups.md'
+  if (protection === 'lock')
+    return bad('the bucket off the site has object lock, and this server was able to remove what it had locked', lock)
+  if (outlives) return good('what is removed off the site stays there as a version, which this server may not remove')
+  if (protection === 'versions')
+    return warning(
+      'the bucket off the site keeps versions, but the key of this server may remove them too',
+      `take the right to remove versions (s3:DeleteObjectVersion) from OFFSITE_ACCESS_KEY_ID; or ${lock}`,
+    )
+  return warning('whoever has this server can remove the copies off the site', lock)
+}
+
+/**
+ * Changes the entries of the backup, and of the archive where there is one: to a time ("HH:MM"), or to none. Gives whether
+ * that changed anything. Throws a Failure (73) for who is not root.
+ */
+export function changeBackupCron(settings: Settings, at: string | undefined) {
+  const { COMPOSE_PROJECT_NAME: project } = settings
+  const backup = at === undefined ? removeCron(project) : installCron(project, cronText(at))
+  const isShipped = at !== undefined && isArchived(settings)
+  const ship = isShipped ? installCron(project, shipCronText(), 'ship') : removeCron(project, 'ship')
+  return backup || ship
+}
+
+/** Installs the entries, at the time that they had, and has cron run. Throws a Failure (73) for who is not root. */
+export async function makeNightly(settings: Settings, { about }: Finding) {
+  changeBackupCron(settings, about ?? DEFAULT_TIME)
   await startCron()
 }

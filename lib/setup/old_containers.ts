@@ -14,16 +14,21 @@ type Engine = Pick<OldMachine, 'engine'>
 const PATIENCE = 15 * 60_000
 
 /** A container, when it starts by itself, and whether its health check was good or it had none. */
-export const KEPT = v.object({ id: v.string(), name: v.optional(v.string()), restart: v.string(), well: v.boolean() })
-export type Kept = v.InferOutput<typeof KEPT>
+export const OLD_CONTAINER = v.object({
+  id: v.string(),
+  name: v.optional(v.string()),
+  restart: v.string(),
+  well: v.boolean(),
+})
+export type OldContainer = v.InferOutput<typeof OLD_CONTAINER>
 
 /** What is noted of a container. */
-export function keptOf(instance: Instance): Kept {
+export function keptOf(instance: Instance): OldContainer {
   const { id, name, restart, health = 'healthy' } = instance
   return { id, name, restart, well: health === 'healthy' }
 }
 
-const setPolicies = async ({ engine }: Engine, kept: Kept[], policyOf: (policy: string) => string) => {
+const setPolicies = async ({ engine }: Engine, kept: OldContainer[], policyOf: (policy: string) => string) => {
   for (const policy of new Set(kept.map(({ restart }) => restart))) {
     const ids = kept.filter(({ restart }) => restart === policy).map(({ id }) => id)
     await capture(docker('update', '--restart', policyOf(policy), ...ids), {
@@ -34,7 +39,7 @@ const setPolicies = async ({ engine }: Engine, kept: Kept[], policyOf: (policy: 
 }
 
 /** "restart: always" would start what was stopped at the next boot, and it would take the ports. */
-export function keepFromStarting(machine: Engine, kept: Kept[]) {
+export function keepFromStarting(machine: Engine, kept: OldContainer[]) {
   return setPolicies(machine, kept, () => 'no')
 }
 
@@ -44,13 +49,13 @@ export async function stopOld({ engine }: Engine, ids: string[], grace: number) 
   await capture(docker('stop', '--time', String(grace), ...ids), { what: 'stopping the old stack', engine })
 }
 
-const withoutGone = async ({ engine }: Engine, kept: Kept[]) => {
+const withoutGone = async ({ engine }: Engine, kept: OldContainer[]) => {
   const all = await idsWith([], engine)
   return kept.filter(({ id }) => all.includes(id))
 }
 
 /** Throws a Failure (69) when one of them is gone. */
-export async function proveThere(machine: Engine, kept: Kept[]) {
+export async function proveThere(machine: Engine, kept: OldContainer[]) {
   const there = await withoutGone(machine, kept)
   const gone = kept.filter(it => !there.includes(it)).map(({ id, name = id.slice(0, 12) }) => name)
   if (gone.length > 0)
@@ -61,14 +66,14 @@ export async function proveThere(machine: Engine, kept: Kept[]) {
 }
 
 /** Starts those that are there, in their order, and has them start by themselves as before. Throws a Failure. */
-export async function startOld(machine: Engine, kept: Kept[]) {
+export async function startOld(machine: Engine, kept: OldContainer[]) {
   const there = await withoutGone(machine, kept)
   await setPolicies(machine, there, policy => policy)
   const words = there.map(({ id }) => id)
   await capture(docker('start', ...words), { what: 'starting the old stack', engine: machine.engine })
 }
 
-const unwell = async ({ engine }: Engine, kept: Kept[]) => {
+const unwell = async ({ engine }: Engine, kept: OldContainer[]) => {
   const wereWell = new Set(kept.filter(({ well }) => well).map(({ id }) => id))
   const instances = await readInstances(
     kept.map(({ id }) => id),
@@ -80,7 +85,7 @@ const unwell = async ({ engine }: Engine, kept: Kept[]) => {
 }
 
 /** Waits until all of them run, and are healthy where they were. Throws a Failure that names those that are not. */
-export async function awaitOld(machine: Engine, kept: Kept[]) {
+export async function awaitOld(machine: Engine, kept: OldContainer[]) {
   const end = Date.now() + PATIENCE
   const wait = async () => {
     for (;;) {

@@ -1,7 +1,7 @@
 // The dumps that the bash scripts have left.
 import { join } from 'node:path'
 import { attempt } from '../system/run.ts'
-import { type OldMachine, runThere } from './old_machine.ts'
+import { type OldMachine, runScriptOn } from './old_machine.ts'
 
 export interface OldDump {
   /** with its host before it when that is not this machine, as scp has it */
@@ -22,7 +22,7 @@ export async function listOldDumps({ host, folder }: OldMachine): Promise<OldDum
   const text =
     host === undefined
       ? (await attempt(['sh', '-c', FIND, 'sh', ...folders])).stdout
-      : await runThere(host, 'looking for old dumps', FIND, folders)
+      : await runScriptOn(host, 'looking for old dumps', FIND, folders)
   const dumps = text.split('\0').flatMap(line => {
     const [, bytes = '', seconds = '', file = ''] = /^(\d+) ([\d.]+) (.+)$/s.exec(line) ?? []
     const name = host === undefined ? file : `${host}:${file}`

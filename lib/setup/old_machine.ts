@@ -1,5 +1,6 @@
 // The machine of the old site: this one, or another one that is reached by ssh. Of another one, what is small is copied
 // here and read as if it were this one's; its engine is reached through a forwarded socket.
+// Long, since nothing else knows whether the old site is here or elsewhere.
 import { createHash } from 'node:crypto'
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -7,8 +8,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { docker } from '../docker/commands.ts'
 import { HOST, NO_CONNECTION, ssh, unreachable } from '../ssh/commands.ts'
-import { badConfig, EXIT, Failure, usage } from '../system/errors.ts'
-import { attempt, capture, failureOf, hold } from '../system/run.ts'
+import { forward } from '../ssh/engines.ts'
+import { badConfig, EXIT, usage } from '../system/errors.ts'
+import { attempt, capture, failureOf } from '../system/run.ts'
 import { namesInFolder } from '../system/files.ts'
 import { isAlive } from '../system/processes.ts'
 import { say } from '../system/progress.ts'
@@ -37,8 +39,8 @@ find -L "$1/.env" "$1/docker-compose.override.yml" "$1/mix.exs" "$beside/avril-p
   /etc/crontab /etc/cron.d /etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly /etc/systemd/system /var/spool/cron /var/spool/cron/crontabs \
   -maxdepth 1 -type f -size -1000k 2>/dev/null | sed 's|^|.|' | sort -u | tar --create --dereference --ignore-failed-read --files-from -`
 
-// Only what was read is replaced, and only by what was sent as a whole: a lost line ends the input, too. A table of cron
-// is taken up when its folder has changed, too, and cron reads no name with a dot.
+// Only what was read is replaced, and only by what was sent as a whole: a lost line ends the input, too. A table of
+// cron is taken up when its folder has changed, too, and cron reads no name with a dot.
 const REPLACE = `sum() { sha256sum <"$1" | cut -c 1-64; }
 [ ! -L "$1" ] && [ "$(sum "$1")" = "$2" ] || { echo 'it was changed meanwhile, or is a link' >&2; exit 1; }
 cp -p "$1" "$1.avril" && cat >"$1.avril" && [ "$(sum "$1.avril")" = "$3" ] && mv "$1.avril" "$1" || { rm -f "$1.avril"; exit 1; }`
@@ -65,18 +67,6 @@ const fetchFiles = async (host: string, folder: string, top: string) => {
   }
   const words = ['--extract', '--no-same-owner', '--no-same-permissions', '--file', archive, '--directory', top]
   await capture(['tar', ...words], { what: `unpacking what ${host} has sent` })
-}
-
-/** Carries an address here to one of another machine, until it is disposed of. */
-const forward = async (host: string, from: string, to: string, what: string): Promise<Disposable> => {
-  const { release, ...outcome } = await hold(
-    ssh(host, { batch: true, forward: `${from}:${to}` }, 'echo ready; exec cat >/dev/null'),
-  )
-  if (release) return { dispose: release }
-  throw new Failure(`${what} cannot be reached through ssh: ${outcome.stderr.trim()}`, {
-    exitCode: EXIT.unreachable,
-    hint: `does its sshd allow forwarding (AllowTcpForwarding, AllowStreamLocalForwarding), and may this user use Docker there (ssh ${host} docker ps)?`,
-  })
 }
 
 const freePort = () =>
@@ -124,14 +114,14 @@ const partsOf = (from: string) => {
 }
 
 /** What a place as it was typed is called (OldMachine.name). */
-export function nameOf(from: string) {
+export function oldMachineName(from: string) {
   const { host, folder } = partsOf(from)
   return host === undefined ? folder : `${host}:${folder}`
 }
 
 /**
- * Opens the machine of a place as it was typed: a folder, or host:folder as scp has it. Throws a Failure: 64 for what is
- * neither, 69 when the host cannot be reached, 78 when it has no such folder.
+ * Opens the machine of a place as it was typed: a folder, or host:folder as scp has it. Throws a Failure: 64 for what
+ * is neither, 69 when the host cannot be reached, 78 when it has no such folder.
  */
 export async function openOldMachine(from: string): Promise<OldMachine> {
   const { host, folder } = partsOf(from)
@@ -153,7 +143,7 @@ export async function openOldMachine(from: string): Promise<OldMachine> {
     scope.use(await forward(target, socket, '/var/run/docker.sock', `Docker on ${host}`))
     const engine = `unix://${socket}`
     await proveEngine(host, engine)
-    return { name: nameOf(from), host: target, engine, folder, top, dispose: () => scope.dispose() }
+    return { name: oldMachineName(from), host: target, engine, folder, top, dispose: () => scope.dispose() }
   } catch (error) {
     await scope.dispose()
     throw error
@@ -189,7 +179,7 @@ export async function reopened(machine: OldMachine): Promise<OldMachine> {
 }
 
 /** Runs a shell script on another machine, with what it reads; gives its output. Throws a Failure. */
-export async function runThere(host: string, what: string, script: string, words: string[], input?: string) {
+export async function runScriptOn(host: string, what: string, script: string, words: string[], input?: string) {
   const outcome = await attempt(ssh(host, { batch: true }, script, ...words), input === undefined ? {} : { input })
   if (outcome.code === NO_CONNECTION) throw unreachable(host, outcome.stderr)
   if (outcome.code !== 0) throw failureOf([], outcome, { what: `${what} on ${host}` })
@@ -198,13 +188,15 @@ export async function runThere(host: string, what: string, script: string, words
 
 const sumOf = (text: string) => createHash('sha256').update(text).digest('hex')
 
-/** Has the machine itself get files that were changed in its copy. Throws a Failure, and then that file is as it was. */
+/**
+ * Has the machine itself get files that were changed in its copy. Throws a Failure, and then that file is as it was.
+ */
 export async function sendBack({ host, top }: OldMachine, files: string[]) {
   if (host === undefined) return
   for (const file of files) {
     const words = ['--extract', '--to-stdout', '--file', join(top, ARCHIVE), `.${file}`]
     const { stdout: before } = await attempt(['tar', ...words])
     const text = readFileSync(join(top, file), 'utf8')
-    await runThere(host, `changing ${file}`, REPLACE, [file, sumOf(before), sumOf(text)], text)
+    await runScriptOn(host, `changing ${file}`, REPLACE, [file, sumOf(before), sumOf(text)], text)
   }
 }

@@ -3,15 +3,14 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { openDumpFolder } from '../postgres/dumps_folder.ts'
-import { bytesOf, downloadObject, listAll, type Listed, removeObject, shown, uploadObject } from '../s3/bucket.ts'
+import { sumBytes, downloadObject, listAll, type Listed, removeObject, shown, uploadObject } from '../s3/bucket.ts'
 import type { Connection } from '../s3/client.ts'
-import { addressOf, connectInstance, connectMinio, connectTo } from '../s3/minio.ts'
+import { minioAddress, connectInstance, connectMinio, connectTo } from '../s3/minio.ts'
 import { mapConcurrent } from '../system/concurrency.ts'
 import { badConfig, Failure } from '../system/errors.ts'
-import { replaceFile } from '../system/files.ts'
 import { Scope } from '../system/scope.ts'
 import type { Settings } from '../system/settings.ts'
-import { readState, stateFile } from '../system/state_folder.ts'
+import { readState, writeState } from '../system/state_folder.ts'
 import { forwardPort } from './old_machine.ts'
 import { fileKeyOf } from './old_settings.ts'
 import { type OldStack, runningOf } from './old_stack.ts'
@@ -38,7 +37,7 @@ const connectOld = async (old: OldStack, scope: Scope): Promise<Connection> => {
     },
   }
   if (host === undefined) return scope.use(await connectInstance(minio, place))
-  const { port } = scope.use(await forwardPort(host, addressOf(minio)))
+  const { port } = scope.use(await forwardPort(host, minioAddress(minio)))
   return scope.use(await connectTo(`127.0.0.1:${port}`, place))
 }
 
@@ -46,8 +45,7 @@ const connectOld = async (old: OldStack, scope: Scope): Promise<Connection> => {
 const FILE = 'copied_files.json'
 const COPIED = v.array(v.tuple([v.string(), v.string()]))
 
-const noteCopied = (copied: ReadonlyMap<string, string>) =>
-  replaceFile(stateFile(FILE), `${JSON.stringify([...copied])}\n`, 0o600)
+const noteCopied = (copied: ReadonlyMap<string, string>) => writeState(FILE, [...copied], 0o600)
 
 const proveSame = async (target: Connection, listed: ReadonlyMap<string, Listed>) => {
   const there = await listAll(target)
@@ -73,6 +71,7 @@ export interface Mirrored {
  * Makes the files in the minio of this stack those of the old one: what is missing or was written anew is copied. The
  * last copy, when nobody writes any more, also removes what an earlier one brought and is gone there. Throws a Failure:
  * 78 when all is gone there at once, and any when the last copy has not brought all.
+ * In one piece: what was copied must be noted wherever it stops.
  */
 export async function mirrorOld(old: OldStack, settings: Settings, last: boolean): Promise<Mirrored> {
   const scope = new Scope()
@@ -91,7 +90,7 @@ export async function mirrorOld(old: OldStack, settings: Settings, last: boolean
     // A minio without a volume that was made anew.
     if (listed.size === 0 && gone.length > 0)
       throw badConfig(
-        `the old minio has no file any more, and ${gone.length} were copied before: was its container made anew?`,
+        `the old minio no longer has any file, and ${gone.length} were copied before: was its container made anew?`,
         'nothing was changed. The copies in the minio here are kept; those who know must say what is right',
       )
     // A copy that is killed is one that is made again, and known to be from there.
@@ -101,9 +100,10 @@ export async function mirrorOld(old: OldStack, settings: Settings, last: boolean
       await mapConcurrent([...wanted.entries()], async ([index, { key }]) => {
         const file = join(path, String(index))
         const stored = await downloadObject(source, key, file)
-        if (stored) await uploadObject(target, stored, file)
-        copied.set(key, stored?.etag ?? '')
-        rmSync(file, { force: true })
+        if (!stored) return
+        await uploadObject(target, stored, file)
+        copied.set(key, stored.etag)
+        rmSync(file)
       })
       if (last)
         await mapConcurrent(gone, async key => {
@@ -115,7 +115,7 @@ export async function mirrorOld(old: OldStack, settings: Settings, last: boolean
     }
     if (last) await proveSame(target, listed)
     const count = { copied: wanted.length, gone: gone.length, extra: beside.length - gone.length }
-    return { count: listed.size, bytes: bytesOf(listed.values()), ...count }
+    return { count: listed.size, bytes: sumBytes(listed.values()), ...count }
   } finally {
     await scope.dispose()
   }
@@ -133,7 +133,7 @@ export async function filesToBring(old: OldStack): Promise<{ bytes: number; othe
       client.send(new s3.ListBucketsCommand({}), { abortSignal: signal }),
     )
     const names = Buckets.flatMap(({ Name = '' }) => (Name === '' || Name === bucket ? [] : [Name]))
-    return { bytes: bytesOf(missing), otherBuckets: names }
+    return { bytes: sumBytes(missing), otherBuckets: names }
   } finally {
     await scope.dispose()
   }

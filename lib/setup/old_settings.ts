@@ -1,4 +1,5 @@
 // What becomes of the .env of the bash scripts: kept, renamed, corrected, made or dropped, each with the reason.
+// Long, since it is the table of them.
 import { formFault, SECRETS, writeValue } from '../system/settings.ts'
 import { isSecretName } from '../docker/build_settings.ts'
 import type { Lines } from '../system/env_file.ts'
@@ -52,7 +53,7 @@ export function fileKeyOf(old: ReadonlyMap<string, string>) {
 
 const isPlaceholder = (value: string) => /^(X{3,}|required|change-me.*)$/.test(value)
 
-const keyChanges = (old: ReadonlyMap<string, string>): Change[] => {
+const keyChanges = (old: ReadonlyMap<string, string>): [id: Change, secret: Change] => {
   const [id, secret] = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'] as const
   const pair = fileKeyOf(old)
   const [user = '', password = ''] = (pair ?? []).map(name => old.get(name) ?? '')
@@ -75,21 +76,29 @@ const keyChanges = (old: ReadonlyMap<string, string>): Change[] => {
 }
 
 /** The names that the apps' own role and the administrator of the files get, with secrets of their own. */
-const ownKeys = (old: ReadonlyMap<string, string>, key: string): Change[] => {
+const ownKeys = (old: ReadonlyMap<string, string>, key: string | undefined): Change[] => {
   const role = `${(old.get('POSTGRES_USER') ?? 'avril').slice(0, 59)}_app`
   const root = key === 'avril_root' ? 'avril_admin' : 'avril_root'
   return [
-    ['POSTGRES_APP_USER', role, 'phoenix logs in as a role that is no superuser'],
+    ['POSTGRES_APP_USER', role, 'phoenix logs in as a role that is not a superuser'],
     ['POSTGRES_APP_PASSWORD', newSecret(), 'the password of that role'],
     ['MINIO_ROOT_USER', root, 'the administrator of the files, which the app is not'],
     ['MINIO_ROOT_PASSWORD', newSecret(), 'his secret'],
   ].map(([name = '', value = '', why = '']) => ({ name, kind: 'made', value, why }))
 }
 
+/** PostgreSQL's major version, which the archive needs. */
+const LEAST_OF_ARCHIVE = 18
+
 type Rule = (was: string | undefined, site: OldSite) => Omit<Change, 'name' | 'was'> | undefined
 
 const hostOf = ({ settings }: OldSite) => (settings.get('WHOST') ?? 'localhost').replace(/:\d+$/, '').toLowerCase()
 const isPublic = (site: OldSite) => hostOf(site) !== 'localhost'
+/** PostgreSQL's major version in the tag of an image; undefined when that does not tell it. */
+const majorOf = (image = '') => {
+  const [, major] = /:(\d+)[^/]*$/.exec(image) ?? []
+  return major === undefined ? undefined : Number(major)
+}
 const corrected = (value: string, why: string) => ({ kind: 'corrected', value, why }) as const
 const made = (value: string, why: string) => ({ kind: 'made', value, why }) as const
 
@@ -122,6 +131,18 @@ const RULES: Record<string, Rule> = {
   POSTGRES_HOST: was =>
     was && was !== 'postgres' ? corrected('postgres', 'the database is a service of this stack') : undefined,
   BUCKET_NAME: was => (was && !isPlaceholder(was) ? undefined : made('avril', 'the old .env names none')),
+  WAL: (was, { settings }) => {
+    if (was === 'on' || was === 'off') return undefined
+    if ((majorOf(settings.get('POSTGRES_IMAGE')) ?? LEAST_OF_ARCHIVE) < LEAST_OF_ARCHIVE)
+      return made(
+        'off',
+        `to bring any moment back PostgreSQL ${LEAST_OF_ARCHIVE} is needed, and POSTGRES_IMAGE is older`,
+      )
+    return made(
+      'on',
+      'what is written to the database is kept as it is written, so that any moment can be brought back',
+    )
+  },
   POSTGRES_DB: was => (was ? undefined : made('avril', 'the old .env names none')),
   POSTGRES_PASSWORD: was => (was && !isPlaceholder(was) ? undefined : made(newSecret(), 'the old .env has none')),
   SECRET_KEY_BASE: was =>
@@ -153,7 +174,7 @@ export function convertSettings(site: OldSite): Change[] {
   const set = new Set<string>([...KEYS.flat(), 'POSTGRES_APP_USER', 'POSTGRES_APP_PASSWORD'])
   const named = new Set([...site.settings.keys(), ...Object.keys(RULES), ...Object.keys(site.images)])
   const others = [...named].filter(name => !set.has(name)).map(name => changeOf(name, site))
-  return [...others.filter(it => it !== undefined), ...keys, ...ownKeys(site.settings, keys[0]?.value ?? '')]
+  return [...others.filter(it => it !== undefined), ...keys, ...ownKeys(site.settings, keys[0].value)]
 }
 
 /** The settings of the new .env, as their lines have them. */

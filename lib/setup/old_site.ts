@@ -48,7 +48,7 @@ export function satisfies(version: string, range: string) {
 }
 
 const versionOf = (example: string, name: string) =>
-  new RegExp(String.raw`^${name}=\w+:(\d+(?:\.\d+)*)`, 'm').exec(example)?.[1] ?? ''
+  new RegExp(String.raw`^${name}=\w+:(\d+(?:\.\d+)*)`, 'm').exec(example)?.[1]
 
 const askedBy = (file: string) => {
   const text = readSmall(file)
@@ -75,7 +75,8 @@ const imagesOf = (top: string, folder: string, example: string): OldSite['images
     const wanted = askedBy(join(top, file))
     const version = /\d+(?:\.\d+)*/.exec(wanted ?? '')?.[0]
     const fits = program === 'elixir' ? fitsElixir : satisfies
-    if (wanted === undefined || version === undefined || fits(versionOf(example, name), wanted)) continue
+    const now = versionOf(example, name)
+    if (wanted === undefined || version === undefined || (now !== undefined && fits(now, wanted))) continue
     const [said, before] = [`${file} asks for ${program} ${wanted}`, images[name]?.why]
     const why = [before, fits(version, wanted) ? said : `${said}, and not for ${version}: choose one`]
     images[name] = { image: `${program}:${version}`, why: why.filter(Boolean).join('; ') }
@@ -84,8 +85,8 @@ const imagesOf = (top: string, folder: string, example: string): OldSite['images
 }
 
 /**
- * What would be made of the old checkout in a folder. Throws a Failure: 78 when it has no .env, or this checkout has one
- * already, 69 without Compose.
+ * What would be made of the old checkout in a folder. Throws a Failure: 78 when it has no .env, or this checkout has
+ * one already, 69 without Compose.
  */
 export async function readTakeOver(machine: OldMachine): Promise<TakeOver> {
   const folder = join(machine.top, machine.folder)

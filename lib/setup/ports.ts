@@ -2,7 +2,7 @@
 import { createSocket } from 'node:dgram'
 import { createServer } from 'node:net'
 import { docker } from '../docker/commands.ts'
-import type { StackConfig } from '../docker/stack.ts'
+import type { StackConfig } from '../docker/stack_config.ts'
 import { attempt, capture } from '../system/run.ts'
 
 type Protocol = 'tcp' | 'udp'

@@ -4,7 +4,7 @@ import { takeDeployLock } from '../deploy/deploy_lock.ts'
 import { compose } from '../docker/commands.ts'
 import { engineFolder } from '../docker/engine.ts'
 import { composeFiles } from '../docker/release_pins.ts'
-import type { StackConfig } from '../docker/stack.ts'
+import type { StackConfig } from '../docker/stack_config.ts'
 import { badConfig, EXIT, Failure } from '../system/errors.ts'
 import { freeSpace } from '../system/disk_space.ts'
 import { size } from '../system/format.ts'
@@ -24,7 +24,7 @@ import { type Forwarding, prepareForwarder } from './forwarder.ts'
 import type { OldMachine } from './old_machine.ts'
 import { accompany } from './setup.ts'
 import { fetchMissing } from './start_stack.ts'
-import { type Restored, tryStack } from './trial.ts'
+import { type FirstStart, tryStack } from './trial.ts'
 
 /** What is known before the old site is stopped. */
 export interface CutOver {
@@ -38,7 +38,7 @@ export interface CutOver {
   /** in seconds: the dump that was made while the old site served */
   dumped: number
   /** in seconds: its restore and the start of the apps, and the pages that they showed */
-  trial: { seconds: number; pages: string[]; restored: Restored }
+  trial: { seconds: number; pages: string[]; restored: FirstStart }
   files: Mirrored
 }
 
@@ -86,8 +86,8 @@ const proveSpace = async (database: number, files: number) => {
 
 /**
  * Does all that can be done while the old site serves: images are fetched and built, the files are copied, a dump is
- * made, and this stack shows its pages with it, which tells how long the cutover takes. Throws a Failure; the old site is
- * as it was.
+ * made, and this stack shows its pages with it, which tells how long the cutover takes. Throws a Failure; the old site
+ * is as it was.
  */
 export async function prepareCutOver(machine: OldMachine): Promise<CutOver> {
   const settings = loadSettings()

@@ -5,7 +5,7 @@ import { chmodSync, existsSync, lstatSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from '../system/checkout.ts'
 import { bad, type Finding, unless } from './findings.ts'
-import type { StackConfig } from '../docker/stack.ts'
+import type { StackConfig } from '../docker/stack_config.ts'
 
 // The dumps are nobody's but postgres's.
 const isOurs = (folder: string) => folder.startsWith(join(root, '/')) && !folder.startsWith(join(root, 'db'))

@@ -6,7 +6,8 @@ import { bad, type Finding, findingOf, good, warning } from './findings.ts'
 import { checkRepository, cloneRepository, forgetLogin, sweepClones } from '../git/repository.ts'
 import { addressWithLogin, hasLogin } from '../git/login.ts'
 import { withoutLogin } from '../git/errors.ts'
-import { APP_LABEL, type StackConfig } from '../docker/stack.ts'
+import { APP_LABEL } from '../docker/stack.ts'
+import type { StackConfig } from '../docker/stack_config.ts'
 
 const HOME = 'https://github.com/StartupsPoleEmploi'
 

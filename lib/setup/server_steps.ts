@@ -1,4 +1,5 @@
 // The steps that are about the machine: what is installed, its disks, its clock, who may read what.
+// Long, since it is the list of them.
 import { chmodSync, existsSync, readdirSync, readFileSync, statfsSync, statSync } from 'node:fs'
 import { dirname, isAbsolute, join } from 'node:path'
 import {

@@ -72,7 +72,8 @@ const mendAll = async (step: Step, findings: Finding[]) => {
     }
   }
   // One installation that failed is one failure, however much it would have mended.
-  return [...new Set((await lookAt(step)).map(finding => failures.get(finding.mend ?? '') ?? finding))]
+  const left = (await lookAt(step)).map(it => (it.mend === undefined ? it : (failures.get(it.mend) ?? it)))
+  return [...new Set(left)]
 }
 
 const mendUnless = async (step: Step, findings: Finding[], missing: string[]) => {

@@ -1,11 +1,15 @@
 // All steps from an empty machine to a site that answers, in their order.
+// Long, since it is the list of them.
 import { statSync } from 'node:fs'
 import { keyFindings, makeKeys } from './app_keys.ts'
-import { backupFindings, makeNightly, readBackupFacts } from './nightly_backup.ts'
+import { archiveFindings, endArchive, readArchiveFacts } from './archive_steps.ts'
+import { backupFindings, makeNightly, offsiteFindings, readBackupFacts } from './nightly_backup.ts'
 import { certificateFindings } from './certificates.ts'
+import { certificateSteps, issueSteps } from './certificate_steps.ts'
 import { dumpFindings } from './check_dump.ts'
 import { stackFindings } from './check_stack.ts'
 import { inspectImages } from '../docker/commands.ts'
+import { lookAtNodes } from './check_nodes.ts'
 import { baseFiles, composeFileTrouble, linkReleases } from '../docker/compose_files.ts'
 import { loadSettings } from '../system/settings.ts'
 import { readDataWork } from '../system/work_lock.ts'
@@ -13,6 +17,7 @@ import { EXIT } from '../system/errors.ts'
 import { bad, type Finding, good, unknown, unless, warning } from './findings.ts'
 import { type Instance, listInstances } from '../docker/containers.ts'
 import { journalsOf, phaseText, readJournal, repositoryNames } from '../deploy/journal.ts'
+import { nginxAmong } from '../nginx/container.ts'
 import { pageTrouble } from '../nginx/prove.ts'
 import { ipv6Findings, readIpv6 } from './ipv6.ts'
 import { ENV_FILE, hasSettings } from '../system/env_file.ts'
@@ -21,11 +26,13 @@ import { takeDeployLock } from '../deploy/deploy_lock.ts'
 import { composeFiles, pinFiles, readPins } from '../docker/release_pins.ts'
 import { openFolder, readableFindings, readFolders } from './readable.ts'
 import { cloneFor, repositoriesOf, repositoryFindings } from './repositories.ts'
+import { readUpgrade } from '../status/upgrade_status.ts'
 import { attempt } from '../system/run.ts'
 import { age } from '../system/format.ts'
 import { type KnownSettings, serverSteps, settingsOf } from './server_steps.ts'
 import type { Step } from './setup.ts'
-import { readConfig, type StackConfig, stackOf } from '../docker/stack.ts'
+import { stackOf } from '../docker/stack.ts'
+import { readConfig, type StackConfig } from '../docker/stack_config.ts'
 import { startStack, troublesOf } from './start_stack.ts'
 import { takenUpFindings } from './taken_up.ts'
 import { isAlive } from '../system/processes.ts'
@@ -113,18 +120,24 @@ const interruptedDataWork = () => {
   ]
 }
 
+const unfinishedUpgrade = () => {
+  const trouble = readUpgrade()?.trouble ?? undefined
+  return trouble === undefined ? [] : [warning(trouble, 'until then the former server goes on as before')]
+}
+
 /** What keeps the next deploy from working, or was left half done. */
 const lookAtReleases = (): Finding[] => {
   const pins = Object.keys(readPins())
   return unless(pins.length === 0 ? 'no deploy yet' : `brought by a deploy: ${pins.join(', ')}`, [
     ...interruptedDeploy(),
     ...interruptedDataWork(),
+    ...unfinishedUpgrade(),
   ])
 }
 
 // A health check that is good says little of the pages: those of the apps of Avril are constant words.
 const pageFindings = async (config: StackConfig, instances: Instance[]) => {
-  const nginx = instances.find(({ service, running }) => service === 'nginx' && running)
+  const nginx = nginxAmong(instances)
   if (!nginx) return []
   const stack = stackOf(config)
   const found = await Promise.all(stack.apps.map(async app => ({ app, trouble: await pageTrouble(nginx, stack, app) })))
@@ -200,6 +213,16 @@ export function upgradeSteps(): Step[] {
   ]
 }
 
+/** The steps by which a site that runs gets a certificate of an authority; nothing else is changed. */
+export function authoritySteps(mail: string): Step[] {
+  const known: Known = { config: NOTHING, merged: NOTHING }
+  return [
+    { name: 'settings', needs: [], look: () => lookAtSettings(known, undefined) },
+    { name: 'compose', needs: ['settings'], look: () => lookAtCompose(known), mend: linkUnderLock },
+    ...issueSteps(() => settingsOf(known), mail),
+  ]
+}
+
 /** What a site does that has been started. */
 const startedSteps = (known: Known): Step[] => [
   {
@@ -209,14 +232,22 @@ const startedSteps = (known: Known): Step[] => [
     look: () => lookAtServices(known),
     mend: startStack,
   },
+  ...certificateSteps(() => settingsOf(known)),
   ...keySteps(false),
   { name: 'images', needs: ['compose'], look: () => lookAtImages(known) },
+  {
+    name: 'archive',
+    needs: ['settings'],
+    look: async () => archiveFindings(settingsOf(known), await readArchiveFacts(settingsOf(known))),
+    mend: () => endArchive(settingsOf(known)),
+  },
   {
     name: 'backups',
     needs: ['settings'],
     look: () => backupFindings(readBackupFacts(settingsOf(known))),
     mend: finding => makeNightly(settingsOf(known), finding),
   },
+  { name: 'off the site', needs: ['settings'], look: () => offsiteFindings(settingsOf(known)) },
 ]
 
 /**
@@ -240,6 +271,7 @@ export function setupSteps({ host, start }: { host: string | undefined; start: b
     },
     disk,
     { name: 'compose', needs: ['programs', 'settings'], look: () => lookAtCompose(known), mend: linkUnderLock },
+    { name: 'nodes', needs: ['compose'], look: lookAtNodes },
     { name: 'stack', needs: ['compose'], look: () => stackFindings(known.config, known.merged, isFile) },
     repositoryStep(known),
     { name: 'readable', needs: ['compose'], look: () => readableFindings(readFolders(known.config)), mend: openFolder },

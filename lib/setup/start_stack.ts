@@ -1,8 +1,9 @@
 // The first start: what is missing is fetched and built, then all services are started; what runs already is left
 // alone.
+// Long, since what is said while a first start goes on for minutes is here, too.
 import { compose, composeRunOnce, logs } from '../docker/commands.ts'
 import { baseFiles } from '../docker/compose_files.ts'
-import { EXIT, Failure } from '../system/errors.ts'
+import { badConfig, EXIT, Failure } from '../system/errors.ts'
 import { stateFile } from '../system/state_folder.ts'
 import { type Instance, isWell, listInstances } from '../docker/containers.ts'
 import { takeDeployLock } from '../deploy/deploy_lock.ts'
@@ -12,7 +13,8 @@ import { buildRelease, imageExists } from '../deploy/releases.ts'
 import { attempt, show } from '../system/run.ts'
 import { say } from '../system/progress.ts'
 import { accompany } from './setup.ts'
-import { readConfig, type StackConfig, stackOf } from '../docker/stack.ts'
+import { stackOf } from '../docker/stack.ts'
+import { readConfig, type StackConfig } from '../docker/stack_config.ts'
 
 /** What apt and each layer print while an image is built: hundreds of lines that tell nothing. */
 const CHATTER =
@@ -23,8 +25,8 @@ const ON_THE_WAY = /^ (Container|Network|Volume) .* (Creating|Created|Starting|S
 
 /** The services whose image is not on this machine. */
 const missingImages = async ({ services }: StackConfig) => {
-  const named = Object.entries(services).map(async ([service, { image = '' }]) =>
-    (await imageExists(image)) ? [] : [service],
+  const named = Object.entries(services).map(async ([service, { image }]) =>
+    image !== undefined && (await imageExists(image)) ? [] : [service],
   )
   return (await Promise.all(named)).flat()
 }
@@ -36,6 +38,12 @@ export function troublesOf(services: string[], instances: Instance[]) {
     if (own.some(isWell)) return []
     return [`${service} is ${own.find(({ running }) => running)?.health ?? 'not running'}`]
   })
+}
+
+const imageOf = ({ services }: StackConfig, service: string) => {
+  const image = services[service]?.image
+  if (image !== undefined) return image
+  throw badConfig(`docker-compose.yml: ${service} has no image, so what is built for it has no name`, 'give it one')
 }
 
 const fetchImages = async (config: StackConfig, missing: string[]) => {
@@ -66,10 +74,7 @@ const fetchImages = async (config: StackConfig, missing: string[]) => {
   const stack = stackOf(config)
   const apps = stack.apps.filter(({ service }) => built.includes(service))
   for (const app of apps)
-    await buildRelease(stack, app, config.services[app.service]?.image ?? '', await firstCommit(app), {
-      hint,
-      hide: CHATTER,
-    })
+    await buildRelease(stack, app, imageOf(config, app.service), await firstCommit(app), { hint, hide: CHATTER })
   const others = built.filter(service => !apps.some(app => app.service === service))
   if (others.length > 0)
     await show(compose(baseFiles(), '--progress', 'plain', 'build', ...others), {
@@ -108,7 +113,9 @@ const howFar = async (services: string[], project: string, spent: string) => {
 
 /** Fetches and builds the images that are not on this machine. Only under the deploy lock. Throws a Failure. */
 export async function fetchMissing() {
-  const config = await readConfig(composeFiles())
+  const all = await readConfig(composeFiles())
+  const own = Object.entries(all.services).filter(([, { profiles = [] }]) => profiles.length === 0)
+  const config = { ...all, services: Object.fromEntries(own) }
   await fetchImages(config, await missingImages(config))
   return config
 }

@@ -3,11 +3,12 @@ import { docker } from '../docker/commands.ts'
 import { type Finding, unless, warning } from './findings.ts'
 import { type Instance, listInstances } from '../docker/containers.ts'
 import { capture } from '../system/run.ts'
-import { APP_LABEL, type ServiceConfig, type StackConfig } from '../docker/stack.ts'
+import { APP_LABEL } from '../docker/stack.ts'
+import type { ServiceConfig, StackConfig } from '../docker/stack_config.ts'
 
 interface Running {
   networks: string[]
-  environment: Record<string, string>
+  environment: Partial<Record<string, string>>
 }
 
 /** names in one line */
@@ -16,7 +17,8 @@ const MOST = 6
 const readRunning = async ({ id, addresses }: Instance): Promise<Running> => {
   const lines = JSON.parse(await capture(docker('inspect', '--format', '{{json .Config.Env}}', id))) as string[]
   return {
-    networks: Object.keys(addresses),
+    // What has no network is in one of that name.
+    networks: Object.keys(addresses).filter(name => name !== 'none'),
     environment: Object.fromEntries(
       lines.map(line => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
     ),
@@ -33,9 +35,10 @@ const listed = (names: string[]) =>
 export function differences(service: ServiceConfig, config: StackConfig, { networks, environment }: Running) {
   const wanted = networksOf(service, config)
   // Compose doubles each $ in what it prints.
-  const settings = Object.entries(service.environment ?? {}).flatMap(([name, value]) =>
-    value === null || (environment[name] ?? '') === value.replaceAll('$$', '$') ? [] : [name],
-  )
+  const settings = Object.entries(service.environment ?? {}).flatMap(([name, value]) => {
+    if (value === null || (value === '' && environment[name] === undefined)) return []
+    return environment[name] === value.replaceAll('$$', '$') ? [] : [name]
+  })
   const missing = wanted.filter(name => !networks.includes(name))
   const surplus = networks.filter(name => !wanted.includes(name))
   return [

@@ -4,7 +4,9 @@
 import { compose, docker, logs } from '../docker/commands.ts'
 import { isHealthy, listInstances } from '../docker/containers.ts'
 import { composeFiles, composeText, nothing } from '../docker/release_pins.ts'
-import { APP_LABEL, type StackConfig, stackOf } from '../docker/stack.ts'
+import { APP_LABEL, stackOf } from '../docker/stack.ts'
+import type { StackConfig } from '../docker/stack_config.ts'
+import { nginxAmong } from '../nginx/container.ts'
 import { lastTrouble, pageTrouble } from '../nginx/prove.ts'
 import { badConfig, detailsOf, EXIT, Failure, messageOf } from '../system/errors.ts'
 import { replaceFile } from '../system/files.ts'
@@ -37,8 +39,8 @@ const proveOurs = async (project: string) => {
     )
 }
 
-/** What the trial changes: the images stay those of the real stack, and nothing leads in or out. */
-const overrideOf = ({ services }: StackConfig) => {
+/** What the trial changes, as a file of Compose: the images stay those of the real stack, and nothing leads in or out. */
+const trialOf = ({ services }: StackConfig) => {
   const changed = Object.entries(services).map(([service, { image, labels }]) => [
     service,
     {
@@ -48,6 +50,8 @@ const overrideOf = ({ services }: StackConfig) => {
       restart: 'no',
       labels: { [MARK]: 'true' },
       ...(service === 'nginx' ? { ports: nothing() } : {}),
+      // What it wrote would lie where the archive of the real one begins.
+      ...(service === 'wal' ? { environment: { WAL: 'off' } } : {}),
       ...(labels?.[APP_LABEL] === undefined ? {} : { deploy: { replicas: 1 } }),
     },
   ])
@@ -65,7 +69,7 @@ const overrideOf = ({ services }: StackConfig) => {
  */
 export async function provePages(config: StackConfig, project: string) {
   const stack = stackOf(config)
-  const nginx = (await listInstances(project, 'nginx')).find(isHealthy)
+  const nginx = nginxAmong((await listInstances(project, 'nginx')).filter(isHealthy))
   if (!nginx) throw new Failure('nginx is not healthy', { exitCode: EXIT.unreachable })
   const end = Date.now() + PATIENCE
   for (const app of stack.apps) {
@@ -81,7 +85,7 @@ export async function provePages(config: StackConfig, project: string) {
 }
 
 /** What the first start of postgres says of a dump that it has restored. */
-export interface Restored {
+export interface FirstStart {
   /** "4 tables, 501 rows" */
   compared: string
   /** what did not come back, and why, with its SQL; and what else is worth a look */
@@ -95,7 +99,7 @@ export const NOTHING = 'no rows'
 const WARNING = /^warning: | {2}/
 
 /** What the log of a first start tells (postgres/restore.sh). */
-export function restoredIn(log: string): Restored {
+export function firstStartIn(log: string): FirstStart {
   const lines = log.split('\n').flatMap(line => /^first start: (.*)$/.exec(line)?.[1] ?? [])
   const compared = lines.flatMap(line => /^it is whole: (.*)$/.exec(line)?.[1] ?? []).at(-1) ?? NOTHING
   const begin = lines.findLastIndex(line => line.startsWith('found db/dumps/latest.dump'))
@@ -104,16 +108,16 @@ export function restoredIn(log: string): Restored {
 }
 
 /** What the postgres of a Compose project has restored at its first start. */
-export async function readRestored(project: string): Promise<Restored> {
+export async function readFirstStart(project: string): Promise<FirstStart> {
   const postgres = (await listInstances(project, 'postgres')).find(({ running }) => running)
   const { stderr = '' } = postgres ? await attempt(logs(postgres.id)) : {}
-  return restoredIn(stderr)
+  return firstStartIn(stderr)
 }
 
 /**
  * Starts the stack so, with db/dumps/latest.dump, and has each app show a page; then removes it. Gives the seconds from
- * the start to the last page: the restore, the migrations, and the start of the apps. Only under the deploy lock. Throws
- * a Failure.
+ * the start to the last page: the restore, the migrations, and the start of the apps. Only under the deploy lock.
+ * Throws a Failure.
  */
 export async function tryStack(config: StackConfig) {
   const project = `${config.name}-trial`
@@ -121,14 +125,14 @@ export async function tryStack(config: StackConfig) {
   const files = [...composeFiles(), file]
   const down = compose(files, '--project-name', project, 'down', '--volumes', '--remove-orphans', '--timeout', '5')
   await proveOurs(project)
-  replaceFile(file, overrideOf(config))
+  replaceFile(file, trialOf(config))
   // One that was killed may have left its own.
   await capture(down, { what: 'removing an earlier trial' })
   try {
     const since = performance.now()
     await bringUpMigrated(config, project, files)
     const pages = await provePages(config, project)
-    return { seconds: (performance.now() - since) / 1000, pages, restored: await readRestored(project) }
+    return { seconds: (performance.now() - since) / 1000, pages, restored: await readFirstStart(project) }
   } catch (error) {
     checkInterruption()
     throw new Failure(`the trial failed: ${messageOf(error)}`, {

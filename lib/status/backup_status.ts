@@ -3,6 +3,7 @@ import { type BackupEntry, lastBackup } from '../backup/run_backup.ts'
 import type { Settings } from '../system/settings.ts'
 import { type Drill, lastDrill } from '../backup/drill.ts'
 import { messageOf } from '../system/errors.ts'
+import type { Protection } from '../backup/offsite/protection.ts'
 import { isCopied, readOffsite } from '../backup/offsite/state.ts'
 import { isOverdue, rulesOf } from '../backup/retention.ts'
 import { age } from '../system/format.ts'
@@ -12,18 +13,18 @@ import { bytesOf } from '../backup/manifest.ts'
 /** A nightly backup that failed once is late by two hours. */
 const LIMIT = 26 * 3_600_000
 
-export interface BackupState {
+export interface BackupStatus {
   /** the newest set that was verified */
   last: { name: string; made: string; bytes: number } | null
   /** whether that set is off the site too; null when none is copied there */
-  offsite: { copied: boolean; error: string } | null
+  offsite: { copied: boolean; error: string | null; protection: Protection | null } | null
   /** the last attempt, when it is not the one that made that set */
   failed: BackupEntry | null
   drill: Drill | null
   /** the sets that are older than BACKUP_MAX_DAYS, and kept as the last ones */
   overdue: string[]
-  /** what is wrong, in words; empty when nothing is */
-  trouble: string
+  /** what is wrong, in words; null when nothing is */
+  trouble: string | null
 }
 
 // Of the rest of the site status.ts tells all the same.
@@ -35,8 +36,13 @@ const setsIn = (folder: string) => {
   }
 }
 
+const offsiteStatus = (copied: boolean) => {
+  const { error, protection } = readOffsite() ?? {}
+  return { copied, error: (!copied && error) || null, protection: protection ?? null }
+}
+
 /** A site on localhost has nothing that must be saved; once it has a set, that counts there too. */
-export function readBackups(settings: Settings): BackupState {
+export function readBackups(settings: Settings): BackupStatus {
   const { BACKUP_DIR: folder, WHOST: site } = settings
   const { sets, unreadable } = setsIn(folder)
   const [set] = sets
@@ -54,10 +60,10 @@ export function readBackups(settings: Settings): BackupState {
   ]
   return {
     last: set ? { name: set.name, made: set.made, bytes: bytesOf(set) } : null,
-    offsite: copied === undefined ? null : { copied, error: copied ? '' : (readOffsite()?.error ?? '') },
+    offsite: copied === undefined ? null : offsiteStatus(copied),
     failed: attempt?.result === 'failed' ? attempt : null,
     drill,
     overdue: sets.filter(({ made }) => isOverdue(made, rulesOf(settings), new Date())).map(({ name }) => name),
-    trouble: troubles.find(trouble => typeof trouble === 'string') ?? '',
+    trouble: troubles.find(trouble => typeof trouble === 'string') ?? null,
   }
 }

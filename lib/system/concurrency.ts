@@ -46,6 +46,18 @@ export async function together<T extends unknown[]>(
 }
 
 /**
+ * Gives what `work` gives, while others go on beside it (checks, say) whose success alone matters. Fails as `together`
+ * does.
+ */
+export async function alongside<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+  ...others: ((signal: AbortSignal) => Promise<unknown>)[]
+) {
+  const [result] = await together<[T, ...unknown[]]>(signal => [work(signal), ...others.map(other => other(signal))])
+  return result
+}
+
+/**
  * Where so many works wait for each other: each calls what this gives, and that ends when all have. It throws when
  * `over` is aborted before: who has failed already does not come.
  */

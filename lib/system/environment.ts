@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from './checkout.ts'
 
-// What git, Compose, the builder, zx, bash (a function that is exported takes the place of a program), GNU's programs and
-// every program that speaks a language would listen to.
+// What git, Compose, the builder, zx, bash (a function that is exported takes the place of a program), GNU's programs
+// and every program that speaks a language would listen to.
 const DECIDES =
   /^(GIT|COMPOSE|BUILDKIT|ZX|LC|BASH)_|^(LANG|LANGUAGE|TZ|SHELLOPTS|BASHOPTS|POSIXLY_CORRECT|TAR_OPTIONS|DOCKER_BUILDKIT|DOCKER_DEFAULT_PLATFORM|SOURCE_DATE_EPOCH)$/
 // How this user reaches the engine and the network, and reads what is said.
@@ -38,7 +38,7 @@ export function forgetInherited() {
   process.umask(0o022)
   const forgotten = Object.keys(process.env).filter(name => DECIDES.test(name))
   for (const name of [...forgotten, ...settings().filter(name => !KEPT.test(name))]) delete process.env[name]
-  // LANGUAGE comes before LC_ALL in every locale but C, whose characters are bytes. A bash that is nobody's child (SHLVL)
-  // takes a pipe of Node, which is a socket, for a login from afar, and reads ~/.bashrc.
+  // LANGUAGE comes before LC_ALL in every locale but C, whose characters are bytes. A bash that is nobody's child
+  // (SHLVL) takes a pipe of Node, which is a socket, for a login from afar, and reads ~/.bashrc.
   Object.assign(process.env, { LC_ALL: 'C.UTF-8', LANGUAGE: 'C', SHLVL: '1' })
 }

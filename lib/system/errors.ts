@@ -12,6 +12,8 @@ export const EXIT = {
   locked: 75,
   /** the data are back, but not each index, view or check */
   incomplete: 76,
+  /** a hook of the team's has said no */
+  refused: 77,
   config: 78,
 } as const
 
@@ -65,7 +67,7 @@ const REFUSALS: Record<string, [hint: string, exitCode?: number]> = {
   ],
   EIO: ['the disk has a fault: look at dmesg before anything else is written to it'],
   ENOENT: ['is its disk mounted (findmnt), and has somebody moved or removed it?'],
-  ENOTDIR: ['a part of that path is no folder: what is there instead (ls -l)?'],
+  ENOTDIR: ['a part of that path is not a folder: what is there instead (ls -l)?'],
   EISDIR: ['a folder is where a file is wanted: what is in it (ls -l)?'],
   EEXIST: ['something is in its place already: what is it (ls -l)?'],
   ENOTEMPTY: ['something is in that folder: what is it (ls -la)?'],

@@ -1,3 +1,5 @@
+// Files that are written whole or not at all, and read without following links.
+// Long, since each way to write, read and compare one safely is here, once.
 import { randomUUID } from 'node:crypto'
 import {
   chownSync,
@@ -82,7 +84,7 @@ export function plainSize(file: string) {
 
 /**
  * Opens a file that others could have put there, for reading: a link is not followed, and a pipe, which would be waited
- * for without an end, is not read. Gives its descriptor. Throws a Failure for what is no plain file, and what Node
+ * for without an end, is not read. Gives its descriptor. Throws a Failure for what is not a plain file, and what Node
  * throws when there is none.
  */
 export function openPlain(file: string) {
@@ -93,7 +95,7 @@ export function openPlain(file: string) {
 }
 
 const notPlain = (file: string) =>
-  new Failure(`${file} is no plain file, but a link, a folder or a pipe`, {
+  new Failure(`${file} is not a plain file: it is a link, a folder or a pipe`, {
     exitCode: EXIT.data,
     hint: 'it is not read; look who put it there (ls -l)',
   })

@@ -41,7 +41,7 @@ export async function showGrowth(command: string[], file: string, { estimate, ..
 
 /**
  * Copies a file that others can write to into a new one (0600) that they cannot, on the disk for good. Throws a Failure
- * when it is no plain file, or does not fit.
+ * when it is not a plain file, or does not fit.
  */
 export async function copyPlain(file: string, target: string) {
   const from = openPlain(file)

@@ -16,17 +16,27 @@ export interface MountFacts {
 
 const TRIAL = '.avril-trial-'
 
+const canLink = (file: string) => {
+  try {
+    linkSync(file, `${file}.link`)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /**
- * Tries something out in a new folder there, which is removed again. Throws a Failure (73) when it cannot be written
+ * What becomes of a file that is made there, and removed again. Throws a Failure (73) when the folder cannot be written
  * to.
  */
-const tryIn = <T>(folder: string, act: (file: string) => T) => {
+const tryFile = (folder: string): Pick<MountFacts, 'mode' | 'isOwn' | 'hasLinks'> => {
   let trial
   try {
     trial = mkdtempSync(join(folder, TRIAL))
     const file = join(trial, 'file')
     writeFileSync(file, '', { mode: 0o600 })
-    return act(file)
+    const { mode, uid } = statSync(file)
+    return { mode: mode & 0o777, isOwn: uid === process.getuid?.(), hasLinks: canLink(file) }
   } catch (error) {
     throw new Failure(`${folder} cannot be written to: ${messageOf(error)}`, {
       exitCode: EXIT.cannotWrite,
@@ -38,25 +48,14 @@ const tryIn = <T>(folder: string, act: (file: string) => T) => {
   }
 }
 
-const canLink = (file: string) => {
-  try {
-    linkSync(file, `${file}.link`)
-    return true
-  } catch {
-    return false
-  }
-}
-
-const modeOf = (file: string) => statSync(file).mode & 0o777
-
 /** Whether what is made there for its owner alone stays so. */
 export function keepsModes(folder: string) {
-  return tryIn(folder, file => modeOf(file) === 0o600)
+  return tryFile(folder).mode === 0o600
 }
 
 /** Whether a file can have two names there. */
 export function hasLinks(folder: string) {
-  return tryIn(folder, canLink)
+  return tryFile(folder).hasLinks
 }
 
 /**
@@ -64,13 +63,7 @@ export function hasLinks(folder: string) {
  * to.
  */
 export async function readMount(folder: string): Promise<MountFacts> {
-  const type = (
-    await attempt(['findmnt', '--noheadings', '--first-only', '--output=FSTYPE', '--target', folder])
-  ).stdout.trim()
-  const tried = tryIn(folder, file => ({
-    mode: modeOf(file),
-    isOwn: statSync(file).uid === process.getuid?.(),
-    hasLinks: canLink(file),
-  }))
-  return { folder, type, ...tried }
+  const command = ['findmnt', '--noheadings', '--first-only', '--output=FSTYPE', '--target', folder]
+  const { stdout } = await attempt(command)
+  return { folder, type: stdout.trim(), ...tryFile(folder) }
 }

@@ -1,7 +1,9 @@
 // The one place where other programs are started. Commands are lists of words; no shell string is ever built from them
 // by hand.
+// Long, since every way to start a program is here: nobody else ends one, feeds it, or leaves it behind.
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
+import type { Readable } from 'node:stream'
 import { $, type ProcessOutput, which } from 'zx/core'
 import { EXIT, Failure } from './errors.ts'
 import { say } from './progress.ts'
@@ -68,6 +70,9 @@ const start = (words: string[], { cwd, env, engine, input, from, to, asks = fals
   return child
 }
 
+/** Of what a program says on its standard error, where that is not kept as a whole: characters. */
+const LAST_WORDS = 10_000
+
 /**
  * In milliseconds: what has not ended so long after SIGTERM is killed, so that it cannot keep this program from ending.
  */
@@ -84,12 +89,20 @@ const signal = (pid: number, name: NodeJS.Signals) => {
     }
 }
 
+// Who reads it finds its end.
+const leave = (stream: Readable | null) => {
+  stream?.once('end', () => stream.destroy())
+  stream?.push(null)
+}
+
 /** Ends a running program, and whatever it has started in its group; await the program itself to know that it has. */
 const end = ({ child, pid, stage }: ReturnType<typeof start>, patience = 0) => {
   if (!child || pid === undefined || stage !== 'running') return
   const timers = [
     setTimeout(() => signal(pid, 'SIGTERM'), patience),
     setTimeout(() => signal(pid, 'SIGKILL'), patience + GRACE),
+    // What has left its group may hold its output for ever.
+    setTimeout(() => [child.stdout, child.stderr].forEach(leave), patience + GRACE + 1000),
   ]
   // Not at the end of the first of the group: the others may live on.
   child.once('close', () => timers.forEach(clearTimeout))
@@ -100,7 +113,7 @@ const end = ({ child, pid, stage }: ReturnType<typeof start>, patience = 0) => {
  * signal has come: to be asked when the command has ended. What another work shields by then does not make an end by
  * the signal one of its own.
  */
-const onEnd = ({ signal }: RunOptions, callback: () => void) => {
+export function onEnd({ signal }: Pick<RunOptions, 'signal'>, callback: () => void) {
   let interrupted = false
   const interrupt = () => {
     interrupted = true
@@ -125,7 +138,7 @@ export function outcomeOf({ exitCode, signal, stdout, stderr }: ProcessOutput): 
 }
 
 /** How `docker` and others end at SIGTERM. */
-const TERMINATED = 128 + constants.signals.SIGTERM
+export const TERMINATED = 128 + constants.signals.SIGTERM
 
 /** Runs a command to its end, whatever its exit code; its output is given back. Throws only when a signal came. */
 export async function attempt(command: string[], options: RunOptions = {}): Promise<Outcome> {
@@ -211,8 +224,37 @@ export function follow(command: string[], options: RunOptions & { onlyOutput?: b
   return { lines: read(), stop }
 }
 
-/** Runs a command and shows each line as it comes. Throws a Failure with the last lines when it does not end with 0. */
-export async function show(command: string[], options: RunOptions = {}) {
+/**
+ * The output of a command, as it comes: large data, which is never kept here. Throws a Failure when it does not end with
+ * 0, and that of a signal; who stops reading ends it.
+ */
+export async function* outputOf(command: string[], options: RunOptions = {}): AsyncGenerator<Uint8Array> {
+  checkInterruption()
+  const [program = '', ...words] = reaching(options.engine, command)
+  const child = spawn(program, words, { detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  const closed = new Promise<number>(resolve => {
+    child.once('error', () => resolve(127))
+    child.once('close', (code, name) => resolve(code ?? 128 + (name ? constants.signals[name] : 1)))
+  })
+  let stderr = ''
+  child.stderr.on('data', (chunk: Buffer) => (stderr = `${stderr}${chunk.toString()}`.slice(-LAST_WORDS)))
+  const stop = () => void (child.pid !== undefined && signal(child.pid, 'SIGTERM'))
+  const { forget, check } = onEnd(options, stop)
+  let done = false
+  try {
+    yield* child.stdout as AsyncIterable<Uint8Array>
+    const code = await closed
+    done = true
+    check()
+    if (code !== 0) throw failureOf(command, { code, stdout: '', stderr }, options)
+  } finally {
+    forget()
+    if (!done) stop()
+  }
+}
+
+/** Runs a command, shows each line as it comes, and gives how it ended. Throws only when a signal came. */
+export async function showAttempt(command: string[], options: RunOptions = {}): Promise<Outcome> {
   checkInterruption()
   const child = start(command, options, true)
   const { forget, check } = onEnd(options, () => end(child))
@@ -220,10 +262,16 @@ export async function show(command: string[], options: RunOptions = {}) {
     for await (const line of child) if (line.trim() !== '' && !options.hide?.test(line)) say.detail(line)
     const outcome = outcomeOf(await child)
     check()
-    if (outcome.code !== 0) throw failureOf(command, outcome, options)
+    return outcome
   } finally {
     forget()
   }
+}
+
+/** The same. Throws a Failure with the last lines when it does not end with 0. */
+export async function show(command: string[], options: RunOptions = {}) {
+  const outcome = await showAttempt(command, options)
+  if (outcome.code !== 0) throw failureOf(command, outcome, options)
 }
 
 /** Starts a command that nobody waits for: neither how it ends nor that it is missing changes anything here. */
@@ -234,6 +282,34 @@ export function launch([program = '', ...words]: string[]) {
       .unref()
   } catch {
     // this very moment the machine starts no more programs
+  }
+}
+
+/** Starts a command that is spoken with by its standard input and output. */
+export function converse(command: string[], engine?: string) {
+  const child = $({
+    detached: true,
+    nothrow: true,
+    quiet: true,
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })`${reaching(engine, command)}`
+  // It may end while something is written to it, or its standard input is being closed.
+  child.stdin.on('error', () => {})
+  return {
+    child,
+    /** Closes its standard input, and tells it to end when it has not after so many milliseconds. */
+    letGo: (patience: number) => {
+      child.stdin.end()
+      end(child, patience)
+    },
+    /** Whether this process waits for it. */
+    keepAlive: (wanted: boolean) => {
+      const parts = [child.child, child.stdin, child.stdout, child.stderr] as unknown as {
+        ref: () => void
+        unref: () => void
+      }[]
+      for (const part of parts) part[wanted ? 'ref' : 'unref']()
+    },
   }
 }
 
@@ -251,18 +327,7 @@ export async function hold(
   { patience = 0, engine }: { patience?: number; engine?: string | undefined } = {},
 ): Promise<Outcome & { release?: () => Promise<void> }> {
   checkInterruption()
-  const child = $({
-    detached: true,
-    nothrow: true,
-    quiet: true,
-    stdio: ['pipe', 'pipe', 'pipe'],
-  })`${reaching(engine, command)}`
-  const letGo = (time: number) => {
-    child.stdin.end()
-    end(child, time)
-  }
-  // It may end while its standard input is being closed.
-  child.stdin.on('error', () => {})
+  const { child, letGo, keepAlive } = converse(command, engine)
   const { forget, check } = onEnd({}, () => letGo(patience))
   const ready = new Promise<string | undefined>(resolve => {
     child.stdout.once('data', chunk => resolve(String(chunk)))
@@ -282,14 +347,10 @@ export async function hold(
     throw error
   }
   if (line === undefined) return outcomeOf(await child)
-  // Not a reason to stay alive: whatever forgets to release it ends it by ending.
-  const parts = [child.child, child.stdin, child.stdout, child.stderr] as unknown as {
-    ref: () => void
-    unref: () => void
-  }[]
-  for (const part of parts) part.unref()
+  // Whatever forgets to release it ends it by ending.
+  keepAlive(false)
   const release = async () => {
-    for (const part of parts) part.ref()
+    keepAlive(true)
     letGo(RELEASE)
     await child
   }

@@ -6,21 +6,23 @@ const numbersOf = (version: string) => {
 }
 
 /** What the scripts need. */
-export const LEAST = 'v20.19'
+export const LEAST_NODE = 'v20.19'
 
 /** Whether the scripts run on Node of this version. */
 export function isRecent(version: string) {
-  const [here, least] = [numbersOf(version), numbersOf(LEAST)]
+  const [here, least] = [numbersOf(version), numbersOf(LEAST_NODE)]
   return here.major > least.major || (here.major === least.major && here.minor >= least.minor)
 }
 
-/** Whether Node of this version runs a script of TypeScript as it is; before that it is tsx that does. */
-export function runsTypeScript(version: string) {
-  const { major, minor } = numbersOf(version)
-  return major > 23 || (major === 22 && minor >= 18) || (major === 23 && minor >= 6)
+/**
+ * What stands between node and a script of TypeScript; `tsx` is how tsx is found there. `typescript` is what that Node
+ * says of itself (process.features.typescript): its version does not tell, since Debian builds it without.
+ */
+export function loaderFor(typescript: string | false | undefined, tsx: string) {
+  return typescript === 'strip' ? [] : ['--import', tsx]
 }
 
-/** What stands between node and the script; `tsx` is how tsx is found there. */
-export function loaderFor(version: string, tsx: string) {
-  return runsTypeScript(version) ? [] : ['--import', tsx]
+/** The same of the Node that runs this. */
+export function ownLoader(tsx: string) {
+  return loaderFor((process.features as { typescript?: string | false }).typescript, tsx)
 }

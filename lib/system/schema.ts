@@ -5,15 +5,15 @@ import * as v from 'valibot'
 /** ISO 8601 */
 export const time = v.pipe(
   v.string(),
-  v.check(it => /^\d{4}-\d\d-\d\dT/.test(it) && !Number.isNaN(Date.parse(it)), 'is no time'),
+  v.check(it => /^\d{4}-\d\d-\d\dT/.test(it) && !Number.isNaN(Date.parse(it)), 'is not a time'),
 )
 
 /** A whole number from 0 on. */
-export const wholeNumber = v.pipe(v.number(), v.safeInteger('is no whole number'), v.minValue(0, 'is below 0'))
+export const wholeNumber = v.pipe(v.number(), v.safeInteger('is not a whole number'), v.minValue(0, 'is below 0'))
 
 export type Schema<T> = v.GenericSchema<unknown, T>
 
-/** What was read, or in words why it is not that: "made is no time". */
+/** What was read, or in words why it is not that: "made is not a time". */
 export type Read<T> = { value: T; damage?: undefined } | { value?: undefined; damage: string }
 
 // An issue of the schema itself has the words of valibot, and what was received in them.
@@ -29,7 +29,7 @@ export function readJson<T>(schema: Schema<T>, text: string): Read<T> {
   try {
     it = JSON.parse(text)
   } catch {
-    return { damage: 'it is no JSON' }
+    return { damage: 'it is not JSON' }
   }
   const result = v.safeParse(schema, it, { abortEarly: true })
   if (result.success) return { value: result.output }

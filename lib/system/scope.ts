@@ -6,6 +6,15 @@ export interface Disposable {
   dispose: () => Promise<void> | void
 }
 
+/**
+ * What is going to be done: nothing is replaced before it is executed, and what it needs (locks, folders, a server) is
+ * held until it is disposed of.
+ */
+export interface Planned<Plan, Result> extends Disposable {
+  plan: Plan
+  execute: () => Promise<Result>
+}
+
 /** Holds what was opened, and disposes of it in the end: the last first, each of them, also when another one fails. */
 export class Scope implements Disposable {
   readonly #held: Disposable[] = []

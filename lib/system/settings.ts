@@ -1,4 +1,5 @@
 // The settings: what .env must look like, checked as a whole before anything is touched.
+// Long, since the whole table of settings is here, with the rules between them.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
@@ -57,6 +58,8 @@ const ENTRIES = {
     'avril',
   ),
   REPOS_DIR: optional(folder, '..'),
+  /** several servers: the address of the db node in their private network; absent: one server, and no Swarm */
+  SWARM: optional(like(/^(\d{1,3}\.){3}\d{1,3}$/, 'an IPv4 address')),
   PHOENIX_REPLICAS: optional(replicas, '1'),
   PROFILE_REPLICAS: optional(replicas, '1'),
   BOOKLET_REPLICAS: optional(replicas, '1'),
@@ -68,6 +71,11 @@ const ENTRIES = {
   NGINX_MEMORY: memory,
   POSTGRES_MEMORY: memory,
   MINIO_MEMORY: memory,
+  /** absent: off, too; the word has a container that idles */
+  WAL: optional(like(/^(on|off)$/, 'on or off')),
+  WAL_DIR: optional(folder, './db/wal'),
+  WAL_KEEP: optional(like(/^[1-9]\d{0,5}(MB|GB)$/, 'an amount of disk (512MB, 4GB)'), '4GB'),
+  WAL_MEMORY: memory,
   WHOST: like(new RegExp(`^${host}$`), 'a host name'),
   WHOST_ALIASES: optional(list(new RegExp(`^${host}(,${host})*$`), 'host names, with commas between them')),
   /** absent: every address of the machine */
@@ -83,6 +91,10 @@ const ENTRIES = {
   /** absent: off, too; the word has browsers forget it */
   HTTP3: optional(like(/^(on|off)$/, 'on or off')),
   SSL_DIR: optional(folder, '/root/ssl'),
+  ACME_DIRECTORY: optional(
+    like(/^https:\/\/\S+$/, 'an address that begins with https://'),
+    'https://acme-v02.api.letsencrypt.org/directory',
+  ),
   STATIC_DIR: optional(folder, './nginx/static'),
   /** a second, of one client */
   POST_RATE: optional(integer(1, 10_000), '1'),
@@ -102,6 +114,10 @@ const ENTRIES = {
   POSTGRES_PASSWORD: text,
   POSTGRES_APP_USER: optional(name),
   POSTGRES_APP_PASSWORD: optional(text),
+  /** absent: that of docker-compose.yml */
+  POSTGRES_IMAGE: optional(image),
+  /** absent: that of the project */
+  POSTGRES_VOLUME: optional(like(/^[A-Za-z0-9][\w.-]{0,127}$/, 'the name of a volume')),
   BACKUP_DIR: optional(like(/^\/[^\0]*[^/]$/, 'an absolute path'), '/mnt/backups/avril'),
   BACKUP_DAYS: optional(integer(1, 3650), '7'),
   BACKUP_WEEKS: optional(integer(0, 520), '0'),
@@ -126,7 +142,13 @@ const ENTRIES = {
   OFFSITE_SECRET_ACCESS_KEY: optional(like(/^\S{8,256}$/, '8 or more characters')),
   NOTICE_URL: url,
   PING_URL: url,
+  /** empty: none */
+  HOOKS_DIR: optional(like(/^[^\0]*$/, 'a folder'), './hooks'),
+  /** that one of them may take */
+  HOOK_SECONDS: optional(integer(1, 86_400), '60'),
   FORMER_DAYS: optional(integer(1, 365), '7'),
+  /** absent: off, too */
+  READY_COPY: optional(like(/^(on|off)$/, 'on or off')),
   MINIO_ROOT_USER: optional(key),
   MINIO_ROOT_PASSWORD: optional(secret),
   BUCKET_NAME: bucket,
@@ -156,7 +178,10 @@ const PAIRS = [
 /** Those that must be this server's own. */
 export const SECRETS = ['POSTGRES_PASSWORD', 'AWS_SECRET_ACCESS_KEY', 'SECRET_KEY_BASE'] as const
 
-/** What the value of a setting must be, in words, when it is not that; a setting that only the apps read may be anything. */
+/**
+ * What the value of a setting must be, in words, when it is not that; a setting that only the apps read may be
+ * anything.
+ */
 export function formFault(name: string, value: string) {
   const entry = ENTRIES[name as keyof typeof ENTRIES] as v.GenericSchema | undefined
   return entry && v.safeParse(entry, value).issues?.[0]?.message
@@ -266,6 +291,9 @@ const secretFaults = (texts: Texts): Fault[] =>
     cure: 'set one: openssl rand -hex 32',
   }))
 
+/** Where an empty line is not the same as none. */
+const EMPTY_COUNTS = new Set(['HOOKS_DIR'])
+
 /** All faults in one error: whoever moves a site here would otherwise learn of one at a time. */
 const refusal = (faults: Fault[]) => {
   const told = new Set<string>()
@@ -283,7 +311,11 @@ const refusal = (faults: Fault[]) => {
 export function readSettings(text: string, example: string): Settings {
   const { lines, faults } = linesOf(text)
   const texts = textsOf(text)
-  const result = v.safeParse(SCHEMA, Object.fromEntries(Object.keys(ENTRIES).map(name => [name, texts.get(name)])))
+  const valueOf = (name: string) => [
+    name,
+    texts.get(name) ?? (EMPTY_COUNTS.has(name) && lines.has(name) ? '' : undefined),
+  ]
+  const result = v.safeParse(SCHEMA, Object.fromEntries(Object.keys(ENTRIES).map(valueOf)))
   const malformed = (result.issues ?? []).map((issue): Fault => {
     const name = v.getDotPath(issue) ?? undefined
     return { name, text: `${name} is not ${issue.message}` }

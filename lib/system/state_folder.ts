@@ -1,6 +1,6 @@
 // What the scripts have noted in .state. A file there that is damaged (a disk's fault, an editor) is said, and taken
 // for none where that is safe: no command fails for it.
-import { readIfThere } from './files.ts'
+import { readIfThere, replaceFile } from './files.ts'
 import { readJson, type Schema } from './schema.ts'
 import { say } from './progress.ts'
 import { join } from 'node:path'
@@ -23,6 +23,11 @@ export function readState<T>(name: string, schema: Schema<T>, tell = tellOnce): 
   if (damage !== undefined)
     tell(`${statePath(name)} is damaged (${damage}), so that nobody knows what it told; it is taken for none`)
   return value
+}
+
+/** Notes what readState reads. Throws a Failure when it cannot. */
+export function writeState(name: string, value: unknown, mode?: number) {
+  replaceFile(stateFile(name), `${JSON.stringify(value)}\n`, mode)
 }
 
 /** All entries of a file of lines, oldest first. Lines that are damaged are told, and left out. */

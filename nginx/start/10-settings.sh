@@ -1,13 +1,14 @@
 #!/bin/sh
-# Renders what nginx cannot read from the environment into /run/avril, and chooses one of the modes: plain, tls or closed.
-# The image's entry point runs it; run by hand and followed by nginx/reload.sh it takes up a certificate that came later.
+# Renders what nginx cannot read from the environment into /run/avril, and chooses one of the modes: plain, tls or
+# closed. The image's entry point runs it; run by hand and followed by nginx/reload.sh it takes up a certificate that
+# came later.
 set -eu
 
 : "${WHOST:=localhost}" "${WHOST_ALIASES:=}" "${NGINX_PORT:=80}" "${BUCKET_NAME:=avril}" "${DRAIN_SECONDS:=30}" "${POST_RATE:=1}"
 # Empty means: none is sent.
 : "${CONTENT_SECURITY_POLICY=}" "${REFERRER_POLICY=strict-origin-when-cross-origin}" "${FRAME_OPTIONS=SAMEORIGIN}"
+: "${SWARM_ROLE:=}" "${SWARM_NODE:=}"
 : "${NGINX_LOG_DIR:=}" "${FORWARDED_FROM:=}" "${HTTP3:=}" "${NGINX_BIND:=}" "${NGINX_TLS_PORT:=443}"
-certificates=/ssl
 config=/etc/nginx/avril
 run=/run/avril
 logs=/var/log/avril
@@ -43,70 +44,14 @@ check NGINX_PORT "$NGINX_PORT" '[0-9]{1,5}'
 check BUCKET_NAME "$BUCKET_NAME" '[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]'
 check DRAIN_SECONDS "$DRAIN_SECONDS" '[1-9][0-9]{0,3}'
 check POST_RATE "$POST_RATE" '[1-9][0-9]{0,5}'
+check SWARM_ROLE "$SWARM_ROLE" '(first|other)?'
+check SWARM_NODE "$SWARM_NODE" '[A-Za-z0-9_.-]*'
 check HTTP3 "$HTTP3" '(on|off)?'
 check NGINX_TLS_PORT "$NGINX_TLS_PORT" '[0-9]{1,5}'
 check FORWARDED_FROM "$FORWARDED_FROM" '[0-9a-fA-F.:]*'
 check CONTENT_SECURITY_POLICY "$CONTENT_SECURITY_POLICY" "[A-Za-z0-9 ;:/.*'=?&%+_~@!()#,-]*"
 check REFERRER_POLICY "$REFERRER_POLICY" '[a-z-]*'
 check FRAME_OPTIONS "$FRAME_OPTIONS" '(SAMEORIGIN|DENY)?'
-
-# certbot's names, the plain ones, and those of the former configuration.
-pairs() {
-  printf '%s\n' "fullchain.pem privkey.pem" "$WHOST.crt $WHOST.key" "$WHOST.crt entrust-$WHOST-key.pem"
-}
-
-# Prints "certificate key", or nothing.
-find_pair() {
-  pairs | while read -r certificate key; do
-    if [ -e "$certificates/$certificate" ] && [ -e "$certificates/$key" ]; then
-      printf '%s %s\n' "$certificates/$certificate" "$certificates/$key"
-      break
-    fi
-  done
-}
-
-# Writes certificate.conf and prints why nginx will not take it, or nothing. nginx itself is the judge, in a configuration of
-# its own, because only its answer counts and the image need not have openssl.
-render_certificate() { # certificate, key
-  cat >"$run/certificate.conf" <<EOF
-ssl_certificate $1;
-ssl_certificate_key $2;
-EOF
-  cat >"$run/trial.conf" <<EOF
-pid $run/trial.pid;
-events {}
-http {
-  server {
-    listen 127.0.0.1:8082 ssl;
-    include $run/certificate.conf;
-  }
-}
-EOF
-  nginx -t -c "$run/trial.conf" 2>&1 | sed -n 's/^.*\[emerg\] *//p' | head -n 1
-}
-
-# Prints "mode reason".
-choose_mode() {
-  if [ "$WHOST" = localhost ]; then
-    echo "plain WHOST is localhost"
-  elif [ -z "$(ls -A "$certificates" 2>/dev/null)" ]; then
-    echo "plain there is no certificate for $WHOST"
-  else
-    pair=$(find_pair)
-    if [ -z "$pair" ]; then
-      # A link of certbot's live/ leads to archive/, which is not in the container: it counts as absent.
-      echo "closed none of these pairs is in the folder of certificates, or they are links that lead out of it:" \
-        "$(pairs | sed 's/ / + /' | paste -sd '|' | sed 's/|/, /g')"
-    else
-      refusal=$(render_certificate "${pair% *}" "${pair#* }")
-      if [ -n "$refusal" ]; then
-        echo "closed $refusal"
-      else
-        echo "tls ${pair% *}"
-      fi
-    fi
-  fi
-}
 
 # Each listener for IPv6 too, unless the kernel has none of it.
 both_kinds() {
@@ -130,10 +75,12 @@ only_what_is_there() {
 
 umask 022
 mkdir -p "$run"
-chosen=$(choose_mode)
+# A pair that cannot be used is told below.
+chosen=$(WHOST=$WHOST "$config/certificate.sh" --at-start) || [ $? = 78 ]
 mode=${chosen%% *}
 
-# How visitors reach the site. A public one has the standard ports, here or on a balancer before it; port 0 is any free one, which only the engine knows.
+# How visitors reach the site. A public one has the standard ports, here or on a balancer before it; port 0 is any free
+# one, which only the engine knows.
 scheme=https host=$WHOST
 [ "$mode" != plain ] || scheme=http
 case $WHOST:$NGINX_PORT in
@@ -159,9 +106,11 @@ fi
 printf 'worker_shutdown_timeout %ss;\n' "$DRAIN_SECONDS" >"$run/main.conf"
 # A name of a map, which nginx reads as a regular expression.
 printf '%s' "$FORWARDED_FROM" | sed -n 's/\./\\./g; s/.*/"~ &$" "";/p' >"$run/forwarded.conf"
-# Twenty are enough for an office behind one address. Whoever may send more has as many on the way as begin within a second.
+# Twenty are enough for an office behind one address. Whoever may send more has as many on the way as begin within a
+# second.
 bodies=$((POST_RATE < 20 ? 20 : POST_RATE > 1000 ? 1000 : POST_RATE))
-# The burst is five seconds' worth, or a high rate could not be used: a hundred requests may come within one millisecond.
+# The burst is five seconds' worth, or a high rate could not be used: a hundred requests may come within one
+# millisecond.
 cat >"$run/http.conf" <<EOF
 map "" \$bucket { default "$BUCKET_NAME"; }
 map "" \$site { default "$WHOST"; }
@@ -182,10 +131,42 @@ only_what_is_there <"$config/modes/$mode.conf" | both_kinds >"$run/mode.conf"
 echo 'listen 8080;' | both_kinds >"$run/inner.conf"
 printf 'server_name %s;\n' "$WHOST" >"$run/name.conf"
 
-# The other names of the site, which redirect to it; other names still get no handshake. On localhost there is nothing to redirect to.
+# One of several nginx (../follow.js): the first says who is live, the others ask it. Without a Swarm there is none of
+# this.
+swarm=$run/swarm
+rm -rf "$swarm"
+if [ -n "$SWARM_ROLE" ]; then
+  mkdir -p "$swarm"
+  follows=
+  [ "$SWARM_ROLE" = first ] || follows=first.avril-nginx:8082
+  cat >"$swarm/http.conf" <<EOF
+js_import follow from $config/follow.js;
+js_shared_dict_zone zone=followed:64k;
+js_fetch_timeout 1s;
+map "" \$follows { default "$follows"; }
+map "" \$swarm_node { default "$SWARM_NODE"; }
+js_set \$is_behind follow.behind nocache;
+js_set \$unwell follow.unwell nocache;
+EOF
+  # shellcheck disable=SC2016 # nginx's variables
+  printf '%s\n' 'if ($unwell) { return 503 "$unwell\n"; }' >"$swarm/health.conf"
+  if [ -z "$follows" ]; then
+    echo 'server { listen 8082; access_log off; location = /told { js_content follow.told; } }' >>"$swarm/http.conf"
+  else
+    echo "server { listen unix:$run/follow.sock; location / { js_periodic follow.follow interval=1s; } }" >>"$swarm/http.conf"
+    echo 'location ~ ^/nginx/live/[a-z] { access_log off; js_content follow.state; }' >"$swarm/inner.conf"
+    # shellcheck disable=SC2016 # nginx's variables
+    echo 'set $held $paused; if ($is_behind) { set $held 1; }' >"$swarm/hold.conf"
+    # shellcheck disable=SC2016 # nginx's variables
+    echo 'set $closed $closure;' >"$swarm/closed.conf"
+  fi
+fi
+
+# The other names of the site, which redirect to it; other names still get no handshake. On localhost there is nothing
+# to redirect to.
 listen='listen 80;' certificate=
 [ "$mode" != tls ] || listen='listen 443 ssl;
-  listen 443 quic;' certificate="http2 on; include $run/certificate.conf;"
+  listen 443 quic;' certificate="http2 on; include $config/certificate.conf;"
 if [ -z "$WHOST_ALIASES" ] || [ "$WHOST" = localhost ] || [ "$mode" = closed ]; then
   : >"$run/aliases.conf"
 else
@@ -199,7 +180,8 @@ server {
 EOF
 fi
 
-# A disk that cannot be written to must not keep the site from starting. They have the addresses of visitors: not for everybody to read.
+# A disk that cannot be written to must not keep the site from starting. They have the addresses of visitors: not for
+# everybody to read.
 if [ -n "$NGINX_LOG_DIR" ]; then
   if (umask 027 && true >>"$logs/access.log" && true >>"$logs/error.log") 2>/dev/null; then
     printf 'error_log %s/error.log notice;\n' "$logs" >>"$run/main.conf"

@@ -17,12 +17,12 @@ import { Failure } from '../../lib/system/errors.ts'
 const TIMES = 3
 
 // On the volume: in the container, db/dumps can only be read.
-const OLD_DUMP = '/var/lib/postgresql/old.dump'
+export const OLD_DUMP = '/var/lib/postgresql/old.dump'
 
-const FILL = readFileSync(join(import.meta.dirname, 'application.sql'), 'utf8')
+export const FILL = readFileSync(join(import.meta.dirname, 'application.sql'), 'utf8')
 
 // It would begin when it likes, with what the run before has filled.
-const QUIET = 'alter system set autovacuum = off; select pg_reload_conf();'
+export const QUIET = 'alter system set autovacuum = off; select pg_reload_conf();'
 
 interface Backup {
   folder: string
@@ -41,9 +41,11 @@ const idOf = async ({ project }: Site, service: string) => {
   throw new Failure(`no container of ${service} is there`)
 }
 
-const inPostgres = async (site: Site, ...words: string[]) =>
-  docker('exec', '--interactive', '--user', ACCOUNT, await idOf(site, 'postgres'), ...words)
-const login = ['-U', 'avril', '-d', 'avril']
+/** A command in the site's postgres. */
+export async function inPostgres(site: Site, ...words: string[]) {
+  return docker('exec', '--interactive', '--user', ACCOUNT, await idOf(site, 'postgres'), ...words)
+}
+export const login = ['-U', 'avril', '-d', 'avril']
 
 const timed = async (work: () => Promise<unknown>) => {
   const since = performance.now()
@@ -72,15 +74,16 @@ const backups = async (site: Site) => {
   }
 }
 
-// The old script's words; it stops phoenix before and starts it afterwards.
-const oldRestore = (site: Site) =>
-  timed(async () => {
+/** Seconds of the old script's words; it stops phoenix before and starts it afterwards. */
+export function oldRestore(site: Site) {
+  return timed(async () => {
     const phoenix = await idOf(site, 'phoenix')
     await capture(docker('stop', phoenix))
     // It ends with 1 when it ignored an error; the old script then left phoenix stopped.
     await attempt(await inPostgres(site, 'pg_restore', '--clean', '--no-acl', '--no-owner', ...login, OLD_DUMP))
     await capture(docker('start', phoenix))
   })
+}
 
 // What the run before has left must not slow down the next: what is still to be written, and the former database, which
 // a later backup would remove.
@@ -88,7 +91,10 @@ const SETTLE = String.raw`
 select format('drop database %I', datname) from pg_database where datname like 'avril\_before\_%' \gexec
 checkpoint;
 `
-const settle = async (site: Site) => capture(await inPostgres(site, 'psql', '-qX', ...login), { input: SETTLE })
+/** Ends what the run before has left to do. */
+export async function settle(site: Site) {
+  return capture(await inPostgres(site, 'psql', '-qX', ...login), { input: SETTLE })
+}
 
 const restores = async (site: Site) => {
   const old: number[] = []

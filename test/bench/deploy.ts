@@ -43,7 +43,8 @@ export async function deploy(site: Site, words: string[] = [], onPhase = (_label
   const elapsed = () => (performance.now() - clock) / 1000
   const peak = join(site.folder, '.state', 'peak')
   const script = join(site.folder, 'scripts', 'deploy_local.ts')
-  const command = [TSX, '--import', pathToFileURL(PEAK).href, script, '--json', '--observe', '0', ...words, 'avril']
+  const observe = words.includes('--observe') ? [] : ['--observe', '0']
+  const command = [TSX, '--import', pathToFileURL(PEAK).href, script, '--json', ...observe, ...words, 'avril']
   const child = spawn(process.execPath, command, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, PEAK_FILE: peak },

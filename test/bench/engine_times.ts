@@ -18,6 +18,24 @@ export interface EngineTimes {
   healthy: number
   /** how long the container of the migration ran */
   migration: number
+  /**
+   * how long the app took to save and load what it keeps in its memory, where the rollout waits for nothing else: before
+   * the switch, and when the old instance is drained
+   */
+  state: number
+}
+
+const STATE = /^exec_start: avril-state\b/
+
+// Those in between run beside the requests that are still in flight.
+const stateTime = (own: Event[]) => {
+  const runs = own
+    .filter(({ Action }) => STATE.test(Action))
+    .map(({ timeNano, Actor }) => {
+      const end = own.find(it => it.Action === 'exec_die' && it.Actor.Attributes.execID === Actor.Attributes.execID)
+      return ((end?.timeNano ?? timeNano) - timeNano) / 1e9
+    })
+  return (runs[0] ?? 0) + (runs.length > 1 ? (runs.at(-1) ?? 0) : 0)
 }
 
 const LISTENS = /^(\S+) Running Avril on port 4000/m
@@ -47,6 +65,7 @@ export function watchEngine({ project, service }: Site) {
       ready: ((await readyAt(id)) - started) / 1000,
       healthy: (at('health_status: healthy', ({ Actor }) => Actor.ID === id) - started) / 1000,
       migration: migration / 1000,
+      state: stateTime(own),
     }
   }
   const stop = async () => {

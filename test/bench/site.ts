@@ -64,12 +64,12 @@ const makeSite = async (play: string): Promise<Site> => {
   const folder = join(play, 'avril-scripts')
   const set = (settings: Record<string, number | string>) => {
     const file = join(folder, '.env')
-    const lines = readFileSync(file, 'utf8').split('\n')
-    const changed = lines.map(line => {
-      const value = settings[line.split('=')[0] ?? '']
-      return value === undefined ? line : `${line.split('=')[0]}=${value}`
-    })
-    writeFileSync(file, changed.join('\n'))
+    const isSet = (line: string) => (line.split('=')[0] ?? '') in settings
+    const others = readFileSync(file, 'utf8')
+      .split('\n')
+      .filter(line => !isSet(line))
+    const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}`)
+    writeFileSync(file, [...others, ...lines, ''].join('\n'))
   }
   const commit = () => capture([join(tests, 'fixtures', 'commit.sh'), play, 'avril', `READY_AFTER=${READY_AFTER}`])
   return { folder, project: PROJECT, service: SERVICE, url: `http://127.0.0.1:${PORT}`, commit, set }

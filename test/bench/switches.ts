@@ -2,7 +2,7 @@
 // may fail.
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { listInstances } from '../../lib/docker/containers.ts'
+import { findNginx } from '../../lib/nginx/container.ts'
 import { Failure } from '../../lib/system/errors.ts'
 import { deploy } from './deploy.ts'
 import { figuresOf, median, type Outcome, websocketFigures } from './figures.ts'
@@ -13,22 +13,22 @@ import { cutsIn, lostIn, type Reload } from './websocket.ts'
 
 const PAUSE = 1
 
-type Nginx = typeof import('../../lib/nginx/live.ts')
+type Live = typeof import('../../lib/nginx/live.ts')
 
 // That of the site's own copy: it writes into the checkout that it lies in.
-const nginxOf = async ({ folder }: Site): Promise<Nginx> =>
+const liveOf = async ({ folder }: Site): Promise<Live> =>
   import(pathToFileURL(join(folder, 'lib', 'nginx', 'live.ts')).href)
 
-const findNginx = async ({ project }: Site) => {
-  const [instance] = await listInstances(project, 'nginx')
-  if (!instance) throw new Failure('nginx does not run')
-  return instance
+const nginxOf = async ({ project }: Site) => {
+  const nginx = await findNginx(project)
+  if (!nginx) throw new Failure('nginx does not run')
+  return nginx
 }
 
 /** Switches so often, and tells when each began and ended. */
 export async function switchTimes(site: Site, times: number, { now, doing, quiet }: Running) {
-  const { readLiveFile, switchLive } = await nginxOf(site)
-  const nginx = await findNginx(site)
+  const { readLiveFile, switchLive } = await liveOf(site)
+  const nginx = await nginxOf(site)
   const done: Reload[] = []
   for (let index = 1; index <= times; index += 1) {
     doing(`switch ${index} of ${times}`)
@@ -43,7 +43,7 @@ export async function switchTimes(site: Site, times: number, { now, doing, quiet
 export async function switches(site: Site, { switches: times, rate }: Settings): Promise<Outcome> {
   const figures = figuresOf('switches')
   // Until a first rollout there is no file to write again.
-  const { readLiveFile } = await nginxOf(site)
+  const { readLiveFile } = await liveOf(site)
   if (readLiveFile(site.service).length === 0) await deploy(site, ['--probation', '0'])
   const { result, report } = await underLoad(site, { rate }, async running => {
     await running.quiet(3)

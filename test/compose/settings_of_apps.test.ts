@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { root } from '../../lib/system/checkout.ts'
-import type { StackConfig } from '../../lib/docker/stack.ts'
+import type { StackConfig } from '../../lib/docker/stack_config.ts'
 
 const PHOENIX = ['phoenix']
 const ALL = ['phoenix', 'nuxt_profile', 'nuxt_booklet']

@@ -1,6 +1,6 @@
 // A Docker engine that is a model in this process, with nginx and the apps of a stack: a program `docker` asks it what the scripts ask. Each call is
 // one event, so that a deploy can be killed, stopped or failed at each of them, and what visitors reach is known at any time.
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type ServerResponse } from 'node:http'
 import { basename, join } from 'node:path'
 import { parse } from 'yaml'
@@ -39,6 +39,8 @@ interface Memory {
   containers: Container[]
   images: Record<string, { created: string; labels: Record<string, string> }>
   routes: Record<string, Route>
+  /** the apps whose requests wait in nginx; it forgets none by itself */
+  paused: string[]
   made: number
 }
 
@@ -50,9 +52,16 @@ export interface Trap {
   dies?: boolean
 }
 
+// A shell in a container is one here, with programs that ask as well.
 const PROGRAM = `#!/bin/sh
-printf '%s\\0' "$@" | curl --silent --no-buffer --fail-with-body --unix-socket "$MODEL_ENGINE" --data-binary @- http://engine/ || exit 1
+here=\${0%/*}
+case "$*" in
+  "exec --interactive "*" sh") CONTAINER=$3 PATH=$here/container:$PATH exec sh ;;
+esac
+printf '%s\\0' "$@" | /usr/bin/curl --silent --no-buffer --fail-with-body --unix-socket "$MODEL_ENGINE" --data-binary @- http://engine/ || exit 1
 `
+const PROGRAM_INSIDE = '#!/bin/sh\nexec docker exec "$CONTAINER" "${0##*/}" "$@"\n'
+const INSIDE = ['curl', 'nginx', 'find']
 
 const valuesOf = (option: string, words: string[]) =>
   words.flatMap((word, at) => (words[at - 1] === option ? [word] : []))
@@ -65,7 +74,7 @@ export async function startModelEngine(
   config: { name: string; services: Record<string, { labels?: Record<string, string> }> },
 ) {
   const project = config.name
-  let memory: Memory = { containers: [], images: {}, routes: {}, made: 0 }
+  let memory: Memory = { containers: [], images: {}, routes: {}, paused: [], made: 0 }
   let trap: Trap = {}
   let calls = 0
   const happened: Event[] = []
@@ -175,10 +184,16 @@ export async function startModelEngine(
   /** What curl prints in nginx's container. */
   const curl = (words: string[]): Answer => {
     const urls = words.filter(word => word.startsWith('http://'))
-    const live = /nginx\/(live|drained)\/(\w+)$/.exec(urls[0] ?? '')
+    const [, paused] = /nginx\/paused\/(\w+)$/.exec(urls[0] ?? '') ?? []
+    if (paused !== undefined) {
+      memory.paused = memory.paused.filter(it => it !== paused)
+      if (words.includes('POST')) memory.paused.push(paused)
+      return { out: String(memory.paused.includes(paused)) }
+    }
+    const live = /nginx\/(live|drained|quiet)\/(\w+)$/.exec(urls[0] ?? '')
     if (live) {
       const [, what, service = ''] = live
-      if (what === 'drained') return { out: '0' }
+      if (what !== 'live') return { out: '0' }
       if (words.includes('POST')) {
         const file = join(site, 'nginx', 'live', `${service}.json`)
         memory.routes[service] = (() => {
@@ -220,6 +235,7 @@ export async function startModelEngine(
   const compose = (words: string[]): Answer => {
     if (words.includes('config')) return { out: JSON.stringify(config) }
     if (words.includes('version')) return { out: '2.40.0' }
+    if (words.includes('run')) return {}
     if (words.includes('create')) {
       const service = words.at(-1) ?? ''
       const number = Number(valuesOf('--scale', words)[0]?.split('=')[1])
@@ -338,9 +354,9 @@ export async function startModelEngine(
   const socket = join(folder, 'engine.sock')
   await new Promise<void>(resolve => server.listen(socket, resolve))
   const bin = join(folder, 'bin')
-  mkdirSync(bin)
-  writeFileSync(join(bin, 'docker'), PROGRAM)
-  chmodSync(join(bin, 'docker'), 0o755)
+  mkdirSync(join(bin, 'container'), { recursive: true })
+  const programs = [['docker', PROGRAM] as const, ...INSIDE.map(it => [`container/${it}`, PROGRAM_INSIDE] as const)]
+  for (const [name, text] of programs) writeFileSync(join(bin, name), text, { mode: 0o755 })
 
   return {
     /** for the processes that are to use it */
@@ -349,6 +365,8 @@ export async function startModelEngine(
     ofService,
     /** what visitors of a service reach */
     reached: (service: string) => reached(service).flat(),
+    /** the apps whose requests wait */
+    paused: () => memory.paused,
     /** an image that is there */
     addImage: (name: string) => {
       memory.images[name] = { created: new Date().toISOString(), labels: {} }

@@ -2,7 +2,7 @@
 # The test that loads this sets $checkout, $node_image and $nginx_image.
 # shellcheck shell=bash disable=SC2154
 
-project=avril-test-nginx
+project=${NGINX_TEST:-avril-test-nginx}
 
 # The image that docker-compose.yml gives to a service, or builds it on.
 image_of() {

@@ -1,6 +1,6 @@
 // The uploaded files, for tests:
 //
-//   objects.ts save FOLDER [FORMER] | check FOLDER | check-full FOLDER | restore FOLDER
+//   objects.ts save FOLDER [PREVIOUS] | check FOLDER | check-full FOLDER | restore FOLDER
 //                                     what lib/ does; prints its result
 //   objects.ts put                    stores what stdin lists: {key, type, content or bytes, headers} a line
 //   objects.ts list                   prints what the server has, with the sha256 of each content
@@ -79,9 +79,9 @@ const command = {
 
 await main(command, async (_, [action = '', folder = '', ...rest]) => {
   const { saveObjects } = await import('../../lib/backup/objects/save.ts')
-  const { checkObjects, clearContents } = await import('../../lib/backup/objects/catalog.ts')
-  const { restoreObjects } = await import('../../lib/backup/objects/restore.ts')
-  const contents = clearContents(folder)
+  const { checkObjects, plaintextContents } = await import('../../lib/backup/objects/catalog.ts')
+  const { openObjects } = await import('../../lib/backup/objects/restore.ts')
+  const contents = plaintextContents(folder)
   if (action === 'save') {
     mkdirSync(folder, { mode: 0o700 })
     return print(
@@ -90,7 +90,7 @@ await main(command, async (_, [action = '', folder = '', ...rest]) => {
           stack,
           settings,
           contents,
-          former: rest[0] ? clearContents(rest[0]) : undefined,
+          previous: rest[0] ? plaintextContents(rest[0]) : undefined,
           onProgress: once,
         }),
       ),
@@ -98,8 +98,14 @@ await main(command, async (_, [action = '', folder = '', ...rest]) => {
   }
   if (action.startsWith('check'))
     return print(JSON.stringify(await checkObjects(contents, { full: action === 'check-full' })))
-  if (action === 'restore')
-    return print(JSON.stringify(await restoreObjects({ stack, settings, contents, onProgress: once })))
+  if (action === 'restore') {
+    const planned = await openObjects({ stack, settings, contents, onProgress: once })
+    try {
+      return print(JSON.stringify(await planned.execute()))
+    } finally {
+      await planned.dispose()
+    }
+  }
   const { connectMinio } = await import('../../lib/s3/minio.ts')
   const connection = await connectMinio(stack.project, settings)
   const { REGION } = process.env

@@ -30,7 +30,7 @@ quiet_probes() {
     -e "s#\[ -z .* \] \|\| sleep 4;#$wait &#; s#sleep 0.1; done;#& $mark;#; s#timeout: (3|8|10)s#timeout: 60s#" \
     -e "s#test: \[CMD, (.*)\]\$#test: '$wait \1 \&\& $mark'#; /--fail-early/s/[\",]//g" \
     -e "s#(select 1')\$#\1 \&\& $mark#; s#(health/cluster)'#\1 \&\& $mark'#" "$file"
-  [ "$(grep -cF "$wait" "$file") $(grep -c "[;&] $mark" "$file")" = '6 6' ]
+  [ "$(grep -cF "$wait" "$file") $(grep -c "[;&] $mark" "$file")" = '7 6' ]
 }
 
 # The apps are built in fewer steps, or as on a server.
@@ -56,6 +56,12 @@ site_down() {
 set_env() {
   local setting
   for setting in "$@"; do sed -i "s|^${setting%%=*}=.*|$setting|" "$SITE/.env"; done
+}
+
+# optional NAME=VALUE: sets one of the settings that .env may lack
+optional() {
+  sed -i "/^${1%%=*}=/d" "$SITE/.env"
+  printf '%s\n' "$1" >>"$SITE/.env"
 }
 
 compose() { (cd "$SITE" && docker compose "$@" 3>&-); }
@@ -142,6 +148,12 @@ load_stop() {
   wait "$pid"
 }
 
+# Requests wait in nginx longer than 30 s: a busy machine takes so long for what takes seconds on a quiet one.
+have_patience() {
+  sed -i 's/^const LONGEST = .*/const LONGEST = 300000/' "$SITE/nginx/pause.js"
+  docker exec "$STACK-nginx-1" /etc/nginx/avril/reload.sh
+}
+
 # For teardown: a test that failed half-way must not leave its load to the next.
 load_abandon() {
   if [ -n "${LOAD_PID:-}" ]; then kill "$LOAD_PID" 2>/dev/null || true; fi
@@ -154,6 +166,22 @@ assert_no_request_lost() {
   cat "$LOAD.out"
   assert_equal "$(node -p "JSON.parse(require('fs').readFileSync('$LOAD.json')).failed")" 0
   assert_equal "$status" 0
+}
+
+# cron_start: the machine's cron, until cron_stop. There is one at a time: another test that needs it waits. Sets CRON_PID.
+cron_start() {
+  exec {CRON_LOCK}>"${TMPDIR:-/tmp}/avril-test-cron.lock"
+  flock "$CRON_LOCK"
+  env -i /usr/sbin/cron -f 3>&- {CRON_LOCK}>&- &
+  CRON_PID=$!
+}
+
+cron_stop() {
+  [ -n "${CRON_PID:-}" ] || return 0
+  kill "$CRON_PID" 2>/dev/null || true
+  wait "$CRON_PID" 2>/dev/null || true
+  CRON_PID=
+  exec {CRON_LOCK}>&-
 }
 
 # await_exit PID EXPECTED: waits for a background process of this shell (`run wait` would look for it in a subshell); 15 minutes at most, in which a server is set up.

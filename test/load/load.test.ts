@@ -70,11 +70,12 @@ void test('connections that are reset when they open', async () => {
 
 void test('idle connections that are reset under a request, none of them sent again', async () => {
   const { report, counts } = await loaded({}, { rate: 250 }, async server => {
-    await wait(3500)
-    server.resetIdle()
-    await wait(3500)
+    // How many are idle depends on how quick this machine is.
+    while (server.counts.idleResets <= 30) {
+      await wait(500)
+      server.resetIdle()
+    }
   })
-  ok(counts.idleResets > 10, `${counts.idleResets}`)
   equal(report.failed, counts.idleResets)
   ok(report.failures.every(({ reused, code }) => reused && RESET.has(code)))
   ok(report.kinds.post.failed > 0 && report.kinds.idle.failed > 0)

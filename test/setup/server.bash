@@ -1,7 +1,7 @@
 # A server to set up: a container with a clean Debian, Node and this checkout, and later an engine of its own in it. The rest of the world is played
 # by its files: git finds the repositories of the fixtures at GitHub's addresses, and the engine finds the images at a mirror.
 # shellcheck shell=bash
-SERVER=avril-test-setup
+SERVER=${SERVER:-avril-test-setup}
 # shellcheck disable=SC2034 # for the tests
 HOST=avril.example.org
 AT=/home/docker/avril-scripts

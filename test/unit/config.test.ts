@@ -105,6 +105,7 @@ const OPTIONS = [
   'FRAME_OPTIONS',
   'NGINX_LOG_DIR',
   'HTTP3',
+  'ACME_DIRECTORY',
 ]
 for (const line of [
   'WHOST_ALIASES=www.example.org,example.org',
@@ -131,6 +132,7 @@ for (const [line, words = /is not/] of [
   ['REFERRER_POLICY=referrer'],
   ["REFERRER_POLICY='origin origin'"],
   ['FRAME_OPTIONS=ALLOWALL'],
+  ['ACME_DIRECTORY=http://authority/dir', /ACME_DIRECTORY is not an address that begins with https/],
   ['HTTP3=true', /HTTP3 is not on or off/],
   ['NGINX_LOG_DIR=logs'],
   ['NGINX_LOG_DIR=/a:/b'],

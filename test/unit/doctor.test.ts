@@ -4,7 +4,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, wr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { type BackupFacts, backupFindings } from '../../lib/setup/nightly_backup.ts'
+import { archiveFindings } from '../../lib/setup/archive_steps.ts'
+import { type BackupFacts, backupFindings, protectionFinding } from '../../lib/setup/nightly_backup.ts'
 import { pairFindings } from '../../lib/setup/certificates.ts'
 import {
   bootFindings,
@@ -19,7 +20,7 @@ import { stackFindings } from '../../lib/setup/check_stack.ts'
 import { root } from '../../lib/system/checkout.ts'
 import { type Finding, good } from '../../lib/setup/findings.ts'
 import { openFolder, readableFindings, readFolders } from '../../lib/setup/readable.ts'
-import type { StackConfig } from '../../lib/docker/stack.ts'
+import type { StackConfig } from '../../lib/docker/stack_config.ts'
 
 const words = (findings: Finding[]) => findings.map(({ level, text }) => `${level}: ${text}`)
 const GB = 1e9
@@ -213,8 +214,8 @@ for (const [what, site, change, now, expected] of [
     inDays(1),
     /bad: fullchain\.pem is not for profil\.example, but for DNS:avril\.example/,
   ],
-  ['no certificate', 'avril.example', { certificate: 'x' }, inDays(1), /^bad: fullchain\.pem is no certificate/],
-  ['no key', 'avril.example', { key: '' }, inDays(1), /^bad: privkey\.pem is no private key that nginx can use/],
+  ['no certificate', 'avril.example', { certificate: 'x' }, inDays(1), /^bad: fullchain\.pem is not a certificate/],
+  ['no key', 'avril.example', { key: '' }, inDays(1), /^bad: privkey\.pem is not a private key that nginx can use/],
   [
     'a key for all to read',
     'avril.example',
@@ -274,7 +275,7 @@ for (const [what, findings, expected] of [
   [
     'an engine that is a snap',
     bootFindings('not-found'),
-    'warning: docker.service is no unit of systemd here, so nothing is known to start the engine at boot',
+    'warning: systemd has no docker.service here, so nothing is known to start the engine at boot',
   ],
   ['an old Node', nodeFindings('20.18.3'), 'bad: Node 20.18.3 is too old: 20.19 or later is needed'],
   ['an engine that does not', bootFindings('disabled'), 'bad: the engine does not start at boot'],
@@ -297,6 +298,27 @@ for (const [what, findings, expected] of [
   void test(what, () => assert.deepEqual(words(findings), [expected]))
 }
 
+// --- the archive
+const OLD_SERVER = { version: 170_005, server: '17.5' }
+for (const [what, settings, server, expected] of [
+  ['not set', {}, {}, /^unknown: WAL is not set.*--archive/],
+  ['off', { WAL: 'off' }, {}, /^unknown: WAL=off/],
+  ['on', { WAL: 'on' }, { slot: 'active', version: 180_001 }, /^good: /],
+  [
+    'on, and a postgres that former scripts started',
+    { WAL: 'on' },
+    { socket: false },
+    /^bad: postgres was started by former scripts/,
+  ],
+  ['off, and the server keeps on', { WAL: 'off' }, { slot: 'idle' }, /^bad: .* still keeps up to WAL_KEEP/],
+  ['no line any more', {}, { slot: 'idle' }, /^bad: .* still keeps up to WAL_KEEP/],
+  ['off, and it is received still', { WAL: 'off' }, { slot: 'active' }, /^warning: .* still receives/],
+  ['on, and PostgreSQL is too old', { WAL: 'on' }, OLD_SERVER, /^bad: PostgreSQL is 17.5, and the archive needs 18/],
+  ['not set, and PostgreSQL is too old', {}, OLD_SERVER, /^unknown: .* cannot be: PostgreSQL is 17.5.* needs 18/],
+] as const)
+  void test(`archive: ${what}`, () =>
+    assert.match(words(archiveFindings(settings, { socket: true, ...server })).join(), expected))
+
 // --- backups
 const facts: BackupFacts = {
   site: 'avril.example',
@@ -304,8 +326,9 @@ const facts: BackupFacts = {
   parent: true,
   entry: '30 2 * * * root x\n',
   expected: time => (time === '02:30' ? '30 2 * * * root x\n' : ''),
+  ships: true,
   cron: true,
-  state: { last: null, trouble: '' },
+  state: { last: null, trouble: null },
 }
 
 for (const [what, change, expected] of [
@@ -316,6 +339,7 @@ for (const [what, change, expected] of [
     { entry: '15 4 * * * root y\n' },
     /^bad: cron's entry for the backup is of another/,
   ],
+  ['an archive that nobody ships', { ships: false }, /^bad: cron does not ship the archive/],
   ['a cron that does not run', { cron: false }, /^bad: cron does not run$/],
   ['a disk that is missing', { parent: false }, /^bad: there is no \/mnt\/backups/],
   ['localhost', { parent: false, site: 'localhost' }, /^unknown: /],
@@ -367,3 +391,19 @@ void test('what containers read is what is mounted read-only of this checkout, a
   ]
   assert.deepEqual(readFolders({ name: '', services: { nginx: { volumes } } }), [join(root, 'nginx'), '/etc'])
 })
+
+// How the bucket says that it keeps what it has, whether what was removed was there still, what is said.
+const PROTECTIONS = [
+  ['lock', true, 'good', /^copies off the site are locked/],
+  ['lock', false, 'bad', /able to remove what it had locked/],
+  ['versions', true, 'good', /stays there as a version/],
+  ['versions', false, 'warning', /may remove them too/],
+  ['none', false, 'warning', /whoever has this server can remove/],
+] as const
+
+for (const [protection, outlives, level, expected] of PROTECTIONS)
+  void test(`copies off the site: ${protection}, ${outlives ? 'still there' : 'gone'}`, () => {
+    const finding = protectionFinding(protection, outlives)
+    assert.equal(finding.level, level)
+    assert.match(finding.text, expected)
+  })

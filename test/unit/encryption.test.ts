@@ -101,7 +101,7 @@ void test('a file that is damaged, cut short, or for another key is refused', as
 void test('a mistyped public key is refused, and none is no encryption', async () => {
   await assert.rejects(
     openEncryptor({ BACKUP_RECIPIENTS: [`${recipient.slice(0, -1)}${recipient.endsWith('q') ? 'p' : 'q'}`] }),
-    ends(78, /is no public key of age/),
+    ends(78, /is not a public key of age/),
   )
   assert.equal(await openEncryptor({ BACKUP_RECIPIENTS: undefined }), undefined)
   assert.deepEqual(recipientsOf({ BACKUP_RECIPIENTS: ['b', 'a', 'b'] }), ['a', 'b'])

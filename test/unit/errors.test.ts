@@ -76,6 +76,6 @@ for (const [path, words] of FOLDERS)
 void test('a file that cannot be written says what is to be done about the reason', () => {
   assert.throws(
     () => replaceFile(join(folder, 'file', 'below'), ''),
-    (error: Failure) => error.hint?.includes('no folder') === true,
+    (error: Failure) => error.hint?.includes('not a folder') === true,
   )
 })

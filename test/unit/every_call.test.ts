@@ -33,6 +33,7 @@ const engine = await startModelEngine(folder, site, {
         'avril.repository': REPOSITORY,
         'avril.port': '3000',
         'avril.path': '/mon-espace/',
+        'avril.migrate': 'mix ecto.migrate',
         'avril.assets': '/app/dist:/mon-espace/_nuxt/',
       },
     },
@@ -46,10 +47,10 @@ interface End {
   said: string
 }
 
-/** Runs a deploy, with a trap that is given its process. */
-const deploy = (trapOf: (child: ChildProcess) => Trap = () => ({})) =>
+/** Runs a deploy, with a trap that is given its process, and further options. */
+const deploy = (trapOf: (child: ChildProcess) => Trap = () => ({}), ...options: string[]) =>
   new Promise<End>(resolve => {
-    const words = ['--observe', '0', '--probation', '0', '--if-change', REPOSITORY]
+    const words = ['--observe', '0', '--probation', '0', '--if-change', ...options, REPOSITORY]
     const child = spawn(process.execPath, [join(site, 'scripts', 'deploy_local.js'), ...words], {
       env: { ...process.env, ...engine.env },
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -92,6 +93,7 @@ const assertInOrder = ({ code, said }: End) => {
   assert.deepEqual(others, [], said)
   assert.notEqual(live?.image, memory.containers.find(({ service }) => service === SERVICE)?.image, said)
   assert.deepEqual(engine.reached(SERVICE), [live], said)
+  assert.deepEqual(engine.paused(), [], said)
   for (const left of ['rollout.json', 'next.yml', 'build', 'assets'])
     assert.ok(!existsSync(join(site, '.state', left)), left)
 }
@@ -101,11 +103,19 @@ const shown = ([program = '', second = '', ...rest]: string[]) => {
   return `${program} ${program === 'exec' ? rest[0] : second}`.slice(0, 30)
 }
 
-anew()
-const names: string[] = []
-assertInOrder(await deploy(() => ({ after: (_, words) => names.push(shown(words)) })))
-assert.deepEqual(engine.faults(), [])
-assert.ok(names.length > 20, names.join())
+/** The names of the calls of a deploy that nothing happens to. */
+const callsOf = async (...options: string[]) => {
+  anew()
+  const names: string[] = []
+  const after = (_: number, words: string[]) => {
+    names.push(shown(words))
+    if (words.includes('run')) assert.deepEqual(engine.paused(), options.includes('--pause') ? [SERVICE] : [])
+  }
+  assertInOrder(await deploy(() => ({ after }), ...options))
+  assert.deepEqual(engine.faults(), [])
+  assert.ok(names.length > 20, names.join())
+  return names
+}
 
 const isAsBefore = () => {
   assert.deepEqual(
@@ -113,32 +123,33 @@ const isAsBefore = () => {
     memory.containers.filter(({ service }) => service === SERVICE).map(({ id }) => id),
   )
   assert.ok(!existsSync(join(site, '.state', 'rollout.json')), 'a journal is left')
+  assert.deepEqual(engine.paused(), [])
 }
 
 /** What may happen at a call; gives what must hold then. */
 const FAULTS = {
-  'is killed': async (isIt: (call: number) => boolean) => {
-    const { code } = await deploy(child => ({ after: call => void (isIt(call) && child.kill('SIGKILL')) }))
+  'is killed': async (isIt: (call: number) => boolean, ...options: string[]) => {
+    const { code } = await deploy(child => ({ after: call => void (isIt(call) && child.kill('SIGKILL')) }), ...options)
     // What it asks last may have been asked too late to be killed by.
     if (code !== 0) assert.equal(code, 137)
     assertInOrder(await deploy())
   },
-  'is killed, and the release of the next one dies,': async (isIt: (call: number) => boolean) => {
-    await deploy(child => ({ after: call => void (isIt(call) && child.kill('SIGKILL')) }))
+  'is killed, and the release of the next one dies,': async (isIt: (call: number) => boolean, ...options: string[]) => {
+    await deploy(child => ({ after: call => void (isIt(call) && child.kill('SIGKILL')) }), ...options)
     const { code, said } = await deploy(() => ({ dies: true }))
     // What was killed late enough is completed, and nothing is started.
     if (code !== 0) assert.match(said, /ended with exit code 137[^]*the site is as it was/)
     assertInOrder(await deploy())
   },
-  'is stopped': async (isIt: (call: number) => boolean) => {
-    const end = await deploy(child => ({ after: call => void (isIt(call) && child.kill('SIGTERM')) }))
+  'is stopped': async (isIt: (call: number) => boolean, ...options: string[]) => {
+    const end = await deploy(child => ({ after: call => void (isIt(call) && child.kill('SIGTERM')) }), ...options)
     if (end.code === 0) return assertInOrder(end)
     assert.equal(end.code, 143, end.said)
     isAsBefore()
   },
-  'is refused': async (isIt: (call: number) => boolean) => {
+  'is refused': async (isIt: (call: number) => boolean, ...options: string[]) => {
     const refused = { failed: true, out: 'the engine is busy' }
-    const { code, said } = await deploy(() => ({ before: call => (isIt(call) ? refused : undefined) }))
+    const { code, said } = await deploy(() => ({ before: call => (isIt(call) ? refused : undefined) }), ...options)
     assert.doesNotMatch(said, /this is a bug/)
     if (code !== 0) assert.match(said, /error: /)
     assertInOrder(await deploy())
@@ -146,13 +157,14 @@ const FAULTS = {
 }
 
 // All of them at each call take minutes: one at every other call, unless all tests are wanted.
-for (const [index, name] of names.entries())
-  for (const [number, [what, happens]] of Object.entries(FAULTS).entries()) {
-    if (process.env.TEST_ALL === undefined && (index + 2 * number) % 8 !== 0) continue
-    await test(`a deploy ${what} at its call ${index + 1}, ${name}`, async () => {
-      anew()
-      await happens(call => call === index + 1)
-      assert.deepEqual(engine.faults(), [])
-    })
-  }
+for (const options of [[], ['--pause']])
+  for (const [index, name] of (await callsOf(...options)).entries())
+    for (const [number, [what, happens]] of Object.entries(FAULTS).entries()) {
+      if (process.env.TEST_ALL === undefined && (index + 2 * number) % 8 !== options.length) continue
+      await test(`a deploy ${[...options, what].join(' ')} at its call ${index + 1}, ${name}`, async () => {
+        anew()
+        await happens(call => call === index + 1, ...options)
+        assert.deepEqual(engine.faults(), [])
+      })
+    }
 engine.stop()

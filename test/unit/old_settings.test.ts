@@ -13,7 +13,7 @@ import {
   timeOfCron,
 } from '../../lib/setup/old_cron.ts'
 import { satisfies } from '../../lib/setup/old_site.ts'
-import { restoredIn } from '../../lib/setup/trial.ts'
+import { firstStartIn } from '../../lib/setup/trial.ts'
 import { settingsWith } from '../../lib/system/env_file.ts'
 import { root } from '../../lib/system/checkout.ts'
 import { readSettings } from '../../lib/system/settings.ts'
@@ -69,6 +69,11 @@ const CASES: [Record<string, string>, string, string, (string | RegExp)?][] = [
     'key',
   ],
   [{ MINIO_ACCESS_KEY: 'avril_root', MINIO_SECRET_KEY: 'long-enough' }, 'MINIO_ROOT_USER', 'made', 'avril_admin'],
+  [{}, 'WAL', 'made', 'on'],
+  [{ WAL: 'off' }, 'WAL', 'kept', 'off'],
+  [{ WAL: '/var/log' }, 'WAL', 'made', 'on'],
+  [{ POSTGRES_IMAGE: 'postgis/postgis:18-3.6' }, 'WAL', 'made', 'on'],
+  [{ POSTGRES_IMAGE: 'registry:5000/postgis:15-3.4' }, 'WAL', 'made', 'off'],
   [{ ERL_AFLAGS: '-kernel shell_history enabled' }, 'ERL_AFLAGS', 'kept', '-kernel shell_history enabled'],
   [{ WHITELIST_EMAILS: 'a@b.c;d@e.f' }, 'WHITELIST_EMAILS', 'kept', 'a@b.c;d@e.f'],
   [{ 'my.name': 'x' }, 'my.name', 'wrong'],
@@ -238,6 +243,6 @@ void test('what a first start said of its dump: what was compared, and what did 
     'warning: not restored: index fragile: no',
     '  CREATE INDEX fragile',
   ]
-  assert.deepEqual(restoredIn(log), { compared: '4 tables, 500 rows', warnings })
-  assert.deepEqual(restoredIn('first start: there is no db/dumps/latest.dump'), { compared: 'no rows', warnings: [] })
+  assert.deepEqual(firstStartIn(log), { compared: '4 tables, 500 rows', warnings })
+  assert.deepEqual(firstStartIn('first start: there is no db/dumps/latest.dump'), { compared: 'no rows', warnings: [] })
 })

@@ -35,6 +35,19 @@ void test('reads options and words, and keeps values as they were typed', () => 
   assert.deepEqual(parse(command, ['avril']).values, { keep: undefined, wait: false, help: false })
 })
 
+void test('a value may begin with a minus and a digit, an option never does', () => {
+  const options = { at: { value: 'time', help: 'when' }, wait: { help: 'queue' } }
+  const moments = { ...command, options }
+  assert.deepEqual(parse(moments, ['--at', '-10min', 'avril', '--wait']).values, {
+    at: '-10min',
+    wait: true,
+    help: false,
+  })
+  assert.equal(parse(moments, ['--at=-10min', 'avril']).values.at, '-10min')
+  assert.throws(() => parse(moments, ['--at', '--wait', 'avril']))
+  assert.throws(() => parse(moments, ['--wait', '-10min', 'avril']))
+})
+
 for (const argv of [
   [],
   ['a', 'b', 'c'],
@@ -52,6 +65,12 @@ for (const argv of [
     )
   })
 }
+
+void test('an option that may be given several times is a list', () => {
+  const many = { ...command, options: { allow: { value: 'address', help: 'who', many: true } } }
+  assert.deepEqual(parse(many, ['a', '--allow', '1', '--allow', '2']).values.allow, ['1', '2'])
+  assert.deepEqual(parse(many, ['a']).values.allow, [])
+})
 
 void test('--help needs no words', () => assert.equal(parse(command, ['--help']).values.help, true))
 
@@ -95,9 +114,26 @@ for (const [argv, handedOn] of [
     ['-c', 'x', '--on', 'y'],
     ['--', '-c', 'x', '--on', 'y'],
   ],
+  [
+    ['--keep', '3', '-c', '--wait'],
+    ['--keep', '3', '--', '-c', '--wait'],
+  ],
+  [
+    ['--keep=3', '-c'],
+    ['--keep=3', '--', '-c'],
+  ],
+  // An option of the same name of the other program, whose value has another form.
+  [
+    ['--keep', 'x=1', '-c'],
+    ['--', '--keep', 'x=1', '-c'],
+  ],
+  [
+    ['--keep=x=1', '-c'],
+    ['--', '--keep=x=1', '-c'],
+  ],
 ] as const) {
   void test(`hands on what is none of its own options: ${JSON.stringify(argv)}`, () =>
-    assert.deepEqual(handOn(['--wait'], [...argv]), handedOn))
+    assert.deepEqual(handOn(command.options, [...argv]), handedOn))
 }
 
 void test('a second --on is refused', () => {
@@ -107,12 +143,12 @@ void test('a second --on is refused', () => {
 
 for (const [argv, on, rest] of [
   [['avril', '--wait'], undefined, ['avril', '--wait']],
-  [['--on', 'me@there', 'avril'], 'me@there', ['avril']],
-  [['avril', '--on=there'], 'there', ['avril']],
-  [['avril', '--on'], '', ['avril']],
-  [['--on', '--wait', 'avril'], '', ['--wait', 'avril']],
+  [['--on', 'me@there', 'avril'], { host: 'me@there' }, ['avril']],
+  [['avril', '--on=there'], { host: 'there' }, ['avril']],
+  [['avril', '--on'], { host: undefined }, ['avril']],
+  [['--on', '--wait', 'avril'], { host: undefined }, ['--wait', 'avril']],
   [['--', '--on', 'there'], undefined, ['--', '--on', 'there']],
-  [['--on', '--', '--on', 'there'], '', ['--', '--on', 'there']],
+  [['--on', '--', '--on', 'there'], { host: undefined }, ['--', '--on', 'there']],
 ] as const) {
   void test(`takes the host out of ${JSON.stringify(argv)}`, () => assert.deepEqual(takeOn([...argv]), { on, rest }))
 }
@@ -125,6 +161,9 @@ for (const [script, argv, said] of [
   ['deploy_local', ['avril', '--to', ';id'], '--to ";id" is not a commit or a tag: letters'],
   ['deploy_local', ['avril', '--to', ''], '--to is empty: it takes a commit|tag'],
   ['deploy_local', ['avril', '-x'], /'-x'/],
+  ['deploy_local', ['avril', '--pause', '--rollback'], '--rollback migrates nothing'],
+  ['deploy_local', ['avril', '--pause', '--observe', '10'], '--pause observes nothing'],
+  ['deploy_remote', ['avril', '--pause', '--canary', '5'], '--pause observes nothing'],
   ['deploy_remote', ['avril', '--keep', '0'], '--keep "0" is not a number from 1 to 999'],
   ['backup_restore', ['--into', 'Look'], '--into "Look" is not a name for a database: small letters'],
   ['backup_restore', ['--into', '1st'], 'no digit first'],
@@ -135,7 +174,24 @@ for (const [script, argv, said] of [
   ['backup', ['--install-cron', '--at', '3:15'], '--at "3:15" is not a time from 00:00 to 23:59, in two digits each'],
   ['backup', ['--send', 'a/b'], '--send "a/b" is not the name of a file of a set'],
   ['backup', ['--send', 'x', '--from', '1k'], '--from "1k" is not a number from 0 up'],
+  ['maintenance', ['on', '--message', 'a\nb'], '--message "a\\nb" is not a text of at most 1,000 characters'],
+  ['maintenance', ['on', '--allow', '::1', '--allow', ''], '--allow is empty: it takes a network'],
+  ['maintenance', ['off', '--until', '2h'], '--message and --until are about the page'],
+  ['maintenance', ['redirect'], 'redirect needs an address'],
+  ['maintenance', ['start'], '"start" is not one of status, on, off, redirect'],
   ['logs', ['phoenix', '--tail', 'all'], '--tail "all" is not a number from 0 to 999999'],
+  ['setup', ['--swarm', 'me'], '--swarm "me" is not an IPv4 address'],
+  ['setup', ['--join', '-oProxyCommand=x'], '--join'],
+  ['setup', ['--join', 'a', '--leave', 'b'], '--join does nothing else: it does not go with --leave'],
+  ['setup', ['--drain', 'a', '--check'], '--drain does nothing else: it does not go with --check'],
+  ['setup', ['--manager'], '--manager goes with --join'],
+  ['setup', ['--certificate', 'me'], '--certificate "me" is not a mail address'],
+  ['setup', ['--certificate', 'me@avril.org', '--check'], 'it does not go with --check'],
+  [
+    'setup',
+    ['--renew', '--certificate', 'me@avril.org'],
+    '--certificate is for a site that runs, and does nothing else',
+  ],
   ['setup', ['--host', 'Avril.org'], '--host "Avril.org" is not a host name: small letters'],
 ] as const) {
   void test(`${script} ${argv.join(' ')} says the form`, async () => {

@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
-import { addressOf, personOf } from '../../lib/system/identity.ts'
+import { personOf } from '../../lib/system/identity.ts'
+import { addressOf } from '../../lib/system/kernel_facts.ts'
 
 const UNSET = '4294967295'
 const PASSWD =

@@ -31,7 +31,7 @@ for (const [what, plant] of Object.entries(PLANTED))
     const file = path(`planted ${what}`)
     plant(file)
     for (const read of [openPlain, readPlainIfThere])
-      assert.throws(() => read(file), { exitCode: 65, message: /is no plain file/ })
+      assert.throws(() => read(file), { exitCode: 65, message: /is not a plain file/ })
     await assert.rejects(copyPlain(file, path(`copy of ${what}`)), { exitCode: 65 })
     assert.equal(plainSize(file), undefined)
     const set = join(path(`sets with ${what}`), 'avril-20261122T030000Z')
@@ -42,7 +42,7 @@ for (const [what, plant] of Object.entries(PLANTED))
       broken: [
         {
           name: 'avril-20261122T030000Z',
-          damage: `${join(set, 'manifest.json')} is no plain file, but a link, a folder or a pipe`,
+          damage: `${join(set, 'manifest.json')} is not a plain file: it is a link, a folder or a pipe`,
         },
       ],
     })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { databaseStamp, nameOf, sinceOf } from '../../lib/postgres/databases.ts'
+import { databaseStamp, databaseName, sinceOf } from '../../lib/postgres/databases.ts'
 import { rolesIn } from '../../lib/restore/check_roles.ts'
 
 for (const [line, roles] of [
@@ -23,7 +23,7 @@ for (const [line, roles] of [
 
 void test('the name of a database beside the live one tells since when', () => {
   const time = new Date('2026-11-22T03:00:05.678Z')
-  const name = nameOf('avril', 'before', databaseStamp(time))
+  const name = databaseName('avril', 'before', databaseStamp(time))
   assert.equal(name, 'avril_before_20261122t030005z')
   assert.equal(sinceOf('avril', 'before', name)?.toISOString(), '2026-11-22T03:00:05.000Z')
 })
@@ -43,4 +43,4 @@ for (const name of [
 }
 
 void test('a name that PostgreSQL would cut is refused', () =>
-  assert.throws(() => nameOf('a'.repeat(40), 'before', databaseStamp(new Date())), /too long a name/))
+  assert.throws(() => databaseName('a'.repeat(40), 'before', databaseStamp(new Date())), /is too long: no name/))

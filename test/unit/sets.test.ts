@@ -89,11 +89,11 @@ for (const [what, manifest] of Object.entries(nonsense))
 // what is wrong with a manifest → how that is said
 for (const [text, said] of [
   ['', 'it is empty'],
-  ['{', 'it is no JSON'],
+  ['{', 'it is not JSON'],
   ['5', 'it should be Object'],
   ['[]', 'version is missing'],
   [{ ...clear, made: undefined }, 'made is missing'],
-  [{ ...clear, made: 'then' }, 'made is no time'],
+  [{ ...clear, made: 'then' }, 'made is not a time'],
   [{ ...clear, database: { ...clear.database, server: 18 } }, 'database.server should be string'],
   [{ ...clear, files: { 'database.dump': { ...digest, bytes: -1 } } }, 'files.database.dump.bytes is below 0'],
   [{ ...clear, files: { 'database.dump': digest } }, 'it has no dump or no roles'],

@@ -12,7 +12,7 @@ import { urlOf } from '../../lib/setup/repositories.ts'
 import { type Ipv6Facts, ipv6Findings } from '../../lib/setup/ipv6.ts'
 import { goThrough, type Step } from '../../lib/setup/setup.ts'
 import { differences } from '../../lib/setup/taken_up.ts'
-import type { StackConfig } from '../../lib/docker/stack.ts'
+import type { StackConfig } from '../../lib/docker/stack_config.ts'
 
 const words = (findings: Finding[]) => findings.map(({ level, text }) => `${level}: ${text}`)
 
@@ -89,11 +89,11 @@ for (const [what, settings, facts, said] of [
     assert.deepEqual(words(ipv6Findings({ WHOST: 'avril.example', ...settings }, facts as unknown as Ipv6Facts)), said))
 }
 
-void test('without a host name only the secrets differ from the example', () => {
+void test('without a host name only the secrets and the archive differ from the example', () => {
   const changed = newSettings(example, undefined)
     .split('\n')
     .filter((line, index) => line !== example.split('\n')[index])
-  assert.deepEqual(new Set(changed.map(line => line.split('=')[0])), new Set([...SECRETS, ...APP_KEYS]))
+  assert.deepEqual(new Set(changed.map(line => line.split('=')[0])), new Set([...SECRETS, ...APP_KEYS, 'WAL']))
 })
 
 void test('a new .env gives the app keys of its own, which are not those of the administrators', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { mapConcurrent, rendezvous, together } from '../../lib/system/concurrency.ts'
+import { alongside, mapConcurrent, rendezvous, together } from '../../lib/system/concurrency.ts'
 import { sleep } from '../../lib/system/signals.ts'
 
 void test('results keep the order of the items, and only some are under way at once', async () => {
@@ -33,6 +33,21 @@ void test('after a failure nothing more is begun, and what was begun has ended',
 
 void test('things that are done together give their results in their order', async () => {
   assert.deepEqual(await together(() => [pause(5, 'slow'), Promise.resolve(2)]), ['slow', 2])
+})
+
+void test('what goes on alongside must go well, and gives nothing', async () => {
+  assert.equal(
+    await alongside(
+      () => pause(5, 'it'),
+      () => Promise.resolve('not it'),
+    ),
+    'it',
+  )
+  const check = () => Promise.reject(new Error('a check'))
+  await assert.rejects(
+    alongside(signal => sleep(60_000, signal), check),
+    /a check/,
+  )
 })
 
 // how they end: the works, whether what they all heed is aborted meanwhile, what is thrown

@@ -1,18 +1,12 @@
 import assert from 'node:assert/strict'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, test } from 'node:test'
+import { test } from 'node:test'
+import { ownCheckout } from '../helpers/own_checkout.ts'
 
 // A checkout of its own: what is read and written is its .state.
-const checkout = mkdtempSync(join(tmpdir(), 'avril-state-'))
-after(() => rmSync(checkout, { recursive: true }))
-const original = join(import.meta.dirname, '../..')
-cpSync(join(original, 'lib'), join(checkout, 'lib'), { recursive: true })
-cpSync(join(original, 'package.json'), join(checkout, 'package.json'))
-symlinkSync(join(original, 'node_modules'), join(checkout, 'node_modules'))
+const checkout = ownCheckout()
 const fileOf = (name: string) => join(checkout, '.state', name)
-mkdirSync(join(checkout, '.state'))
 
 const load = async <M>(path: string) => (await import(join(checkout, 'lib', path))) as M
 const { readJournal, hasJournal } = await load<typeof import('../../lib/deploy/journal.ts')>('deploy/journal.ts')
@@ -39,7 +33,8 @@ const toldBy = (work: () => unknown) => {
   }
 }
 
-const host = { name: 'server', folder: '/x', node: 'v20.19.0', deploy: '', backup: '', rollout: '', noise: '' }
+const nothing = { deploy: undefined, backup: undefined, rollout: undefined, noise: undefined }
+const host = { name: 'server', folder: '/x', loader: [], ...nothing }
 const time = '2026-11-22T03:00:00.000Z'
 const pin = { image: 'a:1', rollout: 'a-1', network: 'default', fingerprint: 'f' }
 const deploy = { who: 'anna', repository: 'avril', service: 'phoenix', from: null, to: 'a:1', revision: null }
@@ -126,19 +121,19 @@ void test('a line that was cut takes no other with it, and damaged lines are tol
   assert.equal(readFileSync(fileOf('history.jsonl'), 'utf8').split('\n').length, 6)
   const { result, told } = toldBy(() => trail(readHistory(), 'phoenix'))
   assert.deepEqual(result, ['a:1', 'a:2', 'a:3'])
-  assert.match(told, /history\.jsonl has damaged lines, which are left out: 2, 4 \(it is no JSON\)\./)
+  assert.match(told, /history\.jsonl has damaged lines, which are left out: 2, 4 \(it is not JSON\)\./)
 })
 
 // what a server answers of its .state
-const ANSWERS: [rollout: string, deploy: string, told: RegExp][] = [
-  ['{"repository":"avril","who":"anna","phase":"drain"}', '', /avril by anna is in phase drain/],
+const ANSWERS: [rollout: string | undefined, deploy: string | undefined, told: RegExp][] = [
+  ['{"repository":"avril","who":"anna","phase":"drain"}', undefined, /avril by anna is in phase drain/],
   ['null', 'null', /a deploy is under way there, or was interrupted/],
   ['{"repo', '5', /a deploy is under way there, or was interrupted/],
-  ['', '{"time":7}', /nothing has ended there/],
+  [undefined, '{"time":7}', /nothing has ended there/],
 ]
 
 for (const [rollout, deploy, words] of ANSWERS)
-  void test(`a lost call to a server whose .state is ${rollout || 'without a deploy'}`, () => {
+  void test(`a lost call to a server whose .state is ${rollout ?? 'without a deploy'}`, () => {
     writeFileSync(
       fileOf('call-4194305.json'),
       JSON.stringify({ host: 'server', what: 'status', since: time, pid: 4_194_305 }),

@@ -71,14 +71,16 @@ const plan = {
   runs: undefined as string[] | undefined,
   restarts: [],
 }
+const none = { before: [], after: [] }
 
 void test('what runs in a dump is told to its twentieth item, and how many more there are', () => {
-  assert.doesNotMatch(restoreProposal(plan).text, /runs|warning/)
-  assert.match(restoreProposal({ ...plan, runs: [] }).text, /is of no backup set of this server.*\n.*\nruns {8}nothing/)
-  const { text } = restoreProposal({
-    ...plan,
-    runs: Array.from({ length: 25 }, (_, n) => `item ${n} ${'x'.repeat(n === 0 ? 10_000 : 0)}`),
-  })
+  assert.doesNotMatch(restoreProposal(plan, none).text, /runs|warning/)
+  assert.match(
+    restoreProposal({ ...plan, runs: [] }, none).text,
+    /is of no backup set of this server.*\n.*\nruns {8}nothing/,
+  )
+  const runs = Array.from({ length: 25 }, (_, n) => `item ${n} ${'x'.repeat(n === 0 ? 10_000 : 0)}`)
+  const { text } = restoreProposal({ ...plan, runs }, none)
   assert.match(text, /item 19 \n *… and 5 more: --dry-run --json lists all/)
   assert.ok(text.length < 2000)
 })

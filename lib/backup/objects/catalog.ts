@@ -23,7 +23,7 @@ export interface Contents {
 }
 
 /** Those of a set that is not encrypted. */
-export function clearContents(folder: string): Contents {
+export function plaintextContents(folder: string): Contents {
   return { folder, index: join(folder, INDEX) }
 }
 
@@ -112,14 +112,14 @@ const isContent = async (file: string, { sha256 }: Stored, key: Key | undefined)
   }
 }
 
-/** What is wrong with the content of an entry; '' when nothing is. */
+/** What is wrong with the content of an entry; undefined when nothing is. */
 export async function troubleOf({ folder, key }: Contents, entry: Stored, full: boolean) {
   const file = contentFile(folder, entry)
   const found = plainSize(file)
   const { bytes } = storedDigest(entry)
-  if (found === undefined) return `${file} is missing, or no plain file`
+  if (found === undefined) return `${file} is missing, or not a plain file`
   if (found !== bytes) return `${file} has ${found} bytes instead of ${bytes}`
-  return full && !(await isContent(file, entry, key)) ? `${file} has another content than its sha256 says` : ''
+  return full && !(await isContent(file, entry, key)) ? `${file} has another content than its sha256 says` : undefined
 }
 
 /**
@@ -133,15 +133,17 @@ export async function checkContents(
 ) {
   const good = new Set<string>()
   const total = { count: 0, bytes: 0 }
-  let first = ''
+  let first: string | undefined
   let bad = 0
   for await (const entry of entries) {
     checkInterruption()
     const { sha256 } = storedDigest(entry)
-    const trouble = good.has(sha256) ? '' : await troubleOf(contents, entry, full)
-    if (trouble === '') good.add(sha256)
-    else bad += 1
-    if (trouble !== '' && bad === 1) first = `${shown(entry.key)}: ${trouble}`
+    const trouble = good.has(sha256) ? undefined : await troubleOf(contents, entry, full)
+    if (trouble === undefined) good.add(sha256)
+    else {
+      bad += 1
+      first ??= `${shown(entry.key)}: ${trouble}`
+    }
     total.count += 1
     total.bytes += entry.bytes
   }

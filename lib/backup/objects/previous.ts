@@ -1,11 +1,11 @@
-// Finds what the former backup set has of the uploaded files, while they are being listed.
+// Finds what the previous backup set has of the uploaded files, while they are being listed.
 import { existsSync } from 'node:fs'
 import type { Listed, Stored } from '../../s3/bucket.ts'
 import { messageOf } from '../../system/errors.ts'
 import { type Contents, readIndex } from './catalog.ts'
 import { say } from '../../system/progress.ts'
 
-/** An object that is listed, and what the former set has under the same key. */
+/** An object that is listed, and what the previous set has under the same key. */
 export interface FilePair {
   listed: Listed
   old: Stored | undefined
@@ -16,21 +16,21 @@ export function isSame(a: Listed, b: Listed) {
 }
 
 // One that cannot be read only means that more is fetched.
-const readFormer = async function* (former: Contents | undefined) {
-  if (former === undefined || !existsSync(former.index)) return
+const readPrevious = async function* (previous: Contents | undefined) {
+  if (previous === undefined || !existsSync(previous.index)) return
   try {
-    yield* readIndex(former)
+    yield* readIndex(previous)
   } catch (error) {
     say.warn(`${messageOf(error)}; the files are fetched anew`)
   }
 }
 
 /**
- * Pairs what is listed with what the former set has under the same key. Both are in the order of the keys' bytes, so
+ * Pairs what is listed with what the previous set has under the same key. Both are in the order of the keys' bytes, so
  * neither has to be in memory as a whole.
  */
-export function pairing(former: Contents | undefined) {
-  const entries = readFormer(former)
+export function pairing(previous: Contents | undefined) {
+  const entries = readPrevious(previous)
   let current: IteratorResult<Stored, void> | undefined
   const isBehind = (key: string) =>
     !current || (!current.done && Buffer.compare(Buffer.from(current.value.key), Buffer.from(key)) < 0)

@@ -1,5 +1,5 @@
 // Brings the uploaded files of a backup set back into the stack's minio. What is there and not in the set stays.
-import { bytesOf, listAll, type Listed, shown, type Stored, uploadObject } from '../../s3/bucket.ts'
+import { sumBytes, listAll, type Listed, shown, type Stored, uploadObject } from '../../s3/bucket.ts'
 import type { Settings } from '../../system/settings.ts'
 import { Failure } from '../../system/errors.ts'
 import { checkContents, checkObjects, contentFile, type Contents, readIndex } from './catalog.ts'
@@ -9,8 +9,9 @@ import { connectMinio } from '../../s3/minio.ts'
 import { mapConcurrent } from '../../system/concurrency.ts'
 import type { Stack } from '../../docker/stack.ts'
 import { say } from '../../system/progress.ts'
+import type { Planned } from '../../system/scope.ts'
 
-export interface Restored {
+export interface RestoredFiles {
   /** in the set */
   count: number
   uploaded: number
@@ -39,8 +40,6 @@ interface Restore {
   settings: Settings
   /** of the set */
   contents: Contents
-  /** told before anything is touched; nothing is when it throws, or gives false */
-  onPlan?: (difference: Difference) => Promise<boolean>
   /** called after each upload */
   onProgress?: (uploaded: number, of: number) => void
 }
@@ -59,7 +58,7 @@ const uploadAll = async (
 ) => {
   let done = 0
   let sent = 0
-  const progress = say.transfer(() => sent, bytesOf(entries))
+  const progress = say.transfer(() => sent, sumBytes(entries))
   try {
     const etags = await mapConcurrent(entries, async entry => {
       const etag = await uploadObject(connection, entry, contentFile(folder, entry), key)
@@ -84,16 +83,15 @@ const uploadAll = async (
 }
 
 /**
- * Puts back every file that is missing or differs. Gives undefined when the plan was not agreed to. Throws a Failure
- * before anything is touched when a content that is needed is damaged.
+ * Compares the files of a set with those that are there, and plans to put back every file that is missing or differs.
+ * Throws a Failure (65) when a content that is needed is damaged.
  */
-export async function restoreObjects({
+export async function openObjects({
   stack,
   settings,
   contents,
-  onPlan = async () => true,
   onProgress = () => {},
-}: Restore): Promise<Restored | undefined> {
+}: Restore): Promise<Planned<Difference, RestoredFiles>> {
   await checkObjects(contents)
   const connection = await connectMinio(stack.project, settings)
   try {
@@ -109,11 +107,14 @@ export async function restoreObjects({
     await checkContents(contents, wanted, { full: true })
     const missing = wanted.filter(({ key }) => !live.has(key)).length
     const extra = live.size - both
-    if (!(await onPlan({ count, missing, differing: wanted.length - missing, bytes: bytesOf(wanted), extra })))
-      return undefined
-    if (wanted.length > 0) await uploadAll(connection, contents, wanted, onProgress)
-    return { count, uploaded: wanted.length, present: count - wanted.length, extra }
-  } finally {
+    const execute = async () => {
+      if (wanted.length > 0) await uploadAll(connection, contents, wanted, onProgress)
+      return { count, uploaded: wanted.length, present: count - wanted.length, extra }
+    }
+    const plan = { count, missing, differing: wanted.length - missing, bytes: sumBytes(wanted), extra }
+    return { plan, execute, dispose: connection.dispose }
+  } catch (error) {
     connection.dispose()
+    throw error
   }
 }

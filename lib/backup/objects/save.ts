@@ -1,4 +1,4 @@
-// Saves the uploaded files into a backup set. What the former set has is linked (without hard links: copied), not
+// Saves the uploaded files into a backup set. What the previous set has is linked (without hard links: copied), not
 // fetched; a content that has its name is never written to.
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { open, readdir, type FileHandle } from 'node:fs/promises'
@@ -22,7 +22,7 @@ interface Saved {
   bytes: number
   /** how many of them came over the network */
   fetched: number
-  /** how many were there already, in the former set */
+  /** how many were there already, in the previous set */
   linked: number
 }
 
@@ -32,17 +32,17 @@ interface Save {
   /** of the new set, with a new index */
   contents: Contents
   /** those of a verified set before it, encrypted to the same recipients as this one, or to none */
-  former: Contents | undefined
+  previous: Contents | undefined
   /** encrypts the contents */
   encryptor?: Encryptor | undefined
   /** called after each file */
   onProgress?: (so: Saved) => void
 }
 
-/** Gives a content of the former set to this one; false when that has it not, or not whole. */
-const link = async ({ contents, former }: Save, content: Written) => {
-  if (former === undefined) return false
-  const from = contentFile(former.folder, content)
+/** Gives a content of the previous set to this one; false when that has it not, or not whole. */
+const link = async ({ contents, previous }: Save, content: Written) => {
+  if (previous === undefined) return false
+  const from = contentFile(previous.folder, content)
   const to = contentFile(contents.folder, content)
   if (existsSync(to)) return true
   if (plainSize(from) !== storedDigest(content).bytes) return false
@@ -51,8 +51,8 @@ const link = async ({ contents, former }: Save, content: Written) => {
   return true
 }
 
-// The same content encrypted twice gives two files: under the same key, the one of the former set is looked at.
-const inFormer = (got: Stored, old: Stored | undefined): Stored =>
+// The same content encrypted twice gives two files: under the same key, the one of the previous set is looked at.
+const inPrevious = (got: Stored, old: Stored | undefined): Stored =>
   old?.encrypted && old.sha256 === got.sha256 ? { ...got, encrypted: old.encrypted } : got
 
 /**
@@ -67,7 +67,7 @@ const fetchNew = async (
   const { folder } = save.contents
   const partial = join(folder, 'objects', `${number}.partial`)
   try {
-    const got = await downloadObject(connection, listed.key, partial, save.encryptor)
+    const got = await downloadObject(connection, listed.key, partial, { encryptor: save.encryptor })
     if (!got) {
       say.detail(`deleted meanwhile, so it is not in the set: ${shown(listed.key)}`)
       return
@@ -80,7 +80,7 @@ const fetchNew = async (
       )
     // An answer tells whole seconds, a listing more.
     const entry = unchanged ? { ...got, modified: listed.modified } : got
-    const known = inFormer(entry, old)
+    const known = inPrevious(entry, old)
     if (await link(save, known)) return known
     const file = contentFile(folder, entry)
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
@@ -99,7 +99,7 @@ const syncFolders = async (folder: string) => {
 
 const saveAll = async (connection: Connection, save: Save, index: FileHandle) => {
   const { onProgress = () => {} } = save
-  const pair = pairing(save.former)
+  const pair = pairing(save.previous)
   const saved: Saved = { count: 0, bytes: 0, fetched: 0, linked: 0 }
   let number = 0
   const saveOne = async (it: FilePair) => {

@@ -4,13 +4,15 @@
 //                                             comes last
 //   <prefix>/objects/ab/ab…                   the contents of uploaded files, once for all sets, by the sha256 of what
 //                                             is in the file
+// Long, since what lies there, and how it is listed and read as it is or was, is said here alone.
 import type { Readable } from 'node:stream'
+import { type AsOf, askProtection, type Bucket, type Protection, readAsOf } from './protection.ts'
 import { listPages } from '../../s3/bucket.ts'
 import type { Disposable } from '../../system/scope.ts'
 import type { Settings } from '../../system/settings.ts'
 import { type Recipients, recipientsOf } from '../../crypto/age.ts'
 import { badConfig, EXIT, Failure } from '../../system/errors.ts'
-import { connect, type Connection } from '../../s3/client.ts'
+import { connect } from '../../s3/client.ts'
 import { setNamed } from '../sets.ts'
 import { isSetName, LIST, type Manifest, readManifest } from '../manifest.ts'
 import { linesIn } from '../objects/catalog.ts'
@@ -43,14 +45,16 @@ export function isOffsite(settings: OffsiteSettings) {
   )
 }
 
-export interface OffSite extends Disposable {
-  connection: Connection
-  /** what all keys begin with */
-  prefix: string
+export interface OffSite extends Bucket, Disposable {
+  /** what was there at a time that was asked for; undefined: what is there now */
+  asOf?: Map<string, AsOf>
 }
 
-/** Prepares a connection to the bucket. Throws a Failure (78) when the settings name none. */
-export async function openOffsite(settings: Settings): Promise<OffSite> {
+/**
+ * Prepares a connection to the bucket, as it is or as it was at a time. Throws a Failure: 78 when the settings name none,
+ * or when it keeps no versions of what was.
+ */
+export async function openOffsite(settings: Settings, asOf?: Date): Promise<OffSite> {
   const [endpoint = '', bucket = '', accessKeyId = '', secretAccessKey = ''] = WANTED.map(name => settings[name])
   const missing = missingIn(settings)
   if (missing.length > 0) throw incomplete(missing)
@@ -71,7 +75,36 @@ export async function openOffsite(settings: Settings): Promise<OffSite> {
     secretAccessKey,
     hints,
   })
-  return { connection, prefix: settings.OFFSITE_PREFIX ?? settings.COMPOSE_PROJECT_NAME, dispose: connection.dispose }
+  const prefix = settings.OFFSITE_PREFIX ?? settings.COMPOSE_PROJECT_NAME
+  let asked: Promise<Protection> | undefined
+  const protection = () => (asked ??= askProtection(connection))
+  // No lock outlasts what the rules may keep.
+  const lockDays = Math.min(settings.BACKUP_DAYS, settings.BACKUP_MAX_DAYS ?? Infinity)
+  const site = { connection, prefix, protection, lockDays, dispose: connection.dispose }
+  if (!asOf) return site
+  try {
+    if ((await protection()) === 'none')
+      throw badConfig(
+        'the bucket off the site keeps no versions: nobody knows what was in it at another time',
+        'without --as-of what is there now is taken',
+      )
+    return { ...site, asOf: await readAsOf(site, asOf) }
+  } catch (error) {
+    connection.dispose()
+    throw error
+  }
+}
+
+/** The objects whose keys begin so, a page at a time. */
+export async function* listKeys(site: OffSite, prefix: string): AsyncGenerator<{ key: string; bytes: number }[]> {
+  if (!site.asOf) return yield* listPages(site.connection, prefix)
+  yield [...site.asOf].filter(([key]) => key.startsWith(prefix)).map(([key, { bytes }]) => ({ key, bytes }))
+}
+
+/** Of an object the version that was there, if a time was asked for. */
+export function versionOf({ asOf }: OffSite, key: string) {
+  const version = asOf?.get(key)?.versionId
+  return version === undefined ? {} : { VersionId: version }
 }
 
 export function setKey({ prefix }: OffSite, name: string, file: string) {
@@ -81,10 +114,13 @@ export function contentKey({ prefix }: OffSite, sha256: string) {
   return `${prefix}/objects/${sha256.slice(0, 2)}/${sha256}`
 }
 
-const get = ({ connection: { s3, client, bucket, signal, withContext } }: OffSite, key: string) =>
-  withContext(`reading ${key} off the site`, () =>
-    client.send(new s3.GetObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal }),
+const get = (site: OffSite, key: string) => {
+  const { s3, client, bucket, signal, withContext } = site.connection
+  const object = { Bucket: bucket, Key: key, ...versionOf(site, key) }
+  return withContext(`reading ${key} off the site`, () =>
+    client.send(new s3.GetObjectCommand(object), { abortSignal: signal }),
   )
+}
 
 /** An object as it comes. */
 export async function readStream(site: OffSite, key: string) {
@@ -107,7 +143,7 @@ const manifestOffsite = async (site: OffSite, name: string) => {
  */
 export async function listOffsite(site: OffSite) {
   const files = new Map<string, string[]>()
-  for await (const page of listPages(site.connection, `${site.prefix}/sets/`))
+  for await (const page of listKeys(site, `${site.prefix}/sets/`))
     for (const { key } of page) {
       const [name = '', file = '', ...rest] = key.slice(site.prefix.length + '/sets/'.length).split('/')
       if (isSetName(name) && rest.length === 0) files.set(name, [...(files.get(name) ?? []), file])
@@ -126,7 +162,7 @@ export async function listOffsite(site: OffSite) {
 /** The contents that are there: sha256 → bytes. */
 export async function listContents(site: OffSite) {
   const contents = new Map<string, number>()
-  for await (const page of listPages(site.connection, `${site.prefix}/objects/`))
+  for await (const page of listKeys(site, `${site.prefix}/objects/`))
     for (const { key, bytes } of page) {
       const sha256 = key.split('/').at(-1) ?? ''
       if (/^[0-9a-f]{64}$/.test(sha256) && key === contentKey(site, sha256)) contents.set(sha256, bytes)
@@ -154,7 +190,7 @@ export async function* namesIn(chunks: AsyncIterable<string>) {
   for await (const line of linesIn(chunks)) {
     const sha256 = /^([0-9a-f]{64}) {2}objects\//.exec(line)?.[1]
     if (sha256 === undefined)
-      throw new Failure(`${LIST} of a set has a line that is none of a content`, { exitCode: EXIT.data })
+      throw new Failure(`${LIST} of a set has a line that names no content`, { exitCode: EXIT.data })
     yield sha256
   }
 }

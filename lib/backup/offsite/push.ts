@@ -3,6 +3,7 @@ import { createReadStream, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { digest } from '../../system/large_files.ts'
 import { contentKey, listContents, listOffsite, namesIn, type OffSite, setKey } from './layout.ts'
+import { lockAgain } from './protection.ts'
 import { abortUnfinished, store, type StoreOptions } from './upload.ts'
 import { say } from '../../system/progress.ts'
 import { size } from '../../system/format.ts'
@@ -21,8 +22,13 @@ const copyContents = async (
   options: StoreOptions,
 ) => {
   const missing: string[] = []
-  for await (const sha256 of namesIn(createReadStream(join(folder, LIST), 'utf8')))
-    if (there.get(sha256) !== statSync(contentIn(folder, sha256)).size) missing.push(sha256)
+  const present: string[] = []
+  for await (const sha256 of namesIn(createReadStream(join(folder, LIST), 'utf8'))) {
+    const isThere = there.get(sha256) === statSync(contentIn(folder, sha256)).size
+    ;(isThere ? present : missing).push(sha256)
+  }
+  const locked = present.map(sha256 => contentKey(site, sha256))
+  await lockAgain(site, locked)
   await mapConcurrent(missing, async sha256 => {
     checkInterruption()
     await store(site, contentKey(site, sha256), contentIn(folder, sha256), sha256, options)
@@ -51,8 +57,8 @@ export async function copySets(site: OffSite, sets: BackupSet[]) {
   await abortUnfinished(site)
   const there = new Set((await listOffsite(site)).sets.map(({ name }) => name))
   const missing = sets.filter(({ name, recipients }) => recipients && !there.has(name))
-  const clear = sets.filter(({ recipients }) => !recipients)
-  if (clear.length > 0) say.detail(`${clear.length} older sets are not encrypted, and stay on this server`)
+  const plaintext = sets.filter(({ recipients }) => !recipients)
+  if (plaintext.length > 0) say.detail(`${plaintext.length} older sets are not encrypted, and stay on this server`)
   const contents = missing.some(({ objects }) => objects) ? await listContents(site) : new Map<string, number>()
   let sent = 0
   const progress = say.transfer(() => sent, undefined)

@@ -1,8 +1,7 @@
 // What is off the site, as far as this server knows without asking: as it was after the last copy.
 import type { Settings } from '../../system/settings.ts'
 import { messageOf } from '../../system/errors.ts'
-import { replaceFile } from '../../system/files.ts'
-import { readState, stateFile } from '../../system/state_folder.ts'
+import { readState, writeState } from '../../system/state_folder.ts'
 import * as v from 'valibot'
 import { time } from '../../system/schema.ts'
 import { isOffsite } from './layout.ts'
@@ -14,7 +13,11 @@ const STATE = v.object({
   sets: v.array(v.string()),
   /** why the last copy did not end; empty when it did */
   error: v.string(),
+  /** how the bucket keeps what it has, when that was asked */
+  protection: v.exactOptional(v.picklist(['lock', 'versions', 'none'])),
 })
+
+type OffsiteState = v.InferOutput<typeof STATE>
 
 const FILE = 'offsite.json'
 
@@ -23,14 +26,19 @@ export function readOffsite() {
   return readState(FILE, STATE)
 }
 
-/** Notes what is there; without `sets` what was there before. */
-export function noteOffsite({ sets, error = '' }: { sets?: string[]; error?: unknown }) {
-  const state: v.InferOutput<typeof STATE> = {
+/** Notes what is there; what is not given is as it was before. */
+export function noteOffsite({
+  error = '',
+  ...known
+}: Partial<Pick<OffsiteState, 'sets' | 'protection'>> & { error?: unknown }) {
+  const state: OffsiteState = {
+    sets: [],
+    ...readOffsite(),
+    ...known,
     time: new Date().toISOString(),
-    sets: sets ?? readOffsite()?.sets ?? [],
     error: error === '' ? '' : messageOf(error).slice(0, 300),
   }
-  replaceFile(stateFile(FILE), `${JSON.stringify(state)}\n`, 0o600)
+  writeState(FILE, state, 0o600)
 }
 
 /** Whether a set is off the site; undefined when none is copied there. */

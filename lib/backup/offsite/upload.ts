@@ -1,8 +1,10 @@
 // Stores a file off the site, and makes sure that it is there as it is here.
+// Long, since a file in parts, and what becomes of those when it is stopped, has to be read together.
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { EXIT, Failure } from '../../system/errors.ts'
 import { type OffSite, readStream } from './layout.ts'
+import { lockOf } from './protection.ts'
 import { removeObject } from '../../s3/bucket.ts'
 import { retry } from '../../s3/client.ts'
 import { mapConcurrent } from '../../system/concurrency.ts'
@@ -76,9 +78,9 @@ const storing = <T>({ connection: { withContext } }: OffSite, key: string, work:
 // A part is sent again by itself: not all that went before it.
 const sending = <T>(site: OffSite, key: string, send: () => Promise<T>) => retry(() => storing(site, key, send))
 
-const putWhole = (site: OffSite, key: string, file: string, part: Part) => {
+const putWhole = async (site: OffSite, key: string, file: string, part: Part) => {
   const { s3, client, bucket, signal } = site.connection
-  const object = { Bucket: bucket, Key: key, ContentType: 'application/octet-stream' }
+  const object = { Bucket: bucket, Key: key, ContentType: 'application/octet-stream', ...(await lockOf(site)) }
   return sending(site, key, () =>
     client.send(new s3.PutObjectCommand({ ...object, ...bodyOf(file, part) }), { abortSignal: signal }),
   )
@@ -88,7 +90,7 @@ const putParts = async (site: OffSite, key: string, file: string, parts: Part[],
   const { s3, client, bucket, signal } = site.connection
   const place = { Bucket: bucket, Key: key }
   const { UploadId } = await client.send(
-    new s3.CreateMultipartUploadCommand({ ...place, ContentType: 'application/octet-stream' }),
+    new s3.CreateMultipartUploadCommand({ ...place, ContentType: 'application/octet-stream', ...(await lockOf(site)) }),
     { abortSignal: signal },
   )
   try {
@@ -110,17 +112,17 @@ const putParts = async (site: OffSite, key: string, file: string, parts: Part[],
 }
 
 /**
- * What is wrong with an object; '' when nothing is. Where the server's etag is no md5 (some encrypt) all of it is read
- * back.
+ * What is wrong with an object; undefined when nothing is. Where the server's etag is no md5 (some encrypt) all of it
+ * is read back.
  */
 const troubleWith = async (site: OffSite, key: string, { bytes, etag, sha256 }: Measured) => {
   const { s3, client, bucket, signal } = site.connection
   const head = await client.send(new s3.HeadObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal })
   if (head.ContentLength !== bytes) return `it has ${head.ContentLength} bytes there, and ${bytes} here`
-  if (head.ETag === etag) return ''
+  if (head.ETag === etag) return undefined
   const hash = createHash('sha256')
   for await (const chunk of await readStream(site, key)) hash.update(chunk as Buffer)
-  return hash.digest('hex') === sha256 ? '' : 'it has another content there'
+  return hash.digest('hex') === sha256 ? undefined : 'it has another content there'
 }
 
 /**
@@ -149,7 +151,7 @@ export async function store(
     if (part && measured.parts.length === 1) await putWhole(site, key, file, part).then(() => onSent(part.bytes))
     else await putParts(site, key, file, measured.parts, onSent)
     const trouble = await troubleWith(site, key, measured)
-    if (trouble === '') return
+    if (trouble === undefined) return
     await removeObject(site.connection, key)
     throw new Failure(`${key} did not arrive off the site as it was sent: ${trouble}`, {
       hint: 'the next backup sends it again; if it happens again ask who runs that server',

@@ -1,0 +1,106 @@
+// What a web node of a Swarm has of this machine: nginx's files, its certificate, and what the registry knows it by.
+import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { composeConfig } from '../docker/commands.ts'
+import { composeFiles } from '../docker/release_pins.ts'
+import { configOf } from '../docker/stack_config.ts'
+import { NO_CONNECTION, ssh, unreachable } from '../ssh/commands.ts'
+import { root } from '../system/checkout.ts'
+import { attempt, capture, failureOf } from '../system/run.ts'
+import { stateFile } from '../system/state_folder.ts'
+
+/** Where the certificates of the registry lie: those of the registry itself, of the nodes, and of who has signed both. */
+const FOLDER = join(root, 'swarm', 'certificates')
+const AUTHORITY = join(FOLDER, 'authority')
+const REGISTRY = join(FOLDER, 'registry')
+const NODE = join(FOLDER, 'node')
+
+const YEARS = String(3650)
+const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+
+const sign = async (folder: string, name: string, extension: string, usage: string) => {
+  const [key, certificate] = [join(folder, `${name}.key`), join(folder, `${name}.crt`)]
+  const request = join(folder, 'request')
+  await capture(['openssl', 'req', '-new', ...KEY, '-keyout', key, '-out', request, '-subj', `/CN=avril ${name}`])
+  const authority = ['-CA', join(AUTHORITY, 'ca.crt'), '-CAkey', join(AUTHORITY, 'ca.key'), '-CAcreateserial']
+  const extensions = join(folder, 'extensions')
+  writeFileSync(extensions, `${extension}\nextendedKeyUsage=${usage}\n`)
+  const words = ['openssl', 'x509', '-req', '-in', request, ...authority, '-days', YEARS, '-out', certificate]
+  await capture([...words, '-extfile', extensions])
+  for (const file of [request, extensions]) rmSync(file)
+}
+
+/**
+ * Makes the certificates of the registry at an address, when there are none: the nodes know it by them, and it the
+ * nodes. They are for nothing else, so their authority is one of their own.
+ */
+export async function makeCertificates(address: string) {
+  if (existsSync(join(NODE, 'node.crt'))) return
+  rmSync(FOLDER, { recursive: true, force: true })
+  for (const folder of [FOLDER, AUTHORITY, REGISTRY, NODE]) mkdirSync(folder, { mode: 0o700 })
+  const [key, certificate] = [join(AUTHORITY, 'ca.key'), join(AUTHORITY, 'ca.crt')]
+  const subject = ['-subj', '/CN=avril registry', '-days', YEARS]
+  await capture(['openssl', 'req', '-x509', ...KEY, '-keyout', key, '-out', certificate, ...subject])
+  await sign(REGISTRY, 'registry', `subjectAltName=IP:${address}`, 'serverAuth')
+  await capture(['cp', certificate, REGISTRY])
+  // Last: it tells that the others are whole.
+  await sign(NODE, 'node', 'basicConstraints=CA:FALSE', 'clientAuth')
+}
+
+/** Has an engine know the registry, and be known by it: Docker looks there at each push and pull, and is not restarted. */
+const TRUST = `set -eu; umask 077; folder=/etc/docker/certs.d/$1:5000; mkdir -p "$folder"; cd "$folder"
+tar -xf -; mv -f node.key client.key; mv -f node.crt client.cert`
+
+const withArchive = async <T>(words: string[], work: (from: number) => Promise<T>) => {
+  const file = stateFile(`node-${process.pid}.tar`)
+  rmSync(file, { force: true })
+  const to = openSync(file, 'wx+', 0o600)
+  try {
+    await capture(['tar', '--create', '--file', file, ...words])
+    const from = openSync(file, 'r')
+    try {
+      return await work(from)
+    } finally {
+      closeSync(from)
+    }
+  } finally {
+    closeSync(to)
+    rmSync(file, { force: true })
+  }
+}
+
+/** Runs a script of sh there, or here where no host is named; `from` is what it reads. Throws a Failure. */
+export async function runOn(host: string | undefined, what: string, script: string, words: string[], from?: number) {
+  const command =
+    host === undefined ? ['sh', '-c', script, 'sh', ...words] : ssh(host, { batch: true }, script, ...words)
+  const outcome = await attempt(command, from === undefined ? {} : { from })
+  if (host !== undefined && outcome.code === NO_CONNECTION) throw unreachable(host, outcome.stderr)
+  if (outcome.code !== 0) throw failureOf([], outcome, { what: host === undefined ? what : `${what} on ${host}` })
+  return outcome.stdout.trim()
+}
+
+/** Has the engine of a host (without one: this machine's) take images from the registry at an address. */
+export async function trustRegistry(address: string, host?: string) {
+  const words = ['-C', NODE, 'node.crt', 'node.key', '-C', REGISTRY, 'ca.crt']
+  await withArchive(words, from => runOn(host, 'the certificate of the registry', TRUST, [address], from))
+}
+
+// What is no longer here stays there: nothing reads it, but for the scripts and styles of former releases. `live` is what
+// nginx here is told.
+const UNPACK = `set -eu; mkdir -p "$1/nginx/live"; cd /; tar -xpf - --no-same-owner`
+
+/** Brings nginx's files to a host, to where they lie here. */
+export async function sendNginx(host: string) {
+  const config = configOf(await attempt(composeConfig(composeFiles())))
+  const mounted = (config.services.nginx?.volumes ?? []).flatMap(({ source }) => (source === undefined ? [] : [source]))
+  const paths = [join(root, 'nginx'), ...mounted]
+    .map(path => resolve(root, path))
+    .filter(path => path !== '/dev/null' && existsSync(path))
+  const words = [
+    '-C',
+    '/',
+    `--exclude=${join(root, 'nginx', 'live').slice(1)}/*`,
+    ...new Set(paths.map(path => path.slice(1))),
+  ]
+  await withArchive(words, from => runOn(host, "nginx's files", UNPACK, [root], from))
+}

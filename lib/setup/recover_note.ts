@@ -1,0 +1,40 @@
+// What a recovery notes before it touches the volume of the database: by it the next run knows that what lies there is its
+// own, and goes on.
+import * as v from 'valibot'
+import { rmSync } from 'node:fs'
+import { time } from '../system/schema.ts'
+import { readState, statePath, writeState } from '../system/state_folder.ts'
+
+const NOTE = v.object({
+  /** by which the database comes back: the name of a chain of the archive, or of a set */
+  kind: v.picklist(['archive', 'set']),
+  name: v.string(),
+  /** all that was committed before comes back */
+  at: time,
+  /** when the last transaction was committed that came back; null while nobody knows */
+  kept: v.nullable(time),
+  /** the set that the uploaded files are of; null without one */
+  files: v.nullable(v.string()),
+  /** what does not come back, in words */
+  lost: v.array(v.string()),
+  /** there are uploaded files, and each set that has them is damaged */
+  incomplete: v.boolean(),
+})
+
+export type RecoveryNote = v.InferOutput<typeof NOTE>
+
+const FILE = 'recovery.json'
+
+/** undefined when no recovery was begun here, or it has ended. */
+export function readRecovery() {
+  return readState(FILE, NOTE)
+}
+
+export function noteRecovery(note: RecoveryNote) {
+  writeState(FILE, note, 0o600)
+}
+
+/** The recovery has ended: what is here is a site as any other. */
+export function forgetRecovery() {
+  rmSync(statePath(FILE), { force: true })
+}

@@ -1,0 +1,139 @@
+#!/usr/bin/env bats
+# bats file_tags=long
+# Three machines that are a Swarm. ROUNDS, KILLS and PHASES have the same shown more often: ROUNDS=10 KILLS=40 PHASES='start healthy switch drain'. Each test goes on with what the one before has left: a cluster takes minutes to bring up on a busy machine.
+load helpers/cluster
+
+setup_file() { cluster_up >&2; }
+teardown_file() { cluster_down; }
+teardown() { loads_abandon; }
+
+@test "a single server becomes the first node, and others join it: the same instances serve all the while" {
+  run -0 node_deploy avril
+  run -0 node_script setup --swarm 10.77.0.11
+  run -0 node_script setup --join node2 --manager
+  run -0 node_script setup --join node3 --manager
+  local node
+  for node in 1 2 3; do
+    run -0 from_outside curl -fsS "http://10.77.0.1$node/healthcheck"
+    assert_output ok
+    run -0 from_outside curl -fsS "http://10.77.0.1$node/version"
+  done
+  # The first rollout in the Swarm takes the place of containers of Compose, and loses nothing either.
+  loads_start 1 2
+  run -0 node_deploy avril
+  loads_stop
+  assert_equal "$FAILED" '1:0 2:0'
+  run -0 there 1 docker ps --quiet --filter label=com.docker.compose.service=phoenix
+  assert_output ''
+}
+
+@test "what joined has no key of the registry's authority, and nobody without a certificate gets an image" {
+  run -0 on 2 sh -c 'ls /etc/docker/certs.d/10.77.0.11:5000'
+  assert_output $'ca.crt\nclient.cert\nclient.key'
+  run from_outside curl -sS -k https://10.77.0.11:5000/v2/_catalog
+  assert_failure
+}
+
+@test "rollouts in a row under load to two nginx: none is lost" {
+  loads_start 2 3
+  local round
+  for ((round = 0; round < ${ROUNDS:-3}; round++)); do run -0 node_deploy avril; done
+  loads_stop
+  assert_equal "$FAILED" '2:0 3:0'
+}
+
+@test "the number of replicas is changed by a deploy, without a loss" {
+  set_env PHOENIX_REPLICAS=3
+  loads_start 2 3
+  run -0 node_deploy avril
+  loads_stop
+  assert_equal "$FAILED" '2:0 3:0'
+  assert_equal "$(places)" 'node1 node2 node3'
+}
+
+@test "a release that is ill on its nodes is taken back on all of them" {
+  commit avril HEALTH=fail >/dev/null
+  loads_start 2 3
+  run node_script deploy_local --observe 0 --probation 0 --timeout 20 avril
+  assert_failure
+  assert_output --partial 'the site is as it was'
+  loads_stop
+  assert_equal "$FAILED" '2:0 3:0'
+  commit avril HEALTH=ok GREETING=good >/dev/null
+  assert [ ! -e "$SITE/.state/rollout.json" ]
+}
+
+@test "a script that is killed at any moment: nobody notices, and the next run puts all in order" {
+  loads_start 1 2
+  local left=${KILLS:-4}
+  while [ "$left" -gt 0 ]; do
+    left=$((left - 1))
+    # shellcheck disable=SC2016 # for that shell, which becomes the script
+    there 1 sh -c 'echo "$$" >"$0"; exec node scripts/deploy_local.js --observe 0 --probation 0 avril' "$BATS_TEST_TMPDIR/pid" >"$BATS_TEST_TMPDIR/killed" 2>&1 &
+    sleep "$((2 + RANDOM % 25)).$((RANDOM % 10))"
+    kill -9 "$(cat "$BATS_TEST_TMPDIR/pid")" 2>/dev/null || true
+    wait "$!" || true
+  done
+  run -0 node_deploy avril
+  loads_stop
+  assert_equal "$FAILED" '1:0 2:0'
+  run -0 on 1 docker service ls --quiet --filter label=avril.service=phoenix
+  assert_equal "${#lines[@]}" 1
+}
+
+@test "a node is cut off, and the site goes on, also with a rollout; back, it serves nothing of before" {
+  set_env PHOENIX_REPLICAS=2
+  run -0 node_deploy avril
+  cut_off 3
+  loads_start 1 2
+  run -0 node_deploy avril
+  assert_output --partial 'nginx of node3 is left out'
+  loads_stop
+  run node_script status
+  assert_output --regexp '✗ node node3 .*not heard'
+  connect 3
+  assert_equal "$(answers 3 20)" 200
+  run -0 from_outside curl -fsS http://10.77.0.13/healthcheck
+}
+
+# begin PHASE: a deploy in the background, as DEPLOY, that has entered the phase
+begin() {
+  : >"$BATS_TEST_TMPDIR/err"
+  node_script deploy_local --observe 0 --probation 5 avril >/dev/null 2>"$BATS_TEST_TMPDIR/err" &
+  DEPLOY=$!
+  await_line "$BATS_TEST_TMPDIR/err" "^→ $1"
+}
+
+@test "a node is lost in the middle of a rollout: it goes on or goes back and says so, and the next one works" {
+  local phase
+  for phase in ${PHASES:-healthy switch}; do
+    begin "$phase"
+    cut_off 3
+    wait "$DEPLOY" || grep -E 'the site is as it was|is deployed' "$BATS_TEST_TMPDIR/err"
+    connect 3
+    assert_equal "$(answers 3 15)" 200
+    run -0 node_deploy avril
+    assert [ ! -e "$SITE/.state/rollout.json" ]
+  done
+}
+
+@test "a node is taken out without a lost request, and comes in again" {
+  loads_start 1 2
+  run -0 node_script setup --drain node2
+  loads_stop
+  assert_equal "$FAILED" '1:0 2:0'
+  run -0 from_outside curl -sS http://10.77.0.12/healthcheck
+  assert_output 'being taken out'
+  refute_regex "$(places)" node2
+  run -0 node_script setup --fill node2
+  run -0 from_outside curl -s --retry 8 --retry-all-errors --fail http://10.77.0.12/healthcheck
+  assert_output ok
+}
+
+@test "a machine leaves, and is none of them any more" {
+  run -0 node_script setup --leave node3
+  run -0 on 1 docker node ls --format '{{.Hostname}}'
+  refute_output --partial node3
+  run -0 on 3 docker info --format '{{.Swarm.LocalNodeState}}'
+  assert_output inactive
+}

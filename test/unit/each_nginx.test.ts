@@ -1,0 +1,73 @@
+// The same of each nginx of a Swarm: one that is not reached is left out, one that answers wrong is not.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { hasLost, type Nginx, ofEach, type Other } from '../../lib/nginx/container.ts'
+
+const answering =
+  (code: number, stdout = '', stderr = '') =>
+  () =>
+    Promise.resolve({ code, stdout, stderr })
+
+const swarmOf = (id: string, ...codes: number[]) => {
+  const others = codes.map((code, index) => {
+    const other = {
+      id: `${id}-${index}`,
+      node: `node${index + 2}`,
+      others: [],
+      run: answering(code, `other ${index}`, 'no'),
+    }
+    return other as unknown as Other
+  })
+  return { id, run: answering(0, 'first'), others } as unknown as Nginx
+}
+
+const ask = async (one: Nginx) => {
+  const { code, stdout } = await one.run(['curl'])
+  if (code !== 0) throw new Error(`it answers ${code}`)
+  return stdout
+}
+
+void test('one server: what it answers, and nobody else is asked', async () => {
+  const nginx = swarmOf('one')
+  assert.deepEqual(await ofEach(nginx, ask), ['first'])
+  assert.equal(hasLost(nginx), false)
+})
+
+void test('all answer', async () =>
+  assert.deepEqual(await ofEach(swarmOf('all', 0, 0), ask), ['first', 'other 0', 'other 1']))
+
+for (const code of [1, 125, 126, 137, 143, 255])
+  void test(`who is not reached is left out from then on (${code})`, async () => {
+    const nginx = swarmOf(`lost-${code}`, code, 0)
+    assert.deepEqual(await ofEach(nginx, ask), ['first', 'other 1'])
+    assert.deepEqual(
+      nginx.others.map(({ node }) => node),
+      ['node3'],
+    )
+    assert.equal(hasLost(nginx), true)
+  })
+
+for (const code of [2, 7, 22, 28, 124])
+  void test(`who is reached and does not do it is an error with its name (${code})`, async () => {
+    const nginx = swarmOf(`wrong-${code}`, 0, code)
+    await assert.rejects(ofEach(nginx, ask), /on node3: it answers/)
+    assert.equal(nginx.others.length, 2)
+  })
+
+void test("this machine's own is never left out", async () => {
+  const nginx = { ...swarmOf('own', 0), run: answering(1) } as Nginx
+  await assert.rejects(ofEach(nginx, ask), /it answers 1/)
+})
+
+void test('work that was ended by its signal is no lost node', async () => {
+  const nginx = swarmOf('ended', 143)
+  const signal = AbortSignal.abort()
+  await assert.rejects(
+    ofEach(nginx, async one => {
+      const { code } = await one.run(['curl'], { signal })
+      if (code !== 0) throw new Error('ended')
+    }),
+    /on node2: ended/,
+  )
+  assert.equal(nginx.others.length, 1)
+})

@@ -1,0 +1,45 @@
+// What is said of the nodes of a Swarm.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type NodeFacts, nodesFindings } from '../../lib/setup/check_nodes.ts'
+
+const node = (name: string, more: object = {}) => ({
+  name,
+  roles: ['web'],
+  engineVersion: '28.5',
+  trouble: null,
+  isOut: false,
+  ...more,
+})
+const facts = (name: string, more: Partial<NodeFacts> = {}): NodeFacts => ({
+  name,
+  ahead: 0,
+  free: 50e9,
+  registry: true,
+  ...more,
+})
+
+const nodes = [node('a', { roles: ['web', 'database', 'leader'] }), node('b')]
+const well = [facts('a'), facts('b')]
+
+const table: [string, Parameters<typeof nodesFindings>, RegExp[]][] = [
+  ['all is well', [nodes, well], [/^good 2 nodes, Docker 28\.5/]],
+  [
+    'a node is lost',
+    [[nodes[0]!, node('b', { trouble: 'is not heard by the managers' })], [facts('a')]],
+    [/^bad b: is not heard/],
+  ],
+  ['a node is out', [[nodes[0]!, node('b', { isOut: true })], well], [/^warning b is taken out/]],
+  ['versions differ', [[nodes[0]!, node('b', { engineVersion: '20.10' })], well], [/^warning .*28\.5, 20\.10/]],
+  ['two managers', [[nodes[0]!, node('b', { roles: ['manager'] })], well], [/^warning 2 managers/]],
+  ['a clock', [nodes, [facts('a'), facts('b', { ahead: -7 })]], [/^warning the clock of b differs by 7 s/]],
+  ['a disk', [nodes, [facts('a'), facts('b', { free: 1e9 })]], [/^warning b has 1\.0 GB/]],
+  ['the registry', [nodes, [facts('a'), facts('b', { registry: false })]], [/^bad b does not reach the registry/]],
+  ['ssh', [nodes, [facts('a'), facts('b', { ahead: undefined })]], [/^bad b is not reached by ssh/]],
+]
+for (const [what, words, expected] of table)
+  void test(`nodes: ${what}`, () => {
+    const said = nodesFindings(...words).map(({ level, text }) => `${level} ${text}`)
+    assert.equal(said.length, expected.length, said.join('\n'))
+    for (const [index, pattern] of expected.entries()) assert.match(said[index]!, pattern)
+  })
