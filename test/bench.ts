@@ -7,8 +7,9 @@ import { capture } from '../lib/system/run.ts'
 import { say } from '../lib/system/progress.ts'
 import { print } from '../lib/cli/terminal.ts'
 import { holds, type Outcome, tableOf } from './bench/figures.ts'
-import { data } from './bench/data.ts'
+import { data, tables } from './bench/data.ts'
 import { growth } from './bench/growth.ts'
+import { moments } from './bench/moments.ts'
 import { mixed } from './bench/mixed.ts'
 import { observed } from './bench/observed.ts'
 import { old } from './bench/old.ts'
@@ -35,7 +36,9 @@ const PARTS: Record<string, Part> = {
   page,
   start,
   data,
+  tables,
   wal,
+  moments,
   whole,
 }
 const NUMBER = [/^[1-9]\d{0,3}$/, 'a number from 1 to 9999'] as const

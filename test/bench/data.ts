@@ -1,6 +1,6 @@
-// Backup and restore of a database of more than 1 GB, against the commands of the old scripts, in turn on the same
+// Backup and restore of two databases of more than 1 GB, against the commands of the old scripts, in turn on the same
 // data.
-import { appendFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { docker } from '../../lib/docker/commands.ts'
 import { attempt, capture } from '../../lib/system/run.ts'
@@ -19,7 +19,10 @@ const TIMES = 3
 // On the volume: in the container, db/dumps can only be read.
 export const OLD_DUMP = '/var/lib/postgresql/old.dump'
 
-export const FILL = readFileSync(join(import.meta.dirname, 'application.sql'), 'utf8')
+const fillOf = (name: string) => readFileSync(join(import.meta.dirname, name), 'utf8')
+
+export const FILL = fillOf('application.sql')
+const TWO_TABLES = fillOf('two_tables.sql')
 
 // It would begin when it likes, with what the run before has filled.
 export const QUIET = 'alter system set autovacuum = off; select pg_reload_conf();'
@@ -121,7 +124,7 @@ const encrypted = async (site: Site) => {
   const identity = await generateX25519Identity()
   const key = join(site.folder, 'key.txt')
   writeFileSync(key, `${identity}\n`, { mode: 0o600 })
-  appendFileSync(join(site.folder, '.env'), `BACKUP_RECIPIENTS=${await identityToRecipient(identity)}\n`)
+  site.set({ BACKUP_RECIPIENTS: await identityToRecipient(identity) })
   const uploads = Array.from({ length: UPLOADS }, (_, index) =>
     JSON.stringify({ key: `cv-${index}`, bytes: 2_000_000 }),
   )
@@ -133,18 +136,32 @@ const encrypted = async (site: Site) => {
   await objects('put', uploads.join('\n'))
   const saved = await run<{ name: string }>(site, 'backup')
   await objects('empty')
-  return [saved, await run(site, 'backup_restore', '--yes', '--files', '--key', key, saved.result.name)].map(
-    ({ peak }) => peak,
-  )
+  const restored = await run(site, 'backup_restore', '--yes', '--files', '--key', key, saved.result.name)
+  site.set({ BACKUP_RECIPIENTS: '' })
+  return [saved.peak, restored.peak]
 }
 
-export async function data(site: Site): Promise<Outcome> {
-  const figures = figuresOf('data')
+const EMPTY = `drop schema public cascade; create schema public;`
+
+/** With the database of an application. */
+export async function data(site: Site) {
+  return measure(site, 'data', FILL)
+}
+
+/** With two large tables. */
+export async function tables(site: Site) {
+  return measure(site, 'tables', TWO_TABLES)
+}
+
+const measure = async (site: Site, name: string, fill: string): Promise<Outcome> => {
+  const figures = figuresOf(name)
   const sets = join(site.folder, '..', 'sets')
-  mkdirSync(sets)
+  mkdirSync(sets, { recursive: true })
   site.set({ BACKUP_DIR: `'${sets}'` })
   say.step('filling the database')
-  await capture(await inPostgres(site, 'psql', '-qX', '-v', 'ON_ERROR_STOP=1', ...login), { input: FILL + QUIET })
+  await capture(await inPostgres(site, 'psql', '-qX', '-v', 'ON_ERROR_STOP=1', ...login), {
+    input: EMPTY + fill + QUIET,
+  })
   const bytes = Number(
     await capture(await inPostgres(site, 'psql', '-XqAt', ...login), { input: `select pg_database_size('avril')` }),
   )

@@ -18,8 +18,8 @@ const ROUNDS = 3
 const LONG = 20
 const FILL = readFileSync(join(import.meta.dirname, 'application.sql'), 'utf8')
 const DAY = 86_400
-/** transactions that write, on a busy day of such a site */
-const BUSY = 100_000
+/** Transactions that write, on a busy day of such a site. */
+export const BUSY = 100_000
 
 const containerOf = async ({ project }: Site, service: string) => (await listIds(project, service))[0] ?? ''
 
