@@ -111,10 +111,11 @@ void test(
   'when its time is over it is ended, with what has made itself a session of its own',
   { timeout: 30_000 },
   async () => {
-    const settings = make({ 'before-deploy': 'setsid sleep 1000 & echo $! >"$0.pid"; sleep 1000' }, 1)
+    const settings = make({ 'before-deploy': 'setsid sleep 1000 & echo $! >"$0.pid"; sleep 1000' }, 3)
     const { message } = await failureOf(runBefore('deploy', settings, {}))
-    assert.match(message, /refuses the deploy: it did not end within 1 s, and was ended with all that it had started$/)
+    assert.match(message, /refuses the deploy: it did not end within 3 s, and was ended with all that it had started$/)
     const pid = readFileSync(join(settings.HOOKS_DIR, 'before-deploy.pid'), 'utf8').trim()
+    assert.match(pid, /^\d+$/, 'the hook had not begun when its time was over')
     // Of one that nobody has waited for yet it is empty.
     assert.equal(readIfThere(`/proc/${pid}/cmdline`) ?? '', '')
   },
