@@ -7,7 +7,7 @@ import { interruption } from '../lib/system/signals.ts'
 const command = {
   usage: 'status.ts [options]',
   summary:
-    'Shows every service, its health, the live releases, the last deploys and backups, and how long the certificate lasts. Ends with 1 when anything is not healthy, maintenance has not ended when it was to, a public site has no backup, the newest is older than 26 hours or not off the site, or the last drill failed, what is written to the database is not in the archive within two minutes (WAL=on) or its base is older than 26 hours, an upgrade of PostgreSQL was left unfinished, or the certificate has expired or was not renewed.',
+    'Shows every service, its health, the live releases, the last deploys and backups, and how long the certificate lasts. Ends with 1 when anything is not healthy, maintenance has not ended when it was to, a public site has no backup, the newest is older than 26 hours or not off the site, or the last drill failed, what is written to the database is not in the archive within two minutes (WAL=on) or its base is older than 26 hours, an upgrade of PostgreSQL or a recovery was left unfinished, or the certificate has expired or was not renewed.',
   words: [0, 0] as [number, number],
   options: {
     json: { help: 'print it as one JSON document' },
@@ -22,7 +22,8 @@ const command = {
 await main(command, async options => {
   if (options.json && options.watch) throw usage('--json prints one document: it cannot be used with --watch')
   const { openStack } = await import('../lib/docker/stack.ts')
-  const { backupText, certificateText, stateText, upgradeText } = await import('../lib/cli/status_report.ts')
+  const { backupText, certificateText, recoveryText, stateText, upgradeText } =
+    await import('../lib/cli/status_report.ts')
   const { readStackStatus: readState } = await import('../lib/status/stack_status.ts')
   const { loadSettings } = await import('../lib/system/settings.ts')
   const { readBackups } = await import('../lib/status/backup_status.ts')
@@ -30,6 +31,7 @@ await main(command, async options => {
   const { archiveText } = await import('../lib/cli/archive_report.ts')
   const { readCertificateState } = await import('../lib/status/certificate_status.ts')
   const { readUpgrade } = await import('../lib/status/upgrade_status.ts')
+  const { unfinishedRecovery } = await import('../lib/status/recovery_note.ts')
   const { hasOverrun } = await import('../lib/nginx/maintenance.ts')
   const { readVersion } = await import('../lib/status/version.ts')
   const stack = await openStack()
@@ -42,8 +44,9 @@ await main(command, async options => {
     const state = await readState(stack, 5)
     const certificate = readCertificateState(settings)
     const upgrade = readUpgrade()
+    const recovery = unfinishedRecovery()
     const isLate = state.maintenance !== null && hasOverrun(state.maintenance)
-    const troubles = [backups, archive, certificate, upgrade].filter(it => it?.trouble)
+    const troubles = [backups, archive, certificate, upgrade, recovery].filter(it => it?.trouble)
     const good = state.healthy && troubles.length === 0 && !isLate
     if (options.watch && process.stdout.isTTY) process.stdout.write('\u001b[2J\u001b[H')
     print(
@@ -55,6 +58,7 @@ await main(command, async options => {
             archive: archive ?? null,
             certificate,
             upgrade: upgrade ?? null,
+            recovery: recovery ?? null,
           })
         : [
             stateText(state, version),
@@ -63,6 +67,7 @@ await main(command, async options => {
             backupText(backups),
             archive && archiveText(archive),
             upgradeText(upgrade),
+            recovery && recoveryText(recovery),
           ]
             .filter(it => it !== undefined)
             .join('\n'),

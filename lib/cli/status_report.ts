@@ -89,6 +89,11 @@ export function upgradeText(status: UpgradeStatus | undefined) {
     : `${paint.red('✗')} postgres  ${trouble}`
 }
 
+/** "✗ recovery  the recovery of this server …" */
+export function recoveryText({ trouble }: { trouble: string }) {
+  return `${paint.red('✗')} recovery  ${trouble}`
+}
+
 /** What becomes of a copy when somebody has this server, and with it the key to the bucket. */
 const PROTECTED = {
   lock: ', locked: nobody can remove it for BACKUP_DAYS',

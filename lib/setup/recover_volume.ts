@@ -6,7 +6,7 @@ import { hasData, volumesOf } from '../docker/volumes.ts'
 import { badConfig } from '../system/errors.ts'
 import { attempt, capture, isInstalled } from '../system/run.ts'
 import type { Settings } from '../system/settings.ts'
-import { readRecovery } from './recover_note.ts'
+import { readRecovery } from '../status/recovery_note.ts'
 
 /** The volume of the site's own server. */
 export function volumeOf({ POSTGRES_VOLUME, COMPOSE_PROJECT_NAME }: Settings) {

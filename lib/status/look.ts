@@ -23,6 +23,7 @@ import { readBackups } from './backup_status.ts'
 import { readCertificateState } from './certificate_status.ts'
 import { serviceTrouble } from './stack_status.ts'
 import type { Trouble } from './troubles.ts'
+import { unfinishedRecovery } from './recovery_note.ts'
 import { readUpgrade } from './upgrade_status.ts'
 import { placeOf } from './site_address.ts'
 import { isOfPage, visit } from './visitor.ts'
@@ -127,6 +128,11 @@ const lookAtUpgrade = (): Trouble[] => {
   return trouble === null ? [] : [{ about: 'upgrade', text: trouble, slow: true }]
 }
 
+const lookAtRecovery = (): Trouble[] => {
+  const trouble = unfinishedRecovery()?.trouble
+  return trouble === undefined ? [] : [{ about: 'recovery', text: trouble, slow: true }]
+}
+
 const isRunning = ({ pid, since }: { pid: number; since: string }, longest: number) =>
   isAlive(pid) && Date.now() - Date.parse(since) < longest
 
@@ -196,6 +202,7 @@ export async function look(memory: Memory, wasByName: boolean): Promise<Look> {
       ...lookAtArchive(memory),
       ...(visited.troubles.some(({ about }) => about === 'certificate') ? [] : lookAtCertificate(memory)),
       ...lookAtUpgrade(),
+      ...lookAtRecovery(),
       ...lookAtInterrupted(),
     ],
     notes: [

@@ -38,3 +38,12 @@ export function noteRecovery(note: RecoveryNote) {
 export function forgetRecovery() {
   rmSync(statePath(FILE), { force: true })
 }
+
+/** What status.ts says of a recovery that has begun and not ended: what is wrong, and what to do; undefined without one. */
+export function unfinishedRecovery() {
+  const note = readRecovery()
+  if (!note) return undefined
+  const from = note.kind === 'archive' ? 'the archive' : 'a backup set'
+  const trouble = `the recovery of this server from ${from} (${note.name}) has begun and not ended: tsx scripts/setup.ts --recover goes on where it was`
+  return { from: note.name, trouble }
+}
