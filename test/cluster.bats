@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # bats file_tags=long
-# Three machines that are a Swarm. ROUNDS, KILLS and PHASES have the same shown more often: ROUNDS=10 KILLS=40 PHASES='start healthy switch drain'. Each test goes on with what the one before has left: a cluster takes minutes to bring up on a busy machine.
+# Three machines that are a Swarm. ROUNDS, KILLS and PHASES have the same shown more often: ROUNDS=10 KILLS=40 PHASES='build migrate start healthy switch observe drain stop tidy'. Each test goes on with what the one before has left: a cluster takes minutes to bring up on a busy machine.
 load helpers/cluster
 
 setup_file() { cluster_up >&2; }
@@ -34,8 +34,8 @@ teardown() { loads_abandon; }
   assert_failure
 }
 
-@test "rollouts in a row under load to two nginx: none is lost" {
-  loads_start 2 3
+@test "rollouts in a row under load to two nginx, with websockets and uploads: none is lost" {
+  LOAD_ALL=yes loads_start 2 3
   local round
   for ((round = 0; round < ${ROUNDS:-3}; round++)); do run -0 node_deploy avril; done
   loads_stop
@@ -82,38 +82,111 @@ teardown() { loads_abandon; }
 }
 
 @test "a node is cut off, and the site goes on, also with a rollout; back, it serves nothing of before" {
-  set_env PHOENIX_REPLICAS=2
+  set_env PHOENIX_REPLICAS=3
   run -0 node_deploy avril
-  cut_off 3
+  commit avril 'GREETING=while it was away' >/dev/null
   loads_start 1 2
+  local cut
+  cut=$(milliseconds)
+  cut_off 3
   run -0 node_deploy avril
   assert_output --partial 'nginx of node3 is left out'
-  loads_stop
   run node_script status
   assert_output --regexp '✗ node node3 .*not heard'
   connect 3
-  assert_equal "$(answers 3 20)" 200
+  run -0 answers 3 20
+  assert_output "200 $(greeting_on 1)"
+  loads_stop "$cut"
+  echo "# failed: $FAILED" >&3
+  assert_equal "$LATE" '1:0 2:0'
   run -0 from_outside curl -fsS http://10.77.0.13/healthcheck
 }
 
 # begin PHASE: a deploy in the background, as DEPLOY, that has entered the phase
 begin() {
+  local observed=0
+  [ "$1" != observe ] || observed=10
   : >"$BATS_TEST_TMPDIR/err"
-  node_script deploy_local --observe 0 --probation 5 avril >/dev/null 2>"$BATS_TEST_TMPDIR/err" &
+  node_script deploy_local --observe "$observed" --probation 5 avril >/dev/null 2>"$BATS_TEST_TMPDIR/err" &
   DEPLOY=$!
   await_line "$BATS_TEST_TMPDIR/err" "^→ $1"
 }
 
-@test "a node is lost in the middle of a rollout: it goes on or goes back and says so, and the next one works" {
-  local phase
+# Waits for it; HOW says what came of it.
+await_end() {
+  wait "$DEPLOY" || true
+  HOW=$(grep -oE 'the site is as it was|going back failed too|is deployed, but|is live at' "$BATS_TEST_TMPDIR/err" | tail -n 1)
+}
+
+# The next deploy ends well, and nothing is left of the one before.
+assert_converges() {
+  run -0 node_deploy avril
+  assert [ ! -e "$SITE/.state/rollout.json" ]
+  assert_equal "$(on 1 docker service ls --quiet --filter label=avril.service=phoenix | wc -l)" 1
+}
+
+@test "a node is lost in the middle of a rollout, in any phase: what was in flight on it fails and nothing else; back, it serves nothing of before" {
+  local phase cut
   for phase in ${PHASES:-healthy switch}; do
+    commit avril "GREETING=lost in $phase" >/dev/null
+    loads_start 1 2
     begin "$phase"
+    cut=$(milliseconds)
     cut_off 3
-    wait "$DEPLOY" || grep -E 'the site is as it was|is deployed' "$BATS_TEST_TMPDIR/err"
+    await_end
     connect 3
-    assert_equal "$(answers 3 15)" 200
-    run -0 node_deploy avril
-    assert [ ! -e "$SITE/.state/rollout.json" ]
+    run -0 answers 3 20
+    assert_output "200 $(greeting_on 1)"
+    loads_stop "$cut"
+    echo "# $phase: $HOW; failed: $FAILED" >&3
+    assert [ -n "$HOW" ]
+    assert_equal "$LATE" '1:0 2:0'
+    assert_converges
+  done
+}
+
+@test "the leader of three managers is lost in the middle of a rollout: the two others go on, and so do their visitors" {
+  local phase cut lost other
+  [ "$(leader)" != node1 ] || abdicate 1
+  for phase in ${PHASES:-healthy switch}; do
+    lost=$(leader) other=node2
+    [ "$lost" != node2 ] || other=node3
+    refute [ "$lost" = node1 ]
+    commit avril "GREETING=no leader in $phase" >/dev/null
+    loads_start 1 "${other#node}"
+    begin "$phase"
+    cut=$(milliseconds)
+    cut_off "${lost#node}"
+    await_end
+    run -0 leader
+    refute_output "$lost"
+    assert_converges
+    connect "${lost#node}"
+    run -0 answers "${lost#node}" 20
+    assert_output "200 $(greeting_on 1)"
+    loads_stop "$cut"
+    echo "# $phase: $HOW; failed: $FAILED" >&3
+    assert_equal "$LATE" "1:0 ${other#node}:0"
+    [ "$(leader)" != node1 ] || abdicate 1
+  done
+}
+
+@test "the leader with the database and the script is cut off in the middle of a rollout: the others serve what was live, and the next run converges" {
+  local phase cut
+  for phase in ${PHASES:-healthy switch}; do
+    while [ "$(leader)" != node1 ]; do abdicate "$(leader | tr -d node)"; done
+    commit avril "GREETING=alone in $phase" >/dev/null
+    loads_start 2 3
+    begin "$phase"
+    cut=$(milliseconds)
+    cut_off 1
+    await_end
+    connect 1
+    until_true is_manager 1
+    assert_converges
+    loads_stop "$cut"
+    echo "# $phase: $HOW; failed: $FAILED" >&3
+    assert_equal "$LATE" '2:0 3:0'
   done
 }
 
@@ -136,4 +209,38 @@ begin() {
   refute_output --partial node3
   run -0 on 3 docker info --format '{{.Swarm.LocalNodeState}}'
   assert_output inactive
+}
+
+@test "the db node burns down: the site comes back from its last backup on a node that is left, which is the first of a new Swarm" {
+  ask() { on "$1" docker exec --interactive "$STACK-postgres-1" psql -XqAt -v ON_ERROR_STOP=1 -U avril -d avril; }
+  ask 1 <<<"create table letters as select n as id from generate_series(1, 1000) n"
+  run -0 node_script backup
+  # What is elsewhere: the backup, the scripts with .env, and the repositories.
+  tar -C "$PLAY" --exclude=./avril-scripts/{.state,db,swarm/certificates,docker-compose.releases.yml} --exclude='./avril-scripts/nginx/live/*' -cf "$BATS_TEST_TMPDIR/elsewhere" .
+  burn 1
+  tar -C "$(home_of 2)" -xf "$BATS_TEST_TMPDIR/elsewhere"
+  load_images 2
+  export FIRST=2
+  run -78 node_script setup --recover --yes
+  assert_output --partial 'is a node of a Swarm'
+  local node
+  for node in 2 3; do on "$node" sh -c 'docker ps --all --quiet | xargs --no-run-if-empty docker rm --force; docker swarm leave --force || true'; done
+  SECONDS=0
+  run -0 node_script setup --recover --yes
+  grep -E '✓ localhost is back' <<<"$output" >&3
+  assert_output --partial 'comes back on this one alone'
+  run -0 ask 2 <<<'select count(*) from letters'
+  assert_output 1000
+  run -0 from_outside curl -fsS http://10.77.0.12/version
+  echo "# one server again after $SECONDS s" >&3
+  run -0 node_deploy avril
+  run -0 node_script setup --swarm 10.77.0.12
+  run -0 node_script setup --join node3
+  run -0 node_deploy avril
+  echo "# several again after $SECONDS s" >&3
+  assert_equal "$(places)" 'node2 node2 node3'
+  for node in 2 3; do
+    run -0 from_outside curl -fsS "http://10.77.0.1$node/healthcheck"
+    assert_output ok
+  done
 }

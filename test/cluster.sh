@@ -3,11 +3,12 @@
 # has. Nothing of this machine's own engine or network is touched. They join no Swarm by themselves.
 # cluster.sh on FOLDER NODE COMMAND …: runs a command on one of them.
 # cluster.sh link FOLDER NODE up|down: connects one of them, or cuts it off.
+# cluster.sh burn FOLDER NODE: it is gone, with all that ran there.
 #
 # FOLDER/home is one path on all of them and another folder on each, as /home is: on the first it is what this machine has there. ssh on each of them knows the others (node1, node2 …).
 set -euo pipefail
 
-action=${1:?usage: cluster.sh up|down|on|link FOLDER …}
+action=${1:?usage: cluster.sh up|down|on|link|burn FOLDER …}
 folder=${2:?the folder of the cluster}
 shift 2
 switch=avril-switch
@@ -79,8 +80,9 @@ mount -t sysfs sysfs /sys
 mount --rbind '$own/cgroup' /sys/fs/cgroup
 mount -t tmpfs tmpfs /run
 mkdir -p /run/docker /run/lock /run/sshd
-mkdir -p /etc/docker '$own/docker' '$own/tmp'
+mkdir -p /etc/docker '$own/docker' '$own/tmp' '$own/cron'
 mount --bind '$own/docker' /etc/docker
+mount --bind '$own/cron' /etc/cron.d
 mount --bind '$own/home' '$folder/home'
 mount --bind '$folder/ssh/config' /etc/ssh/ssh_config
 [ -d /root/.ssh ] && mount -t tmpfs tmpfs /root/.ssh
@@ -130,5 +132,9 @@ case $action in
   down) down ;;
   on) on "$@" ;;
   link) ip -n "$switch" link set "avril-v$1" "$2" ;;
+  burn)
+    ip -n "$switch" link set "avril-v$1" down
+    end_node "$1"
+    ;;
   *) printf 'cluster: there is no %s\n' "$action" >&2; exit 64 ;;
 esac

@@ -3,9 +3,9 @@ import { badConfig, EXIT, usage } from '../system/errors.ts'
 import { age, counted, size } from '../system/format.ts'
 import { readMoment, momentText } from '../system/site_time.ts'
 import { loadSettings, type Settings } from '../system/settings.ts'
-import { hasSettings } from '../system/env_file.ts'
+import { changeSettings, hasSettings } from '../system/env_file.ts'
 import { say } from '../system/progress.ts'
-import { isPlaced } from '../setup/recover_volume.ts'
+import { checkNoNode, isPlaced } from '../setup/recover_volume.ts'
 import { readRecovery } from '../status/recovery_note.ts'
 import { checkKey, findPlan } from '../setup/recover_look.ts'
 import type { ShownPlan } from '../setup/recover_doubts.ts'
@@ -38,9 +38,13 @@ const filesText = ({ files }: RecoverPlan) =>
     : 'no uploaded files'
 
 /** What is about to be done. */
-export function recoverProposal(plan: ShownPlan, settings: Pick<Settings, 'POSTGRES_DB' | 'WHOST'>): Proposal {
+export function recoverProposal(
+  plan: ShownPlan,
+  settings: Pick<Settings, 'POSTGRES_DB' | 'WHOST' | 'SWARM'>,
+): Proposal {
+  const several = settings.SWARM === undefined ? '' : '; it had several servers, and comes back on this one alone'
   const lines = [
-    `site      ${settings.WHOST}, on a machine that has no database`,
+    `site      ${settings.WHOST}, on a machine that has no database${several}`,
     `database  ${databaseText(plan)}`,
     `files     ${filesText(plan)}`,
     `transfer  ${size(transferOf(plan))}, as long as the line takes; then the images are built, and the site starts: some minutes`,
@@ -60,6 +64,9 @@ const nextText = (settings: Settings, key: string | undefined) =>
           'your own certificate, or: tsx scripts/setup.ts --certificate <mail>',
         ]),
     ...(key === undefined ? [] : [`shred -u ${key}, if it lies on a disk of this machine`]),
+    ...(settings.SWARM === undefined
+      ? []
+      : ['its other nodes join again: docs/several-servers.md, "The db node is lost"']),
     'look at the site, and at tsx scripts/status.ts',
   ].map((line, index) => `${index === 0 ? 'next      ' : '          '}${line}`)
 
@@ -85,19 +92,17 @@ const report = (done: RecoveredSite, settings: Settings, key: string | undefined
 
 const momentIn = (text: string | undefined) => (text === undefined ? undefined : readMoment(text))
 
-/** Throws a Failure (78) for the .env of a site on several servers: its data come back on one. */
-export function checkOneServer({ SWARM }: Pick<Settings, 'SWARM'>) {
-  if (SWARM !== undefined)
-    throw badConfig(
-      '.env is of a site on several servers (SWARM), and its data come back on one',
-      'nothing was touched; take the lines SWARM and COMPOSE_FILE out of .env, then run this again (docs/several-servers.md)',
-    )
+// Its Swarm had its registry and its first node on the machine that is lost: it is made anew, when the site is back.
+const asOneServer = (settings: Settings) => {
+  if (settings.SWARM === undefined) return settings
+  changeSettings({ SWARM: '' })
+  return loadSettings()
 }
 
 // On a server that runs, --dry-run tells what would come back if it were lost: nobody needs the key for that.
 const planFor = async (settings: Settings, { key, 'as-of': asOf, at, 'dry-run': dryRun }: Options) => {
   if (!dryRun && (await isPlaced(settings))) return undefined
-  if (!dryRun) checkOneServer(settings)
+  if (!dryRun) await checkNoNode()
   const plan = await findPlan(settings, { asOf: momentIn(asOf), at: momentIn(at) })
   if (!dryRun || key !== undefined) await checkKey(plan, key)
   return plan
@@ -123,8 +128,9 @@ export async function recoverHere(options: Options) {
       }
   if (!(await agree(proposal, options))) return undefined
   const asOf = momentIn(options['as-of'])
+  const own = asOneServer(settings)
   const found = (it: Parameters<typeof findingText>[1] & { step: string }) => say.line(findingText(it.step, it))
-  const done = await recoverSite({ settings, plan, keyFile: options.key, asOf, found })
+  const done = await recoverSite({ settings: own, plan, keyFile: options.key, asOf, found })
   report(done, settings, options.key)
   return { done, code: done.wrong[0]?.exitCode ?? (done.incomplete ? EXIT.incomplete : 0) }
 }

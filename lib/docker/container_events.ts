@@ -108,6 +108,8 @@ export function watchService(project: string, service: string): Watch {
 
 /** milliseconds: a Swarm tells nobody what becomes of its tasks, so it is asked */
 const ASKED = 700
+/** milliseconds after which managers that do not answer are given up */
+const SILENT = 30_000
 
 const ENDED = new Set(['complete', 'shutdown', 'failed', 'rejected', 'remove', 'orphaned'])
 
@@ -120,15 +122,14 @@ const stateOfTask = ({ state, wanted }: Awaited<ReturnType<typeof readTasks>>[nu
 export function watchTasks(project: string, service: string): Watch {
   const over = new AbortController()
   const read = async ({ states, changes }: Told) => {
-    let silent = 0
+    let heard = Date.now()
     while (!over.signal.aborted) {
       // While another manager becomes the leader nobody answers for some seconds.
       const tasks = await readTasks(project, service).catch((error: unknown) => {
-        silent += 1
-        if (silent * ASKED > 30_000) throw error
+        if (Date.now() - heard > SILENT) throw error
         return undefined
       })
-      if (tasks) silent = 0
+      if (tasks) heard = Date.now()
       const known = new Set(tasks?.map(({ id }) => id))
       for (const task of tasks ?? []) {
         const state = stateOfTask(task)

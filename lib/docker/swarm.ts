@@ -63,21 +63,28 @@ const nodeOf = (it: v.InferOutput<typeof NODE>, own: string): Node => ({
   isHere: it.ID === own,
 })
 
-/** All nodes, by their names. Throws a Failure (69) where this machine is no manager, or the managers are too few. */
-export async function listNodes(): Promise<Node[]> {
-  const [listed, own] = await Promise.all([
-    askManagers(docker('node', 'ls', '--quiet')),
-    attempt(docker('info', '--format', '{{.Swarm.NodeID}}')),
-  ])
+const readNodes = async () => {
+  const listed = await askManagers(docker('node', 'ls', '--quiet'))
   if (listed.code !== 0)
     throw new Failure(`the Swarm does not answer: ${listed.stderr.trim()}`, {
       exitCode: EXIT.unreachable,
       hint: 'run this on a manager; when most managers are lost, see "Managers" in docs/several-servers.md',
     })
-  const ids = listed.stdout.split('\n').filter(Boolean)
-  const json = await tellManagers(docker('node', 'inspect', ...ids))
-  const nodes = readAnswer(v.array(NODE), json, 'docker node inspect')
-  return nodes.map(it => nodeOf(it, own.stdout.trim())).toSorted((a, b) => a.name.localeCompare(b.name))
+  const json = await tellManagers(docker('node', 'inspect', ...listed.stdout.split('\n').filter(Boolean)))
+  return readAnswer(v.array(NODE), json, 'docker node inspect')
+}
+
+/** milliseconds in which a manager that has become the leader hears of every node that is there */
+const HEARD = 20_000
+
+/** All nodes, by their names. Throws a Failure (69) where this machine is no manager, or the managers are too few. */
+export async function listNodes(): Promise<Node[]> {
+  const own = await attempt(docker('info', '--format', '{{.Swarm.NodeID}}'))
+  for (const end = Date.now() + HEARD; ; await sleep(1000)) {
+    const nodes = await readNodes()
+    if (Date.now() < end && nodes.some(it => it.Status.State === 'unknown')) continue
+    return nodes.map(it => nodeOf(it, own.stdout.trim())).toSorted((a, b) => a.name.localeCompare(b.name))
+  }
 }
 
 const SERVICE = v.object({
@@ -116,7 +123,7 @@ type Task = v.InferOutput<typeof TASK>
 
 /** What a manager says while another one becomes the leader, and how many milliseconds that may take. */
 const LEADERLESS =
-  /does not have a leader|context deadline exceeded|code = (?:Unavailable|DeadlineExceeded)|no longer the leader/i
+  /does not have a leader|context deadline exceeded|code = (?:Unavailable|DeadlineExceeded)|no longer the leader|update out of sequence/i
 const ELECTION = 45_000
 
 /**

@@ -31,7 +31,7 @@ export async function findNginx(project: string): Promise<Nginx | undefined> {
   const nginx = nginxAmong(await listInstances(project, 'nginx'))
   if (!nginx || !isSwarm()) return nginx
   const { found, missing } = await findOthers(project)
-  for (const { node, why } of missing) leftOut(node, why)
+  for (const { node, why } of missing) leftOut(nginx, node, why)
   return { ...nginx, others: found }
 }
 
@@ -69,8 +69,12 @@ const bounded =
     return run(command, { ...options, signal: options.signal ? AbortSignal.any([options.signal, limit]) : limit })
   }
 
-const leftOut = (node: string, why: string) =>
+const lost = new Set<string>()
+
+const leftOut = (nginx: Nginx, node: string, why: string) => {
+  lost.add(nginx.id)
   say.warn(`nginx of ${node} is left out: ${why.split('\n')[0]}. It learns who is live before it takes a request again`)
+}
 
 /** The program was not run, or nobody heard how it ended: curl's own codes lie between. */
 const isUnheard = ({ code }: Outcome) => code === 1 || code >= 125
@@ -103,8 +107,7 @@ export async function ofEach<T>(nginx: Nginx, work: (one: Nginx) => Promise<T>):
         if (!(error instanceof Unheard)) throw new Failure(`on ${other.node}: ${messageOf(error)}`, { cause: error })
         const index = nginx.others.indexOf(other)
         if (index >= 0) nginx.others.splice(index, 1)
-        leftOut(other.node, error.message)
-        lost.add(nginx.id)
+        leftOut(nginx, other.node, error.message)
         return {}
       }
     }),
@@ -119,9 +122,7 @@ export async function ofEach<T>(nginx: Nginx, work: (one: Nginx) => Promise<T>):
   })
 }
 
-const lost = new Set<string>()
-
-/** Whether one was left out since: nobody has heard whether it knows who is live. */
+/** Whether one was left out: nobody has heard whether it knows who is live. */
 export function hasLost(nginx: Nginx) {
   return lost.has(nginx.id)
 }

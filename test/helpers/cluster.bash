@@ -2,13 +2,16 @@
 # shellcheck shell=bash
 load helpers/site
 
-# What runs on the nodes has no network outside, so what the apps are built from has all that they need.
-with_curl() {
-  local image=$1
-  printf 'FROM %s\nRUN command -v curl >/dev/null || (apt-get update && apt-get install -y --no-install-recommends curl ca-certificates && rm -rf /var/lib/apt/lists/*)\n' "$image" |
-    docker build --quiet --tag "avril-cluster-${image%%:*}" - >/dev/null 3>&-
-  docker save "avril-cluster-${image%%:*}" | on 1 docker load --quiet
-  on 1 docker tag "avril-cluster-${image%%:*}" "$image"
+# The images that the site on a node is made of. What runs there has no network outside, so what the apps are built from has all that they need.
+load_images() {
+  local node=$1 image
+  docker save nginx:1.30.5 registry:3 postgis/postgis:18-3.6 pgsty/silo:RELEASE.2026-09-16T00-00-00Z | on "$node" docker load --quiet
+  for image in node:24.21.0-trixie-slim elixir:1.20.2-slim; do
+    printf 'FROM %s\nRUN command -v curl >/dev/null || (apt-get update && apt-get install -y --no-install-recommends curl ca-certificates && rm -rf /var/lib/apt/lists/*)\n' "$image" |
+      docker build --quiet --tag "avril-cluster-${image%%:*}" - >/dev/null 3>&-
+    docker save "avril-cluster-${image%%:*}" | on "$node" docker load --quiet
+    on "$node" docker tag "avril-cluster-${image%%:*}" "$image"
+  done
 }
 
 # on NODE COMMAND …
@@ -25,17 +28,17 @@ there() {
   on "$node" sh -c 'cd "$0" && exec "$@"' "$SITE" "$@"
 }
 
+# On the db node: FIRST, when it is another than 1
 node_script() {
   local name=$1
   shift
-  there 1 node "scripts/$name.js" "$@"
+  there "${FIRST:-1}" node "scripts/$name.js" "$@"
 }
 
 node_deploy() { node_script deploy_local --observe 0 --probation 0 "$@"; }
 
 # cluster_up: three machines, a site on the first that runs, and nothing of a Swarm yet
 cluster_up() {
-  local image
   export CLUSTER=/tmp/avril-cluster PLAY=/tmp/avril-cluster/home/play STACK=avril-test-cluster
   export SITE=$PLAY/avril-scripts
   "$HERE/images.sh" registry 3>&-
@@ -44,10 +47,9 @@ cluster_up() {
   quick_recipes
   quiet_probes
   # One address for all of them; nobody is limited.
-  set_env NGINX_BIND=0.0.0.0 NGINX_TLS_PORT=443 POST_RATE=10000 DRAIN_SECONDS=10 PHOENIX_REPLICAS=2
+  set_env "BACKUP_DIR=$PLAY/backups" NGINX_BIND=0.0.0.0 NGINX_TLS_PORT=443 POST_RATE=10000 DRAIN_SECONDS=10 PHOENIX_REPLICAS=2
   node "$HERE/helpers/compile.mjs" "$SITE" 3>&-
-  for image in nginx:1.30.5 registry:3 postgis/postgis:18-3.6 pgsty/silo:RELEASE.2026-09-16T00-00-00Z; do docker save "$image" | on 1 docker load --quiet; done
-  for image in node:24.21.0-trixie-slim elixir:1.20.2-slim; do with_curl "$image"; done
+  load_images 1
   docker save nginx:1.30.5 | on 2 docker load --quiet
   docker save nginx:1.30.5 | on 3 docker load --quiet
   there 1 docker compose up --detach --wait --quiet-pull
@@ -60,16 +62,21 @@ cluster_down() {
 
 cut_off() { "$HERE/cluster.sh" link "$CLUSTER" "$1" down; }
 connect() { "$HERE/cluster.sh" link "$CLUSTER" "$1" up; }
+burn() { "$HERE/cluster.sh" burn "$CLUSTER" "$1" 3>&-; }
+# What a node has as PLAY
+home_of() { echo "$CLUSTER/$1/home/play"; }
 
-# loads_start NODE …: requests to the nginx of each, at a constant rate, until loads_stop; LOAD_RATE a second
+# loads_start NODE …: requests to the nginx of each, at a constant rate, until loads_stop; LOAD_RATE a second. With LOAD_ALL also websockets, and uploads that take a while
 loads_start() {
-  local node
+  local node kinds=(--slow 1 --websocket 0)
+  [ -z "${LOAD_ALL:-}" ] || kinds=(--slow 1 --websocket 1 --upload 1 --long 5)
   LOADED=("$@") LOAD_PIDS=() LOAD_FDS=()
   for node in "$@"; do
     local name=$BATS_TEST_TMPDIR/load$node fd
-    mkfifo "$name.in"
+    [ -p "$name.in" ] || mkfifo "$name.in"
+    : >"$name.err"
     nsenter --net=/run/netns/avril-switch node "$SITE/test/load/load.js" --url "http://10.77.0.1$node" --rate "${LOAD_RATE:-50}" \
-      --slow 1 --websocket 0 --until-stdin-closes --json "$name.json" --drain 10 <"$name.in" >"$name.out" 2>"$name.err" 3>&- &
+      "${kinds[@]}" --until-stdin-closes --json "$name.json" --drain 10 <"$name.in" >"$name.out" 2>"$name.err" 3>&- &
     LOAD_PIDS+=("$!")
     exec {fd}>"$name.in"
     LOAD_FDS+=("$fd")
@@ -77,29 +84,67 @@ loads_start() {
   done
 }
 
-# Ends them; prints how many failed of each node, as "1:0 2:0".
+# loads_stop [TIME]: ends them. Sets FAILED, how many failed of each node, as "1:0 2:0", and LATE, how many of these were sent after a time (milliseconds): they were not in flight then.
+# shellcheck disable=SC2034 # for the test
 loads_stop() {
-  local index node fd failed=()
+  local index node fd failed=() late=()
   # All before any is waited for: each has those of the ones before it open, too.
   for fd in "${LOAD_FDS[@]}"; do exec {fd}>&-; done
   for index in "${!LOADED[@]}"; do
     wait "${LOAD_PIDS[$index]}" || true
     node=${LOADED[$index]}
     cat "$BATS_TEST_TMPDIR/load$node.out" >&2
-    failed+=("$node:$(node -p "JSON.parse(require('fs').readFileSync('$BATS_TEST_TMPDIR/load$node.json')).failed")")
+    failed+=("$node:$(failures "$node" 0)")
+    late+=("$node:$(failures "$node" "${1:-0}")")
   done
-  LOAD_PIDS=()
-  # shellcheck disable=SC2034 # for the test
-  FAILED=${failed[*]}
+  LOAD_PIDS=() FAILED=${failed[*]} LATE=${late[*]}
 }
+
+# failures NODE TIME: how many of its requests failed that were due after a time
+failures() {
+  node -e 'const { startedAt, rows } = JSON.parse(require("fs").readFileSync(process.argv[1]))
+    console.log(rows.filter(it => !it.ok && Date.parse(startedAt) + it.at > Number(process.argv[2])).length)' "$BATS_TEST_TMPDIR/load$1.json" "$2"
+}
+
+milliseconds() { date +%s%3N; }
 
 loads_abandon() { [ -z "${LOAD_PIDS[*]:-}" ] || kill "${LOAD_PIDS[@]}" 2>/dev/null || true; }
 
-# answers NODE SECONDS: asks it again and again; prints the status codes that came, each once with its count
+# What the live release says of itself, on a node
+greeting_on() { from_outside curl -fsS "http://10.77.0.1$1/version" | sed -E 's/.*"greeting":"([^"]*)".*/\1/'; }
+
+# answers NODE SECONDS: asks it again and again; prints what came, each once: the status code and what the release says of itself, as "200 revision 3"
 answers() {
   # shellcheck disable=SC2016 # for that shell
-  from_outside sh -c 'end=$(($(date +%s) + $1)); while [ "$(date +%s)" -lt "$end" ]; do curl -s -o /dev/null -m 8 -w "%{http_code}\n" "http://10.77.0.1$0/version"; sleep 0.2; done' "$1" "$2" | sort | uniq -c | awk '{ print $2 }' | xargs
+  from_outside sh -c 'end=$(($(date +%s) + $1)); while [ "$(date +%s)" -lt "$end" ]; do curl -s -m 8 -w " %{http_code}\n" "http://10.77.0.1$0/version"; sleep 0.2; done' "$1" "$2" |
+    sed -E 's/.*"greeting":"([^"]*)".* ([0-9]+)$/\2 \1/' | sort -u
 }
 
 # The instances of phoenix that the Swarm has, as "node1 node2"
-places() { on 1 docker service ps --filter desired-state=running --format '{{.Node}}' "$(on 1 docker service ls --quiet --filter label=avril.service=phoenix)" | sort | xargs; }
+places() { on "${FIRST:-1}" docker service ps --filter desired-state=running --format '{{.Node}}' "$(on "${FIRST:-1}" docker service ls --quiet --filter label=avril.service=phoenix)" | sort | xargs; }
+
+# What a manager other than the lost one says: leader [NODE]
+leader() { on "${1:-1}" docker node ls --format '{{.Hostname}} {{.ManagerStatus}}' | sed -n 's/ Leader$//p'; }
+
+# until_true COMMAND …: two minutes at most
+until_true() {
+  local end=$((SECONDS + 120))
+  until "$@"; do
+    [ "$SECONDS" -lt "$end" ] || return 1
+    sleep 0.5
+  done
+}
+
+is_manager() { [[ $(on "$1" docker info --format '{{.Swarm.ControlAvailable}}') == true ]] && on "$1" docker node ls >/dev/null 2>&1; }
+is_worker() { [[ $(on "$1" docker info --format '{{.Swarm.ControlAvailable}}') == false ]]; }
+is_reachable() { [[ $(on "$2" docker node inspect --format '{{.ManagerStatus.Reachability}}' "node$1" 2>/dev/null) == reachable ]]; }
+
+# abdicate NODE: another manager leads from now on
+abdicate() {
+  local other=$(($1 % 3 + 1))
+  on "$other" docker node demote "node$1"
+  until_true is_worker "$1"
+  on "$other" docker node promote "node$1"
+  until_true is_manager "$1"
+  until_true is_reachable "$1" "$other"
+}

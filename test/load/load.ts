@@ -24,6 +24,8 @@ Sends requests at a constant rate and counts each one that gets no right answer.
   --post N              of these, POSTs a second (a tenth)
   --slow N              of these, 3-second requests a second (3)
   --websocket N         of these, messages a second on the websocket (2); 0 opens none
+  --upload N            of these, uploads a second whose body comes slowly (0)
+  --long S              how long the body of one takes (20)
   --timeout MS          after which a request counts as failed (30000)
   --drain S             how long a websocket is kept after its instance was replaced: later cuts are no failures
   --json FILE           the whole report, with every request
@@ -40,6 +42,8 @@ const OPTIONS = {
   post: { type: 'string' },
   slow: { type: 'string' },
   websocket: { type: 'string' },
+  upload: { type: 'string' },
+  long: { type: 'string', default: '20' },
   timeout: { type: 'string', default: '30000' },
   drain: { type: 'string' },
   json: { type: 'string' },
@@ -88,17 +92,17 @@ const untilStdinCloses = async (load: Load) => {
 }
 
 const ratesFrom = (values: Partial<Record<keyof Rates, string>>) => {
-  const asked = (['post', 'slow', 'websocket'] as const).filter(kind => values[kind] !== undefined)
+  const asked = (['post', 'slow', 'websocket', 'upload'] as const).filter(kind => values[kind] !== undefined)
   const rates: Partial<Rates> = {}
   for (const kind of asked) rates[kind] = Number(values[kind])
   return rates
 }
 
 const generate = async (values: ReturnType<typeof parse>) => {
-  const { url, base, path, rate, seconds, timeout, drain = Infinity, json } = values
+  const { url, base, path, rate, seconds, timeout, long, drain = Infinity, json } = values
   if (url === undefined) throw new TypeError('--url is missing')
   const paths = path === undefined ? {} : { get: path }
-  const times = { timeout: Number(timeout), drain: Number(drain) }
+  const times = { timeout: Number(timeout), long: Number(long), drain: Number(drain) }
   const load = startLoad({ url, base, paths, rate: Number(rate), rates: ratesFrom(values), ...times })
   const live = setInterval(() => liveLine(load), 1000)
   await (values['until-stdin-closes'] ? untilStdinCloses(load) : wait(Number(seconds) * 1000))

@@ -5,7 +5,7 @@ import { type ChainReach, endsEarly, reachOf } from '../../lib/archive/reach.ts'
 import { type ChainThere, planRecovery, type SetThere, transferOf } from '../../lib/setup/recover_plan.ts'
 import { doubtsOf } from '../../lib/setup/recover_doubts.ts'
 import { withoutOptions } from '../../lib/cli/options.ts'
-import { checkOneServer } from '../../lib/cli/recover_actions.ts'
+import { recoverProposal } from '../../lib/cli/recover_actions.ts'
 import { checkSetupWords } from '../../lib/cli/setup_options.ts'
 import { Failure } from '../../lib/system/errors.ts'
 
@@ -192,12 +192,14 @@ void test('nothing to recover from is a wrong bucket, or a disk that is not moun
   )
 })
 
-void test('the .env of several servers is refused: the data come back on one', () => {
-  checkOneServer({})
-  assert.throws(
-    () => checkOneServer({ SWARM: '10.0.0.1' }),
-    (error: unknown) => error instanceof Failure && error.exitCode === 78 && /COMPOSE_FILE/.test(error.hint ?? ''),
-  )
+void test('a site of several servers comes back on one, which is said first', () => {
+  const shown = (more: object) =>
+    recoverProposal(
+      { ...planRecovery({ chains: [], sets: [set('s', NIGHT)] }), doubts: [] },
+      { POSTGRES_DB: 'avril', WHOST: 'a.example', ...more },
+    ).text
+  assert.match(shown({ SWARM: '10.0.0.1' }), /^site .*comes back on this one alone$/m)
+  assert.doesNotMatch(shown({}), /alone/)
 })
 
 // --- the words
