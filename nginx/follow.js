@@ -6,6 +6,7 @@ import live from './live.js'
 import maintenance from './maintenance.js'
 
 const FOLDER = '/etc/nginx/avril/live'
+const PLAIN_PAGE = '/etc/nginx/avril/errors/maintenance.html'
 const NOTHING = '{"upstreams":[]}'
 const OPEN = 'null'
 // Milliseconds. lib/nginx/live.ts waits longer than the first.
@@ -21,6 +22,16 @@ const out = () => {
   }
 }
 
+// What the page says while the site is closed (lib/nginx/maintenance.ts); nothing where that is the plain one.
+const pageText = () => {
+  try {
+    return fs.readFileSync(`${FOLDER}/maintenance.html`, 'utf8')
+  } catch (error) {
+    if (error.code !== 'ENOENT') ngx.log(ngx.ERR, `live/maintenance.html cannot be read: ${error.message}`)
+    return ''
+  }
+}
+
 // js_content of the db node's: what the others ask for. Apps in their network may read it, too: they know each other.
 const told = r => {
   const apps = fs
@@ -32,7 +43,7 @@ const told = r => {
     routes[app] = live.textOf(app)
   })
   r.headersOut['Content-Type'] = 'application/json'
-  r.return(200, JSON.stringify({ routes, maintenance: maintenance.textOf(), out: out() }))
+  r.return(200, JSON.stringify({ routes, maintenance: maintenance.textOf(), page: pageText(), out: out() }))
 }
 
 // Only what is new is taken: a bad release that this nginx has sent away by itself stays away.
@@ -59,6 +70,7 @@ const pull = async variables => {
     take(ngx.shared.live, app, `app ${app}`, text)
   })
   take(ngx.shared.maintenance, 'state', 'maintenance', said.maintenance || OPEN)
+  ngx.shared.followed.set('page', said.page || '')
   ngx.shared.followed.set('out', JSON.stringify(said.out))
   ngx.shared.followed.set('at', String(began))
 }
@@ -84,6 +96,12 @@ const state = async r => {
   }
 }
 
+// js_content of the page that visitors get while the site is closed.
+const page = r => {
+  r.headersOut['Content-Type'] = 'text/html; charset=utf-8'
+  r.return(503, ngx.shared.followed.get('page') || fs.readFileSync(PLAIN_PAGE, 'utf8'))
+}
+
 // js_set: whether a request must wait until this nginx has heard who is live (pause.js). The deploy's own need not.
 const behind = r => {
   if (!r.variables.follows || r.variables.has_waited || r.variables.server_port === '8081') return ''
@@ -98,4 +116,4 @@ const unwell = r => {
   return names.includes(r.variables.swarm_node) ? 'being taken out' : ''
 }
 
-export default { told, follow, state, behind, unwell }
+export default { told, follow, state, page, behind, unwell }

@@ -1,7 +1,7 @@
 import type { SetupResult, Step } from '../lib/setup/setup.ts'
 import { main } from '../lib/cli/main.ts'
 import { type Values, withoutOptions } from '../lib/cli/options.ts'
-import { checkSetupWords, NODE_ACTIONS, SETUP_OPTIONS } from '../lib/cli/setup_options.ts'
+import { checkSetupWords, nodeActionOf, SETUP_OPTIONS } from '../lib/cli/setup_options.ts'
 import { usage } from '../lib/system/errors.ts'
 import { say } from '../lib/system/progress.ts'
 import { print } from '../lib/cli/terminal.ts'
@@ -41,9 +41,11 @@ engine, not root, or an authority that is not reached or does not reach this sit
     ['tsx scripts/setup.ts --archive', 'an older site: any moment can be brought back from now on'],
     ['tsx scripts/setup.ts --swarm 10.0.0.1', 'this server becomes the first of several'],
     ['tsx scripts/setup.ts --join root@10.0.0.2', 'and this one the second'],
+    ['tsx scripts/setup.ts --one-server', 'and the first is the only one again'],
     ['tsx scripts/setup.ts --upgrade', 'an older site: keys of its own for the app'],
   ] as [string, string][],
   input: 'person' as const,
+  ofMachine: true,
   elsewhere: (options: Values<typeof SETUP_OPTIONS>, host: string | undefined, argv: string[]) => {
     checkSetupWords(options)
     return options.recover ? recoverElsewhere(options, host, argv) : undefined
@@ -63,10 +65,10 @@ await main(command, async options => {
     if (recovered && options.json) print(JSON.stringify(recovered.done))
     return recovered?.code ?? 0
   }
-  const action = NODE_ACTIONS.find(name => options[name] !== undefined)
+  const action = nodeActionOf(options)
   if (action !== undefined) {
     const { actOnNode } = await import('../lib/cli/node_actions.ts')
-    await actOnNode(action, options[action]!, { manager: options.manager })
+    await actOnNode(action, String(options[action]), { manager: options.manager })
     return 0
   }
   const { findingText } = await import('../lib/cli/setup_report.ts')

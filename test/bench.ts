@@ -7,6 +7,7 @@ import { capture } from '../lib/system/run.ts'
 import { say } from '../lib/system/progress.ts'
 import { print } from '../lib/cli/terminal.ts'
 import { holds, type Outcome, tableOf } from './bench/figures.ts'
+import { cluster } from './bench/cluster.ts'
 import { data, tables } from './bench/data.ts'
 import { growth } from './bench/growth.ts'
 import { moments } from './bench/moments.ts'
@@ -18,7 +19,7 @@ import { page } from './bench/page.ts'
 import type { Part, Settings } from './bench/parts.ts'
 import { proxy } from './bench/proxy.ts'
 import { rollouts } from './bench/rollouts.ts'
-import { withSite } from './bench/site.ts'
+import { type Site, withSite } from './bench/site.ts'
 import { start } from './bench/start.ts'
 import { switches } from './bench/switches.ts'
 import { wal } from './bench/wal.ts'
@@ -41,6 +42,10 @@ const PARTS: Record<string, Part> = {
   moments,
   whole,
 }
+/** It makes its own machines, as root. */
+const CLUSTER = 'cluster'
+const NAMES = [...Object.keys(PARTS), CLUSTER]
+
 const NUMBER = [/^[1-9]\d{0,3}$/, 'a number from 1 to 9999'] as const
 
 const command = {
@@ -50,7 +55,7 @@ const command = {
   options: {
     only: {
       value: 'part,…',
-      help: `measure only this: ${Object.keys(PARTS).join(', ')}`,
+      help: `measure only this: ${NAMES.join(', ')}`,
       form: [/^[a-z]+(,[a-z]+)*$/, 'a list of parts'] as const,
     },
     rollouts: {
@@ -85,8 +90,8 @@ const machineText = ({ cores, processor, engine, compose, node }: Awaited<Return
 
 await main(command, async options => {
   const wanted = options.only?.split(',') ?? Object.keys(PARTS)
-  const unknown = wanted.find(name => !PARTS[name])
-  if (unknown) throw usage(`there is no part ${unknown}`, `one of: ${Object.keys(PARTS).join(', ')}`)
+  const unknown = wanted.find(name => !NAMES.includes(name))
+  if (unknown) throw usage(`there is no part ${unknown}`, `one of: ${NAMES.join(', ')}`)
   // In their own order: a part may use releases that another has built.
   const names = Object.keys(PARTS).filter(name => wanted.includes(name))
   if (options.picture && !names.includes('old')) throw usage('--picture is drawn by the part old')
@@ -97,7 +102,7 @@ await main(command, async options => {
     picture: options.picture ? join(root, 'docs', 'rollout.svg') : undefined,
   }
 
-  const outcomes = await withSite(async site => {
+  const onSite = async (site: Site) => {
     const done: Record<string, Outcome> = {}
     for (const name of names) {
       say.step(`== ${name}`)
@@ -107,7 +112,9 @@ await main(command, async options => {
       say.line(tableOf(outcome.figures))
     }
     return done
-  })
+  }
+  const outcomes: Record<string, Outcome> = names.length > 0 ? await withSite(onSite) : {}
+  if (wanted.includes(CLUSTER)) outcomes[CLUSTER] = await cluster(settings)
 
   const figures = Object.values(outcomes).flatMap(outcome => outcome.figures)
   const machine = await machineOf()

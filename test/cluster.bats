@@ -211,8 +211,130 @@ assert_converges() {
   assert_output inactive
 }
 
+# The scripts on another node, as somebody would clone them there, with the .env of the site.
+clone_to() {
+  local there=$CLUSTER/$1/home/play/avril-scripts
+  mkdir -p "$there"
+  tar -C "$SITE" --exclude=./nginx --exclude=./.state --exclude=./db --exclude=./swarm/certificates -cf - . | tar -C "$there" -xf -
+  grep -q '^DEPLOY_PATH=' "$SITE/.env" || printf 'DEPLOY_PATH=%s\n' "$SITE" >>"$SITE/.env"
+  cp "$SITE/.env" "$there/.env"
+}
+
+@test "on another node each command does its work on the db node, and setup.ts says where that is" {
+  clone_to 2
+  run -0 there 2 node scripts/status.js
+  assert_output --partial 'the db node of this Swarm is 10.77.0.11: this runs there'
+  assert_output --regexp 'node1 .*database'
+  run -0 there 2 node scripts/deploy_local.js --observe 0 --probation 0 avril
+  assert_output --partial 'avril is deployed'
+  run -0 there 2 node scripts/psql.js -- -qAtc 'select 6 * 7'
+  assert_output --partial 42
+  run -0 there 2 node scripts/logs.js --no-follow --tail 3 phoenix
+  run -0 there 2 node scripts/maintenance.js
+  run -0 there 2 node scripts/deploy_all.js --observe 0
+  run -64 there 2 node scripts/setup.js --fill node1
+  assert_output --partial 'run it there: --on root@10.77.0.11'
+  # Without the scripts it is another machine, which knows the db node.
+  mv "$CLUSTER/2/home/play/avril-scripts/scripts" "$CLUSTER/2/home/play/avril-scripts/away"
+  run -69 node_script status --on node2
+  assert_output --partial 'its db node, 10.77.0.11: --on root@10.77.0.11'
+  mv "$CLUSTER/2/home/play/avril-scripts/away" "$CLUSTER/2/home/play/avril-scripts/scripts"
+}
+
+# on_each COMMAND …: with each node's address as its last word
+on_each() {
+  local node
+  for node in 1 2; do "$@" "10.77.0.1$node"; done
+}
+
+asset() { from_outside curl -fsS -o /dev/null -w '%{http_code} %header{cache-control}\n' "http://$2$1"; }
+challenge() { from_outside curl -fsS "http://$1/.well-known/acme-challenge/token"; }
+page() { from_outside curl -sS -w '%{http_code}\n' "http://$1/"; }
+
+@test "each nginx answers the authority, has the files of former releases, and shows the page with its message" {
+  mkdir -p "$SITE/nginx/acme/.well-known/acme-challenge" "$SITE/nginx/assets/css"
+  echo secret >"$SITE/nginx/acme/.well-known/acme-challenge/token"
+  local file=/css/app-00000000000000000000000000000001.css
+  echo 'a {}' >"$SITE/nginx/assets$file"
+  run -0 on_each challenge
+  assert_output $'secret\nsecret'
+  run -0 on_each asset "$file"
+  assert_output $'200 public, max-age=31536000, immutable\n200 public, max-age=31536000, immutable'
+  rm -r "$SITE/nginx/acme/.well-known" "$SITE/nginx/assets$file"
+  run -22 asset "$file" 10.77.0.12
+  run -0 node_script maintenance on --message 'Retour à midi.'
+  sleep 2
+  run -0 on_each page
+  assert_equal "$(grep -c 'Retour à midi' <<<"$output") $(grep -c '^503$\|>503$' <<<"$output")" '2 2'
+  run -0 node_script maintenance off
+}
+
+# images_on NODE: how many images of phoenix it has from the registry
+images_on() { on "$1" docker image ls --digests --quiet 10.77.0.11:5000/avril-test-cluster-phoenix | sort -u | wc -l; }
+in_registry() { there 1 docker compose exec -T registry sh -c 'ls /var/lib/registry/docker/registry/v2/repositories/avril-test-cluster-phoenix/_manifests/tags' | wc -l; }
+
+@test "old releases leave the registry and all nodes, and those that are kept can be gone back to" {
+  local round
+  for round in 1 2 3; do
+    commit avril "GREETING=round$round" >/dev/null
+    run -0 node_deploy --keep 2 avril
+  done
+  assert_equal "$(in_registry) $(images_on 1) $(images_on 2)" '2 2 2'
+  on 2 sh -c 'docker image ls --digests --format "{{.Repository}}@{{.Digest}}" 10.77.0.11:5000/avril-test-cluster-phoenix | xargs docker image rm' || true
+  run -0 node_script deploy_local --observe 0 --probation 0 --rollback avril
+  run -0 from_outside curl -fsS http://10.77.0.12/version
+  assert_output --partial round2
+}
+
+@test "the check looks at packets, ports, the registry and its certificates" {
+  run node_script setup --check
+  assert_output --regexp '✓ nodes .*2 nodes|2 nodes, Docker'
+  ip -n avril-node2 link set eth0 mtu 1400
+  mv "$CLUSTER/2/docker/certs.d/10.77.0.11:5000/client.cert" "$CLUSTER/2/docker/kept"
+  run node_script setup --check
+  ip -n avril-node2 link set eth0 mtu 1500
+  mv "$CLUSTER/2/docker/kept" "$CLUSTER/2/docker/certs.d/10.77.0.11:5000/client.cert"
+  assert_output --partial 'node2 sends at most 1400 bytes'
+  assert_output --partial "node2 and the registry do not take each other's certificate"
+}
+
+# gap_of NODE: the seconds from its first failed request to its last one
+gap_of() {
+  node -p 'const at = JSON.parse(require("fs").readFileSync(process.argv[1])).rows.filter(it => !it.ok).map(it => it.at); at.length === 0 ? 0 : Math.ceil((Math.max(...at) - Math.min(...at)) / 1000)' \
+    "$BATS_TEST_TMPDIR/load$1.json"
+}
+
+@test "several servers become one again: killed at any moment it goes on, and only nginx's own start is missed" {
+  loads_start 1
+  local seconds
+  for seconds in 20 45 55 65; do
+    # shellcheck disable=SC2016 # for that shell, which becomes the script
+    there 1 sh -c 'echo "$$" >"$0"; exec node scripts/setup.js --one-server' "$BATS_TEST_TMPDIR/pid" >"$BATS_TEST_TMPDIR/killed" 2>&1 &
+    sleep "$seconds"
+    kill -9 "$(cat "$BATS_TEST_TMPDIR/pid")" 2>/dev/null || true
+    wait "$!" || true
+  done
+  run -0 node_script setup --one-server
+  assert_output --partial 'this site has one server'
+  loads_stop
+  assert [ "$(gap_of 1)" -le 15 ]
+  run -0 on 1 docker info --format '{{.Swarm.LocalNodeState}}'
+  assert_output inactive
+  run -0 on 2 docker info --format '{{.Swarm.LocalNodeState}}'
+  assert_output inactive
+  run ! grep -E '^SWARM=|swarm' "$SITE/.env"
+  run -0 there 1 docker compose --dry-run up --detach
+  refute_output --regexp 'Recreate|Creating|Stopping'
+  run -0 from_outside curl -fsS http://10.77.0.11/version
+  run -0 node_deploy avril
+  run -0 node_script setup --one-server
+}
+
 @test "the db node burns down: the site comes back from its last backup on a node that is left, which is the first of a new Swarm" {
   ask() { on "$1" docker exec --interactive "$STACK-postgres-1" psql -XqAt -v ON_ERROR_STOP=1 -U avril -d avril; }
+  run -0 node_script setup --swarm 10.77.0.11
+  run -0 node_script setup --join node2
+  run -0 node_deploy avril
   ask 1 <<<"create table letters as select n as id from generate_series(1, 1000) n"
   run -0 node_script backup
   # What is elsewhere: the backup, the scripts with .env, and the repositories.

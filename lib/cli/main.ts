@@ -44,13 +44,24 @@ export async function main<Options extends Record<string, Option>>(
     if (values.help) return print(helpOf(command, process.stdout.columns))
     if (process.env.AVRIL_STEERED) listenToCaller()
     listenForSignals()
-    const there = on && (command.elsewhere?.(values, on.host, rest) ?? runElsewhere(on.host, rest, command.input))
-    process.exitCode = (await (there ?? run(values, words))) ?? 0
+    const isElsewhere = on !== undefined || (!command.local && !command.ofMachine && (await isDistant()))
+    const there = isElsewhere
+      ? (command.elsewhere?.(values, on?.host, rest) ?? runElsewhere(on?.host, rest, command.input))
+      : run(values, words)
+    process.exitCode = (await there) ?? 0
   } catch (error) {
     process.exitCode = report(error)
   }
   // All that was begun has ended by now; whatever lives on all the same must not keep this process.
   if (interruption.aborted) process.exit()
+}
+
+// What a command needs is on the db node of a Swarm, and there alone.
+const isDistant = async () => {
+  const { distantDb } = await import('../docker/swarm.ts')
+  const address = distantDb()
+  if (address !== undefined) say.detail(`the db node of this Swarm is ${address}: this runs there`)
+  return address !== undefined
 }
 
 const runElsewhere = async (host: string | undefined, argv: string[], input: Input | undefined) => {

@@ -1,8 +1,13 @@
 // What setup.ts does to the nodes of a Swarm.
 import { DEFAULTS, openDeploy } from '../deploy/deploy.ts'
+import { hasJournal } from '../deploy/journal.ts'
+import { listInstances } from '../docker/containers.ts'
 import { readPins } from '../docker/release_pins.ts'
-import { openStack } from '../docker/stack.ts'
+import { type App, openStack, type Stack } from '../docker/stack.ts'
+import { distantDb } from '../docker/swarm.ts'
+import { usage } from '../system/errors.ts'
 import { beginSwarm, drainNode, fillNode, forgetNode, joinNode, nodeNamed } from '../setup/nodes.ts'
+import { endSwarm } from '../setup/one_server.ts'
 import { say } from '../system/progress.ts'
 import type { NODE_ACTIONS } from './setup_options.ts'
 
@@ -10,14 +15,21 @@ import type { NODE_ACTIONS } from './setup_options.ts'
 const HEARD = 30
 
 // Their instances are replaced: none of the new ones is on a node that is being taken out.
-const moveApps = async () => {
-  const stack = await openStack()
+const moveApps = async (stack: Stack, locked = false) => {
   for (const app of stack.apps) {
     if (readPins()[app.service] === undefined) continue
     say.step(`${app.repository}: its instances move`)
     const request = { branch: undefined, to: undefined, rollback: false, dryRun: false, again: true }
     const observation = { ...DEFAULTS.observation, seconds: 0 }
-    const options = { ...DEFAULTS, ifChange: false, wait: true, probation: undefined, pause: false, observation }
+    const options = {
+      ...DEFAULTS,
+      ifChange: false,
+      wait: true,
+      probation: undefined,
+      pause: false,
+      observation,
+      locked,
+    }
     const deploy = await openDeploy(stack, [app], request, options)
     try {
       await deploy.execute()
@@ -27,9 +39,18 @@ const moveApps = async () => {
   }
 }
 
+const moveInSwarm = async () => moveApps(await openStack())
+
+// One that was killed half-way is put in order by the next deploy; what has moved already is left alone.
+const moveHome = async (stack: Stack) => {
+  const instances = await listInstances(stack.project)
+  const isThere = ({ service }: App) => instances.some(it => it.service === service && it.task !== undefined)
+  await moveApps({ ...stack, apps: hasJournal() ? stack.apps : stack.apps.filter(isThere) }, true)
+}
+
 const leave = async (name: string) => {
   const node = await nodeNamed(name)
-  if (node.isUp) await drainNode(name, HEARD, moveApps)
+  if (node.isUp) await drainNode(name, HEARD, moveInSwarm)
   else say.warn(`${node.name} is not heard: it is forgotten, and what ran there runs elsewhere already`)
   await forgetNode(node, await openStack())
 }
@@ -40,9 +61,16 @@ export async function actOnNode(
   word: string,
   { manager }: { manager: boolean },
 ) {
+  const address = distantDb()
+  if (address !== undefined)
+    throw usage(
+      `the db node of this Swarm is ${address}, and this is another machine`,
+      `run it there: --on root@${address}`,
+    )
   if (action === 'swarm') await beginSwarm(word)
   else if (action === 'join') await joinNode(word, { manager })
-  else if (action === 'drain') await drainNode(word, HEARD, moveApps)
+  else if (action === 'drain') await drainNode(word, HEARD, moveInSwarm)
   else if (action === 'fill') await fillNode(word)
+  else if (action === 'one-server') await endSwarm(HEARD, moveHome)
   else await leave(word)
 }

@@ -29,6 +29,8 @@ export interface Command<Options extends Record<string, Option>> {
   input?: Input
   /** what --on does, where that is more than running it there; undefined: that is all */
   elsewhere?: (values: Values<Options>, host: string | undefined, argv: string[]) => Promise<number> | undefined
+  /** it is about the machine that it is run on: on another node of a Swarm it does not go to the db node by itself */
+  ofMachine?: boolean
   /** it always runs here, and has an option --on of its own if any */
   local?: boolean
 }

@@ -1,6 +1,4 @@
 // What cron does about the certificate, in words.
-import { isSwarm } from '../docker/swarm.ts'
-import { shareNginx } from '../setup/nodes.ts'
 import { renewCertificate } from '../setup/renewal.ts'
 import { counted } from '../system/format.ts'
 import { say } from '../system/progress.ts'
@@ -11,8 +9,6 @@ import { print } from './terminal.ts'
 export async function renew({ json }: { json: boolean }) {
   const settings = loadSettings()
   const { isNew, reloaded, life } = await renewCertificate(settings)
-  // Also when it is not due: a node may have been away.
-  if (isSwarm()) await shareNginx()
   const how = reloaded ? 'after a reload' : 'without a reload'
   const what = isNew ? `a new certificate is served, ${how}` : 'the certificate is not due yet'
   say.done(`${what}; it lasts until ${life.until} (${counted(life.days, 'day')})`)

@@ -79,19 +79,28 @@ export const SETUP_OPTIONS = {
     value: 'node',
     help: 'the same as --drain, and then it leaves the Swarm. One that is lost for good is forgotten at once',
   },
+  'one-server': {
+    help: 'make this machine, which has the data, the only server again: the instances of the apps are replaced by containers of it without losing a request, the other nodes leave, and nginx is started again, some seconds in which nobody has its ports',
+  },
   json: { help: 'print what was found as one JSON document on stdout' },
 }
 
 /** What is done to a node, and does nothing else. */
-export const NODE_ACTIONS = ['swarm', 'join', 'drain', 'fill', 'leave'] as const
+export const NODE_ACTIONS = ['swarm', 'join', 'drain', 'fill', 'leave', 'one-server'] as const
+
+/** Which of these is to be done, if one is. */
+export function nodeActionOf(options: Values<typeof SETUP_OPTIONS>) {
+  return NODE_ACTIONS.find(name => isGiven(options[name]))
+}
+
+const isGiven = (value: unknown) => value !== undefined && value !== false
 
 const checkNodeWords = (options: Values<typeof SETUP_OPTIONS>) => {
-  const action = NODE_ACTIONS.find(name => options[name] !== undefined)
+  const action = nodeActionOf(options)
   if (options.manager && options.join === undefined) throw usage('--manager goes with --join')
   if (action === undefined) return
-  const given = (value: unknown) => value !== undefined && value !== false
   const other = (Object.keys(SETUP_OPTIONS) as (keyof typeof SETUP_OPTIONS)[]).find(
-    name => name !== action && name !== 'manager' && given(options[name]),
+    name => name !== action && name !== 'manager' && isGiven(options[name]),
   )
   if (other !== undefined) throw usage(`--${action} does nothing else: it does not go with --${other}`)
 }
@@ -103,10 +112,9 @@ export function checkSetupWords(options: Values<typeof SETUP_OPTIONS>) {
     throw usage('--check changes nothing, so it takes neither --host nor --no-start nor --upgrade')
   if (options.upgrade && (options.host !== undefined || options['no-start']))
     throw usage('--upgrade is for a site that runs, so it takes neither --host nor --no-start')
-  const isGiven = (name: keyof typeof options) => options[name] !== undefined && options[name] !== false
-  const one = (['certificate', 'renew', 'archive', 'recover'] as const).find(isGiven)
+  const one = (['certificate', 'renew', 'archive', 'recover'] as const).find(name => isGiven(options[name]))
   const others = ['check', 'host', 'from', 'no-start', 'upgrade', 'renew', 'archive', 'recover'] as const
-  const other = others.find(name => name !== one && isGiven(name))
+  const other = others.find(name => name !== one && isGiven(options[name]))
   if (one !== undefined && other !== undefined)
     throw usage(
       one === 'recover'

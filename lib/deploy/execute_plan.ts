@@ -7,8 +7,6 @@ import { baseFiles } from '../docker/compose_files.ts'
 import { listInstances } from '../docker/containers.ts'
 import { NEXT_PINS_FILE, type Pin, publishPins, readPins, renderPins } from '../docker/release_pins.ts'
 import type { App } from '../docker/stack.ts'
-import { isSwarm } from '../docker/swarm.ts'
-import { messageOf } from '../system/errors.ts'
 import { type Pause, pauseRequests } from '../nginx/pause.ts'
 import { replaceFile } from '../system/files.ts'
 import { say } from '../system/progress.ts'
@@ -18,6 +16,7 @@ import { Scope } from '../system/scope.ts'
 import { interruption, shielded } from '../system/signals.ts'
 import { pruneAssets, serveAssets } from './assets.ts'
 import { entryOf, readHistory, record, trail } from './history.ts'
+import { fleetOf } from './fleet.ts'
 import { removeJournal } from './journal.ts'
 import { type Observation, WorseRelease } from './observe.ts'
 import type { DeployPlan } from './plan.ts'
@@ -163,21 +162,14 @@ const build = async ({ rollout, plan }: Part): Promise<Pin> => {
 
 const migrate = async (part: Part) => {
   if (!hasMigration(part)) return
-  const { app, progress } = part.rollout
+  const { app, progress, stack } = part.rollout
   progress.phase('migrate', app.migrate.join(' '))
-  const run = () =>
+  await fleetOf(stack, app).beginning(() =>
     show(composeRunOnce([...baseFiles(), NEXT_PINS_FILE()], app.service, app.migrate), {
       what: 'the migration',
       hint: 'the migration may have done a part of its work; correct it and push, then run this again',
-    })
-  // While nodes come and go a Swarm may give a container no network: then nothing of it has run.
-  for (let tries = 3; ; tries -= 1)
-    try {
-      return await run()
-    } catch (error) {
-      if (tries === 0 || !isSwarm() || !messageOf(error).includes('Could not attach to network')) throw error
-      say.detail('the Swarm gives it no network yet: once more')
-    }
+    }),
+  )
 }
 
 // `refused`: how many requests have waited in vain, of which no instance knows.
@@ -202,6 +194,8 @@ export async function tidy({ stack, app, progress }: Rollout, keep: number) {
   const used = instances.map(({ image }) => image)
   const wasLive = trail([...readHistory(), entryOf(progress.journal, 'deployed')], app.service)
   const removed = await pruneReleases(releases, wasLive, used, keep)
+  const kept = [...used, ...releases.map(({ name }) => name)].filter(name => !removed.includes(name))
+  await fleetOf(stack, app).prune(kept)
   if (removed.length === 0) return
   say.detail(`removed ${removed.join(', ')}`)
   await pruneAssets()

@@ -16,6 +16,7 @@ import {
   remoteHead,
   searchAt,
 } from '../git/repository.ts'
+import { fleetOf } from './fleet.ts'
 import { readHistory, trail } from './history.ts'
 import { isHealthy, listInstances } from '../docker/containers.ts'
 import { alongside, together } from '../system/concurrency.ts'
@@ -48,7 +49,7 @@ export interface DeployPlan {
   /** what is live now; undefined when nothing is */
   from: string | undefined
   fromRevision: string | undefined
-  /** the live instances run exactly this release, and are healthy */
+  /** the live instances run exactly this release, are healthy, and in a Swarm spread over its nodes */
   current: boolean
   /** .env or docker-compose.yml was changed since the live instances were started */
   changed: boolean
@@ -85,7 +86,8 @@ export async function makePlan(stack: Stack, app: App, request: DeployRequest): 
     current:
       commit !== undefined &&
       live.length >= app.replicas &&
-      live.every(it => it.revision === commit.sha && it.image === image && isHealthy(it)),
+      live.every(it => it.revision === commit.sha && it.image === image && isHealthy(it)) &&
+      (await fleetOf(stack, app).isSpread(live)),
     changed: live.some(({ fingerprint }) => fingerprint !== undefined && fingerprint !== app.fingerprint),
   }
 }

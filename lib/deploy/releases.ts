@@ -46,10 +46,13 @@ const recipeOf = (stack: Stack, app: App) => {
     .slice(0, 6)
 }
 
-const repositoryOf = ({ project }: Stack, { service }: App) => `${project}-${service}`
+/** What the releases of an app are called, before the colon. */
+export function repositoryOf(project: string, service: string) {
+  return `${project}-${service}`
+}
 
 export function releaseName(stack: Stack, app: App, sha: string) {
-  return `${repositoryOf(stack, app)}:${sha.slice(0, 12)}-${recipeOf(stack, app)}`
+  return `${repositoryOf(stack.project, app.service)}:${sha.slice(0, 12)}-${recipeOf(stack, app)}`
 }
 
 /** Whether an image is a release: its name is that of one content for ever. */
@@ -125,7 +128,7 @@ interface Release {
 
 /** The releases of an app that are on this machine. */
 export async function listReleases(stack: Stack, app: App): Promise<Release[]> {
-  const listed = await capture(images(repositoryOf(stack, app)))
+  const listed = await capture(images(repositoryOf(stack.project, app.service)))
   return listed
     .split('\n')
     .filter(Boolean)

@@ -34,19 +34,17 @@ export function baseNames(listed: string | undefined, override: boolean, swarm =
   return override && !names.includes(OVERRIDE) ? [...names, OVERRIDE] : names
 }
 
-const names = () => {
-  const texts = uncheckedTexts()
-  return baseNames(texts.get('COMPOSE_FILE'), existsSync(pathOf(OVERRIDE)) && !isFormer(), texts.has('SWARM'))
-}
+const names = (swarm = uncheckedTexts().has('SWARM')) =>
+  baseNames(uncheckedTexts().get('COMPOSE_FILE'), existsSync(pathOf(OVERRIDE)) && !isFormer(), swarm)
 
 /** docker-compose.yml alone. */
 export function mainFile() {
   return pathOf(MAIN)
 }
 
-/** The Compose files of the stack, without the releases. */
-export function baseFiles() {
-  return names().map(pathOf)
+/** The Compose files of the stack, without the releases; `swarm`: as it is on several servers, or on one. */
+export function baseFiles(swarm?: boolean) {
+  return names(swarm).map(pathOf)
 }
 
 /** The file that has the live releases, or gets them. */

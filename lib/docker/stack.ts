@@ -74,6 +74,8 @@ export interface Stack {
   /** service → why it cannot be rolled, and what to do instead */
   refusals: Map<string, string>
   services: string[]
+  /** it leaves the Swarm: new instances are containers of this machine again */
+  leaves?: boolean
 }
 
 export const APP_LABEL = 'avril.repository'
@@ -205,9 +207,9 @@ export function stackOf(config: StackConfig): Stack {
  * The stack of this checkout, with everything that a command needs of it checked: the settings and docker-compose.yml
  * (78 when wrong), Docker Compose and the engine (69 when missing).
  */
-export async function openStack(): Promise<Stack> {
+export async function openStack(files = baseFiles()): Promise<Stack> {
   loadSettings()
-  const outcome = await alongside(() => attempt(composeConfig(baseFiles())), checkEngine)
+  const outcome = await alongside(() => attempt(composeConfig(files)), checkEngine)
   // One that is too old cannot read docker-compose.yml (env_file with `required` came with 2.24), or takes a port that
   // is named twice for two; and to ask for the version costs as much as to read it.
   if (outcome.code !== 0) await checkCompose()

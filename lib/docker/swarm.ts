@@ -1,21 +1,51 @@
 // The Swarm, when `.env` says that there is one: its nodes, and the instances of apps in it, which are tasks of a service
 // for each rollout. Only a manager is asked; nothing here reaches another node.
 // Long, since what a Swarm says of itself is read here alone.
+import { existsSync } from 'node:fs'
+import { networkInterfaces } from 'node:os'
+import { join } from 'node:path'
 import * as v from 'valibot'
+import { root } from '../system/checkout.ts'
 import { EXIT, Failure } from '../system/errors.ts'
 import { attempt, capture, failureOf, type Outcome, type RunOptions } from '../system/run.ts'
 import { sleep } from '../system/signals.ts'
+import { changeSettings } from '../system/env_file.ts'
 import { uncheckedTexts } from '../system/settings.ts'
 import { readAnswer } from './answers.ts'
 import { docker } from './commands.ts'
 
+let address: string | null | undefined
+
+/** The address of the db node in the private network of the nodes, by .env; undefined: there is one server, and no Swarm. */
+export function swarmAddress() {
+  if (address === undefined) address = uncheckedTexts().get('SWARM') ?? null
+  return address ?? undefined
+}
+
 /** Whether the apps are instances of a Swarm. */
 export function isSwarm() {
-  return uncheckedTexts().has('SWARM')
+  return swarmAddress() !== undefined
+}
+
+/** Where the certificates of the registry lie, on the db node. */
+export const CERTIFICATES = join(root, 'swarm', 'certificates')
+
+/** That address when it is of another machine than this one: there the data are, and what says who is live. */
+export function distantDb() {
+  const own = Object.values(networkInterfaces()).flat()
+  const isHere = own.some(it => it?.address === swarmAddress()) || existsSync(CERTIFICATES)
+  return isHere ? undefined : swarmAddress()
+}
+
+/** Has .env say so from now on; undefined: there is one server again. */
+export function setSwarm(to: string | undefined) {
+  changeSettings({ SWARM: to })
+  address = to ?? null
 }
 
 const NODE = v.object({
   ID: v.string(),
+  UpdatedAt: v.string(),
   Spec: v.object({
     Labels: v.optional(v.record(v.string(), v.string()), {}),
     Role: v.string(),
@@ -38,6 +68,8 @@ export interface Node {
   isUp: boolean
   isActive: boolean
   engineVersion: string
+  /** when it joined, came back, or was given other labels; ISO 8601 */
+  changed: string
   labels: Record<string, string>
   /** it is this machine */
   isHere: boolean
@@ -59,6 +91,7 @@ const nodeOf = (it: v.InferOutput<typeof NODE>, own: string): Node => ({
   isUp: it.Status.State === 'ready',
   isActive: it.Spec.Availability === 'active',
   engineVersion: it.Description.Engine.EngineVersion,
+  changed: it.UpdatedAt,
   labels: it.Spec.Labels,
   isHere: it.ID === own,
 })

@@ -10,7 +10,7 @@ import type { App } from '../docker/stack.ts'
 import { root } from '../system/checkout.ts'
 import { Failure } from '../system/errors.ts'
 import { readIfThere, replaceFile } from '../system/files.ts'
-import { uncheckedTexts } from '../system/settings.ts'
+import { loadSettings } from '../system/settings.ts'
 import { sleep } from '../system/signals.ts'
 import { askNginx, hasLost, type Nginx, ofEach } from './container.ts'
 
@@ -182,7 +182,7 @@ const drainedOf = async (nginx: Nginx, service: string, signal: AbortSignal) => 
   const patient = ['--silent', '--show-error', '--fail', '--retry', '5', '--retry-all-errors', '--retry-delay', '1']
   const outcome = await nginx.run(['curl', ...patient, `http://127.0.0.1:8081/nginx/drained/${service}`], {
     signal,
-    patience: 15_000 + 1000 * Number(uncheckedTexts().get('DRAIN_SECONDS') ?? 30),
+    patience: 15_000 + 1000 * loadSettings().DRAIN_SECONDS,
   })
   if (outcome.code === 0) return Number(outcome.stdout)
   if (signal.aborted) return 0

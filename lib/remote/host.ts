@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { attempt } from '../system/run.ts'
+import { distantDb } from '../docker/swarm.ts'
 import { root } from '../system/checkout.ts'
 import { isRecent, LEAST_NODE, loaderFor } from '../system/runtime.ts'
 import { uncheckedTexts } from '../system/settings.ts'
@@ -34,12 +35,13 @@ const text = (name: string) => readFileSync(join(import.meta.dirname, name), 'ut
 const unusable = (message: string, hint: string) => new Failure(message, { exitCode: EXIT.unreachable, hint })
 
 /**
- * Where a command is to run: the host that was typed (without one DEPLOY_HOST), and DEPLOY_PATH there. Neither needs a
- * whole .env: a laptop may have none.
+ * Where a command is to run: the host that was typed (without one DEPLOY_HOST, and on another node of a Swarm the db node), and
+ * DEPLOY_PATH there. None needs a whole .env: a laptop may have none.
  */
 export function hostPlace(typed: string | undefined) {
   const texts = uncheckedTexts()
-  const host = typed ?? texts.get('DEPLOY_HOST')
+  const db = distantDb()
+  const host = typed ?? texts.get('DEPLOY_HOST') ?? (db && `root@${db}`)
   if (!host)
     throw usage(
       'no host is named',
@@ -96,7 +98,9 @@ export async function openHost(typed: string | undefined): Promise<Host> {
   if (facts.folder === 'missing')
     throw unusable(
       `the scripts are not in ${folder} on ${host}`,
-      'clone this repository there, or set DEPLOY_PATH in .env',
+      facts.db === undefined
+        ? 'clone this repository there, or set DEPLOY_PATH in .env'
+        : `it is a node of a Swarm; the scripts are on its db node, ${facts.db}: --on root@${facts.db}`,
     )
   const [version, typescript] = facts.node?.split(' ') ?? []
   checkNode(host, version)

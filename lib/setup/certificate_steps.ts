@@ -1,8 +1,8 @@
 // The steps about the certificate: an authority is asked for one, it renews itself, and nginx serves what lies there.
 import { join } from 'node:path'
 import { certificateFolder, isSameCertificate, readPair } from '../crypto/certificate_pair.ts'
-import { findNginx } from '../nginx/container.ts'
-import { servedCertificate, takeUpCertificate } from '../nginx/take_up_certificate.ts'
+import { findNginx, type Nginx, type Other } from '../nginx/container.ts'
+import { servedCertificate } from '../nginx/take_up_certificate.ts'
 import { root } from '../system/checkout.ts'
 import { EXIT, Failure, messageOf } from '../system/errors.ts'
 import { isInstalled, show } from '../system/run.ts'
@@ -15,6 +15,7 @@ import { issuedPair, obtainCertificate } from './issued.ts'
 import { cronRuns } from './nightly_backup.ts'
 import { makeRenewing, noteRenewal, renewalFindings } from './renewal.ts'
 import type { Step } from './setup.ts'
+import { serveCertificate } from './share_nginx.ts'
 
 const NOT_PUBLIC = 'not looked at (WHOST=localhost)'
 
@@ -72,15 +73,21 @@ const pairOf = (settings: Settings) => {
   return readPair(certificateFolder(settings), settings.WHOST)
 }
 
+const nameOf = (one: Nginx | Other) => ('node' in one ? `nginx of ${one.node}` : 'nginx')
+
 /** Whether visitors are shown the certificate that lies in the folder. */
 const servedFindings = async (settings: Settings): Promise<Finding[]> => {
   if (settings.WHOST === 'localhost') return [unknown(NOT_PUBLIC)]
   const [nginx, pair] = [await findNginx(settings.COMPOSE_PROJECT_NAME), pairOf(settings)]
   if (!nginx || !pair) return [unknown(nginx ? 'there is no certificate to serve' : 'nginx does not run')]
-  if (isSameCertificate(await servedCertificate(nginx, settings.WHOST), pair.certificate))
-    return [good(`nginx serves ${pair.names[0]}`)]
+  const ask = async (one: Nginx) => {
+    const isServed = isSameCertificate(await servedCertificate(one, settings.WHOST), pair.certificate)
+    return isServed ? [] : [nameOf(one)]
+  }
+  const without = (await Promise.all([nginx, ...nginx.others].map(ask))).flat()
+  if (without.length === 0) return [good(`nginx serves ${pair.names[0]}`)]
   return [
-    warning(`nginx does not serve ${pair.names[0]} yet`, undefined, {
+    warning(`${without.join(', ')} does not serve ${pair.names[0]} yet`, undefined, {
       mend: 'having nginx serve the certificate that lies there',
     }),
   ]
@@ -88,7 +95,7 @@ const servedFindings = async (settings: Settings): Promise<Finding[]> => {
 
 const serve = async (settings: Settings) => {
   const [nginx, pair] = [await findNginx(settings.COMPOSE_PROJECT_NAME), pairOf(settings)]
-  if (nginx && pair) await takeUpCertificate(nginx, settings.WHOST, pair.certificate)
+  if (nginx && pair) await serveCertificate(nginx, settings.WHOST, pair.certificate)
 }
 
 /** What a site does about its certificate that has been started. */

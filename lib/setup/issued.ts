@@ -11,7 +11,6 @@ import {
   readPair,
 } from '../crypto/certificate_pair.ts'
 import { findNginx } from '../nginx/container.ts'
-import { takeUpCertificate } from '../nginx/take_up_certificate.ts'
 import { badConfig, EXIT, Failure } from '../system/errors.ts'
 import { readIfThere, replaceFile, sync } from '../system/files.ts'
 import { takeLock } from '../system/lock.ts'
@@ -21,6 +20,7 @@ import type { Settings } from '../system/settings.ts'
 import { isLate } from '../status/certificate_status.ts'
 import { askAuthority, certbotFolder, namesOf } from './authority.ts'
 import { pairFindings } from './certificates.ts'
+import { serveCertificate } from './share_nginx.ts'
 
 const FILES: CertificatePair['names'] = [`${ISSUED}/fullchain.pem`, `${ISSUED}/privkey.pem`]
 
@@ -107,7 +107,7 @@ export async function obtainCertificate(settings: Settings, mail?: string): Prom
       const names = namesOf(settings).filter(name => !without.includes(name))
       say.step(`certificate: a new one for ${names.join(', ')}; nginx takes it up`)
     }
-    const { reloaded } = await takeUpCertificate(nginx, settings.WHOST, pair.certificate)
+    const { reloaded } = await serveCertificate(nginx, settings.WHOST, pair.certificate)
     const life = lifeOf(pair.certificate, new Date())
     if (isLate(life))
       throw new Failure(`certbot says that nothing is to be done, and the certificate lasts only until ${life.until}`, {

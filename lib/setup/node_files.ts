@@ -3,17 +3,17 @@ import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } fro
 import { join, resolve } from 'node:path'
 import { composeConfig } from '../docker/commands.ts'
 import { composeFiles } from '../docker/release_pins.ts'
+import { CERTIFICATES } from '../docker/swarm.ts'
 import { configOf } from '../docker/stack_config.ts'
 import { NO_CONNECTION, ssh, unreachable } from '../ssh/commands.ts'
 import { root } from '../system/checkout.ts'
 import { attempt, capture, failureOf } from '../system/run.ts'
 import { stateFile } from '../system/state_folder.ts'
 
-/** Where the certificates of the registry lie: those of the registry itself, of the nodes, and of who has signed both. */
-const FOLDER = join(root, 'swarm', 'certificates')
-const AUTHORITY = join(FOLDER, 'authority')
-const REGISTRY = join(FOLDER, 'registry')
-const NODE = join(FOLDER, 'node')
+/** Those of who has signed the others, of the registry itself, and of the nodes. */
+const AUTHORITY = join(CERTIFICATES, 'authority')
+const REGISTRY = join(CERTIFICATES, 'registry')
+const NODE = join(CERTIFICATES, 'node')
 
 const YEARS = String(3650)
 const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
@@ -36,8 +36,8 @@ const sign = async (folder: string, name: string, extension: string, usage: stri
  */
 export async function makeCertificates(address: string) {
   if (existsSync(join(NODE, 'node.crt'))) return
-  rmSync(FOLDER, { recursive: true, force: true })
-  for (const folder of [FOLDER, AUTHORITY, REGISTRY, NODE]) mkdirSync(folder, { mode: 0o700 })
+  rmSync(CERTIFICATES, { recursive: true, force: true })
+  for (const folder of [CERTIFICATES, AUTHORITY, REGISTRY, NODE]) mkdirSync(folder, { mode: 0o700 })
   const [key, certificate] = [join(AUTHORITY, 'ca.key'), join(AUTHORITY, 'ca.crt')]
   const subject = ['-subj', '/CN=avril registry', '-days', YEARS]
   await capture(['openssl', 'req', '-x509', ...KEY, '-keyout', key, '-out', certificate, ...subject])
@@ -47,8 +47,17 @@ export async function makeCertificates(address: string) {
   await sign(NODE, 'node', 'basicConstraints=CA:FALSE', 'clientAuth')
 }
 
+/** Removes those of the registry at an address: another one would need its own. */
+export function dropCertificates(address: string) {
+  for (const folder of [CERTIFICATES, join(TRUSTED, `${address}:5000`)])
+    rmSync(folder, { recursive: true, force: true })
+}
+
+/** where an engine looks for what it knows registries by */
+const TRUSTED = '/etc/docker/certs.d'
+
 /** Has an engine know the registry, and be known by it: Docker looks there at each push and pull, and is not restarted. */
-const TRUST = `set -eu; umask 077; folder=/etc/docker/certs.d/$1:5000; mkdir -p "$folder"; cd "$folder"
+const TRUST = `set -eu; umask 077; folder=${TRUSTED}/$1:5000; mkdir -p "$folder"; cd "$folder"
 tar -xf -; mv -f node.key client.key; mv -f node.crt client.cert`
 
 const withArchive = async <T>(words: string[], work: (from: number) => Promise<T>) => {

@@ -1,37 +1,67 @@
 // The machines of a Swarm: this one becomes the first of several, others join it, are taken out, and leave.
 // Long, since each of these takes back or goes on with what another has begun.
-import { closeSync, openSync, rmSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { compose, docker } from '../docker/commands.ts'
 import { linkReleases } from '../docker/compose_files.ts'
-import { listInstances } from '../docker/containers.ts'
+import { listContainers } from '../docker/containers.ts'
+import { joinNetworks } from '../docker/join_networks.ts'
 import { composeFiles } from '../docker/release_pins.ts'
 import { APP_NODE } from '../docker/service_words.ts'
-import { readConfig } from '../docker/stack_config.ts'
 import { openStack, type Stack } from '../docker/stack.ts'
-import { DB_NODE, listNodes, type Node, OUT, SSH_HOST, WEB_NODE } from '../docker/swarm.ts'
+import { DB_NODE, listNodes, type Node, OUT, setSwarm, SSH_HOST, swarmAddress, WEB_NODE } from '../docker/swarm.ts'
 import { LIVE } from '../nginx/live.ts'
 import { engineOf } from '../ssh/engines.ts'
 import { root } from '../system/checkout.ts'
-import { changeSettings } from '../system/env_file.ts'
-import { Failure, messageOf, usage } from '../system/errors.ts'
+import { Failure, usage } from '../system/errors.ts'
 import { replaceFile } from '../system/files.ts'
 import { say } from '../system/progress.ts'
 import { attempt, capture, show } from '../system/run.ts'
-import { loadSettings } from '../system/settings.ts'
 import { sleep } from '../system/signals.ts'
 import { takeDeployLock } from '../deploy/deploy_lock.ts'
 import { makeCertificates, runOn, sendNginx, trustRegistry } from './node_files.ts'
+import { outageDuring } from './outage.ts'
 
 const NETWORKS = { '': [], _back: ['--internal'], _files: ['--internal'] }
 
 const networkName = (project: string, part: string) => `${project}_swarm${part}`
 
-const makeNetworks = async (project: string) => {
+/** Whether a network is one of those that reach over all nodes. */
+export function isOfSwarm(project: string, network: string) {
+  return Object.keys(NETWORKS).some(part => networkName(project, part) === network)
+}
+
+const MTU = 'com.docker.network.driver.mtu'
+/** bytes that a packet may have where nobody says otherwise: in the network of a provider, and in one of a Swarm over that */
+const USUAL = { under: 1500, over: 1450 }
+
+/** How many bytes a packet of the apps may have. */
+export async function networkMtu(project: string) {
+  const { stdout } = await attempt(
+    docker('network', 'inspect', '--format', `{{index .Options "${MTU}"}}`, networkName(project, '')),
+  )
+  return Number(stdout.trim()) || USUAL.over
+}
+
+const deviceOf = (address: string) =>
+  Object.entries(networkInterfaces()).find(([, found]) => found?.some(it => it.address === address))?.[0]
+
+// Docker asks nobody what the machines' own network carries.
+const mtuWords = (address: string) => {
+  const device = deviceOf(address)
+  if (device === undefined) return []
+  const under = Number(readFileSync(`/sys/class/net/${device}/mtu`, 'utf8'))
+  return under < USUAL.under ? ['--opt', `${MTU}=${under - (USUAL.under - USUAL.over)}`] : []
+}
+
+const makeNetworks = async (project: string, address: string) => {
   for (const [part, words] of Object.entries(NETWORKS)) {
     const name = networkName(project, part)
     if ((await attempt(docker('network', 'inspect', name))).code === 0) continue
-    await capture(docker('network', 'create', '--driver', 'overlay', '--attachable', ...words, name))
+    await capture(
+      docker('network', 'create', '--driver', 'overlay', '--attachable', ...mtuWords(address), ...words, name),
+    )
   }
 }
 
@@ -45,20 +75,29 @@ const label = (node: string, labels: Record<string, string>) =>
     ),
   )
 
-const stateOfSwarm = async (engine?: string) =>
-  (await capture(docker('info', '--format', '{{.Swarm.LocalNodeState}} {{.Swarm.NodeID}}'), { engine })).split(' ')
+/** The state of an engine (without one: this machine's) in a Swarm, and its id there. */
+export async function stateOfSwarm(engine?: string) {
+  const format = '{{.Swarm.LocalNodeState}} {{.Swarm.NodeID}}'
+  return (await capture(docker('info', '--format', format), { engine })).split(' ')
+}
 
 // What runs goes on as it is, in the networks of before and in those of the Swarm.
 const takeAlong = async (project: string) => {
-  const { services, networks = {} } = await readConfig(composeFiles())
-  for (const { id, name, service, rollout, addresses, oneOff, task } of await listInstances(project)) {
-    if (oneOff || task !== undefined) continue
-    const names = Object.keys(services[service]?.networks ?? {}).map(key => networks[key]?.name ?? '')
-    for (const network of names.filter(it => it.startsWith(networkName(project, '')) && !(it in addresses))) {
-      const aliases = [service, ...(rollout === undefined ? [] : [rollout])].flatMap(it => ['--alias', it])
-      await capture(docker('network', 'connect', ...aliases, network, id), { what: `bringing ${name} to ${network}` })
-    }
-  }
+  const containers = (await listContainers(project)).filter(({ oneOff }) => !oneOff)
+  await joinNetworks(composeFiles(), containers, network => isOfSwarm(project, network))
+}
+
+const UP = ['--progress', 'plain', 'up', '--detach', '--no-build', '--wait']
+
+/** seconds: until they are over, nobody has the ports, so not as many as for the end of websockets */
+const GRACE = 5
+
+/** Starts nginx again with what .env says by now, and says for how long nobody had its ports. Throws a Failure. */
+export async function restartNginx(what: string) {
+  say.step(`start: ${what}`)
+  const words = [...UP, '--no-deps', '--timeout', String(GRACE), 'nginx']
+  const seconds = await outageDuring(() => show(compose(composeFiles(), ...words), { what: 'starting nginx again' }))
+  say.done(`nginx is up; for ${seconds.toFixed(1)} s nobody had its ports`)
 }
 
 /**
@@ -66,6 +105,8 @@ const takeAlong = async (project: string) => {
  * nginx is started again: the port is nobody's for some seconds. Throws a Failure.
  */
 export async function beginSwarm(address: string) {
+  if (deviceOf(address) === undefined)
+    throw usage(`${address} is no address of this machine`, 'ip -4 addr shows those that it has')
   const before = await openStack()
   const lock = await takeDeployLock(true)
   try {
@@ -76,18 +117,15 @@ export async function beginSwarm(address: string) {
     }
     const own = id || (await stateOfSwarm())[1]!
     await label(own, { [WEB_NODE]: 'true', [APP_NODE]: 'true', [DB_NODE]: 'true' })
-    await makeNetworks(before.project)
+    await makeNetworks(before.project, address)
     await makeCertificates(address)
     await trustRegistry(address)
-    changeSettings({ SWARM: address })
+    setSwarm(address)
     linkReleases()
     await takeAlong(before.project)
-    const up = ['--progress', 'plain', 'up', '--detach', '--no-build', '--wait']
-    await show(compose(composeFiles(), ...up, 'registry'), { what: 'starting the registry' })
-    const began = performance.now()
-    say.step('start: nginx, which says who is live to those of other nodes from now on')
-    await show(compose(composeFiles(), ...up), { what: 'docker compose up' })
-    say.done(`it is up again after ${((performance.now() - began) / 1000).toFixed(0)} s`)
+    await show(compose(composeFiles(), ...UP, 'registry'), { what: 'starting the registry' })
+    await restartNginx('nginx, which says who is live to those of other nodes from now on')
+    await show(compose(composeFiles(), ...UP), { what: 'docker compose up' })
   } finally {
     await lock.dispose()
   }
@@ -101,9 +139,9 @@ export async function nodeNamed(host: string): Promise<Node> {
   throw usage(`the Swarm has no node ${host}`, `one of: ${nodes.map(({ name }) => name).join(', ')}`)
 }
 
-const swarmAddress = () => {
-  const { SWARM } = loadSettings()
-  if (SWARM !== undefined) return SWARM
+const requireSwarm = () => {
+  const address = swarmAddress()
+  if (address !== undefined) return address
   throw usage(
     'this site has one server',
     'tsx scripts/setup.ts --swarm <address of this machine in the private network> makes it the first of several',
@@ -127,7 +165,7 @@ const OWN_ADDRESS = `ip -o route get "$1" | sed -n 's/.* src \\([^ ]*\\).*/\\1/p
  * already is left alone, so it brings a node up to date, too. Throws a Failure.
  */
 export async function joinNode(host: string, { manager }: { manager: boolean }) {
-  const address = swarmAddress()
+  const address = requireSwarm()
   await openStack()
   say.step(`engine: Docker on ${host}`)
   await installEngine(host)
@@ -162,17 +200,6 @@ export async function joinNode(host: string, { manager }: { manager: boolean }) 
   say.done(`${node.name} serves the site; the next deploy of each app runs there, too`)
 }
 
-/** Brings nginx's files, with the certificate, to all other web nodes; one that is not reached is a warning. */
-export async function shareNginx() {
-  const nodes = (await listNodes()).filter(({ isHere, labels }) => !isHere && labels[WEB_NODE] === 'true')
-  for (const { name, host } of nodes)
-    await sendNginx(host).catch((error: unknown) => {
-      say.warn(
-        `${name} has nginx's files of before: ${messageOf(error)}; tsx scripts/setup.ts --join ${host} brings them`,
-      )
-    })
-}
-
 /** Which nodes balancers are to leave alone; nginx reads it (nginx/follow.js). */
 const tellOut = async () => {
   const out = (await listNodes()).filter(({ labels }) => labels[OUT] === 'true').map(({ name }) => name)
@@ -181,22 +208,29 @@ const tellOut = async () => {
   else replaceFile(file, `${JSON.stringify(out)}\n`)
 }
 
+/** Has balancers take these nodes out, and gives them so many seconds to hear it. */
+export async function takeOut(nodes: Node[], seconds: number) {
+  for (const { id } of nodes) await label(id, { [OUT]: 'true' })
+  await tellOut()
+  const names = nodes.filter(({ isUp }) => isUp).map(({ name }) => name)
+  if (names.length === 0) return
+  say.step(`${names.join(', ')}: balancers are told to send nobody there; ${seconds} s for them to hear it`)
+  await sleep(seconds * 1000)
+}
+
 /**
  * Has balancers take a node out: its /healthcheck says 503 from now on, while it goes on serving who comes. Then the
  * instances on it are replaced by others elsewhere (`moveApps`), and after that it may be switched off. Throws a Failure.
  */
 export async function drainNode(host: string, seconds: number, moveApps: () => Promise<unknown>) {
-  swarmAddress()
+  requireSwarm()
   const node = await nodeNamed(host)
   if (node.labels[DB_NODE] === 'true')
     throw usage(
       `${node.name} has the database: without it there is no site`,
       'docs/several-servers.md says how the data move',
     )
-  await label(node.id, { [OUT]: 'true' })
-  await tellOut()
-  say.step(`${node.name} tells balancers to send nobody: ${seconds} s for them to hear it`)
-  await sleep(seconds * 1000)
+  await takeOut([node], seconds)
   await moveApps()
   await capture(docker('node', 'update', '--availability', 'drain', node.id))
   say.done(`${node.name} has no instance, and balancers send it nobody: it may be switched off`)
@@ -205,7 +239,7 @@ export async function drainNode(host: string, seconds: number, moveApps: () => P
 
 /** Gives a node that was taken out its visitors back; instances come to it with the next deploy. */
 export async function fillNode(host: string) {
-  swarmAddress()
+  requireSwarm()
   const node = await nodeNamed(host)
   const labels = OUT in node.labels ? ['--label-rm', OUT] : []
   await capture(docker('node', 'update', '--availability', 'active', ...labels, node.id))

@@ -1,7 +1,7 @@
 // The machines of a Swarm, as status.ts shows them: what runs where, and who lags behind.
 import type { Stack } from '../docker/stack.ts'
 import { DB_NODE, listNodes, listTasks, type Node, OUT, WEB_NODE } from '../docker/swarm.ts'
-import { findNginx, findOthers, type Nginx } from '../nginx/container.ts'
+import { askNginx, findNginx, findOthers, type Nginx } from '../nginx/container.ts'
 import { readRoute } from '../nginx/live.ts'
 import { messageOf } from '../system/errors.ts'
 
@@ -23,6 +23,9 @@ const rolesOf = ({ labels, isLeader, isManager }: Node) => [
   ...(isManager && !isLeader ? ['manager'] : []),
 ]
 
+/** nginx/follow.js says it of a node that others may reach, but that does not reach the db node in the Swarm's network. */
+const CUT_OFF = 'cut off'
+
 // Another answer than that of the db node's: it has not heard of a switch, or has sent a release away by itself.
 const lagOf = async (stack: Stack, first: Nginx, other: Nginx) => {
   try {
@@ -30,7 +33,8 @@ const lagOf = async (stack: Stack, first: Nginx, other: Nginx) => {
       const [wanted, found] = await Promise.all([first, other].map(it => readRoute(it, service)))
       if (JSON.stringify(wanted) !== JSON.stringify(found)) return `its nginx sends requests of ${service} elsewhere`
     }
-    return null
+    const { code, stdout } = await askNginx(other, '/unwell')
+    return code === 0 && stdout === CUT_OFF ? 'its nginx hears nothing of that of the db node' : null
   } catch (error) {
     return `its nginx does not say who is live: ${messageOf(error)}`
   }

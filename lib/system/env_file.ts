@@ -5,8 +5,8 @@ import { root } from './checkout.ts'
 import { replaceContent } from './files.ts'
 import { readExample, readSettings } from './settings.ts'
 
-/** Settings as they are to stand in .env: name → value. */
-export type Lines = Readonly<Record<string, string>>
+/** Settings as they are to stand in .env: name → value; undefined: its line becomes a comment. */
+export type Lines = Readonly<Record<string, string | undefined>>
 
 export const ENV_FILE = join(root, '.env')
 
@@ -15,7 +15,8 @@ const lineOf = (text: string, name: string) =>
   [new RegExp(`^${name}=.*$`, 'm'), new RegExp(`^#${name}=.*$`, 'm')].find(line => line.test(text))
 
 // A function as the replacement: a "$" in a value is a "$".
-const setLine = (text: string, name: string, value: string) => {
+const setLine = (text: string, name: string, value: string | undefined) => {
+  if (value === undefined) return text.replace(new RegExp(`^(?=${name}=)`, 'm'), '#')
   const line = lineOf(text, name)
   return line ? text.replace(line, () => `${name}=${value}`) : `${text.replace(/\n*$/, '\n')}${name}=${value}\n`
 }

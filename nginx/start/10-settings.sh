@@ -150,15 +150,46 @@ js_set \$unwell follow.unwell nocache;
 EOF
   # shellcheck disable=SC2016 # nginx's variables
   printf '%s\n' 'if ($unwell) { return 503 "$unwell\n"; }' >"$swarm/health.conf"
+  # shellcheck disable=SC2016 # nginx's variables
+  echo 'location = /nginx/unwell { access_log off; return 200 $unwell; }' >"$swarm/inner.conf"
   if [ -z "$follows" ]; then
-    echo 'server { listen 8082; access_log off; location = /told { js_content follow.told; } }' >>"$swarm/http.conf"
+    cat >>"$swarm/http.conf" <<EOF
+server {
+  listen 8082;
+  access_log off;
+  location = /told { js_content follow.told; }
+  include $config/acme.conf;
+  location / {
+    root $config/assets;
+    disable_symlinks on;
+    gzip_static on;
+    add_header Cache-Control "public, max-age=31536000, immutable";
+  }
+}
+EOF
   else
     echo "server { listen unix:$run/follow.sock; location / { js_periodic follow.follow interval=1s; } }" >>"$swarm/http.conf"
-    echo 'location ~ ^/nginx/live/[a-z] { access_log off; js_content follow.state; }' >"$swarm/inner.conf"
+    echo 'location ~ ^/nginx/live/[a-z] { access_log off; js_content follow.state; }' >>"$swarm/inner.conf"
     # shellcheck disable=SC2016 # nginx's variables
     echo 'set $held $paused; if ($is_behind) { set $held 1; }' >"$swarm/hold.conf"
     # shellcheck disable=SC2016 # nginx's variables
     echo 'set $closed $closure;' >"$swarm/closed.conf"
+    echo 'js_content follow.page;' >"$swarm/page.conf"
+    # shellcheck disable=SC2016 # nginx's variables
+    echo 'proxy_pass http://$follows;' >"$swarm/challenge.conf"
+    # shellcheck disable=SC2016 # nginx's variables
+    echo 'if (!-f $request_filename) { return 428; }' >"$swarm/kept.conf"
+    cat >"$swarm/routes.conf" <<'EOF'
+error_page 428 = @kept_by_the_first;
+location @kept_by_the_first {
+  proxy_set_header Host $host;
+  proxy_set_header Accept-Encoding $http_accept_encoding;
+  proxy_intercept_errors on;
+  recursive_error_pages on;
+  error_page 404 500 502 503 504 = @kept_by_the_app;
+  proxy_pass http://$follows;
+}
+EOF
   fi
 fi
 

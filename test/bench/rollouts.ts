@@ -16,7 +16,7 @@ interface Timed extends Deploy {
 }
 
 /** One line about a deploy. */
-export function phasesText(deploys: readonly Deploy[]) {
+export function phasesText(deploys: readonly Pick<Deploy, 'phases'>[]) {
   const labels = [...new Set(deploys.flatMap(({ phases }) => phases.map(({ label }) => label)))]
   return labels.map(label => `${label} ${medianOf(deploys, it => spentIn(it, label)).toFixed(2)}`).join(' · ')
 }

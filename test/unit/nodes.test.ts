@@ -15,7 +15,9 @@ const facts = (name: string, more: Partial<NodeFacts> = {}): NodeFacts => ({
   name,
   ahead: 0,
   free: 50e9,
-  registry: true,
+  registry: 'good',
+  closed: [],
+  mtu: 1500,
   ...more,
 })
 
@@ -23,19 +25,35 @@ const nodes = [node('a', { roles: ['web', 'database', 'leader'] }), node('b')]
 const well = [facts('a'), facts('b')]
 
 const table: [string, Parameters<typeof nodesFindings>, RegExp[]][] = [
-  ['all is well', [nodes, well], [/^good 2 nodes, Docker 28\.5/]],
+  ['all is well', [nodes, well, 1450], [/^good 2 nodes, Docker 28\.5/]],
   [
     'a node is lost',
-    [[nodes[0]!, node('b', { trouble: 'is not heard by the managers' })], [facts('a')]],
+    [[nodes[0]!, node('b', { trouble: 'is not heard by the managers' })], [facts('a')], 1450],
     [/^bad b: is not heard/],
   ],
-  ['a node is out', [[nodes[0]!, node('b', { isOut: true })], well], [/^warning b is taken out/]],
-  ['versions differ', [[nodes[0]!, node('b', { engineVersion: '20.10' })], well], [/^warning .*28\.5, 20\.10/]],
-  ['two managers', [[nodes[0]!, node('b', { roles: ['manager'] })], well], [/^warning 2 managers/]],
-  ['a clock', [nodes, [facts('a'), facts('b', { ahead: -7 })]], [/^warning the clock of b differs by 7 s/]],
-  ['a disk', [nodes, [facts('a'), facts('b', { free: 1e9 })]], [/^warning b has 1\.0 GB/]],
-  ['the registry', [nodes, [facts('a'), facts('b', { registry: false })]], [/^bad b does not reach the registry/]],
-  ['ssh', [nodes, [facts('a'), facts('b', { ahead: undefined })]], [/^bad b is not reached by ssh/]],
+  ['a node is out', [[nodes[0]!, node('b', { isOut: true })], well, 1450], [/^warning b is taken out/]],
+  ['versions differ', [[nodes[0]!, node('b', { engineVersion: '20.10' })], well, 1450], [/^warning .*28\.5, 20\.10/]],
+  ['two managers', [[nodes[0]!, node('b', { roles: ['manager'] })], well, 1450], [/^warning 2 managers/]],
+  ['a clock', [nodes, [facts('a'), facts('b', { ahead: -7 })], 1450], [/^warning the clock of b differs by 7 s/]],
+  ['a disk', [nodes, [facts('a'), facts('b', { free: 1e9 })], 1450], [/^warning b has 1\.0 GB/]],
+  [
+    'the registry',
+    [nodes, [facts('a'), facts('b', { registry: 'unreached' })], 1450],
+    [/^bad b does not reach the registry/],
+  ],
+  [
+    'the certificates of the registry',
+    [nodes, [facts('a'), facts('b', { registry: 'refused' })], 1450],
+    [/^bad b and the registry do not take each other's certificate/],
+  ],
+  [
+    'a firewall',
+    [nodes, [facts('a'), facts('b', { closed: ['2377', '7946'] })], 1450],
+    [/^bad b does not reach the db node by 2377 and 7946/],
+  ],
+  ['packets', [nodes, [facts('a'), facts('b', { mtu: 1450 })], 1450], [/^bad b sends at most 1450 .* needs 1500/]],
+  ['packets that fit', [nodes, [facts('a'), facts('b', { mtu: 1450 })], 1400], [/^good/]],
+  ['ssh', [nodes, [facts('a'), facts('b', { ahead: undefined })], 1450], [/^bad b is not reached by ssh/]],
 ]
 for (const [what, words, expected] of table)
   void test(`nodes: ${what}`, () => {

@@ -1,0 +1,27 @@
+// What nginx of this machine has, for those of the other nodes of a Swarm: its files, and the certificate.
+import { listNodes, WEB_NODE } from '../docker/swarm.ts'
+import type { Nginx } from '../nginx/container.ts'
+import { takeUpCertificate } from '../nginx/take_up_certificate.ts'
+import { messageOf } from '../system/errors.ts'
+import { say } from '../system/progress.ts'
+import { sendNginx } from './node_files.ts'
+
+/**
+ * Has each nginx serve a certificate that lies in its folder here (PEM), as `takeUpCertificate` does; gives whether this machine's took a
+ * reload. Another node that does not take it is a warning: cron tries again.
+ */
+export async function serveCertificate(nginx: Nginx, site: string, certificate: string) {
+  const taken = await takeUpCertificate(nginx, site, certificate)
+  if (nginx.others.length === 0) return taken
+  const nodes = (await listNodes()).filter(({ isHere, labels }) => !isHere && labels[WEB_NODE] === 'true')
+  for (const { name, host } of nodes)
+    try {
+      const other = nginx.others.find(({ node }) => node === name)
+      if (!other) continue
+      await sendNginx(host)
+      await takeUpCertificate(other, site, certificate)
+    } catch (error) {
+      say.warn(`nginx of ${name} serves the certificate of before: ${messageOf(error)}`)
+    }
+  return taken
+}
