@@ -3,7 +3,7 @@ import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } fro
 import { join, resolve } from 'node:path'
 import { composeConfig } from '../docker/commands.ts'
 import { composeFiles } from '../docker/release_pins.ts'
-import { configOf } from '../docker/stack_config.ts'
+import { configOf, type StackConfig } from '../docker/stack_config.ts'
 import { NO_CONNECTION, ssh, unreachable } from '../ssh/commands.ts'
 import { root } from '../system/checkout.ts'
 import { attempt, capture, failureOf } from '../system/run.ts'
@@ -55,9 +55,11 @@ const withArchive = async <T>(words: string[], work: (from: number) => Promise<T
   const file = stateFile(`node-${process.pid}.tar`)
   rmSync(file, { force: true })
   const to = openSync(file, 'wx+', 0o600)
+  // Without a name: whoever is killed here leaves no copy of a key behind.
+  rmSync(file)
   try {
-    await capture(['tar', '--create', '--file', file, ...words])
-    const from = openSync(file, 'r')
+    await capture(['tar', '--create', '--file', '-', ...words], { to })
+    const from = openSync(`/proc/self/fd/${to}`, 'r')
     try {
       return await work(from)
     } finally {
@@ -65,7 +67,6 @@ const withArchive = async <T>(words: string[], work: (from: number) => Promise<T
     }
   } finally {
     closeSync(to)
-    rmSync(file, { force: true })
   }
 }
 
@@ -89,18 +90,22 @@ export async function trustRegistry(address: string, host?: string) {
 // nginx here is told.
 const UNPACK = `set -eu; mkdir -p "$1/nginx/live"; cd /; tar -xpf - --no-same-owner`
 
+/** Where nginx's files lie: all that its container only reads. What it writes, its logs, stays where it is. */
+export function nginxPaths({ services }: StackConfig) {
+  const mounted = (services.nginx?.volumes ?? []).filter(({ read_only }) => read_only === true)
+  return [join(root, 'nginx'), ...mounted.map(({ source = '/dev/null' }) => source)]
+    .map(path => resolve(root, path))
+    .filter(path => path !== '/dev/null' && existsSync(path))
+}
+
 /** Brings nginx's files to a host, to where they lie here. */
 export async function sendNginx(host: string) {
   const config = configOf(await attempt(composeConfig(composeFiles())))
-  const mounted = (config.services.nginx?.volumes ?? []).flatMap(({ source }) => (source === undefined ? [] : [source]))
-  const paths = [join(root, 'nginx'), ...mounted]
-    .map(path => resolve(root, path))
-    .filter(path => path !== '/dev/null' && existsSync(path))
   const words = [
     '-C',
     '/',
     `--exclude=${join(root, 'nginx', 'live').slice(1)}/*`,
-    ...new Set(paths.map(path => path.slice(1))),
+    ...new Set(nginxPaths(config).map(path => path.slice(1))),
   ]
   await withArchive(words, from => runOn(host, "nginx's files", UNPACK, [root], from))
 }
