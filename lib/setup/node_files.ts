@@ -1,5 +1,6 @@
 // What a web node of a Swarm has of this machine: nginx's files, its certificate, and what the registry knows it by.
-import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { X509Certificate } from 'node:crypto'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { composeConfig } from '../docker/commands.ts'
 import { composeFiles } from '../docker/release_pins.ts'
@@ -31,11 +32,12 @@ const sign = async (folder: string, name: string, extension: string, usage: stri
 }
 
 /**
- * Makes the certificates of the registry at an address, when there are none: the nodes know it by them, and it the
+ * Makes the certificates of the registry at an address, when there are none for it: the nodes know it by them, and it the
  * nodes. They are for nothing else, so their authority is one of their own.
  */
 export async function makeCertificates(address: string) {
-  if (existsSync(join(NODE, 'node.crt'))) return
+  const former = [join(NODE, 'node.crt'), join(REGISTRY, 'registry.crt')]
+  if (former.every(existsSync) && new X509Certificate(readFileSync(former[1]!)).checkIP(address)) return
   rmSync(FOLDER, { recursive: true, force: true })
   for (const folder of [FOLDER, AUTHORITY, REGISTRY, NODE]) mkdirSync(folder, { mode: 0o700 })
   const [key, certificate] = [join(AUTHORITY, 'ca.key'), join(AUTHORITY, 'ca.crt')]
