@@ -55,9 +55,13 @@ const take = (zone, name, key, text) => {
 
 const pull = async variables => {
   const began = Date.now()
+  const turn = ngx.shared.observed.incr('pull asked', 1, 0)
   const reply = await ngx.fetch(`http://${variables.follows}/told`)
   if (!reply.ok) throw new Error(`it answers ${reply.status}`)
   const said = await reply.json()
+  // What was asked for earlier may come later, and would take a switch back for a second.
+  if (turn < (ngx.shared.observed.get('pull taken') || 0)) return
+  ngx.shared.observed.set('pull taken', turn)
   const former = ngx.shared.followed
     .keys()
     .filter(key => key.startsWith('app '))

@@ -1,10 +1,11 @@
 // What a web node of a Swarm has of this machine: nginx's files, its certificate, and what the registry knows it by.
-import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { X509Certificate } from 'node:crypto'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { composeConfig } from '../docker/commands.ts'
 import { composeFiles } from '../docker/release_pins.ts'
 import { CERTIFICATES } from '../docker/swarm.ts'
-import { configOf } from '../docker/stack_config.ts'
+import { configOf, type StackConfig } from '../docker/stack_config.ts'
 import { NO_CONNECTION, ssh, unreachable } from '../ssh/commands.ts'
 import { root } from '../system/checkout.ts'
 import { attempt, capture, failureOf } from '../system/run.ts'
@@ -31,11 +32,12 @@ const sign = async (folder: string, name: string, extension: string, usage: stri
 }
 
 /**
- * Makes the certificates of the registry at an address, when there are none: the nodes know it by them, and it the
+ * Makes the certificates of the registry at an address, when there are none for it: the nodes know it by them, and it the
  * nodes. They are for nothing else, so their authority is one of their own.
  */
 export async function makeCertificates(address: string) {
-  if (existsSync(join(NODE, 'node.crt'))) return
+  const former = [join(NODE, 'node.crt'), join(REGISTRY, 'registry.crt')]
+  if (former.every(existsSync) && new X509Certificate(readFileSync(former[1]!)).checkIP(address)) return
   rmSync(CERTIFICATES, { recursive: true, force: true })
   for (const folder of [CERTIFICATES, AUTHORITY, REGISTRY, NODE]) mkdirSync(folder, { mode: 0o700 })
   const [key, certificate] = [join(AUTHORITY, 'ca.key'), join(AUTHORITY, 'ca.crt')]
@@ -64,9 +66,11 @@ const withArchive = async <T>(words: string[], work: (from: number) => Promise<T
   const file = stateFile(`node-${process.pid}.tar`)
   rmSync(file, { force: true })
   const to = openSync(file, 'wx+', 0o600)
+  // Without a name: whoever is killed here leaves no copy of a key behind.
+  rmSync(file)
   try {
-    await capture(['tar', '--create', '--file', file, ...words])
-    const from = openSync(file, 'r')
+    await capture(['tar', '--create', '--file', '-', ...words], { to })
+    const from = openSync(`/proc/self/fd/${to}`, 'r')
     try {
       return await work(from)
     } finally {
@@ -74,7 +78,6 @@ const withArchive = async <T>(words: string[], work: (from: number) => Promise<T
     }
   } finally {
     closeSync(to)
-    rmSync(file, { force: true })
   }
 }
 
@@ -98,18 +101,22 @@ export async function trustRegistry(address: string, host?: string) {
 // nginx here is told.
 const UNPACK = `set -eu; mkdir -p "$1/nginx/live"; cd /; tar -xpf - --no-same-owner`
 
+/** Where nginx's files lie: all that its container only reads. What it writes, its logs, stays where it is. */
+export function nginxPaths({ services }: StackConfig) {
+  const mounted = (services.nginx?.volumes ?? []).filter(({ read_only }) => read_only === true)
+  return [join(root, 'nginx'), ...mounted.map(({ source = '/dev/null' }) => source)]
+    .map(path => resolve(root, path))
+    .filter(path => path !== '/dev/null' && existsSync(path))
+}
+
 /** Brings nginx's files to a host, to where they lie here. */
 export async function sendNginx(host: string) {
   const config = configOf(await attempt(composeConfig(composeFiles())))
-  const mounted = (config.services.nginx?.volumes ?? []).flatMap(({ source }) => (source === undefined ? [] : [source]))
-  const paths = [join(root, 'nginx'), ...mounted]
-    .map(path => resolve(root, path))
-    .filter(path => path !== '/dev/null' && existsSync(path))
   const words = [
     '-C',
     '/',
     `--exclude=${join(root, 'nginx', 'live').slice(1)}/*`,
-    ...new Set(paths.map(path => path.slice(1))),
+    ...new Set(nginxPaths(config).map(path => path.slice(1))),
   ]
   await withArchive(words, from => runOn(host, "nginx's files", UNPACK, [root], from))
 }

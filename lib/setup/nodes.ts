@@ -16,12 +16,14 @@ import { engineOf } from '../ssh/engines.ts'
 import { root } from '../system/checkout.ts'
 import { Failure, usage } from '../system/errors.ts'
 import { replaceFile } from '../system/files.ts'
+import { ownNetworks } from '../system/networks.ts'
 import { say } from '../system/progress.ts'
 import { attempt, capture, show } from '../system/run.ts'
 import { sleep } from '../system/signals.ts'
 import { takeDeployLock } from '../deploy/deploy_lock.ts'
 import { makeCertificates, runOn, sendNginx, trustRegistry } from './node_files.ts'
 import { outageDuring } from './outage.ts'
+import { checkFirst, checkJoining, pickNode, poolBeside, readOwnSwarm } from './which_node.ts'
 
 const NETWORKS = { '': [], _back: ['--internal'], _files: ['--internal'] }
 
@@ -105,16 +107,16 @@ export async function restartNginx(what: string) {
  * nginx is started again: the port is nobody's for some seconds. Throws a Failure.
  */
 export async function beginSwarm(address: string) {
-  if (deviceOf(address) === undefined)
-    throw usage(`${address} is no address of this machine`, 'ip -4 addr shows those that it has')
+  checkFirst(address, await readOwnSwarm(), ownNetworks())
   const before = await openStack()
   const lock = await takeDeployLock(true)
   try {
     const [state, id] = await stateOfSwarm()
     if (state !== 'active') {
-      await capture(docker('swarm', 'init', '--advertise-addr', address), { what: 'docker swarm init' })
+      const pool = ['--default-addr-pool', poolBeside(ownNetworks())]
+      await capture(docker('swarm', 'init', '--advertise-addr', address, ...pool), { what: 'docker swarm init' })
       say.done('this machine is the first node of a Swarm')
-    }
+    } else say.detail('this machine is in a Swarm already, which is taken as it is')
     const own = id || (await stateOfSwarm())[1]!
     await label(own, { [WEB_NODE]: 'true', [APP_NODE]: 'true', [DB_NODE]: 'true' })
     await makeNetworks(before.project, address)
@@ -131,12 +133,9 @@ export async function beginSwarm(address: string) {
   }
 }
 
-/** The node of a name, as ssh or the Swarm knows it. Throws a Failure (64) with the list for any other. */
+/** The node of a name, as ssh or the Swarm knows it. Throws a Failure (64) for any other, and for a name of two. */
 export async function nodeNamed(host: string): Promise<Node> {
-  const nodes = await listNodes()
-  const found = nodes.find(it => [it.name, it.host, it.id].includes(host))
-  if (found) return found
-  throw usage(`the Swarm has no node ${host}`, `one of: ${nodes.map(({ name }) => name).join(', ')}`)
+  return pickNode(await listNodes(), host)
 }
 
 const requireSwarm = () => {
@@ -170,19 +169,25 @@ export async function joinNode(host: string, { manager }: { manager: boolean }) 
   say.step(`engine: Docker on ${host}`)
   await installEngine(host)
   const engine = await engineOf(host)
+  checkJoining(host, await readOwnSwarm(engine), await listNodes())
   const [state] = await stateOfSwarm(engine)
   if (state !== 'active') {
     const role = manager ? 'manager' : 'worker'
     const token = await capture(docker('swarm', 'join-token', '--quiet', role))
     const own = await runOn(host, 'looking for its address', OWN_ADDRESS, [address])
     const words = ['--token', token, '--advertise-addr', own, `${address}:2377`]
-    await capture(docker('swarm', 'join', ...words), {
-      engine,
-      what: `joining ${host} to the Swarm`,
-      hint: 'does it reach this machine by 2377 (tcp), 7946 (tcp, udp) and 4789 (udp)?',
-    })
-    // Whoever has seen it in a list of processes can do nothing with it.
-    await capture(docker('swarm', 'join-token', '--rotate', '--quiet', role))
+    try {
+      await capture(docker('swarm', 'join', ...words), {
+        engine,
+        what: `joining ${host} to the Swarm`,
+        hint: 'does it reach this machine by 2377 (tcp), 7946 (tcp, udp) and 4789 (udp), and has it the same time (date)?',
+      })
+    } finally {
+      // Whoever has seen it in a list of processes can do nothing with it.
+      const { code } = await attempt(docker('swarm', 'join-token', '--rotate', '--quiet', role))
+      if (code !== 0)
+        say.warn(`who has seen the token may join: docker swarm join-token --rotate ${role} makes a new one`)
+    }
     say.done(`${host} is a ${role}`)
   }
   const id = (await stateOfSwarm(engine))[1]!
@@ -190,19 +195,27 @@ export async function joinNode(host: string, { manager }: { manager: boolean }) 
   await trustRegistry(address, host)
   say.step(`nginx on ${host}`)
   await sendNginx(host)
-  const node = await nodeNamed(id)
+  const nodes = await listNodes()
+  const node = pickNode(nodes, id)
+  if (manager && !node.isManager) await capture(docker('node', 'promote', id))
+  await startNginx(node)
+  for (const it of nodes.filter(other => other.host === host && other.id !== id))
+    say.warn(`${host} was another node before: tsx scripts/setup.ts --leave ${it.id} forgets that one`)
+  say.done(`${node.name} serves the site; the next deploy of each app runs there, too`)
+}
+
+const startNginx = async ({ id, name, host }: Node) => {
   const words = ['up', '--detach', '--no-deps', '--wait', 'nginx']
   await show(compose(composeFiles(), '--progress', 'plain', ...words), {
-    engine,
-    env: { SWARM_ROLE: 'other', SWARM_NODE: node.name },
-    what: `starting nginx on ${host}`,
+    engine: await engineOf(host),
+    env: { SWARM_ROLE: 'other', SWARM_NODE: id },
+    what: `starting nginx on ${name}`,
   })
-  say.done(`${node.name} serves the site; the next deploy of each app runs there, too`)
 }
 
 /** Which nodes balancers are to leave alone; nginx reads it (nginx/follow.js). */
 const tellOut = async () => {
-  const out = (await listNodes()).filter(({ labels }) => labels[OUT] === 'true').map(({ name }) => name)
+  const out = (await listNodes()).filter(({ labels }) => labels[OUT] === 'true').map(({ id }) => id)
   const file = join(LIVE, 'out')
   if (out.length === 0) rmSync(file, { force: true })
   else replaceFile(file, `${JSON.stringify(out)}\n`)

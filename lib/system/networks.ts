@@ -54,6 +54,25 @@ export function isIn(address: string, { bytes, bits }: Network) {
   return it !== undefined && it.bytes === bytes && it.bits.startsWith(bits)
 }
 
+/** Whether two networks have an address in common. */
+export function overlaps(one: Network, other: Network) {
+  return one.bytes === other.bytes && (one.bits.startsWith(other.bits) || other.bits.startsWith(one.bits))
+}
+
+/** An address of this machine, and the network that it is in (10.0.0.5/24). */
+export interface OwnNetwork {
+  address: string
+  network: string
+}
+
+/** Those of IPv4, without the loopback's. */
+export function ownNetworks(): OwnNetwork[] {
+  const found = Object.values(networkInterfaces()).flatMap(it => it ?? [])
+  return found.flatMap(({ address, cidr, family, internal }) =>
+    family === 'IPv4' && !internal ? [{ address, network: cidr ?? address }] : [],
+  )
+}
+
 // Unique local addresses (fc00::/7) and those of one link (fe80::/10) are known to nobody outside.
 const isPublic = ({ family, internal, address }: { family: string; internal: boolean; address: string }) =>
   family === 'IPv6' && !internal && !/^f[cde]/i.test(address)

@@ -1,7 +1,12 @@
 // What is said of the nodes of a Swarm.
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
 import { type NodeFacts, nodesFindings } from '../../lib/setup/check_nodes.ts'
+import { nginxPaths } from '../../lib/setup/node_files.ts'
+import { root } from '../../lib/system/checkout.ts'
 
 const node = (name: string, more: object = {}) => ({
   name,
@@ -61,3 +66,28 @@ for (const [what, words, expected] of table)
     assert.equal(said.length, expected.length, said.join('\n'))
     for (const [index, pattern] of expected.entries()) assert.match(said[index]!, pattern)
   })
+
+const work = mkdtempSync(join(tmpdir(), 'avril-nodes-'))
+after(() => rmSync(work, { recursive: true }))
+const volume = (source: string, read_only?: boolean) => ({
+  type: 'bind',
+  source,
+  target: '/x',
+  ...(read_only === undefined ? {} : { read_only }),
+})
+
+void test("a node gets what nginx reads, and no logs, which have visitors' addresses and would replace its own", () => {
+  for (const name of ['ssl', 'logs', 'static']) mkdirSync(join(work, name))
+  const volumes = [
+    volume(join(work, 'ssl'), true),
+    volume(join(work, 'static'), true),
+    volume(join(work, 'gone'), true),
+    volume('/dev/null', true),
+    volume(join(work, 'logs')),
+  ]
+  assert.deepEqual(nginxPaths({ name: 'avril', services: { nginx: { volumes } } }), [
+    join(root, 'nginx'),
+    join(work, 'ssl'),
+    join(work, 'static'),
+  ])
+})
