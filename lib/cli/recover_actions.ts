@@ -108,6 +108,21 @@ const planFor = async (settings: Settings, { key, 'as-of': asOf, at, 'dry-run': 
   return plan
 }
 
+/**
+ * Nobody looks at a plan that is agreed to beforehand. Throws a Failure (78) for one that may be the wrong one, unless
+ * --at or --as-of has chosen it.
+ */
+export function checkUnseen(
+  { doubts }: Pick<ShownPlan, 'doubts'>,
+  { yes, at, 'as-of': asOf }: Pick<Options, 'yes' | 'at' | 'as-of'>,
+) {
+  if (!yes || doubts.length === 0 || at !== undefined || asOf !== undefined) return
+  throw badConfig(
+    `what is newest may be the wrong one, and with --yes nobody looks at it:\n  ${doubts.join('\n  ')}`,
+    'nothing was touched; run it at a terminal without --yes, or say which: --at <time>, --as-of <time>',
+  )
+}
+
 /** Brings the site back on this machine; gives the exit code, and undefined when it was only to be shown. */
 export async function recoverHere(options: Options) {
   if (!hasSettings())
@@ -119,6 +134,7 @@ export async function recoverHere(options: Options) {
   const plan = await planFor(settings, options)
   const note = readRecovery()
   if (!plan && !note) throw usage('there is nothing to recover')
+  if (plan && !options['dry-run']) checkUnseen(plan, options)
   const proposal: Proposal = plan
     ? recoverProposal(plan, settings)
     : {

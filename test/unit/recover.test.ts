@@ -5,7 +5,7 @@ import { type ChainReach, endsEarly, reachOf } from '../../lib/archive/reach.ts'
 import { type ChainThere, planRecovery, type SetThere, transferOf } from '../../lib/setup/recover_plan.ts'
 import { doubtsOf } from '../../lib/setup/recover_doubts.ts'
 import { withoutOptions } from '../../lib/cli/options.ts'
-import { recoverProposal } from '../../lib/cli/recover_actions.ts'
+import { checkUnseen, recoverProposal } from '../../lib/cli/recover_actions.ts'
 import { checkSetupWords } from '../../lib/cli/setup_options.ts'
 import { Failure } from '../../lib/system/errors.ts'
 
@@ -182,6 +182,19 @@ for (const [what, found, expected] of [
     const doubts = doubtsOf(found, planRecovery(found), new Date('2026-11-23T12:00:00Z')).join('\n')
     if (expected) assert.match(doubts, expected)
     else assert.equal(doubts, '')
+  })
+
+for (const [how, options, isRefused] of [
+  ['--yes alone', { yes: true }, true],
+  ['a person who reads it', { yes: false }, false],
+  ['--yes and --at', { yes: true, at: '2026-11-22' }, false],
+  ['--yes and --as-of', { yes: true, 'as-of': '2026-11-22' }, false],
+] as const)
+  void test(`a recovery that may be the wrong one, with ${how}: ${isRefused ? 'refused' : 'done'}`, () => {
+    const check = (doubts: string[]) => () => checkUnseen({ doubts }, { at: undefined, 'as-of': undefined, ...options })
+    assert.doesNotThrow(check([]))
+    if (!isRefused) return assert.doesNotThrow(check(['two servers']))
+    assert.throws(check(['two servers']), error => error instanceof Failure && error.exitCode === 78)
   })
 
 void test('nothing to recover from is a wrong bucket, or a disk that is not mounted', () => {
