@@ -9,6 +9,8 @@ import { size } from '../../lib/system/format.ts'
 import { figuresOf, median, medianOf, type Outcome } from './figures.ts'
 import { TSX } from './deploy.ts'
 import { type Ran, run } from './script.ts'
+import { underLoad } from './under_load.ts'
+import { statsOf } from '../load/report.ts'
 import type { Site } from './site.ts'
 import { ACCOUNT } from '../../lib/postgres/server.ts'
 import { listIds } from '../../lib/docker/containers.ts'
@@ -112,6 +114,18 @@ const restores = async (site: Site) => {
   return { old, ours }
 }
 
+/** A restore while visitors come: requests may wait, and none may fail. */
+const visited = async (site: Site) => {
+  await settle(site)
+  // The app is restarted, and with it whoever has a websocket.
+  const load = { rate: 50, rates: { websocket: 0 }, timeout: 60_000 }
+  const { report } = await underLoad(site, load, async ({ doing }) => {
+    doing('a restore')
+    await run<Restore>(site, 'backup_restore', '--yes')
+  })
+  return statsOf(report.rows)
+}
+
 const UPLOADS = 100
 
 /**
@@ -167,6 +181,7 @@ const measure = async (site: Site, name: string, fill: string): Promise<Outcome>
   )
   const saved = await backups(site)
   const restored = await restores(site)
+  const visits = await visited(site)
   const sealed = await encrypted(site)
   const [old, ours] = [median(restored.old), medianOf(restored.ours, ({ wall }) => wall)]
   const [before, with_, without] = [
@@ -196,9 +211,11 @@ const measure = async (site: Site, name: string, fill: string): Promise<Outcome>
         "  the same with the app's restart",
         `${medianOf(restored.ours, ({ result }) => result.interruption).toFixed(1)} s`,
       ),
+      figures.most(`requests lost at 50 a second, of ${visits.sent}`, visits.failed, 0, '', 0),
+      figures.plain('  the longest of them', `${(visits.max / 1000).toFixed(1)} s`),
       figures.most('peak memory of the scripts', peak, 150, 'MB', 0),
       figures.most('  encrypting and decrypting, with 200 MB of uploaded files', Math.max(...sealed), 150, 'MB', 0),
     ],
-    details: { ...saved, restored, sealed },
+    details: { ...saved, restored, visits, sealed },
   }
 }
