@@ -41,15 +41,20 @@ const cpuOf = async (id: string) => {
 const RECEIVED =
   'select coalesce((select flush_lsn >= pg_current_wal_flush_lsn() - 65536 from pg_stat_replication limit 1), false)'
 
+/** Transactions a second, far more than the site has at its busiest. */
+const USUAL = 100
+
 interface Round {
   /** a second */
   transactions: number
+  /** milliseconds of one, on average */
+  latency: number
   /** microseconds of postgres's and wal's processor, each transaction */
   cpu: number
   wal: number
 }
 
-const round = async (site: Site, withWal: boolean): Promise<Round> => {
+const round = async (site: Site, withWal: boolean, rate?: number): Promise<Round> => {
   const wal = await containerOf(site, 'wal')
   await capture(docker(withWal ? 'start' : 'stop', wal))
   await ask(site, 'checkpoint')
@@ -59,12 +64,13 @@ const round = async (site: Site, withWal: boolean): Promise<Round> => {
   const cpu = async () => (await Promise.all(ids.map(cpuOf))).reduce((sum, it) => sum + it, 0)
   const place = "select pg_current_wal_lsn() - '0/0'"
   const [cpuBefore, walBefore] = [await cpu(), Number(await ask(site, place))]
-  const said = await capture(
-    await inPostgres(site, 'pgbench', '-U', 'avril', '-n', '-c', '4', '-j', '1', '-T', String(LONG), 'bench'),
-  )
+  const pace = rate === undefined ? [] : ['-R', String(rate)]
+  const words = ['-U', 'avril', '-n', '-c', '4', '-j', '1', '-T', String(LONG), ...pace, 'bench']
+  const said = await capture(await inPostgres(site, 'pgbench', ...words))
   const done = Number(/transactions actually processed: (\d+)/.exec(said)?.[1] ?? 0)
   return {
     transactions: done / LONG,
+    latency: Number(/latency average = ([\d.]+) ms/.exec(said)?.[1]),
     cpu: ((await cpu()) - cpuBefore) / done,
     wal: (Number(await ask(site, place)) - walBefore) / done,
   }
@@ -79,7 +85,8 @@ const rounds = async (site: Site) => {
     all.without.push(await round(site, false))
     all.with.push(await round(site, true))
   }
-  return all
+  say.step(`at ${USUAL} transactions a second, without and with it`)
+  return { ...all, usual: { without: await round(site, false, USUAL), with: await round(site, true, USUAL) } }
 }
 
 interface Shipped {
@@ -174,6 +181,10 @@ export async function wal(site: Site): Promise<Outcome> {
       figures.plain(
         'processor a transaction, without and with',
         `${of('without', 'cpu').toFixed(0)} µs, ${of('with', 'cpu').toFixed(0)} µs`,
+      ),
+      figures.plain(
+        `at ${USUAL} a second: one takes, without and with`,
+        `${speed.usual.without.latency.toFixed(1)} ms, ${speed.usual.with.latency.toFixed(1)} ms`,
       ),
       figures.plain('WAL a transaction, and shipped', `${size(of('with', 'wal'))}, ${size(shipped.each)}`),
       figures.plain(`a day of ${BUSY.toLocaleString('en-US')} of them, shipped`, size(shipped.each * BUSY)),
