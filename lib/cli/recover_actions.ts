@@ -113,12 +113,12 @@ const planFor = async (settings: Settings, { key, 'as-of': asOf, at, 'dry-run': 
  * --at or --as-of has chosen it.
  */
 export function checkUnseen(
-  { doubts }: Pick<ShownPlan, 'doubts'>,
+  { mistakes }: Pick<ShownPlan, 'mistakes'>,
   { yes, at, 'as-of': asOf }: Pick<Options, 'yes' | 'at' | 'as-of'>,
 ) {
-  if (!yes || doubts.length === 0 || at !== undefined || asOf !== undefined) return
+  if (!yes || mistakes.length === 0 || at !== undefined || asOf !== undefined) return
   throw badConfig(
-    `what is newest may be the wrong one, and with --yes nobody looks at it:\n  ${doubts.join('\n  ')}`,
+    `what is newest may be the wrong one, and with --yes nobody looks at it:\n  ${mistakes.join('\n  ')}`,
     'nothing was touched; run it at a terminal without --yes, or say which: --at <time>, --as-of <time>',
   )
 }

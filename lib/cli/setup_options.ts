@@ -43,7 +43,7 @@ export const SETUP_OPTIONS = {
   'dry-run': {
     help: 'with --from: show what becomes of each setting, with --recover what would come back; and change nothing',
   },
-  yes: { help: 'with --from and --recover: do not ask; a recovery that may bring the wrong thing is refused (78)' },
+  yes: { help: 'with --from and --recover: do not ask; a recovery that may bring the wrong data is refused (78)' },
   'no-start': { help: 'do all that comes before the start, to look through .env first; then run it again without' },
   certificate: {
     value: 'mail',

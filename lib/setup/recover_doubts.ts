@@ -6,8 +6,10 @@ import type { ChainThere, Found, RecoverPlan, SetThere } from './recover_plan.ts
 
 /** As it is shown. */
 export interface ShownPlan extends RecoverPlan {
-  /** why it may be the wrong one, in words */
+  /** what to beware of, in words */
   doubts: string[]
+  /** those of them that say that it may be the wrong one */
+  mistakes: string[]
 }
 
 const text = (time: string) => momentText(new Date(time))
@@ -58,20 +60,15 @@ const smallerSet = (sets: SetThere[], what: string, countOf: (set: SetThere) => 
   ]
 }
 
-/** In words; nothing when there is no reason to doubt. */
-export function doubtsOf(
-  { useless = [] }: Pick<Found, 'useless'>,
-  plan: Pick<RecoverPlan, 'database' | 'at' | 'chains' | 'sets'>,
+/** Why it may be the wrong one, in words; nothing when there is no reason to think so. */
+export function mistakesIn(
+  { database, at, chains, sets }: Pick<RecoverPlan, 'database' | 'at' | 'chains' | 'sets'>,
   now: Date,
 ) {
-  const { database, at, chains, sets } = plan
   const chosen = database.kind === 'archive' ? database.chain : undefined
   const others = byName(chains).filter(({ chain }) => chain !== chosen?.chain)
   return [
     ...ofTheFuture(at, now),
-    ...useless
-      .filter(({ begun }) => Date.parse(begun) > startOf(plan))
-      .map(({ what }) => `${what}, though it is newer: --as-of brings it as it was, where the bucket keeps versions`),
     ...(chosen ? [...besideIt(chosen, others), ...smallerChain(chosen, others)] : []),
     ...smallerSet(sets, 'row', rowsOf),
     ...smallerSet(
@@ -80,4 +77,11 @@ export function doubtsOf(
       ({ objects }) => objects?.count ?? 0,
     ),
   ]
+}
+
+/** What is newer and brings nothing back, so that this is the best that there is, in words. */
+export function newerButUseless({ useless = [] }: Pick<Found, 'useless'>, plan: Pick<RecoverPlan, 'database'>) {
+  return useless
+    .filter(({ begun }) => Date.parse(begun) > startOf(plan))
+    .map(({ what }) => `${what}, though it is newer: --as-of brings it as it was, where the bucket keeps versions`)
 }

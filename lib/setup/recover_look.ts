@@ -12,7 +12,7 @@ import { checkFits, readKey } from '../crypto/age.ts'
 import { missingFiles } from '../docker/compose_files.ts'
 import { EXIT, Failure, usage } from '../system/errors.ts'
 import type { Settings } from '../system/settings.ts'
-import { doubtsOf, type ShownPlan } from './recover_doubts.ts'
+import { mistakesIn, newerButUseless, type ShownPlan } from './recover_doubts.ts'
 import { type ChainThere, type Found, planRecovery, type RecoverPlan } from './recover_plan.ts'
 
 const lookHere = ({ BACKUP_DIR: folder }: Settings, at: Date | undefined): Found => {
@@ -88,7 +88,8 @@ export async function findPlan(settings: Settings, wish: Wish): Promise<ShownPla
   const found = { useless, chains: [...here.chains, ...away.chains], sets: [...here.sets, ...away.sets] }
   const plan = planRecovery(found, at)
   const missing = missingFiles().map(it => `COMPOSE_FILE in .env names ${it}, which is not here and in no copy`)
-  return { ...plan, doubts: [...doubtsOf(found, plan, new Date()), ...missing] }
+  const mistakes = mistakesIn(plan, new Date())
+  return { ...plan, mistakes, doubts: [...mistakes, ...newerButUseless(found, plan), ...missing] }
 }
 
 /** Throws a Failure: 64 without a key that is needed, 65 when it is not the one. */

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { ShippedBase } from '../../lib/archive/shipped.ts'
 import { type ChainReach, endsEarly, reachOf } from '../../lib/archive/reach.ts'
 import { type ChainThere, planRecovery, type SetThere, transferOf } from '../../lib/setup/recover_plan.ts'
-import { doubtsOf } from '../../lib/setup/recover_doubts.ts'
+import { mistakesIn, newerButUseless } from '../../lib/setup/recover_doubts.ts'
 import { withoutOptions } from '../../lib/cli/options.ts'
 import { checkUnseen, recoverProposal } from '../../lib/cli/recover_actions.ts'
 import { checkSetupWords } from '../../lib/cli/setup_options.ts'
@@ -179,7 +179,8 @@ for (const [what, found, expected] of [
   ],
 ] as [string, Parameters<typeof planRecovery>[0], RegExp | undefined][])
   void test(`a recovery says to beware: ${what}`, () => {
-    const doubts = doubtsOf(found, planRecovery(found), new Date('2026-11-23T12:00:00Z')).join('\n')
+    const plan = planRecovery(found)
+    const doubts = [...mistakesIn(plan, new Date('2026-11-23T12:00:00Z')), ...newerButUseless(found, plan)].join('\n')
     if (expected) assert.match(doubts, expected)
     else assert.equal(doubts, '')
   })
@@ -191,7 +192,8 @@ for (const [how, options, isRefused] of [
   ['--yes and --as-of', { yes: true, 'as-of': '2026-11-22' }, false],
 ] as const)
   void test(`a recovery that may be the wrong one, with ${how}: ${isRefused ? 'refused' : 'done'}`, () => {
-    const check = (doubts: string[]) => () => checkUnseen({ doubts }, { at: undefined, 'as-of': undefined, ...options })
+    const check = (mistakes: string[]) => () =>
+      checkUnseen({ mistakes }, { at: undefined, 'as-of': undefined, ...options })
     assert.doesNotThrow(check([]))
     if (!isRefused) return assert.doesNotThrow(check(['two servers']))
     assert.throws(check(['two servers']), error => error instanceof Failure && error.exitCode === 78)
@@ -208,7 +210,7 @@ void test('nothing to recover from is a wrong bucket, or a disk that is not moun
 void test('a site of several servers comes back on one, which is said first', () => {
   const shown = (more: object) =>
     recoverProposal(
-      { ...planRecovery({ chains: [], sets: [set('s', NIGHT)] }), doubts: [] },
+      { ...planRecovery({ chains: [], sets: [set('s', NIGHT)] }), doubts: [], mistakes: [] },
       { POSTGRES_DB: 'avril', WHOST: 'a.example', ...more },
     ).text
   assert.match(shown({ SWARM: '10.0.0.1' }), /^site .*comes back on this one alone$/m)
