@@ -94,6 +94,8 @@ lose_a_site() {
 
 # wipe [FOLDER]: the machine as it was before it was recovered, but for its programs and images; FOLDER goes instead of the backups
 wipe() {
+  # A test that failed may have left its disk there.
+  on sh -c '! mountpoint -q /mnt/backups || umount /mnt/backups'
   # shellcheck disable=SC2016 # for the shell there
   on sh -c 'rm -f /etc/cron.d/avril-test-lost*; for process in /proc/[0-9]*; do grep -qs -- '[-]-ship' "$process/cmdline" && kill "${process#/proc/}"; done; true'
   on docker compose down --volumes --timeout 2 >/dev/null 2>&1
