@@ -241,34 +241,6 @@ clone_to() {
   mv "$CLUSTER/2/home/play/avril-scripts/away" "$CLUSTER/2/home/play/avril-scripts/scripts"
 }
 
-# on_each COMMAND …: with each node's address as its last word
-on_each() {
-  local node
-  for node in 1 2; do "$@" "10.77.0.1$node"; done
-}
-
-asset() { from_outside curl -fsS -o /dev/null -w '%{http_code} %header{cache-control}\n' "http://$2$1"; }
-challenge() { from_outside curl -fsS "http://$1/.well-known/acme-challenge/token"; }
-page() { from_outside curl -sS -w '%{http_code}\n' "http://$1/"; }
-
-@test "each nginx answers the authority, has the files of former releases, and shows the page with its message" {
-  mkdir -p "$SITE/nginx/acme/.well-known/acme-challenge" "$SITE/nginx/assets/css"
-  echo secret >"$SITE/nginx/acme/.well-known/acme-challenge/token"
-  local file=/css/app-00000000000000000000000000000001.css
-  echo 'a {}' >"$SITE/nginx/assets$file"
-  run -0 on_each challenge
-  assert_output $'secret\nsecret'
-  run -0 on_each asset "$file"
-  assert_output $'200 public, max-age=31536000, immutable\n200 public, max-age=31536000, immutable'
-  rm -r "$SITE/nginx/acme/.well-known" "$SITE/nginx/assets$file"
-  run -22 asset "$file" 10.77.0.12
-  run -0 node_script maintenance on --message 'Retour à midi.'
-  sleep 2
-  run -0 on_each page
-  assert_equal "$(grep -c 'Retour à midi' <<<"$output") $(grep -c '^503$\|>503$' <<<"$output")" '2 2'
-  run -0 node_script maintenance off
-}
-
 # images_on NODE: how many images of phoenix it has from the registry
 images_on() { on "$1" docker image ls --digests --quiet 10.77.0.11:5000/avril-test-cluster-phoenix | sort -u | wc -l; }
 in_registry() { there 1 docker compose exec -T registry sh -c 'ls /var/lib/registry/docker/registry/v2/repositories/avril-test-cluster-phoenix/_manifests/tags' | wc -l; }

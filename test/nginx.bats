@@ -635,6 +635,39 @@ X-Frame-Options: SAMEORIGIN"
   assert_output token
 }
 
+# What the two say, each in turn: ask_both PATH [OPTION OF curl …]
+ask_both() {
+  local name path=$1
+  shift
+  for name in follower first; do inside "$name" curl -sS -m 10 "$@" "http://127.0.0.1$path"; done
+}
+
+@test "in a Swarm the nginx of each node answers the authority, has the files of former releases, and shows the page with its message" {
+  local folder="$BATS_FILE_TMPDIR/a copy/first/nginx" file=/css/app-00000000000000000000000000000001.css
+  proxy first localhost 100000 30 --env SWARM_ROLE=first --network-alias first.avril-nginx
+  proxy follower localhost 100000 30 --env SWARM_ROLE=other --env SWARM_NODE=b
+  docker start "$project-first" >/dev/null
+  await first /
+  docker start "$project-follower" >/dev/null
+  await follower /
+  mkdir -p "$folder/acme/.well-known/acme-challenge" "$folder/assets/css"
+  echo token >"$folder/acme/.well-known/acme-challenge/asked"
+  run -0 ask_both /.well-known/acme-challenge/asked
+  assert_output $'token\ntoken'
+  echo 'a {}' >"$folder/assets$file"
+  run -0 ask_both "$file" -w '%{http_code} %header{cache-control}\n'
+  assert_output $'a {}\n200 public, max-age=31536000, immutable\na {}\n200 public, max-age=31536000, immutable'
+  # What no deploy has taken out of an image is the app's.
+  run -0 ask_both /css/app-00000000000000000000000000000002.css
+  assert_equal "$(grep -o '"name":"one"' <<<"$output" | wc -l)" 2
+  echo '<p>Retour à midi.</p>' >"$folder/live/maintenance.html"
+  echo '{"url":null,"message":"x","until":null,"allow":[]}' >"$folder/live/maintenance.json"
+  inside first curl -fsS -o /dev/null -X POST http://127.0.0.1:8081/nginx/maintenance
+  run -0 inside follower sh -c 'for try in 1 2 3 4 5 6 7 8 9 10; do curl -sS http://127.0.0.1/ | grep -q midi && break; sleep 0.5; done'
+  run -0 ask_both / -w '%{http_code}\n'
+  assert_output $'<p>Retour à midi.</p>\n503\n<p>Retour à midi.</p>\n503'
+}
+
 @test "log files: without query strings, reopened after a rotation, and none where none are wanted" {
   local logs=$BATS_FILE_TMPDIR/logs
   https -fo /dev/null -e 'http://x/?jeton=s3cret' 'https://avril.test/before?jeton=s3cret'

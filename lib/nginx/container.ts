@@ -13,6 +13,8 @@ export interface Nginx extends Instance {
   run: Run
   /** in a Swarm those of the other nodes, which ask this one who is live, too (nginx/follow.js) */
   others: Other[]
+  /** the nodes whose nginx is left out from now on: nobody has heard whether it knows who is live */
+  left: Set<string>
 }
 
 export interface Other extends Nginx {
@@ -23,7 +25,7 @@ export interface Other extends Nginx {
 /** The one that runs, of these containers. */
 export function nginxAmong(instances: Instance[]): Nginx | undefined {
   const nginx = instances.find(({ service, running }) => service === 'nginx' && running)
-  return nginx && { ...nginx, run: runIn(nginx.id), others: [] }
+  return nginx && { ...nginx, run: runIn(nginx.id), others: [], left: new Set() }
 }
 
 /** The one of a Compose project that runs, with those of other nodes; what cannot be reached is told, and left out. */
@@ -31,7 +33,7 @@ export async function findNginx(project: string): Promise<Nginx | undefined> {
   const nginx = nginxAmong(await listInstances(project, 'nginx'))
   if (!nginx || !isSwarm()) return nginx
   const { found, missing } = await findOthers(project)
-  for (const { node, why } of missing) leftOut(nginx, node, why)
+  for (const { node, why } of missing) leaveOut(nginx, node, why)
   return { ...nginx, others: found }
 }
 
@@ -69,10 +71,8 @@ const bounded =
     return run(command, { ...options, signal: options.signal ? AbortSignal.any([options.signal, limit]) : limit })
   }
 
-const lost = new Set<string>()
-
-const leftOut = (nginx: Nginx, node: string, why: string) => {
-  lost.add(nginx.id)
+const leaveOut = ({ left }: Nginx, node: string, why: string) => {
+  left.add(node)
   say.warn(`nginx of ${node} is left out: ${why.split('\n')[0]}. It learns who is live before it takes a request again`)
 }
 
@@ -90,6 +90,7 @@ export async function ofEach<T>(nginx: Nginx, work: (one: Nginx) => Promise<T>):
   const watched = (other: Other): Nginx => ({
     ...other,
     others: [],
+    left: new Set(),
     run: async (command, options) => {
       const outcome = await other.run(command, options)
       if (isUnheard(outcome) && options?.signal?.aborted !== true)
@@ -100,14 +101,12 @@ export async function ofEach<T>(nginx: Nginx, work: (one: Nginx) => Promise<T>):
   const alone = { ...nginx, others: [] }
   const [own, ...others] = await Promise.allSettled([
     work(alone),
-    ...nginx.others.map(async other => {
+    ...othersOf(nginx).map(async other => {
       try {
         return { answer: await work(watched(other)) }
       } catch (error) {
         if (!(error instanceof Unheard)) throw new Failure(`on ${other.node}: ${messageOf(error)}`, { cause: error })
-        const index = nginx.others.indexOf(other)
-        if (index >= 0) nginx.others.splice(index, 1)
-        leftOut(nginx, other.node, error.message)
+        leaveOut(nginx, other.node, error.message)
         return {}
       }
     }),
@@ -122,9 +121,9 @@ export async function ofEach<T>(nginx: Nginx, work: (one: Nginx) => Promise<T>):
   })
 }
 
-/** Whether one was left out: nobody has heard whether it knows who is live. */
-export function hasLost(nginx: Nginx) {
-  return lost.has(nginx.id)
+/** Those of other nodes that are not left out. */
+export function othersOf({ others, left }: Nginx) {
+  return others.filter(({ node }) => !left.has(node))
 }
 
 /** The folder `nginx` of this checkout, there. */

@@ -12,7 +12,7 @@ import { Failure } from '../system/errors.ts'
 import { readIfThere, replaceFile } from '../system/files.ts'
 import { loadSettings } from '../system/settings.ts'
 import { sleep } from '../system/signals.ts'
-import { askNginx, hasLost, type Nginx, ofEach } from './container.ts'
+import { askNginx, type Nginx, ofEach, othersOf } from './container.ts'
 
 /** The files that say who is live. */
 export const LIVE = join(root, 'nginx', 'live')
@@ -151,7 +151,7 @@ export async function switchLive(nginx: Nginx, service: string, route: Route) {
     throw error
   }
   // From here on the others would learn it by themselves; who has heard it now need not be waited for.
-  if (nginx.others.length > 0) await ofEach(nginx, one => takeUp(one, service, route))
+  if (othersOf(nginx).length > 0) await ofEach(nginx, one => takeUp(one, service, route))
 }
 
 // A POST has this machine's take up the file, and others what this one says.
@@ -170,7 +170,7 @@ export async function awaitDrained(nginx: Nginx, service: string, signal: AbortS
   const left = await ofEach(nginx, one => drainedOf(one, service, signal))
   // One that was left out may not know yet who is live. When it has not heard anything for so long, it asks before it
   // gives a request to anybody (nginx/follow.js).
-  if (hasLost(nginx)) await sleep(LEASE, signal)
+  if (nginx.left.size > 0) await sleep(LEASE, signal)
   return sumOf(left)
 }
 

@@ -2,7 +2,7 @@
 // took.
 import { docker } from '../docker/commands.ts'
 import { attempt, follow } from '../system/run.ts'
-import type { Nginx } from './container.ts'
+import { type Nginx, othersOf } from './container.ts'
 
 /** A request that an instance was given. */
 export interface Served {
@@ -115,7 +115,7 @@ export async function readTraffic(nginx: Nginx, since: number): Promise<Served[]
     const { code, stdout } = await attempt(log({ id }, since, '--timestamps'), { most: MOST, signal, engine })
     return code === 0 ? stdout.split('\n').flatMap(line => servedIn(line) ?? []) : undefined
   }
-  const [own, ...others] = await Promise.all([nginx, ...nginx.others].map(read))
+  const [own, ...others] = await Promise.all([nginx, ...othersOf(nginx)].map(read))
   return own && [...own, ...others.flatMap(it => it ?? [])].toSorted((a, b) => a.at - b.at)
 }
 
@@ -133,7 +133,7 @@ const KEPT = 60_000
 export function followTraffic(nginx: Nginx): Traffic {
   let served: Served[] = []
   let ended = false
-  const streams = [nginx, ...nginx.others].map(({ id, engine }, index) => {
+  const streams = [nginx, ...othersOf(nginx)].map(({ id, engine }, index) => {
     // On its standard error nginx writes names that a visitor has chosen, as they are.
     const stream = follow(log({ id }, Date.now(), '--follow'), { onlyOutput: true, engine })
     const read = async () => {

@@ -5,7 +5,7 @@ import { type NodeState, readNodes } from '../status/nodes_status.ts'
 import { messageOf } from '../system/errors.ts'
 import { bad, type Finding, unless, warning } from './findings.ts'
 import { runOn } from './node_files.ts'
-import { networkMtu } from './nodes.ts'
+import { networkMtu } from './node_networks.ts'
 
 /** What a node says of itself. */
 export interface NodeFacts {

@@ -1,7 +1,6 @@
 // The machines of a Swarm: this one becomes the first of several, others join it, are taken out, and leave.
 // Long, since each of these takes back or goes on with what another has begun.
-import { closeSync, openSync, readFileSync, rmSync } from 'node:fs'
-import { networkInterfaces } from 'node:os'
+import { closeSync, openSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { compose, docker } from '../docker/commands.ts'
 import { linkReleases } from '../docker/compose_files.ts'
@@ -22,50 +21,9 @@ import { attempt, capture, show } from '../system/run.ts'
 import { sleep } from '../system/signals.ts'
 import { takeDeployLock } from '../deploy/deploy_lock.ts'
 import { makeCertificates, runOn, sendNginx, trustRegistry } from './node_files.ts'
+import { isOfSwarm, makeNetworks } from './node_networks.ts'
 import { outageDuring } from './outage.ts'
 import { checkFirst, checkJoining, pickNode, poolBeside, readOwnSwarm } from './which_node.ts'
-
-const NETWORKS = { '': [], _back: ['--internal'], _files: ['--internal'] }
-
-const networkName = (project: string, part: string) => `${project}_swarm${part}`
-
-/** Whether a network is one of those that reach over all nodes. */
-export function isOfSwarm(project: string, network: string) {
-  return Object.keys(NETWORKS).some(part => networkName(project, part) === network)
-}
-
-const MTU = 'com.docker.network.driver.mtu'
-/** bytes that a packet may have where nobody says otherwise: in the network of a provider, and in one of a Swarm over that */
-const USUAL = { under: 1500, over: 1450 }
-
-/** How many bytes a packet of the apps may have. */
-export async function networkMtu(project: string) {
-  const { stdout } = await attempt(
-    docker('network', 'inspect', '--format', `{{index .Options "${MTU}"}}`, networkName(project, '')),
-  )
-  return Number(stdout.trim()) || USUAL.over
-}
-
-const deviceOf = (address: string) =>
-  Object.entries(networkInterfaces()).find(([, found]) => found?.some(it => it.address === address))?.[0]
-
-// Docker asks nobody what the machines' own network carries.
-const mtuWords = (address: string) => {
-  const device = deviceOf(address)
-  if (device === undefined) return []
-  const under = Number(readFileSync(`/sys/class/net/${device}/mtu`, 'utf8'))
-  return under < USUAL.under ? ['--opt', `${MTU}=${under - (USUAL.under - USUAL.over)}`] : []
-}
-
-const makeNetworks = async (project: string, address: string) => {
-  for (const [part, words] of Object.entries(NETWORKS)) {
-    const name = networkName(project, part)
-    if ((await attempt(docker('network', 'inspect', name))).code === 0) continue
-    await capture(
-      docker('network', 'create', '--driver', 'overlay', '--attachable', ...mtuWords(address), ...words, name),
-    )
-  }
-}
 
 const label = (node: string, labels: Record<string, string>) =>
   capture(
@@ -76,12 +34,6 @@ const label = (node: string, labels: Record<string, string>) =>
       node,
     ),
   )
-
-/** The state of an engine (without one: this machine's) in a Swarm, and its id there. */
-export async function stateOfSwarm(engine?: string) {
-  const format = '{{.Swarm.LocalNodeState}} {{.Swarm.NodeID}}'
-  return (await capture(docker('info', '--format', format), { engine })).split(' ')
-}
 
 // What runs goes on as it is, in the networks of before and in those of the Swarm.
 const takeAlong = async (project: string) => {
@@ -111,13 +63,12 @@ export async function beginSwarm(address: string) {
   const before = await openStack()
   const lock = await takeDeployLock(true)
   try {
-    const [state, id] = await stateOfSwarm()
-    if (state !== 'active') {
+    if ((await readOwnSwarm()).LocalNodeState !== 'active') {
       const pool = ['--default-addr-pool', poolBeside(ownNetworks())]
       await capture(docker('swarm', 'init', '--advertise-addr', address, ...pool), { what: 'docker swarm init' })
       say.done('this machine is the first node of a Swarm')
     } else say.detail('this machine is in a Swarm already, which is taken as it is')
-    const own = id || (await stateOfSwarm())[1]!
+    const { NodeID: own } = await readOwnSwarm()
     await label(own, { [WEB_NODE]: 'true', [APP_NODE]: 'true', [DB_NODE]: 'true' })
     await makeNetworks(before.project, address)
     await makeCertificates(address)
@@ -169,9 +120,9 @@ export async function joinNode(host: string, { manager }: { manager: boolean }) 
   say.step(`engine: Docker on ${host}`)
   await installEngine(host)
   const engine = await engineOf(host)
-  checkJoining(host, await readOwnSwarm(engine), await listNodes())
-  const [state] = await stateOfSwarm(engine)
-  if (state !== 'active') {
+  const before = await readOwnSwarm(engine)
+  checkJoining(host, before, await listNodes())
+  if (before.LocalNodeState !== 'active') {
     const role = manager ? 'manager' : 'worker'
     const token = await capture(docker('swarm', 'join-token', '--quiet', role))
     const own = await runOn(host, 'looking for its address', OWN_ADDRESS, [address])
@@ -190,7 +141,7 @@ export async function joinNode(host: string, { manager }: { manager: boolean }) 
     }
     say.done(`${host} is a ${role}`)
   }
-  const id = (await stateOfSwarm(engine))[1]!
+  const { NodeID: id } = await readOwnSwarm(engine)
   await label(id, { [WEB_NODE]: 'true', [APP_NODE]: 'true', [SSH_HOST]: host })
   await trustRegistry(address, host)
   say.step(`nginx on ${host}`)

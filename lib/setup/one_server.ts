@@ -11,7 +11,9 @@ import { usage } from '../system/errors.ts'
 import { say } from '../system/progress.ts'
 import { attempt, capture, show } from '../system/run.ts'
 import { dropCertificates } from './node_files.ts'
-import { forgetNode, isOfSwarm, restartNginx, stateOfSwarm, takeOut } from './nodes.ts'
+import { isOfSwarm } from './node_networks.ts'
+import { forgetNode, restartNginx, takeOut } from './nodes.ts'
+import { readOwnSwarm } from './which_node.ts'
 
 // nginx is left where it is until it is started again: another network would move its ports, and cut who is connected.
 const takeHome = async ({ project, services, apps }: Stack) => {
@@ -35,7 +37,7 @@ const dropRegistry = async ({ project }: Stack, address: string) => {
 
 /** Whether the engine is in a Swarm that `beginSwarm` has made; .env may say otherwise. */
 const isNode = async () => {
-  if ((await stateOfSwarm())[0] !== 'active') return false
+  if ((await readOwnSwarm()).LocalNodeState !== 'active') return false
   return (await listNodes()).some(({ isHere, labels }) => isHere && labels[DB_NODE] === 'true')
 }
 

@@ -163,6 +163,7 @@ server {
     root $config/assets;
     disable_symlinks on;
     gzip_static on;
+    log_not_found off;
     add_header Cache-Control "public, max-age=31536000, immutable";
   }
 }
@@ -178,7 +179,7 @@ EOF
     # shellcheck disable=SC2016 # nginx's variables
     echo 'proxy_pass http://$follows;' >"$swarm/challenge.conf"
     # shellcheck disable=SC2016 # nginx's variables
-    echo 'if (!-f $request_filename) { return 428; }' >"$swarm/kept.conf"
+    echo 'recursive_error_pages on; if (!-f $request_filename) { return 428; }' >"$swarm/kept.conf"
     cat >"$swarm/routes.conf" <<'EOF'
 error_page 428 = @kept_by_the_first;
 location @kept_by_the_first {

@@ -30,7 +30,7 @@ const nginxOf = (refuses: () => boolean, late: Promise<unknown> = Promise.resolv
     if (refuses()) return { code: 22, stdout: '', stderr: 'curl: (22) 500' }
     return { code: 0, stdout: existsSync(file) ? readFileSync(file, 'utf8') : 'null', stderr: '' }
   }
-  return { run, others: [] } as unknown as Nginx
+  return { run, others: [], left: new Set() } as unknown as Nginx
 }
 
 void test('when nginx does not take it all is as it was: closed with the former words, or open', async () => {
@@ -59,7 +59,11 @@ void test('one at a time (75)', async () => {
   let begun: (value?: unknown) => void = () => {}
   const isTold = new Promise(resolve => (begun = resolve))
   const nginx = nginxOf(() => (begun(), false), new Promise(resolve => (letGo = resolve)))
-  const slow = { run: (command: string[]) => (begun(), nginx.run(command)), others: [] } as unknown as Nginx
+  const slow = {
+    run: (command: string[]) => (begun(), nginx.run(command)),
+    others: [],
+    left: new Set(),
+  } as unknown as Nginx
   const first = setMaintenance(slow, closed('first'))
   await isTold
   await assert.rejects(

@@ -1,7 +1,7 @@
 // The same of each nginx of a Swarm: one that is not reached is left out, one that answers wrong is not.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { hasLost, type Nginx, ofEach, type Other } from '../../lib/nginx/container.ts'
+import { type Nginx, ofEach, type Other, othersOf } from '../../lib/nginx/container.ts'
 
 const answering =
   (code: number, stdout = '', stderr = '') =>
@@ -18,7 +18,7 @@ const swarmOf = (id: string, ...codes: number[]) => {
     }
     return other as unknown as Other
   })
-  return { id, run: answering(0, 'first'), others } as unknown as Nginx
+  return { id, run: answering(0, 'first'), others, left: new Set() } as unknown as Nginx
 }
 
 const ask = async (one: Nginx) => {
@@ -30,7 +30,7 @@ const ask = async (one: Nginx) => {
 void test('one server: what it answers, and nobody else is asked', async () => {
   const nginx = swarmOf('one')
   assert.deepEqual(await ofEach(nginx, ask), ['first'])
-  assert.equal(hasLost(nginx), false)
+  assert.equal(nginx.left.size, 0)
 })
 
 void test('all answer', async () =>
@@ -41,17 +41,18 @@ for (const code of [1, 125, 126, 137, 143, 255])
     const nginx = swarmOf(`lost-${code}`, code, 0)
     assert.deepEqual(await ofEach(nginx, ask), ['first', 'other 1'])
     assert.deepEqual(
-      nginx.others.map(({ node }) => node),
+      othersOf(nginx).map(({ node }) => node),
       ['node3'],
     )
-    assert.equal(hasLost(nginx), true)
+    assert.deepEqual([...nginx.left], ['node2'])
+    assert.equal(nginx.others.length, 2)
   })
 
 for (const code of [2, 7, 22, 28, 124])
   void test(`who is reached and does not do it is an error with its name (${code})`, async () => {
     const nginx = swarmOf(`wrong-${code}`, 0, code)
     await assert.rejects(ofEach(nginx, ask), /on node3: it answers/)
-    assert.equal(nginx.others.length, 2)
+    assert.equal(othersOf(nginx).length, 2)
   })
 
 void test("this machine's own is never left out", async () => {
@@ -69,5 +70,5 @@ void test('work that was ended by its signal is no lost node', async () => {
     }),
     /on node2: ended/,
   )
-  assert.equal(nginx.others.length, 1)
+  assert.equal(othersOf(nginx).length, 1)
 })

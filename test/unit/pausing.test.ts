@@ -33,7 +33,7 @@ const nginxOf = (answerTo: (words: string) => string | undefined) => {
       letGo = resolve
     })
   }
-  return { nginx: { run, others: [] } as unknown as Nginx, told, hold, letGo: () => letGo() }
+  return { nginx: { run, others: [], left: new Set() } as unknown as Nginx, told, hold, letGo: () => letGo() }
 }
 const well = (words: string) => (words.startsWith('GET') ? '0' : 'true')
 
