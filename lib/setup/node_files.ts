@@ -7,8 +7,10 @@ import { composeFiles } from '../docker/release_pins.ts'
 import { CERTIFICATES } from '../docker/swarm.ts'
 import { configOf, type StackConfig } from '../docker/stack_config.ts'
 import { NO_CONNECTION, ssh, unreachable } from '../ssh/commands.ts'
+import { certificateFolder } from '../crypto/certificate_pair.ts'
 import { root } from '../system/checkout.ts'
 import { attempt, capture, failureOf } from '../system/run.ts'
+import { loadSettings } from '../system/settings.ts'
 import { stateFile } from '../system/state_folder.ts'
 
 /** Those of who has signed the others, of the registry itself, and of the nodes. */
@@ -95,6 +97,13 @@ export async function runOn(host: string | undefined, what: string, script: stri
 export async function trustRegistry(address: string, host?: string) {
   const words = ['-C', NODE, 'node.crt', 'node.key', '-C', REGISTRY, 'ca.crt']
   await withArchive(words, from => runOn(host, 'the certificate of the registry', TRUST, [address], from))
+}
+
+/** Removes from a machine that was a node what others must not have: the keys of the registry, and of the site. */
+export async function dropSecrets(host: string) {
+  const settings = loadSettings()
+  const words = [`/etc/docker/certs.d/${settings.SWARM}:5000`, resolve(root, certificateFolder(settings))]
+  await runOn(host, 'removing the certificates', 'rm -rf -- "$@"', words)
 }
 
 // What is no longer here stays there: nothing reads it, but for the scripts and styles of former releases. `live` is what

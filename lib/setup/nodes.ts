@@ -21,7 +21,7 @@ import { say } from '../system/progress.ts'
 import { attempt, capture, show } from '../system/run.ts'
 import { sleep } from '../system/signals.ts'
 import { takeDeployLock } from '../deploy/deploy_lock.ts'
-import { makeCertificates, runOn, sendNginx, trustRegistry } from './node_files.ts'
+import { dropSecrets, makeCertificates, runOn, sendNginx, trustRegistry } from './node_files.ts'
 import { outageDuring } from './outage.ts'
 import { checkFirst, checkJoining, pickNode, poolBeside, readOwnSwarm } from './which_node.ts'
 
@@ -204,6 +204,7 @@ export async function joinNode(host: string, { manager }: { manager: boolean }) 
   say.done(`${node.name} serves the site; the next deploy of each app runs there, too`)
 }
 
+// Also one that could not start by itself: a node that is taken out gives a container no network.
 const startNginx = async ({ id, name, host }: Node) => {
   const words = ['up', '--detach', '--no-deps', '--wait', 'nginx']
   await show(compose(composeFiles(), '--progress', 'plain', ...words), {
@@ -254,8 +255,9 @@ export async function drainNode(host: string, seconds: number, moveApps: () => P
 export async function fillNode(host: string) {
   requireSwarm()
   const node = await nodeNamed(host)
-  const labels = OUT in node.labels ? ['--label-rm', OUT] : []
-  await capture(docker('node', 'update', '--availability', 'active', ...labels, node.id))
+  await capture(docker('node', 'update', '--availability', 'active', node.id))
+  if (!node.isHere) await startNginx(node)
+  if (OUT in node.labels) await capture(docker('node', 'update', '--label-rm', OUT, node.id))
   await tellOut()
   say.done(`${node.name} is in again; the next deploy of each app runs there, too`)
 }
@@ -274,7 +276,9 @@ export async function forgetNode({ id, name, host, isUp, isManager }: Node, { pr
       .filter(Boolean)
     if (ids.length > 0) await capture(docker('rm', '--force', ...ids), { engine })
     await capture(docker('swarm', 'leave', '--force'), { engine, what: `taking ${name} out of the Swarm` })
-  }
+    await dropSecrets(host)
+  } else
+    say.warn(`on its disk are still the keys of the site's certificate and of the registry: docs/several-servers.md`)
   for (let tries = 30; ; tries -= 1) {
     const { code, stderr } = await attempt(docker('node', 'rm', '--force', id))
     if (code === 0) break
