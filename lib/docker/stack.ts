@@ -4,7 +4,8 @@
 import { createHash } from 'node:crypto'
 import { composeConfig } from './commands.ts'
 import { baseFiles } from './compose_files.ts'
-import { loadSettings } from '../system/settings.ts'
+import { type OwnNetwork, ownNetworks } from '../system/networks.ts'
+import { loadSettings, type Settings } from '../system/settings.ts'
 import { checkCompose, checkEngine } from './engine.ts'
 import { alongside } from '../system/concurrency.ts'
 import { badConfig, usage } from '../system/errors.ts'
@@ -215,7 +216,20 @@ export async function openStack(files = baseFiles()): Promise<Stack> {
   if (outcome.code !== 0) await checkCompose()
   const config = configOf(outcome)
   if (hasPortTwice(config)) await checkCompose()
+  checkPlace(loadSettings(), ownNetworks())
   return stackOf(config)
+}
+
+/**
+ * Throws a Failure (78) on another node of a Swarm than the one that has the data: what was started there would be a second
+ * database under the same name, and locks are files of one machine.
+ */
+export function checkPlace({ SWARM }: Pick<Settings, 'SWARM'>, own: Pick<OwnNetwork, 'address'>[]) {
+  if (SWARM === undefined || own.some(({ address }) => address === SWARM)) return
+  throw badConfig(
+    `by .env the data are on the machine that has the address ${SWARM} (SWARM), and this is another one`,
+    'run this there, or from here with --on <host>',
+  )
 }
 
 /**

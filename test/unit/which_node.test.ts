@@ -1,6 +1,7 @@
 // Which machine may become a node, and which node somebody means.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { checkPlace } from '../../lib/docker/stack.ts'
 import { checkFirst, checkJoining, type OwnSwarm, pickNode, poolBeside } from '../../lib/setup/which_node.ts'
 import { Failure } from '../../lib/system/errors.ts'
 
@@ -76,3 +77,11 @@ const pools: [string, string[], string][] = [
 for (const [what, networks, pool] of pools)
   void test(`the addresses of the Swarm's networks, beside ${what}`, () =>
     assert.equal(poolBeside(networks.map(network => ({ address: network.replace(/\/.*/, ''), network }))), pool))
+
+void test('one server, and the db node of several: commands work there', () => {
+  checkPlace({}, [])
+  checkPlace({ SWARM: '10.0.0.1' }, own)
+})
+
+void test('a checkout on another manager starts no second database', () =>
+  fails(() => checkPlace({ SWARM: '10.0.0.2' }, own), 78, /10\.0\.0\.2.*--on/))
