@@ -204,8 +204,9 @@ export async function joinNode(host: string, { manager }: { manager: boolean }) 
   say.done(`${node.name} serves the site; the next deploy of each app runs there, too`)
 }
 
-// Also one that could not start by itself: a node that is taken out gives a container no network.
 const startNginx = async ({ id, name, host }: Node) => {
+  // One that is drained gives a container no network; whether balancers send somebody there is said elsewhere.
+  await capture(docker('node', 'update', '--availability', 'active', id))
   const words = ['up', '--detach', '--no-deps', '--wait', 'nginx']
   await show(compose(composeFiles(), '--progress', 'plain', ...words), {
     engine: await engineOf(host),
@@ -255,8 +256,7 @@ export async function drainNode(host: string, seconds: number, moveApps: () => P
 export async function fillNode(host: string) {
   requireSwarm()
   const node = await nodeNamed(host)
-  await capture(docker('node', 'update', '--availability', 'active', node.id))
-  if (!node.isHere) await startNginx(node)
+  if (node.labels[DB_NODE] !== 'true') await startNginx(node)
   if (OUT in node.labels) await capture(docker('node', 'update', '--label-rm', OUT, node.id))
   await tellOut()
   say.done(`${node.name} is in again; the next deploy of each app runs there, too`)
