@@ -1,9 +1,11 @@
 // Which machine may become a node, and which node somebody means.
 import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { checkPlace } from '../../lib/docker/stack.ts'
 import { checkFirst, checkJoining, type OwnSwarm, pickNode, poolBeside } from '../../lib/setup/which_node.ts'
 import { Failure } from '../../lib/system/errors.ts'
+import { ownCheckout } from '../helpers/own_checkout.ts'
 
 const swarmOf = (LocalNodeState: string, more: Partial<OwnSwarm> = {}): OwnSwarm => ({
   LocalNodeState,
@@ -78,10 +80,10 @@ for (const [what, networks, pool] of pools)
   void test(`the addresses of the Swarm's networks, beside ${what}`, () =>
     assert.equal(poolBeside(networks.map(network => ({ address: network.replace(/\/.*/, ''), network }))), pool))
 
-void test('one server, and the db node of several: commands work there', () => {
-  checkPlace({}, [])
-  checkPlace({ SWARM: '10.0.0.1' }, own)
+void test('a checkout on another node starts no second database', async () => {
+  const checkout = ownCheckout('.env.example')
+  const settings = readFileSync(join(checkout, '.env.example'), 'utf8')
+  writeFileSync(join(checkout, '.env'), `${settings}\nSWARM=192.0.2.77\n`)
+  const { openStack } = (await import(join(checkout, 'lib/docker/stack.ts'))) as { openStack: () => Promise<unknown> }
+  await assert.rejects(openStack(), (error: Failure) => error.exitCode === 78 && /192\.0\.2\.77/.test(error.message))
 })
-
-void test('a checkout on another manager starts no second database', () =>
-  fails(() => checkPlace({ SWARM: '10.0.0.2' }, own), 78, /10\.0\.0\.2.*--on/))
