@@ -12,6 +12,7 @@ const swarmOf = (LocalNodeState: string, more: Partial<OwnSwarm> = {}): OwnSwarm
   NodeID: LocalNodeState === 'active' ? 'n1' : '',
   NodeAddr: LocalNodeState === 'active' ? '10.0.0.1' : '',
   ControlAvailable: LocalNodeState === 'active',
+  Name: 'node9',
   ...more,
 })
 const own = [
@@ -46,12 +47,14 @@ const nodes = [
 
 void test('a bare machine joins, and a node is brought up to date', () => {
   checkJoining('root@10.0.0.9', swarmOf('inactive'), nodes)
+  checkJoining('root@10.0.0.3', swarmOf('inactive', { Name: 'node3' }), nodes)
   checkJoining('root@10.0.0.2', swarmOf('active', { NodeID: 'n2' }), nodes)
 })
 
 const joining: [string, OwnSwarm, number, RegExp][] = [
   ['the db node itself, whose nginx says who is live', swarmOf('active'), 64, /is the db node/],
   ['a node of another Swarm', swarmOf('active', { NodeID: 'x' }), 78, /in another Swarm.*ssh h docker swarm leave/],
+  ['one that is called as another', swarmOf('inactive', { Name: 'debian' }), 78, /called debian already.*hostnamectl/],
   ['one that waits for lost managers', swarmOf('pending'), 78, /stuck/],
   ['one that is locked', swarmOf('locked'), 78, /stuck in a Swarm \(locked\)/],
 ]
