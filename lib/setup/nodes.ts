@@ -150,7 +150,7 @@ const requireSwarm = () => {
 const installEngine = async (host: string) => {
   const from = openSync(join(root, 'lib', 'docker', 'engine.sh'), 'r')
   try {
-    await runOn(host, 'installing Docker', 'exec bash -s', [], from)
+    await runOn(host, 'installing Docker', 'exec bash -s', [], { from })
   } finally {
     closeSync(from)
   }
