@@ -191,14 +191,15 @@ export async function joinNode(host: string, { manager }: { manager: boolean }) 
     say.done(`${host} is a ${role}`)
   }
   const id = (await stateOfSwarm(engine))[1]!
-  await label(id, { [WEB_NODE]: 'true', [APP_NODE]: 'true', [SSH_HOST]: host })
   await trustRegistry(address, host)
   say.step(`nginx on ${host}`)
   await sendNginx(host)
   const nodes = await listNodes()
   const node = pickNode(nodes, id)
   if (manager && !node.isManager) await capture(docker('node', 'promote', id))
-  await startNginx(node)
+  await startNginx({ ...node, host })
+  // Last: from here on a deploy counts on what is there.
+  await label(id, { [WEB_NODE]: 'true', [APP_NODE]: 'true', [SSH_HOST]: host })
   for (const it of nodes.filter(other => other.host === host && other.id !== id))
     say.warn(`${host} was another node before: tsx scripts/setup.ts --leave ${it.id} forgets that one`)
   say.done(`${node.name} serves the site; the next deploy of each app runs there, too`)
