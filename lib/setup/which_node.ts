@@ -59,12 +59,13 @@ export function checkFirst(address: string, swarm: OwnSwarm, own: OwnNetwork[]) 
 export function checkJoining(
   host: string,
   swarm: OwnSwarm,
-  nodes: Pick<Node, 'id' | 'name' | 'isHere' | 'isUp' | 'labels'>[],
+  nodes: Pick<Node, 'id' | 'name' | 'host' | 'isHere' | 'isUp' | 'labels'>[],
 ) {
   const leave = `ssh ${host} docker swarm leave --force`
   checkWhole(host, swarm, leave)
-  // One that is lost may be this very machine before it was set up anew.
-  if (nodes.some(({ id, name, isUp }) => isUp && name === swarm.Name && id !== swarm.NodeID))
+  // This very machine, before it left or was set up anew, may still be known.
+  const others = nodes.filter(it => it.isUp && it.id !== swarm.NodeID && it.host !== host)
+  if (others.some(({ name }) => name === swarm.Name))
     throw badConfig(
       `a node is called ${swarm.Name} already, and ${host} is, too`,
       `give it a name of its own (ssh ${host} hostnamectl set-hostname <name>), restart Docker there, then run this again`,

@@ -48,6 +48,8 @@ const nodes = [
 void test('a bare machine joins, and a node is brought up to date', () => {
   checkJoining('root@10.0.0.9', swarmOf('inactive'), nodes)
   checkJoining('root@10.0.0.3', swarmOf('inactive', { Name: 'node3' }), nodes)
+  const again = { ...nodes[2]!, isUp: true }
+  checkJoining('root@10.0.0.3', swarmOf('inactive', { Name: 'node3' }), [again])
   checkJoining('root@10.0.0.2', swarmOf('active', { NodeID: 'n2' }), nodes)
 })
 
