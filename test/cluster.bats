@@ -209,6 +209,8 @@ assert_converges() {
   refute_output --partial node3
   run -0 on 3 docker info --format '{{.Swarm.LocalNodeState}}'
   assert_output inactive
+  run on 3 ls /etc/docker/certs.d/10.77.0.11:5000
+  assert_failure
 }
 
 # The scripts on another node, as somebody would clone them there, with the .env of the site.

@@ -153,6 +153,20 @@ const startMore = async (rollout: Rollout, target: Target, own: Instance[], watc
   }
 }
 
+/**
+ * Milliseconds that an instance must still run before it gets requests. When it was started is told by its node, whose
+ * clock may be wrong: never before it was made (`begun`), and never later than now.
+ */
+export function probationLeft(
+  probation: number,
+  begun: Pick<Instance, 'started'>,
+  { started }: Pick<Instance, 'started'>,
+  now = Date.now(),
+) {
+  const since = Math.min(Math.max(Date.parse(started), Date.parse(begun.started)), now)
+  return since + probation * 1000 - now
+}
+
 const bring = async (rollout: Rollout, { prove }: Target, begun: Instance, watch: Watch, over: AbortSignal) => {
   const { app, timeout, probation } = rollout
   let instance = begun
@@ -162,7 +176,7 @@ const bring = async (rollout: Rollout, { prove }: Target, begun: Instance, watch
     instance = (await fleetIn(rollout).again([begun]))[0] ?? begun
     if (prove)
       await watch.guard([instance], signal => proveInstance(rollout.nginx, rollout.stack, app, instance, signal), over)
-    const rest = Date.parse(instance.started) + probation * 1000 - Date.now()
+    const rest = probationLeft(probation, begun, instance)
     if (rest > 0) {
       say.detail(`healthy; it gets requests when it has run for ${probation} s (--probation)`)
       await watch.guard([instance], signal => sleep(rest, signal), over)

@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import { readAnswer } from './answers.ts'
 import { containerIds, inspect } from './commands.ts'
 import { Failure } from '../system/errors.ts'
-import { capture } from '../system/run.ts'
+import { capture, type RunOptions } from '../system/run.ts'
 import { isSwarm, listTasks } from './swarm.ts'
 
 /** A container of a service. */
@@ -82,9 +82,17 @@ const instanceOf = ({ Id, Name, State, Config, HostConfig, NetworkSettings }: In
 /** The engine whose containers they are (RunOptions); without it that of this machine. */
 type Engine = string | undefined
 
+/** milliseconds in which that of another machine must answer: it may hang, and nobody waits for it */
+const PATIENCE = 15_000
+
+const reaching = (engine: Engine): RunOptions =>
+  engine === undefined
+    ? {}
+    : { engine, signal: AbortSignal.timeout(PATIENCE), what: `asking Docker there, for ${PATIENCE / 1000} s at most,` }
+
 /** The ids of all containers, running or not, that carry every one of these labels. */
 export async function idsWith(labels: string[], engine?: Engine) {
-  return (await capture(containerIds(...labels), { engine })).split('\n').filter(Boolean)
+  return (await capture(containerIds(...labels), reaching(engine))).split('\n').filter(Boolean)
 }
 
 /** The ids of all containers of the project, or of one of its services. */
@@ -104,7 +112,7 @@ export function instancesIn(json: string): Instance[] {
 
 /** These containers, oldest first. Throws a Failure when one of them is gone. */
 export async function readInstances(ids: string[], engine?: Engine): Promise<Instance[]> {
-  return instancesIn(await capture(inspect(ids), { engine }))
+  return instancesIn(await capture(inspect(ids), reaching(engine)))
 }
 
 /** The containers of the project, or of one of its services, oldest first. */

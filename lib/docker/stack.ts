@@ -6,6 +6,7 @@ import { composeConfig } from './commands.ts'
 import { baseFiles } from './compose_files.ts'
 import { loadSettings } from '../system/settings.ts'
 import { checkCompose, checkEngine } from './engine.ts'
+import { distantDb } from './swarm.ts'
 import { alongside } from '../system/concurrency.ts'
 import { badConfig, usage } from '../system/errors.ts'
 import { attempt } from '../system/run.ts'
@@ -209,6 +210,13 @@ export function stackOf(config: StackConfig): Stack {
  */
 export async function openStack(files = baseFiles()): Promise<Stack> {
   loadSettings()
+  // What was started there would be a second database under the same name, and locks are files of one machine.
+  const db = distantDb()
+  if (db !== undefined)
+    throw badConfig(
+      `by .env the data are on the machine that has the address ${db} (SWARM), and this is another one`,
+      'run this there, or from here with --on <host>',
+    )
   const outcome = await alongside(() => attempt(composeConfig(files)), checkEngine)
   // One that is too old cannot read docker-compose.yml (env_file with `required` came with 2.24), or takes a port that
   // is named twice for two; and to ask for the version costs as much as to read it.

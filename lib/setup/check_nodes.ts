@@ -104,10 +104,14 @@ device=$(ip -o -4 addr show to "$1" | awk '{ print $2; exit }')
 [ -n "$device" ] || device=$(ip -o route get "$1" | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p')
 cat "/sys/class/net/$device/mtu"`
 
+/** milliseconds: more than all that is tried there in vain; a disk that is gone lets nobody answer */
+const PATIENCE = 40_000
+
 const factsOf = async (name: string, host: string | undefined): Promise<NodeFacts> => {
   try {
     const asked = Date.now()
-    const said = await runOn(host, 'asking how it is', FACTS, [swarmAddress() ?? ''])
+    const words = [swarmAddress() ?? '']
+    const said = await runOn(host, 'asking how it is', FACTS, words, { signal: AbortSignal.timeout(PATIENCE) })
     const [clock = '', free = '', found, ports = '', mtu] = said.split('\n').map(line => line.trim())
     const registry = found === 'good' || found === 'refused' ? found : 'unreached'
     const closed = ports.split(' ').filter(Boolean)

@@ -7,8 +7,10 @@ import { composeFiles } from '../docker/release_pins.ts'
 import { CERTIFICATES } from '../docker/swarm.ts'
 import { configOf, type StackConfig } from '../docker/stack_config.ts'
 import { NO_CONNECTION, ssh, unreachable } from '../ssh/commands.ts'
+import { certificateFolder } from '../crypto/certificate_pair.ts'
 import { root } from '../system/checkout.ts'
-import { attempt, capture, failureOf } from '../system/run.ts'
+import { attempt, capture, failureOf, type RunOptions } from '../system/run.ts'
+import { loadSettings } from '../system/settings.ts'
 import { stateFile } from '../system/state_folder.ts'
 
 /** Those of who has signed the others, of the registry itself, and of the nodes. */
@@ -81,11 +83,17 @@ const withArchive = async <T>(words: string[], work: (from: number) => Promise<T
   }
 }
 
-/** Runs a script of sh there, or here where no host is named; `from` is what it reads. Throws a Failure. */
-export async function runOn(host: string | undefined, what: string, script: string, words: string[], from?: number) {
+/** Runs a script of sh there, or here where no host is named. Throws a Failure. */
+export async function runOn(
+  host: string | undefined,
+  what: string,
+  script: string,
+  words: string[],
+  options: Pick<RunOptions, 'from' | 'signal'> = {},
+) {
   const command =
     host === undefined ? ['sh', '-c', script, 'sh', ...words] : ssh(host, { batch: true }, script, ...words)
-  const outcome = await attempt(command, from === undefined ? {} : { from })
+  const outcome = await attempt(command, options)
   if (host !== undefined && outcome.code === NO_CONNECTION) throw unreachable(host, outcome.stderr)
   if (outcome.code !== 0) throw failureOf([], outcome, { what: host === undefined ? what : `${what} on ${host}` })
   return outcome.stdout.trim()
@@ -94,7 +102,14 @@ export async function runOn(host: string | undefined, what: string, script: stri
 /** Has the engine of a host (without one: this machine's) take images from the registry at an address. */
 export async function trustRegistry(address: string, host?: string) {
   const words = ['-C', NODE, 'node.crt', 'node.key', '-C', REGISTRY, 'ca.crt']
-  await withArchive(words, from => runOn(host, 'the certificate of the registry', TRUST, [address], from))
+  await withArchive(words, from => runOn(host, 'the certificate of the registry', TRUST, [address], { from }))
+}
+
+/** Removes from a machine that was a node what others must not have: the keys of the registry, and of the site. */
+export async function dropSecrets(host: string) {
+  const settings = loadSettings()
+  const words = [`/etc/docker/certs.d/${settings.SWARM}:5000`, resolve(root, certificateFolder(settings))]
+  await runOn(host, 'removing the certificates', 'rm -rf -- "$@"', words)
 }
 
 // What is no longer here stays there: nothing reads it, but for the scripts and styles of former releases. `live` is what
@@ -118,5 +133,5 @@ export async function sendNginx(host: string) {
     `--exclude=${join(root, 'nginx', 'live').slice(1)}/*`,
     ...new Set(nginxPaths(config).map(path => path.slice(1))),
   ]
-  await withArchive(words, from => runOn(host, "nginx's files", UNPACK, [root], from))
+  await withArchive(words, from => runOn(host, "nginx's files", UNPACK, [root], { from }))
 }

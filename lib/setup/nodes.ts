@@ -20,7 +20,7 @@ import { say } from '../system/progress.ts'
 import { attempt, capture, show } from '../system/run.ts'
 import { sleep } from '../system/signals.ts'
 import { takeDeployLock } from '../deploy/deploy_lock.ts'
-import { makeCertificates, runOn, sendNginx, trustRegistry } from './node_files.ts'
+import { dropSecrets, makeCertificates, runOn, sendNginx, trustRegistry } from './node_files.ts'
 import { isOfSwarm, makeNetworks } from './node_networks.ts'
 import { outageDuring } from './outage.ts'
 import { checkFirst, checkJoining, pickNode, poolBeside, readOwnSwarm } from './which_node.ts'
@@ -101,7 +101,7 @@ const requireSwarm = () => {
 const installEngine = async (host: string) => {
   const from = openSync(join(root, 'lib', 'docker', 'engine.sh'), 'r')
   try {
-    await runOn(host, 'installing Docker', 'exec bash -s', [], from)
+    await runOn(host, 'installing Docker', 'exec bash -s', [], { from })
   } finally {
     closeSync(from)
   }
@@ -142,20 +142,23 @@ export async function joinNode(host: string, { manager }: { manager: boolean }) 
     say.done(`${host} is a ${role}`)
   }
   const { NodeID: id } = await readOwnSwarm(engine)
-  await label(id, { [WEB_NODE]: 'true', [APP_NODE]: 'true', [SSH_HOST]: host })
   await trustRegistry(address, host)
   say.step(`nginx on ${host}`)
   await sendNginx(host)
   const nodes = await listNodes()
   const node = pickNode(nodes, id)
   if (manager && !node.isManager) await capture(docker('node', 'promote', id))
-  await startNginx(node)
+  await startNginx({ ...node, host })
+  // Last: from here on a deploy counts on what is there.
+  await label(id, { [WEB_NODE]: 'true', [APP_NODE]: 'true', [SSH_HOST]: host })
   for (const it of nodes.filter(other => other.host === host && other.id !== id))
     say.warn(`${host} was another node before: tsx scripts/setup.ts --leave ${it.id} forgets that one`)
   say.done(`${node.name} serves the site; the next deploy of each app runs there, too`)
 }
 
 const startNginx = async ({ id, name, host }: Node) => {
+  // One that is drained gives a container no network; whether balancers send somebody there is said elsewhere.
+  await capture(docker('node', 'update', '--availability', 'active', id))
   const words = ['up', '--detach', '--no-deps', '--wait', 'nginx']
   await show(compose(composeFiles(), '--progress', 'plain', ...words), {
     engine: await engineOf(host),
@@ -205,8 +208,8 @@ export async function drainNode(host: string, seconds: number, moveApps: () => P
 export async function fillNode(host: string) {
   requireSwarm()
   const node = await nodeNamed(host)
-  const labels = OUT in node.labels ? ['--label-rm', OUT] : []
-  await capture(docker('node', 'update', '--availability', 'active', ...labels, node.id))
+  if (node.labels[DB_NODE] !== 'true') await startNginx(node)
+  if (OUT in node.labels) await capture(docker('node', 'update', '--label-rm', OUT, node.id))
   await tellOut()
   say.done(`${node.name} is in again; the next deploy of each app runs there, too`)
 }
@@ -225,7 +228,9 @@ export async function forgetNode({ id, name, host, isUp, isManager }: Node, { pr
       .filter(Boolean)
     if (ids.length > 0) await capture(docker('rm', '--force', ...ids), { engine })
     await capture(docker('swarm', 'leave', '--force'), { engine, what: `taking ${name} out of the Swarm` })
-  }
+    await dropSecrets(host)
+  } else
+    say.warn(`on its disk are still the keys of the site's certificate and of the registry: docs/several-servers.md`)
   for (let tries = 30; ; tries -= 1) {
     const { code, stderr } = await attempt(docker('node', 'rm', '--force', id))
     if (code === 0) break

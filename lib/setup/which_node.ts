@@ -7,19 +7,24 @@ import { badConfig, usage } from '../system/errors.ts'
 import { overlaps, type OwnNetwork, readNetwork } from '../system/networks.ts'
 import { capture } from '../system/run.ts'
 
-const SWARM = v.object({
-  LocalNodeState: v.string(),
-  NodeID: v.string(),
-  NodeAddr: v.string(),
-  ControlAvailable: v.boolean(),
+const INFO = v.object({
+  Name: v.string(),
+  Swarm: v.object({
+    LocalNodeState: v.string(),
+    NodeID: v.string(),
+    NodeAddr: v.string(),
+    ControlAvailable: v.boolean(),
+  }),
 })
 
-/** What an engine says of the Swarm that it is in. */
-export type OwnSwarm = v.InferOutput<typeof SWARM>
+/** What an engine says of the Swarm that it is in, and what its machine is called. */
+export type OwnSwarm = v.InferOutput<typeof INFO>['Swarm'] & { Name: string }
 
 /** Asks an engine; without one this machine's. */
 export async function readOwnSwarm(engine?: string): Promise<OwnSwarm> {
-  return readAnswer(SWARM, await capture(docker('info', '--format', '{{json .Swarm}}'), { engine }), 'docker info')
+  const said = await capture(docker('info', '--format', '{{json .}}'), { engine })
+  const { Name, Swarm } = readAnswer(INFO, said, 'docker info')
+  return { Name, ...Swarm }
 }
 
 // Neither of a Swarm nor out of it: waiting for managers that are gone, locked, or broken.
@@ -51,9 +56,20 @@ export function checkFirst(address: string, swarm: OwnSwarm, own: OwnNetwork[]) 
 }
 
 /** Throws a Failure (64, 78) for a machine that `--join` must leave alone; `nodes`: those that there are. */
-export function checkJoining(host: string, swarm: OwnSwarm, nodes: Pick<Node, 'id' | 'isHere' | 'labels'>[]) {
+export function checkJoining(
+  host: string,
+  swarm: OwnSwarm,
+  nodes: Pick<Node, 'id' | 'name' | 'host' | 'isHere' | 'isUp' | 'labels'>[],
+) {
   const leave = `ssh ${host} docker swarm leave --force`
   checkWhole(host, swarm, leave)
+  // This very machine, before it left or was set up anew, may still be known.
+  const others = nodes.filter(it => it.isUp && it.id !== swarm.NodeID && it.host !== host)
+  if (others.some(({ name }) => name === swarm.Name))
+    throw badConfig(
+      `a node is called ${swarm.Name} already, and ${host} is, too`,
+      `give it a name of its own (ssh ${host} hostnamectl set-hostname <name>), restart Docker there, then run this again`,
+    )
   if (swarm.LocalNodeState !== 'active') return
   const node = nodes.find(({ id }) => id === swarm.NodeID)
   if (node === undefined)

@@ -319,16 +319,16 @@ const RELEASE = 120_000
 /**
  * Starts a command that prints a line (given as stdout) when it is ready and then lives until its standard input is
  * closed: when `release` is called, or when this process ends in any way. Without `release` it ended before it was
- * ready. A signal that comes before closes its standard input, and `patience` milliseconds later tells it to end; it
+ * ready. A signal that comes before, or that of the options, closes its standard input, and `patience` milliseconds later tells it to end; it
  * has ended when that is thrown.
  */
 export async function hold(
   command: string[],
-  { patience = 0, engine }: { patience?: number; engine?: string | undefined } = {},
+  { patience = 0, engine, ...early }: { patience?: number; engine?: string | undefined; signal?: AbortSignal } = {},
 ): Promise<Outcome & { release?: () => Promise<void> }> {
   checkInterruption()
   const { child, letGo, keepAlive } = converse(command, engine)
-  const { forget, check } = onEnd({}, () => letGo(patience))
+  const { forget, check } = onEnd(early, () => letGo(patience))
   const ready = new Promise<string | undefined>(resolve => {
     child.stdout.once('data', chunk => resolve(String(chunk)))
     child.then(

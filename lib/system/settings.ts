@@ -1,6 +1,7 @@
 // The settings: what .env must look like, checked as a whole before anything is touched.
 // Long, since the whole table of settings is here, with the rules between them.
 import { existsSync, readFileSync } from 'node:fs'
+import { isIPv4 } from 'node:net'
 import { join } from 'node:path'
 import { parse } from 'dotenv'
 import * as v from 'valibot'
@@ -15,9 +16,9 @@ const textsOf = (text: string): Texts => new Map(Object.entries(parse(text)).fil
 
 /** Each form says in words what a value must be: "… is not a folder". The value itself may be a secret. */
 const like = (pattern: RegExp, form: string) => v.pipe(v.string(form), v.regex(pattern, form))
-const integer = (least: number, most: number) => {
+const integer = (least: number, most: number, pattern = /^\d{1,9}$/) => {
   const form = `a whole number from ${least} to ${most}`
-  return v.pipe(like(/^\d{1,9}$/, form), v.transform(Number), v.minValue(least, form), v.maxValue(most, form))
+  return v.pipe(like(pattern, form), v.transform(Number), v.minValue(least, form), v.maxValue(most, form))
 }
 const list = (pattern: RegExp, form: string) =>
   v.pipe(
@@ -30,6 +31,9 @@ const list = (pattern: RegExp, form: string) =>
  */
 const optional = v.optional
 
+/** of a number that nginx takes (nginx/start/): no zero stands before it */
+const UNPADDED = /^[1-9]\d{0,8}$/
+const ipv4 = v.pipe(v.string(), v.check(isIPv4, 'an IPv4 address'))
 const port = integer(0, 65_535)
 const replicas = integer(1, 16)
 const url = optional(like(/^https?:\/\/\S+$/, 'an address that begins with http:// or https://'))
@@ -59,7 +63,7 @@ const ENTRIES = {
   ),
   REPOS_DIR: optional(folder, '..'),
   /** several servers: the address of the db node in their private network; absent: one server, and no Swarm */
-  SWARM: optional(like(/^(\d{1,3}\.){3}\d{1,3}$/, 'an IPv4 address')),
+  SWARM: optional(ipv4),
   PHOENIX_REPLICAS: optional(replicas, '1'),
   PROFILE_REPLICAS: optional(replicas, '1'),
   BOOKLET_REPLICAS: optional(replicas, '1'),
@@ -79,7 +83,7 @@ const ENTRIES = {
   WHOST: like(new RegExp(`^${host}$`), 'a host name'),
   WHOST_ALIASES: optional(list(new RegExp(`^${host}(,${host})*$`), 'host names, with commas between them')),
   /** absent: every address of the machine */
-  NGINX_BIND: optional(like(/^(\d{1,3}\.){3}\d{1,3}$/, 'an IPv4 address')),
+  NGINX_BIND: optional(ipv4),
   NETWORK_IPV6: optional(
     v.pipe(
       like(/^(true|false)$/, 'true or false'),
@@ -97,7 +101,7 @@ const ENTRIES = {
   ),
   STATIC_DIR: optional(folder, './nginx/static'),
   /** a second, of one client */
-  POST_RATE: optional(integer(1, 10_000), '1'),
+  POST_RATE: optional(integer(1, 10_000, UNPADDED), '1'),
   FORWARDED_FROM: optional(like(/^[\da-fA-F.:]+$/, 'an IP address')),
   CONTENT_SECURITY_POLICY: optional(
     like(/^[A-Za-z0-9 ;:/.*'=?&%+_~@!()#,-]+$/, "a policy of letters, digits, spaces and ;:/.*'=?&%+_~@!()#,-"),
@@ -107,7 +111,7 @@ const ENTRIES = {
   ),
   FRAME_OPTIONS: optional(like(/^(SAMEORIGIN|DENY)$/, 'SAMEORIGIN or DENY')),
   NGINX_LOG_DIR: optional(like(/^\/[^\0:]*[^/:]$/, 'an absolute path')),
-  DRAIN_SECONDS: optional(integer(10, 3600), '30'),
+  DRAIN_SECONDS: optional(integer(10, 3600, UNPADDED), '30'),
   POSTGRES_HOST: optional(text, 'postgres'),
   POSTGRES_DB: name,
   POSTGRES_USER: name,

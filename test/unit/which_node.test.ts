@@ -1,14 +1,18 @@
 // Which machine may become a node, and which node somebody means.
 import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { checkFirst, checkJoining, type OwnSwarm, pickNode, poolBeside } from '../../lib/setup/which_node.ts'
 import { Failure } from '../../lib/system/errors.ts'
+import { ownCheckout } from '../helpers/own_checkout.ts'
 
 const swarmOf = (LocalNodeState: string, more: Partial<OwnSwarm> = {}): OwnSwarm => ({
   LocalNodeState,
   NodeID: LocalNodeState === 'active' ? 'n1' : '',
   NodeAddr: LocalNodeState === 'active' ? '10.0.0.1' : '',
   ControlAvailable: LocalNodeState === 'active',
+  Name: 'node9',
   ...more,
 })
 const own = [
@@ -43,12 +47,16 @@ const nodes = [
 
 void test('a bare machine joins, and a node is brought up to date', () => {
   checkJoining('root@10.0.0.9', swarmOf('inactive'), nodes)
+  checkJoining('root@10.0.0.3', swarmOf('inactive', { Name: 'node3' }), nodes)
+  const again = { ...nodes[2]!, isUp: true }
+  checkJoining('root@10.0.0.3', swarmOf('inactive', { Name: 'node3' }), [again])
   checkJoining('root@10.0.0.2', swarmOf('active', { NodeID: 'n2' }), nodes)
 })
 
 const joining: [string, OwnSwarm, number, RegExp][] = [
   ['the db node itself, whose nginx says who is live', swarmOf('active'), 64, /is the db node/],
   ['a node of another Swarm', swarmOf('active', { NodeID: 'x' }), 78, /in another Swarm.*ssh h docker swarm leave/],
+  ['one that is called as another', swarmOf('inactive', { Name: 'debian' }), 78, /called debian already.*hostnamectl/],
   ['one that waits for lost managers', swarmOf('pending'), 78, /stuck/],
   ['one that is locked', swarmOf('locked'), 78, /stuck in a Swarm \(locked\)/],
 ]
@@ -76,3 +84,11 @@ const pools: [string, string[], string][] = [
 for (const [what, networks, pool] of pools)
   void test(`the addresses of the Swarm's networks, beside ${what}`, () =>
     assert.equal(poolBeside(networks.map(network => ({ address: network.replace(/\/.*/, ''), network }))), pool))
+
+void test('a checkout on another node starts no second database', async () => {
+  const checkout = ownCheckout('.env.example')
+  const settings = readFileSync(join(checkout, '.env.example'), 'utf8')
+  writeFileSync(join(checkout, '.env'), `${settings}\nSWARM=192.0.2.77\n`)
+  const { openStack } = (await import(join(checkout, 'lib/docker/stack.ts'))) as { openStack: () => Promise<unknown> }
+  await assert.rejects(openStack(), (error: Failure) => error.exitCode === 78 && /192\.0\.2\.77/.test(error.message))
+})
