@@ -3,7 +3,8 @@ import { badConfig, EXIT, usage } from '../system/errors.ts'
 import { age, counted, size } from '../system/format.ts'
 import { readMoment, momentText } from '../system/site_time.ts'
 import { loadSettings, type Settings } from '../system/settings.ts'
-import { changeSettings, hasSettings } from '../system/env_file.ts'
+import { hasSettings } from '../system/env_file.ts'
+import { setSwarm } from '../docker/swarm.ts'
 import { say } from '../system/progress.ts'
 import { checkNoNode, isPlaced } from '../setup/recover_volume.ts'
 import { readRecovery } from '../status/recovery_note.ts'
@@ -95,7 +96,7 @@ const momentIn = (text: string | undefined) => (text === undefined ? undefined :
 // Its Swarm had its registry and its first node on the machine that is lost: it is made anew, when the site is back.
 const asOneServer = (settings: Settings) => {
   if (settings.SWARM === undefined) return settings
-  changeSettings({ SWARM: '' })
+  setSwarm(undefined)
   return loadSettings()
 }
 

@@ -21,7 +21,7 @@ import { say } from '../system/progress.ts'
 import { attempt, capture, show } from '../system/run.ts'
 import { sleep } from '../system/signals.ts'
 import { takeDeployLock } from '../deploy/deploy_lock.ts'
-import { makeCertificates, runOn, sendNginx, trustRegistry } from './node_files.ts'
+import { endDeadConnections, makeCertificates, runOn, sendNginx, trustRegistry } from './node_files.ts'
 import { outageDuring } from './outage.ts'
 import { checkFirst, checkJoining, pickNode, poolBeside, readOwnSwarm } from './which_node.ts'
 
@@ -122,6 +122,7 @@ export async function beginSwarm(address: string) {
     await makeNetworks(before.project, address)
     await makeCertificates(address)
     await trustRegistry(address)
+    await endDeadConnections()
     setSwarm(address)
     linkReleases()
     await takeAlong(before.project)
@@ -193,6 +194,7 @@ export async function joinNode(host: string, { manager }: { manager: boolean }) 
   const id = (await stateOfSwarm(engine))[1]!
   await label(id, { [WEB_NODE]: 'true', [APP_NODE]: 'true', [SSH_HOST]: host })
   await trustRegistry(address, host)
+  await endDeadConnections(host)
   say.step(`nginx on ${host}`)
   await sendNginx(host)
   const nodes = await listNodes()
