@@ -87,8 +87,8 @@ teardown() { loads_abandon; }
   commit avril 'GREETING=while it was away' >/dev/null
   loads_start 1 2
   local cut
-  cut=$(milliseconds)
   cut_off 3
+  cut=$(milliseconds)
   run -0 node_deploy avril
   assert_output --partial 'nginx of node3 is left out'
   run node_script status
@@ -131,8 +131,8 @@ assert_converges() {
     commit avril "GREETING=lost in $phase" >/dev/null
     loads_start 1 2
     begin "$phase"
-    cut=$(milliseconds)
     cut_off 3
+    cut=$(milliseconds)
     await_end
     connect 3
     run -0 answers 3 20
@@ -155,8 +155,8 @@ assert_converges() {
     commit avril "GREETING=no leader in $phase" >/dev/null
     loads_start 1 "${other#node}"
     begin "$phase"
-    cut=$(milliseconds)
     cut_off "${lost#node}"
+    cut=$(milliseconds)
     await_end
     run -0 leader
     refute_output "$lost"
@@ -178,8 +178,8 @@ assert_converges() {
     commit avril "GREETING=alone in $phase" >/dev/null
     loads_start 2 3
     begin "$phase"
-    cut=$(milliseconds)
     cut_off 1
+    cut=$(milliseconds)
     await_end
     connect 1
     until_true is_manager 1

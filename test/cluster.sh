@@ -80,9 +80,10 @@ mount -t sysfs sysfs /sys
 mount --rbind '$own/cgroup' /sys/fs/cgroup
 mount -t tmpfs tmpfs /run
 mkdir -p /run/docker /run/lock /run/sshd
-mkdir -p /etc/docker '$own/docker' '$own/tmp' '$own/cron'
+mkdir -p /etc/docker '$own/docker' '$own/tmp' '$own/cron' '$own/sysctl'
 mount --bind '$own/docker' /etc/docker
 mount --bind '$own/cron' /etc/cron.d
+mount --bind '$own/sysctl' /etc/sysctl.d
 mount --bind '$own/home' '$folder/home'
 mount --bind '$folder/ssh/config' /etc/ssh/ssh_config
 [ -d /root/.ssh ] && mount -t tmpfs tmpfs /root/.ssh

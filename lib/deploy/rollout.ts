@@ -171,7 +171,7 @@ const bring = async (rollout: Rollout, { prove }: Target, begun: Instance, watch
   const { app, timeout, probation } = rollout
   let instance = begun
   try {
-    await watch.untilHealthy(begun.id, begun.name, timeout)
+    await watch.untilHealthy(begun.id, begun.name, timeout, 0, over)
     over.throwIfAborted()
     instance = (await fleetIn(rollout).again([begun]))[0] ?? begun
     if (prove)

@@ -9,7 +9,7 @@ import { Failure } from '../system/errors.ts'
 import type { Instance } from './containers.ts'
 import { follow } from '../system/run.ts'
 import { together } from '../system/concurrency.ts'
-import { checkInterruption, onInterruption, sleep } from '../system/signals.ts'
+import { checkInterruption, onAbort, onInterruption, sleep } from '../system/signals.ts'
 import { readTasks } from './swarm.ts'
 
 type State = 'started' | 'healthy' | 'unhealthy' | 'dead'
@@ -23,9 +23,10 @@ const EVENT = v.object({
 export interface Watch {
   /**
    * Resolves when the instance is healthy; throws when it exits or turns unhealthy, or after so many seconds. Of one
-   * that was restarted only what happened since counts (the time of its start, in milliseconds).
+   * that was restarted only what happened since counts (the time of its start, in milliseconds). Also throws when `over`
+   * is aborted.
    */
-  untilHealthy: (id: string, name: string, timeout: number, since?: number) => Promise<void>
+  untilHealthy: (id: string, name: string, timeout: number, since?: number, over?: AbortSignal) => Promise<void>
   /**
    * Waits for work to end. When one of these instances exits or turns unhealthy meanwhile, the signal that the work was
    * given tells it to end; when it has, that is thrown, and nothing of it goes on beside the way back. So it is when
@@ -80,13 +81,17 @@ const readEvents = async (lines: AsyncIterable<string>, { states, changes }: Tol
   }
 }
 
-/** What `look` finds, as soon as it finds something; undefined when the time is over, or the events have ended. */
-const found = <T>(told: Told, look: () => T | undefined, milliseconds: number) =>
+/**
+ * What `look` finds, as soon as it finds something; undefined when the time is over, the events have ended, or `over` is
+ * aborted.
+ */
+const found = <T>(told: Told, look: () => T | undefined, milliseconds: number, over: AbortSignal | undefined) =>
   new Promise<T | undefined>(resolve => {
     const settle = (answer: T | undefined) => {
       clearTimeout(timer)
       told.changes.off('change', check)
       forget()
+      forgetOver?.()
       resolve(answer)
     }
     const timer = setTimeout(() => settle(undefined), milliseconds)
@@ -95,6 +100,7 @@ const found = <T>(told: Told, look: () => T | undefined, milliseconds: number) =
       if (answer !== undefined || told.ended !== undefined) settle(answer)
     }
     const forget = onInterruption(() => settle(undefined))
+    const forgetOver = over && onAbort(over, () => settle(undefined))
     told.changes.on('change', check)
     check()
   })
@@ -165,13 +171,14 @@ const watchWith = (read: (told: Told) => Promise<void>, stop: () => void): Watch
 
   const trouble = (id: string, name: string) => troubleOf(name, states.get(id))
 
-  const untilHealthy = async (id: string, name: string, timeout: number, since = 0) => {
+  const untilHealthy = async (id: string, name: string, timeout: number, since = 0, over?: AbortSignal) => {
     const look = () => {
       if ((states.get(id)?.time ?? 0) < since) return undefined
       return states.get(id)?.state === 'healthy' ? ('healthy' as const) : trouble(id, name)
     }
-    const outcome = await found(told, look, timeout * 1000)
+    const outcome = await found(told, look, timeout * 1000, over)
     checkInterruption()
+    over?.throwIfAborted()
     if (outcome === 'healthy') return
     throw outcome ?? told.ended ?? new Failure(`${name} was not healthy after ${timeout} s (--timeout)`)
   }

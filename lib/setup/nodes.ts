@@ -20,7 +20,7 @@ import { say } from '../system/progress.ts'
 import { attempt, capture, show } from '../system/run.ts'
 import { sleep } from '../system/signals.ts'
 import { takeDeployLock } from '../deploy/deploy_lock.ts'
-import { dropSecrets, makeCertificates, runOn, sendNginx, trustRegistry } from './node_files.ts'
+import { dropSecrets, endDeadConnections, makeCertificates, runOn, sendNginx, trustRegistry } from './node_files.ts'
 import { isOfSwarm, makeNetworks } from './node_networks.ts'
 import { outageDuring } from './outage.ts'
 import { checkFirst, checkJoining, pickNode, poolBeside, readOwnSwarm } from './which_node.ts'
@@ -73,6 +73,7 @@ export async function beginSwarm(address: string) {
     await makeNetworks(before.project, address)
     await makeCertificates(address)
     await trustRegistry(address)
+    await endDeadConnections()
     setSwarm(address)
     linkReleases()
     await takeAlong(before.project)
@@ -143,6 +144,7 @@ export async function joinNode(host: string, { manager }: { manager: boolean }) 
   }
   const { NodeID: id } = await readOwnSwarm(engine)
   await trustRegistry(address, host)
+  await endDeadConnections(host)
   say.step(`nginx on ${host}`)
   await sendNginx(host)
   const nodes = await listNodes()

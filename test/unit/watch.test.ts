@@ -92,6 +92,15 @@ void test('of an instance that has died already no work is begun', { timeout: 10
   }),
 )
 
+void test('who waits for health waits no longer than anybody needs it', { timeout: 10_000 }, () =>
+  watched(async watch => {
+    const over = new AbortController()
+    const waiting = watch.untilHealthy('new', 'the-new-one', 300, 0, over.signal)
+    over.abort(new Error('another one failed'))
+    await assert.rejects(waiting, /another one failed/)
+  }),
+)
+
 void test('work that ends well ends so, and its own failure is its own', { timeout: 10_000 }, () =>
   watched(async (watch, tell) => {
     await tell(event('health_status: healthy'))
