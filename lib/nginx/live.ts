@@ -10,6 +10,7 @@ import type { App } from '../docker/stack.ts'
 import { root } from '../system/checkout.ts'
 import { Failure } from '../system/errors.ts'
 import { readIfThere, replaceFile } from '../system/files.ts'
+import { say } from '../system/progress.ts'
 import { loadSettings } from '../system/settings.ts'
 import { sleep } from '../system/signals.ts'
 import { askNginx, type Nginx, ofEach, othersOf } from './container.ts'
@@ -168,10 +169,16 @@ const takeUp = async (nginx: Nginx, service: string, route: Route) => {
  */
 export async function awaitDrained(nginx: Nginx, service: string, signal: AbortSignal) {
   const left = await ofEach(nginx, one => drainedOf(one, service, signal))
-  // One that was left out may not know yet who is live. When it has not heard anything for so long, it asks before it
-  // gives a request to anybody (nginx/follow.js).
-  if (nginx.left.size > 0) await sleep(LEASE, signal)
+  if (nginx.left.size > 0) await awaitUnheard(nginx, signal)
   return sumOf(left)
+}
+
+// One that was left out may not know yet who is live. When it has not heard anything for so long, it asks before it gives a
+// request to anybody (nginx/follow.js); what it has given to somebody before is counted nowhere.
+const awaitUnheard = async ({ left }: Nginx, signal: AbortSignal) => {
+  const { DRAIN_SECONDS: seconds } = loadSettings()
+  say.detail(`${[...left].join(', ')}: nobody hears there whether requests have ended, so all of them get ${seconds} s`)
+  await sleep(LEASE + 1000 * seconds, signal)
 }
 
 /** milliseconds: more than LEASE in nginx/follow.js, and what a request takes to be given to somebody */
