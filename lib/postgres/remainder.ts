@@ -76,12 +76,12 @@ select md5(concat((select string_agg(format('%s %s %s', loid, pageno, md5(data))
   (select string_agg(format('%s %s %s', oid, lomowner::regrole, lomacl), ',' order by oid) from pg_largeobject_metadata)))
 `
 
-// The list of contents names them by these words, in all versions.
+// The list of contents names them by these words, in all versions; what an object is stands before its name.
 const LARGE = `
 set -euo pipefail
 rm -rf "$WORK" "$WORK.list"
 "\${OLD[@]}" --format=custom --large-objects --exclude-table-data='*.*' --no-sync --file="$WORK"
-pg_restore --list "$WORK" | grep -E '^[0-9]+; [0-9]+ [0-9]+ .*(BLOB|LARGE OBJECT)' >"$WORK.list" || true
+pg_restore --list "$WORK" | grep -E '^[0-9]+; [0-9]+ [0-9]+ (BLOB|[A-Z ]+ - LARGE OBJECT)' >"$WORK.list" || true
 "\${NEW[@]}" --command='select lo_unlink(oid) from pg_largeobject_metadata' >/dev/null
 pg_restore --single-transaction --use-list="$WORK.list" "\${LOGIN[@]}" "$WORK"
 rm -f "$WORK" "$WORK.list"
