@@ -80,7 +80,7 @@ split() {
       else { if (!(by in number)) number[by] = "role" ++roles; part = number[by] }
     }
     /^[0-9]+; (3079 [0-9]+ EXTENSION|0 0 COMMENT - EXTENSION|2615 [0-9]+ SCHEMA|0 0 ACL - SCHEMA) / { part = "superuser" }
-    part != "superuser" && /^[0-9]+; 0 0 (ACL|SECURITY LABEL) / { part = "late" }
+    part != "superuser" && /^[0-9]+; 0 0 (ACL|SECURITY LABEL) / || /^[0-9]+; 0 0 COMMENT - (EVENT TRIGGER|PUBLICATION|SUBSCRIPTION|LARGE OBJECT) / { part = "late" }
     /^[0-9]+; (826 [0-9]+ DEFAULT ACL|3466 [0-9]+ EVENT TRIGGER|(6104|6106|6237) [0-9]+ PUBLICATION|6100 [0-9]+ SUBSCRIPTION|(2613|0) [0-9]+ BLOBS?) / { part = "late" }
     { print >(work "/" part ".list") }
     END {
