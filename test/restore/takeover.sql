@@ -50,9 +50,9 @@ create trigger told before insert or update on triggered for each row when (new.
 create rule ruled as on insert to triggered where new.v = any ('{y}'::of_constant[]::text[]) do also select same('rule', 'x');
 create policy allowed on triggered using (v <> all ('{y}'::of_constant[]::text[]) and good('policy', v));
 create type kind as enum ('x');
-create function text_of(kind) returns text language plpgsql immutable as $$begin perform public.note('cast of a foreign key'); return 'x'; end$$;
-create cast (kind as text) with function text_of(kind) as implicit;
-create table kinds (v text primary key);
+create function number_of(kind) returns int language plpgsql immutable as $$begin perform public.note('cast of a foreign key'); return 1; end$$;
+create cast (kind as int) with function number_of(kind) as implicit;
+create table kinds (v int primary key);
 create table of_kind (v kind references kinds);
 create table excluded (v text, exclude using btree (same('exclusion', v) with =));
 
@@ -82,7 +82,7 @@ create table "DATA"."x
 create schema closed;
 create table closed.revoked (id int generated always as identity, v text check (same('check of a table without rights', v) = v));
 
-select format('insert into %s (v) values (%L)', c.oid::regclass, case when atttypid = 'composite'::regtype then '(x)' else 'x' end)
+select format('insert into %s (v) values (%L)', c.oid::regclass, case atttypid when 'composite'::regtype then '(x)' when 'int'::regtype then '1' else 'x' end)
 from pg_class c join pg_attribute on attrelid = c.oid and attname = 'v'
 where relkind in ('r', 'p') and not relispartition and relnamespace::regnamespace::text !~ '^(pg_|information_schema)' order by relname = 'of_kind' \gexec
 refresh materialized view seen;
