@@ -152,11 +152,16 @@ compare_rows() {
   [ ! -s "$work/differences" ] || fail "what was restored is not what db/dumps/latest.dump holds: $(head -n 4 "$work/differences")" 'nothing of it is kept; this is tried again by itself'
 }
 
+# One that comes back without its password cannot log in yet.
 bring_back() {
-  local here path
+  local here path give='' app=${POSTGRES_APP_USER:-}
   here=$(dirname "${BASH_SOURCE[0]}")
   path=$(query --dbname="$POSTGRES_DB" --file="$here/search_path.sql")
-  bash "$here/bring_back.sh" "$POSTGRES_DB" "$dump" "$(nproc)" "$path" --no-tablespaces
+  if [ -n "$app" ]; then
+    give=$(cat "$here/superusers_objects.sql")
+    query --set=app="$app" <<<"select format('alter role %I login', rolname) from pg_roles where rolname = :'app' and not rolcanlogin \\gexec"
+  fi
+  bash "$here/bring_back.sh" "$POSTGRES_DB" "$dump" "$(nproc)" "$path" "$app" "$give" --no-tablespaces
 }
 
 say_lost() {

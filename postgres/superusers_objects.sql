@@ -11,7 +11,8 @@ with superusers as (select oid from pg_roles where rolsuper and rolname <> :'app
     and not exists (select from pg_depend where classid = 'pg_class'::regclass and objid = pg_class.oid and refclassid = 'pg_class'::regclass and deptype in ('a', 'i') and relkind = 'S')
   union all select 'pg_type'::regclass, pg_type.oid, typowner from pg_type left join pg_class on typrelid = pg_class.oid
   where coalesce(relkind, 'c') = 'c' and typtype <> 'm' and not exists (select from pg_type as element where element.typarray = pg_type.oid)
-  union all select 'pg_proc'::regclass, oid, proowner from pg_proc
+  -- What an event trigger calls runs with the rights of whoever changes a definition.
+  union all select 'pg_proc'::regclass, oid, proowner from pg_proc where prorettype <> 'event_trigger'::regtype
   union all select 'pg_operator'::regclass, oid, oprowner from pg_operator
   union all select 'pg_opclass'::regclass, oid, opcowner from pg_opclass
   union all select 'pg_opfamily'::regclass, oid, opfowner from pg_opfamily

@@ -119,7 +119,7 @@ finished() {
 }
 
 # What counts requests at a high rate runs alone. What mostly waits for containers runs three at a time, the longest first.
-together=(remote.bats setup.bats recover.bats locked.bats upgrade.bats wal.bats confined.bats restore.bats watch.bats deploy.bats take_over.bats moment.bats backup.bats signals.bats together.bats vault.bats kills.bats frameworks.bats failures.bats comes_back.bats first_start.bats demo.bats nodes.bats psql.bats objects.bats roles.bats)
+together=(remote.bats setup.bats recover.bats locked.bats upgrade.bats wal.bats confined.bats restore.bats watch.bats deploy.bats take_over.bats moment.bats backup.bats signals.bats together.bats vault.bats kills.bats frameworks.bats failures.bats comes_back.bats first_start.bats demo.bats nodes.bats psql.bats objects.bats roles.bats owners.bats)
 alone=()
 for file in test/*.bats; do
   file=${file##*/}

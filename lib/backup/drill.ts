@@ -66,15 +66,15 @@ export function lastDrill() {
 }
 
 /**
- * Restores a set, whose files lie in the clear in `folder`, into a new database of an empty server. Gives what could not
- * be made again.
+ * Restores a set, whose files lie in the clear in `folder`, into a new database of an empty server, for the role `app`.
+ * Gives what could not be made again.
  */
-export async function restoreSet(server: Server, set: BackupSet, folder: string, database: string) {
+export async function restoreSet(server: Server, set: BackupSet, folder: string, database: string, app: string) {
   for (const refused of await makeRoles(server, join(folder, rolesFile(set)))) say.warn(refused)
-  const opened = await openSessions(server)
+  const opened = await openSessions({ ...server, app })
   await sql(opened, 'postgres', `create database :"name" template template0`, { name: database })
   const { inside } = await handIn(server, join(folder, DUMP))
-  const lost = await bringBack(opened, database, inside, { searchPath: set.database.searchPath })
+  const lost = await bringBack(opened, database, inside, { searchPath: set.database.searchPath, give: true })
   await gatherStatistics(opened, database)
   return lost
 }
@@ -115,7 +115,7 @@ export async function drill({ stack, config, image, logins, set, folder, work }:
     work.step('server', `a throw-away server of ${image}`)
     const { server } = scope.use(await openThrowAway(config.name, image, [], [DATABASE_SERVICE]))
     work.step('restore', set.name)
-    const lost = await restoreSet(server, set, folder, DATABASE)
+    const lost = await restoreSet(server, set, folder, DATABASE, logins.app)
     const seconds = elapsed()
     work.step('compare', 'the rows of each table with those of the manifest')
     await compare(server, set)

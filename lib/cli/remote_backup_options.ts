@@ -9,7 +9,7 @@ export const REMOTE_BACKUP_OPTIONS = {
   restore: { help: 'then restore it into the stack here' },
   anonymise: {
     value: 'sql file',
-    help: 'with --restore: run this SQL on what was restored, before it takes its place',
+    help: "with --restore: run this SQL on what was restored, as phoenix's role, before it takes its place",
   },
   'no-owner': { help: 'with --restore: everything belongs to POSTGRES_USER, whoever owned it' },
   'no-acl': { help: 'with --restore: leave out the rights that the dump grants' },

@@ -46,7 +46,7 @@ export const RESTORE_OPTIONS = {
   },
   anonymise: {
     value: 'sql file',
-    help: 'run this SQL on what was restored, before it takes its place: all of it, or nothing is restored',
+    help: "run this SQL on what was restored, as phoenix's role, before it takes its place: all of it, or nothing is restored",
   },
   key: {
     value: 'file',

@@ -9,6 +9,11 @@ import { attempt, capture, failureOf } from '../system/run.ts'
 
 const script = (name: string) => readFileSync(join(root, 'postgres', name), 'utf8')
 
+/** SQL that makes the statements which give the role what belongs to a superuser. */
+export function superusersObjects() {
+  return script('superusers_objects.sql')
+}
+
 const has = ({ app, user }: Server) => app !== user
 
 /** Makes the role, with this password. What it does not own yet stays whose it is. Throws a Failure. */
@@ -29,7 +34,7 @@ const LIMIT = "set lock_timeout = '5s';\n\\set VERBOSITY terse\n\\set ON_ERROR_S
 export async function giveToApp(server: Server, database: string) {
   if (!has(server)) return
   const command = psql(server, database, `--set=app=${server.app}`)
-  const outcome = await attempt(command, { input: `${LIMIT}${script('superusers_objects.sql')}\\gexec\n` })
+  const outcome = await attempt(command, { input: `${LIMIT}${superusersObjects()}\\gexec\n` })
   const hint = 'run it again; for "lock timeout" when less is going on: a session of the site is at work on that table'
   if (outcome.code !== 0) throw failureOf(command, outcome, { what: `giving ${database} to ${server.app}`, hint })
   if (/ERROR: /.test(outcome.stderr))
@@ -41,7 +46,7 @@ export async function appRoleTrouble(server: Server) {
   const { app, database } = server
   const superuser = await sql(server, database, `select rolsuper from pg_roles where rolname = :'app'`, { app })
   if (superuser !== 'f') return superuser === 't' ? `the role ${app} is a superuser` : `there is no role ${app} yet`
-  const [first = '', ...others] = (await sql(server, database, script('superusers_objects.sql'), { app })).split('\n')
+  const [first = '', ...others] = (await sql(server, database, superusersObjects(), { app })).split('\n')
   return first
     ? `not all in ${database} belongs to ${app}: ${first.replace(/^alter (.*) owner to .*$/, '$1')}${others.length > 0 ? ` and ${others.length} more` : ''}`
     : undefined

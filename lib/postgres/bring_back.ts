@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from '../system/checkout.ts'
+import { superusersObjects } from './app_role.ts'
 import { address, inSession, JOBS, type Server } from './server.ts'
 import { capture } from '../system/run.ts'
 
@@ -19,6 +20,8 @@ interface Filling {
   flags?: string[]
   /** further words of PGOPTIONS */
   settings?: string[]
+  /** phoenix's role gets what belongs to a superuser: it is the site's database */
+  give?: boolean
 }
 
 /** What the script prints, as data. */
@@ -37,10 +40,11 @@ export async function bringBack(
   server: Server,
   database: string,
   inside: string,
-  { searchPath = '"$user", public', flags = [], settings = [] }: Filling,
+  { searchPath = '"$user", public', flags = [], settings = [], give = false }: Filling,
 ) {
   const script = readFileSync(join(root, 'postgres', 'bring_back.sh'), 'utf8')
-  const words = [address(server, database), inside, String(JOBS), searchPath, ...flags]
+  const gift = give && server.app !== server.user ? superusersObjects() : ''
+  const words = [address(server, database), inside, String(JOBS), searchPath, server.app, gift, ...flags]
   return lostIn(
     await capture(
       inSession(server, settings, 'env', `PGUSER=${server.user}`, 'bash', '-c', script, 'bring_back', ...words),

@@ -50,7 +50,7 @@ export async function copyDatabase({ from, to, name, snapshot, work, reach }: Co
   const words = [work, `--jobs=${JOBS}`, ...statistics, ...moment, `--dbname=${name}`]
   await capture(inServer(to, ...reach('bash', '-c', DUMP, ...words)), { what: `pg_dump of ${name}` })
   try {
-    return await bringBack(to, name, work, { searchPath: await searchPathOf(from, name) })
+    return await bringBack(to, name, work, { searchPath: await searchPathOf(from, name), give: name === to.database })
   } finally {
     await capture(inServer(to, 'rm', '-rf', work))
   }

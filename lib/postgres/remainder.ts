@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { root } from '../system/checkout.ts'
 import { Failure } from '../system/errors.ts'
 import { capture } from '../system/run.ts'
-import { asData, inServer, login, rows, type Server, sql } from './server.ts'
+import { address, asData, asWriter, inServer, login, rows, type Server, sql } from './server.ts'
 
 const SEQUENCES = `
 select format('select json_build_object(''name'', %L, ''value'', last_value, ''called'', is_called) from %I.%I', format('%I.%I', nspname, relname), nspname, relname)
@@ -23,51 +23,66 @@ export async function copySequences(from: Server, to: Server, database: string) 
 }
 
 const COLUMNS = `
-select json_build_object('name', format('%I.%I', nspname, relname), 'columns', string_agg(quote_ident(attname), ', ' order by attnum))
-from pg_class c join pg_namespace n on n.oid = relnamespace left join pg_attribute on attrelid = c.oid and attnum > 0 and not attisdropped and attgenerated = ''
-where relkind = 'r' group by nspname, relname
-`
-
-// Two texts a table: what one server is to say, and what the other one is to hear. No key and no trigger looks at it.
-const TABLES = `
-set -euo pipefail
-while IFS= read -r -d '' out && IFS= read -r -d '' into && IFS= read -r -d '' clear; do
-  "\${OLD[@]}" --command="$out" </dev/null | PGOPTIONS="$PGOPTIONS -c session_replication_role=replica" "\${NEW[@]}" --single-transaction --command="$clear" --command="$into"
-done
+select json_build_object('name', format('%I.%I', nspname, relname), 'owner', pg_get_userbyid(relowner), 'columns', string_agg(quote_ident(attname), ', ' order by attnum))
+from pg_class c join pg_namespace n on n.oid = relnamespace join pg_attribute on attrelid = c.oid and attnum > 0 and not attisdropped and attgenerated = ''
+where relkind = 'r' and format('%I.%I', nspname, relname) = any (select json_array_elements_text(:'tables')) group by nspname, relname, relowner
 `
 
 const PSQL = ['psql', '--no-psqlrc', '--quiet', '--set=ON_ERROR_STOP=1']
 
+// For each table: who writes it, how his sessions are opened, what one server is to say, and what the other one is to
+// hear.
+const TABLES = `
+set -euo pipefail
+OLD=("\${@:2:$1}") NEW=("\${@:2+$1}")
+while IFS= read -r -d '' role && IFS= read -r -d '' options && IFS= read -r -d '' out && IFS= read -r -d '' into && IFS= read -r -d '' clear; do
+  "\${OLD[@]}" --command="$out" </dev/null |
+    PGUSER=$role PGOPTIONS="$options -c session_replication_role=replica" "\${NEW[@]}" --single-transaction --command="$clear" --command="$into"
+done
+`
+
 /** Has a program inside the container of the new server reach the old one. */
 export type Inside = (...command: string[]) => string[]
 
-/** A script in the new server's container, with the commands OLD and NEW that open psql on the two. */
-const between = (to: Server, database: string, inside: Inside, script: string, input: string, what: string) => {
-  const old = inside(...PSQL, `--dbname=${database}`)
-  const own = ['env', `PGOPTIONS=${to.sessions?.options ?? ''}`, ...PSQL, ...login(to, database)]
-  const text = `OLD=("\${@:2:$1}") NEW=("\${@:2+$1}") PGOPTIONS=\n${script}`
-  return capture(inServer(to, 'bash', '-c', text, 'between', String(old.length), ...old, ...own), { input, what })
+interface Rows {
+  name: string
+  owner: string
+  columns: string
 }
 
-/** Copies the rows of these tables once more. */
+/**
+ * Copies the rows of these tables once more; no trigger and no key looks at them. Checks of a table do, which are its
+ * owner's, and so is the session.
+ */
 export async function copyTables(from: Server, to: Server, database: string, tables: string[], inside: Inside) {
   if (tables.length === 0) return
-  const columns = new Map(
-    (await rows<{ name: string; columns: string | null }>(from, database, COLUMNS)).map(it => [it.name, it.columns]),
-  )
-  const texts = tables.flatMap(name => {
-    const list = columns.get(name)
-    // A table without columns has rows, too.
-    return list === null || list === undefined
-      ? []
-      : [
-          `copy (select ${list} from only ${name}) to stdout`,
-          `copy ${name} (${list}) from stdin`,
-          `delete from only ${name}`,
-        ]
+  const found = await rows<Rows>(from, database, COLUMNS, { tables: JSON.stringify(tables) })
+  const writers = new Map<string, Server>()
+  for (const { owner, name } of found)
+    if (!writers.has(owner)) writers.set(owner, await asWriter({ ...to, database }, name))
+  const texts = found.flatMap(({ name, owner, columns }) => {
+    const { user, sessions } = writers.get(owner) ?? to
+    return [
+      user,
+      sessions?.options ?? '',
+      `copy (select ${columns} from only ${name}) to stdout`,
+      `copy ${name} (${columns}) from stdin`,
+      `delete from only ${name}`,
+    ]
   })
   const input = texts.map(text => `${text}\0`).join('')
-  await between(to, database, inside, TABLES, input, 'copying the tables without a key')
+  const old = inside(...PSQL, `--dbname=${database}`)
+  const { sessions: _, ...plain } = to
+  const own = [...PSQL, `--dbname=${address(plain, database)}`]
+  const command = inServer(to, 'bash', '-c', TABLES, 'tables', String(old.length), ...old, ...own)
+  const others = [...new Set([...writers.values()].map(({ user }) => user))].filter(role => role !== to.user)
+  const change = (words: string) => Promise.all(others.map(role => sql(to, database, words, { role })))
+  await change('grant set on parameter session_replication_role to :"role"')
+  try {
+    await capture(command, { input, what: 'copying the tables without a key' })
+  } finally {
+    await change('revoke set on parameter session_replication_role from :"role"')
+  }
 }
 
 /** What changes when a large object is written. Read as rows: who opens one takes the lock of a writer. */
@@ -76,12 +91,12 @@ select md5(concat((select string_agg(format('%s %s %s', loid, pageno, md5(data))
   (select string_agg(format('%s %s %s', oid, lomowner::regrole, lomacl), ',' order by oid) from pg_largeobject_metadata)))
 `
 
-// The list of contents names them by these words, in all versions.
+// The list of contents names them by these words, in all versions; what an object is stands before its name.
 const LARGE = `
 set -euo pipefail
 rm -rf "$WORK" "$WORK.list"
 "\${OLD[@]}" --format=custom --large-objects --exclude-table-data='*.*' --no-sync --file="$WORK"
-pg_restore --list "$WORK" | grep -E '^[0-9]+; [0-9]+ [0-9]+ .*(BLOB|LARGE OBJECT)' >"$WORK.list" || true
+pg_restore --list "$WORK" | grep -E '^[0-9]+; [0-9]+ [0-9]+ (BLOB|[A-Z ]+ - LARGE OBJECT)' >"$WORK.list" || true
 "\${NEW[@]}" --command='select lo_unlink(oid) from pg_largeobject_metadata' >/dev/null
 pg_restore --single-transaction --use-list="$WORK.list" "\${LOGIN[@]}" "$WORK"
 rm -f "$WORK" "$WORK.list"

@@ -8,7 +8,7 @@ import type { DataWork } from '../system/work_lock.ts'
 import { adoptFromLive, createDatabase, databaseName, dropDatabase } from '../postgres/databases.ts'
 import type { Dump } from '../postgres/dump_archive.ts'
 import { Failure, messageOf } from '../system/errors.ts'
-import { option, JOBS, psqlWith, type Server, sql } from '../postgres/server.ts'
+import { asWriter, option, JOBS, psqlWith, type Server, sql } from '../postgres/server.ts'
 import { ownTables } from './plan.ts'
 import { roleFlags, type RoleOptions } from './check_roles.ts'
 import { capture } from '../system/run.ts'
@@ -89,7 +89,7 @@ export async function fillScratch(filling: Filling): Promise<Lost[]> {
   await shielded(() => createDatabase(server, scratch))
   const session = (await sql(server, scratch, HAS_LZ4)) === '1' ? [...SESSION, '-c wal_compression=lz4'] : SESSION
   const flags = [...roleFlags(options), ...(anonymise === undefined ? [] : await withoutStatistics(server))]
-  const lost = await bringBack(server, scratch, inside, { searchPath, flags, settings: session })
+  const lost = await bringBack(server, scratch, inside, { searchPath, flags, settings: session, give: true })
   step('check', 'the rows of each table with those of the dump')
   await compareWithDump(server, scratch, dump)
   // An older set, or one that was restored with --no-owner, has it all with POSTGRES_USER.
@@ -109,11 +109,12 @@ export async function fillScratch(filling: Filling): Promise<Lost[]> {
   return lost
 }
 
-/** All of a file of SQL, or nothing of it. */
+/** All of a file of SQL, or nothing of it. What runs because it writes is the application's, and so is the session. */
 const runFile = async (server: Server, database: string, searchPath: string, file: string) => {
+  const writer = await asWriter({ ...server, database })
   const from = openSync(file, 'r')
   try {
-    await capture(psqlWith(server, [option('search_path', searchPath)], database, '--single-transaction', '--file=-'), {
+    await capture(psqlWith(writer, [option('search_path', searchPath)], database, '--single-transaction', '--file=-'), {
       from,
       what: `the SQL of ${file}`,
     })

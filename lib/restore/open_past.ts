@@ -83,7 +83,7 @@ const openSet = async (
   try {
     step('restore', `${set.name}, in a throw-away server without a network`)
     const { server } = scope.use(await openEmpty(project, image, settings.POSTGRES_DB))
-    for (const { object } of await restoreSet(server, set, plaintext.path, server.database))
+    for (const { object } of await restoreSet(server, set, plaintext.path, server.database, server.app))
       say.warn(`not there: ${object}`)
     const { name, made } = set
     return {
