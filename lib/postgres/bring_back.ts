@@ -13,6 +13,10 @@ export interface Lost {
   sql: string
 }
 
+// None is kept for whoever is no superuser.
+const TAKEN =
+  'for "too many clients": the apps hold all connections; docker compose restart phoenix has them let go, then run this again'
+
 interface Filling {
   /** of the application's sessions; missing when nobody knows it */
   searchPath: string | undefined
@@ -48,7 +52,7 @@ export async function bringBack(
   return lostIn(
     await capture(
       inSession(server, settings, 'env', `PGUSER=${server.user}`, 'bash', '-c', script, 'bring_back', ...words),
-      { what: 'pg_restore' },
+      { what: 'pg_restore', hint: TAKEN },
     ),
   )
 }
