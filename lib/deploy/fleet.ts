@@ -215,7 +215,8 @@ const swarmFleet = ({ project }: Stack, { service, replicas }: App): Fleet => ({
     // Of a node that is lost nobody says anything, and Docker waits for it for ever.
     const signal = AbortSignal.timeout(10_000)
     const { stdout, stderr } = await attempt(docker('service', 'logs', '--raw', '--tail', '15', id), { signal })
-    return lastLines(stdout + stderr, task.error ?? '')
+    const said = stderr.replace(/^error from daemon in stream: .*/m, '')
+    return lastLines(stdout + said, task.error ?? '')
   },
 })
 

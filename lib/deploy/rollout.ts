@@ -191,7 +191,8 @@ const bring = async (rollout: Rollout, { prove }: Target, begun: Instance, watch
 const withLastWords = async (rollout: Rollout, instance: Instance, error: unknown) =>
   new Failure([messageOf(error), ...(await fleetIn(rollout).lastWords(instance))].join('\n'), {
     cause: error,
-    hint: 'correct it and push, then run this again',
+    hint:
+      error instanceof Failure && error.hint !== undefined ? error.hint : 'correct it and push, then run this again',
   })
 
 interface HandOver {

@@ -54,11 +54,14 @@ interface Seen {
   exitCode: string | undefined
   /** in words that follow its name, where the code tells less */
   why?: string | undefined
+  /** what to do then, where nobody is to correct anything */
+  hint?: string | undefined
   time: number
 }
 
 const troubleOf = (name: string, seen: Seen | undefined) => {
-  if (seen?.state === 'dead') return new Failure(`${name} ${seen.why ?? `ended with exit code ${seen.exitCode}`}`)
+  if (seen?.state === 'dead')
+    return new Failure(`${name} ${seen.why ?? `ended with exit code ${seen.exitCode}`}`, { hint: seen.hint })
   return seen?.state === 'unhealthy' ? new Failure(`${name} turned unhealthy`) : undefined
 }
 
@@ -119,7 +122,9 @@ const SILENT = 30_000
 
 const ENDED = new Set(['complete', 'shutdown', 'failed', 'rejected', 'remove', 'orphaned'])
 
-const stateOfTask = ({ state, wanted }: Awaited<ReturnType<typeof readTasks>>[number]): State | undefined => {
+type TaskSeen = Awaited<ReturnType<typeof readTasks>>[number]
+
+const stateOfTask = ({ state, wanted }: TaskSeen): State | undefined => {
   if (ENDED.has(state.State) || !wanted) return 'dead'
   return state.State === 'running' ? 'healthy' : undefined
 }
@@ -141,7 +146,8 @@ export function watchTasks(project: string, service: string): Watch {
         const state = stateOfTask(task)
         const { ContainerStatus, Timestamp } = task.state
         const exitCode = String(ContainerStatus?.ExitCode ?? '?')
-        if (state) states.set(task.id, { state, exitCode, why: whyOf(task), time: Date.parse(Timestamp) })
+        const hint = isGivenUp(task) ? 'run this again: it takes the nodes that are left' : undefined
+        if (state) states.set(task.id, { state, exitCode, why: whyOf(task), hint, time: Date.parse(Timestamp) })
       }
       if (tasks) for (const id of states.keys()) if (!known.has(id)) states.set(id, { ...GONE, time: Date.now() })
       changes.emit('change')
@@ -153,10 +159,11 @@ export function watchTasks(project: string, service: string): Watch {
 
 const GONE = { state: 'dead', exitCode: undefined, why: 'is gone' } as const
 
-const whyOf = ({ state, wanted }: Awaited<ReturnType<typeof readTasks>>[number]) => {
-  if (state.Err) return `has failed: ${state.Err}`
-  if (!wanted && !ENDED.has(state.State)) return 'was given up: its node is lost, or no longer for apps'
-  return undefined
+const isGivenUp = ({ state, wanted }: TaskSeen) => !state.Err && !wanted && !ENDED.has(state.State)
+
+const whyOf = (task: TaskSeen) => {
+  if (task.state.Err) return `has failed: ${task.state.Err}`
+  return isGivenUp(task) ? 'was given up: its node is lost, or no longer for apps' : undefined
 }
 
 /** A watch of what `read` tells until it ends. */

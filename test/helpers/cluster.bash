@@ -123,9 +123,6 @@ answers() {
 # The instances of phoenix that the Swarm has, as "node1 node2"
 places() { on "${FIRST:-1}" docker service ps --filter desired-state=running --format '{{.Node}}' "$(on "${FIRST:-1}" docker service ls --quiet --filter label=avril.service=phoenix)" | sort | xargs; }
 
-# What a manager other than the lost one says: leader [NODE]
-leader() { on "${1:-1}" docker node ls --format '{{.Hostname}} {{.ManagerStatus}}' | sed -n 's/ Leader$//p'; }
-
 # until_true COMMAND …: two minutes at most
 until_true() {
   local end=$((SECONDS + 120))
@@ -133,6 +130,14 @@ until_true() {
     [ "$SECONDS" -lt "$end" ] || return 1
     sleep 0.5
   done
+}
+
+has_leader() { [[ $(on "$1" docker node ls --format '{{.ManagerStatus}}' 2>/dev/null) == *Leader* ]]; }
+
+# The number of the node that leads, by one that is not lost (1): leader [NODE]
+leader() {
+  until_true has_leader "${1:-1}"
+  on "${1:-1}" docker node ls --format '{{.Hostname}} {{.ManagerStatus}}' | sed -n 's/^node\(.*\) Leader$/\1/p'
 }
 
 is_manager() { [[ $(on "$1" docker info --format '{{.Swarm.ControlAvailable}}') == true ]] && on "$1" docker node ls >/dev/null 2>&1; }
