@@ -14,7 +14,7 @@ import { repositoryOf } from './releases.ts'
  * tag has it, by itself or in a list: `garbage-collect --delete-untagged` of 2.8 would take those that stand in a list. Then
  * what no manifest has. Prints the digests that are left.
  */
-const PRUNE = `set -eu
+export const PRUNE = `set -eu
 root=/var/lib/registry/docker/registry/v2 repository=$1; shift
 cd "$root/repositories/$repository/_manifests" 2>/dev/null || exit 0
 removed=

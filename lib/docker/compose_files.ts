@@ -7,6 +7,7 @@ import { changeSettings } from '../system/env_file.ts'
 import { readIfThere, replaceFile } from '../system/files.ts'
 import { say } from '../system/progress.ts'
 import { uncheckedTexts } from '../system/settings.ts'
+import { isSwarm } from './swarm.ts'
 
 const MAIN = 'docker-compose.yml'
 const OVERRIDE = 'docker-compose.override.yml'
@@ -34,7 +35,7 @@ export function baseNames(listed: string | undefined, override: boolean, swarm =
   return override && !names.includes(OVERRIDE) ? [...names, OVERRIDE] : names
 }
 
-const names = (swarm = uncheckedTexts().has('SWARM')) =>
+const names = (swarm = isSwarm()) =>
   baseNames(uncheckedTexts().get('COMPOSE_FILE'), existsSync(pathOf(OVERRIDE)) && !isFormer(), swarm)
 
 /** docker-compose.yml alone. */
@@ -64,7 +65,7 @@ const wantedList = () => [...names(), ...(existsSync(pathOf(RELEASES)) ? [RELEAS
 /** Why plain `docker compose` reads other files than these scripts, in words; undefined when it reads the same. */
 export function composeFileTrouble() {
   const listed = uncheckedTexts().get('COMPOSE_FILE')
-  if (listed === undefined && !existsSync(pathOf(RELEASES)) && !uncheckedTexts().has('SWARM')) return undefined
+  if (listed === undefined && !existsSync(pathOf(RELEASES)) && !isSwarm()) return undefined
   if (listed === wantedList()) return undefined
   return `plain docker compose reads ${listed ?? `${MAIN} alone`}, and not ${wantedList()}`
 }
