@@ -1,5 +1,6 @@
 // What is unwise in the stack as Compose reads it. Each check is told what Compose prints, and asks nobody else.
 // Long, since it is the list of them.
+import { swarmAddress } from '../docker/swarm.ts'
 import { bad, type Finding, unless, warning } from './findings.ts'
 import { APP_LABEL, appDoubts, appTroubles } from '../docker/stack.ts'
 import type { ServiceConfig, StackConfig } from '../docker/stack_config.ts'
@@ -76,10 +77,13 @@ export function doubtFindings(config: StackConfig) {
   )
 }
 
-/** Ports that anybody can reach, but for those of the proxy. */
-export function portFindings(config: StackConfig) {
+/** Ports that anybody can reach, but for those of the proxy; the nodes of a Swarm reach the address `among`, and nobody else. */
+export function portFindings(config: StackConfig, among = swarmAddress()) {
   return each(config, (service, { ports = [], ...it }) => {
-    const open = service === PROXY || isApp(it) ? [] : ports.filter(({ host_ip }) => !isLocal(host_ip))
+    const open =
+      service === PROXY || isApp(it)
+        ? []
+        : ports.filter(({ host_ip }) => !isLocal(host_ip) && (among === undefined || host_ip !== among))
     const hint =
       "take its ports out of docker-compose.yml, or bind them to 127.0.0.1; Docker's rules come before those of ufw"
     return open.map(({ published, target }) =>

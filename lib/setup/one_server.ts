@@ -10,10 +10,10 @@ import { DB_NODE, isSwarm, listNodes, setSwarm, swarmAddress } from '../docker/s
 import { usage } from '../system/errors.ts'
 import { say } from '../system/progress.ts'
 import { attempt, capture, show } from '../system/run.ts'
+import { loadSettings } from '../system/settings.ts'
 import { dropCertificates } from './node_files.ts'
 import { isOfSwarm } from './node_networks.ts'
 import { forgetNode, restartNginx, takeOut } from './nodes.ts'
-import { readOwnSwarm } from './which_node.ts'
 
 // nginx is left where it is until it is started again: another network would move its ports, and cut who is connected.
 const takeHome = async ({ project, services, apps }: Stack) => {
@@ -35,16 +35,17 @@ const dropRegistry = async ({ project }: Stack, address: string) => {
   dropCertificates(address)
 }
 
-/** Whether the engine is in a Swarm that `beginSwarm` has made; .env may say otherwise. */
-const isNode = async () => {
-  if ((await readOwnSwarm()).LocalNodeState !== 'active') return false
-  return (await listNodes()).some(({ isHere, labels }) => isHere && labels[DB_NODE] === 'true')
-}
-
 const leaveNetworks = async (project: string) => {
   for (const { id, name, addresses } of await listContainers(project))
     for (const network of Object.keys(addresses).filter(it => isOfSwarm(project, it)))
       await capture(docker('network', 'disconnect', network, id), { what: `taking ${name} out of ${network}` })
+  for (const network of await networksLeft(project)) await capture(docker('network', 'rm', network))
+}
+
+// The last that goes, whatever .env says by then.
+const networksLeft = async (project: string) => {
+  const listed = await capture(docker('network', 'ls', '--format', '{{.Name}}'))
+  return listed.split('\n').filter(it => isOfSwarm(project, it))
 }
 
 /**
@@ -52,7 +53,8 @@ const leaveNetworks = async (project: string) => {
  * lock that is held here; the other nodes leave; last nginx is started again. Throws a Failure; run again it goes on.
  */
 export async function endSwarm(seconds: number, moveApps: (stack: Stack) => Promise<unknown>) {
-  if (!isSwarm() && !(await isNode())) return say.done('this site has one server')
+  const { COMPOSE_PROJECT_NAME: project } = loadSettings()
+  if (!isSwarm() && (await networksLeft(project)).length === 0) return say.done('this site has one server')
   const lock = await takeDeployLock(true)
   try {
     const address = swarmAddress()
@@ -74,9 +76,12 @@ export async function endSwarm(seconds: number, moveApps: (stack: Stack) => Prom
     await show(compose(composeFiles(), '--progress', 'plain', 'up', '--detach', '--no-build', '--wait'), {
       what: 'docker compose up',
     })
-    await leaveNetworks(stack.project)
-    await capture(docker('swarm', 'leave', '--force'), { what: 'docker swarm leave' })
+    await leaveNetworks(project)
     say.done('this site has one server')
+    // Docker 20.10 to 28 forget the names of all containers, also of those in other networks.
+    say.detail(
+      'its engine stays the only node of an empty Swarm. Were it to leave that, no container would find another by its name until each is started again: docker swarm leave --force; docker compose restart',
+    )
   } finally {
     await lock.dispose()
   }
