@@ -24,10 +24,10 @@ export function readFolders({ services }: StackConfig) {
   )
 }
 
-const walk = (folder: string): string[] => [
-  folder,
-  ...readdirSync(folder, { recursive: true, encoding: 'utf8' }).map(name => join(folder, name)),
-]
+const walk = (mounted: string): string[] => {
+  if (!lstatSync(mounted).isDirectory()) return [mounted]
+  return [mounted, ...readdirSync(mounted, { recursive: true, encoding: 'utf8' }).map(name => join(mounted, name))]
+}
 
 // As far as its owner may, so may everybody.
 const wantedOf = (mode: number) => mode | ((mode & 0o500) >> 3) | ((mode & 0o500) >> 6)
