@@ -16,7 +16,7 @@ import {
   ownLogFindings,
   rebootFindings,
 } from '../../lib/setup/check_server.ts'
-import { stackFindings } from '../../lib/setup/check_stack.ts'
+import { stackFindings, portFindings } from '../../lib/setup/check_stack.ts'
 import { root } from '../../lib/system/checkout.ts'
 import { type Finding, good } from '../../lib/setup/findings.ts'
 import { openFolder, readableFindings, readFolders } from '../../lib/setup/readable.ts'
@@ -147,6 +147,16 @@ void test('what is no fault: a port on 127.0.0.1, a mounted folder, an image by 
   }
   assert.equal(lookAt({}, fine).length, 1)
 })
+
+for (const [what, among, count] of [
+  ['that the nodes of a Swarm reach', '10.0.0.1', 0],
+  ['of another address', '10.0.0.2', 1],
+  ['where there is no Swarm', undefined, 1],
+] as const)
+  void test(`a port ${what}: ${count === 0 ? 'no fault' : 'published to the world'}`, () => {
+    const registry = { ports: [{ host_ip: '10.0.0.1', published: '5000' }] }
+    assert.equal(portFindings({ name: 'avril', services: { registry } }, among).length, count)
+  })
 
 void test('an override counts, and the one that is generated is no fault', () => {
   assert.deepEqual(lookAt({}, {}, { phoenix: { ...app, image: 'avril-phoenix:0123', build: undefined } }), [
@@ -367,6 +377,8 @@ void test('what containers cannot read of a clone made under a strict umask is f
   writeFileSync(join(folder, 'errors', '50x.html'), '', { mode: 0o600 })
   writeFileSync(join(folder, 'reload.sh'), '', { mode: 0o700 })
   symlinkSync('/nowhere', join(folder, 'link'))
+  // A file that is mounted by itself.
+  assert.match(readableFindings([join(folder, 'reload.sh')])[0]?.text ?? '', /reload[.]sh cannot be read/)
   const [finding] = readableFindings([folder])
   assert.match(finding?.text ?? '', /and 3 more cannot be read/)
   await openFolder(finding ?? good(''))
