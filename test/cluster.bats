@@ -1,5 +1,4 @@
 #!/usr/bin/env bats
-# bats file_tags=long
 # Three machines that are a Swarm. ROUNDS, KILLS and PHASES have the same shown more often: ROUNDS=10 KILLS=40 PHASES='build migrate start healthy switch observe drain stop tidy'. Each test goes on with what the one before has left: a cluster takes minutes to bring up on a busy machine.
 load helpers/cluster
 
@@ -42,6 +41,7 @@ teardown() { loads_abandon; }
   assert_equal "$FAILED" '2:0 3:0'
 }
 
+# bats test_tags=long
 @test "the number of replicas is changed by a deploy, without a loss" {
   set_env PHOENIX_REPLICAS=3
   loads_start 2 3
@@ -51,6 +51,7 @@ teardown() { loads_abandon; }
   assert_equal "$(places)" 'node1 node2 node3'
 }
 
+# bats test_tags=long
 @test "a release that is ill on its nodes is taken back on all of them" {
   commit avril HEALTH=fail >/dev/null
   loads_start 2 3
@@ -63,6 +64,7 @@ teardown() { loads_abandon; }
   assert [ ! -e "$SITE/.state/rollout.json" ]
 }
 
+# bats test_tags=long
 @test "a script that is killed at any moment: nobody notices, and the next run puts all in order" {
   loads_start 1 2
   local left=${KILLS:-4}
@@ -125,6 +127,7 @@ assert_converges() {
   assert_equal "$(on 1 docker service ls --quiet --filter label=avril.service=phoenix | wc -l)" 1
 }
 
+# bats test_tags=long
 @test "a node is lost in the middle of a rollout, in any phase: what was in flight on it fails and nothing else; back, it serves nothing of before" {
   local phase cut
   for phase in ${PHASES:-healthy switch}; do
@@ -145,6 +148,7 @@ assert_converges() {
   done
 }
 
+# bats test_tags=long
 @test "the leader of three managers is lost in the middle of a rollout: the two others go on, and so do their visitors" {
   local phase cut lost other
   for phase in ${PHASES:-healthy switch}; do
@@ -168,6 +172,7 @@ assert_converges() {
   done
 }
 
+# bats test_tags=long
 @test "the leader with the database and the script is cut off in the middle of a rollout: the others serve what was live, and the next run converges" {
   local phase cut
   for phase in ${PHASES:-healthy switch}; do
@@ -187,6 +192,7 @@ assert_converges() {
   done
 }
 
+# bats test_tags=long
 @test "a node is taken out without a lost request, and comes in again" {
   loads_start 1 2
   run -0 node_script setup --drain node2
@@ -200,6 +206,7 @@ assert_converges() {
   assert_output ok
 }
 
+# bats test_tags=long
 @test "a machine leaves, and is none of them any more" {
   run -0 node_script setup --leave node3
   run -0 on 1 docker node ls --format '{{.Hostname}}'
@@ -219,6 +226,7 @@ clone_to() {
   cp "$SITE/.env" "$there/.env"
 }
 
+# bats test_tags=long
 @test "on another node each command does its work on the db node, and setup.ts says where that is" {
   clone_to 2
   run -0 there 2 node scripts/status.js
@@ -244,6 +252,7 @@ clone_to() {
 images_on() { on "$1" docker image ls --digests --format '{{.ID}}' 10.77.0.11:5000/avril-test-cluster-phoenix | sort -u | wc -l; }
 in_registry() { there 1 docker compose exec -T registry sh -c 'ls /var/lib/registry/docker/registry/v2/repositories/avril-test-cluster-phoenix/_manifests/tags' | wc -l; }
 
+# bats test_tags=long
 @test "old releases leave the registry and all nodes, and those that are kept can be gone back to" {
   local round
   for round in 1 2 3; do
@@ -256,6 +265,7 @@ in_registry() { there 1 docker compose exec -T registry sh -c 'ls /var/lib/regis
   assert_output --partial round2
 }
 
+# bats test_tags=long
 @test "the check looks at packets, ports, the registry and its certificates" {
   run node_script setup --check
   assert_output --partial '✓ nodes: 2 nodes, Docker'
@@ -275,6 +285,7 @@ gap_of() {
     "$BATS_TEST_TMPDIR/load$1.json"
 }
 
+# bats test_tags=long
 @test "several servers become one again: killed half-way it goes on, and nothing fails but while nginx is started again" {
   loads_start 1
   local phase
