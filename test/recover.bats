@@ -57,6 +57,8 @@ lose_a_site() {
   compose down --volumes --timeout 2 2>&1
   rm -rf "${SETS:?}" "$SITE/db" "$SITE/.state" "$SITE/node_modules"
   set_env BACKUP_DIR=/mnt/backups/avril
+  # It had several servers, and comes back on one.
+  printf '%s\n' SWARM=10.0.0.1 COMPOSE_FILE=docker-compose.yml:docker-compose.swarm.yml:docker-compose.releases.yml >>"$SITE/.env"
 }
 
 @test "one command, killed in the middle and run again: the rows up to the last second that was shipped, the files, the site" {
@@ -66,6 +68,7 @@ lose_a_site() {
   run -64 set_up --recover --key /run/key.txt
   assert_output --partial 'all that was committed until'
   assert_output --partial '1 uploaded file'
+  assert_output --partial 'it had several servers, and comes back on this one alone'
 
   : >"$BATS_TEST_TMPDIR/out"
   exec_setup --recover --key /run/key.txt --yes >"$BATS_TEST_TMPDIR/out" 2>&1 &
@@ -88,6 +91,7 @@ lose_a_site() {
   # shellcheck disable=SC2016 # for the shell in the container
   run -0 on docker exec "$STACK-minio-1" sh -c 'MC_HOST_m="http://$MINIO_ROOT_USER:$MINIO_ROOT_PASSWORD@127.0.0.1:9000" exec mc --quiet cat m/avril/photo.txt'
   assert_output 'a photo'
+  run ! on grep -E '^(SWARM|COMPOSE_FILE=.*swarm)' .env
   run -78 set_up --recover --key /run/key.txt --yes
   assert_output --partial 'this machine has a database already'
 }
