@@ -22,7 +22,8 @@ note_calls() {
 
 case ${1:?usage: cluster.sh up|down} in
   up)
-    cluster_up
+    # Its engines outlive this script: they must not keep open what it prints to.
+    cluster_up 4>&-
     note_calls
     node_deploy avril
     node_script setup --swarm 10.77.0.11
