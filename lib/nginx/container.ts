@@ -73,7 +73,8 @@ const bounded =
 
 const leaveOut = ({ left }: Nginx, node: string, why: string) => {
   left.add(node)
-  say.warn(`nginx of ${node} is left out: ${why.split('\n')[0]}. It learns who is live before it takes a request again`)
+  const plain = /cannot connect to the docker daemon/i.test(why) ? 'Docker does not answer there' : why.split('\n')[0]
+  say.warn(`nginx of ${node} is left out: ${plain}. It learns who is live before it takes a request again`)
 }
 
 /** The program was not run, or nobody heard how it ended: curl's own codes lie between. */
