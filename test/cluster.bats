@@ -33,6 +33,7 @@ teardown() { loads_abandon; }
   assert_failure
 }
 
+# bats test_tags=long
 @test "rollouts in a row under load to two nginx, with websockets and uploads: none is lost" {
   LOAD_ALL=yes loads_start 2 3
   local round
@@ -83,6 +84,7 @@ teardown() { loads_abandon; }
   assert_equal "${#lines[@]}" 1
 }
 
+# bats test_tags=long
 @test "a node is cut off, and the site goes on, also with a rollout; back, it serves nothing of before" {
   set_env PHOENIX_REPLICAS=3
   run -0 node_deploy avril
