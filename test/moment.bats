@@ -52,16 +52,6 @@ assert_nothing_left() {
   assert_output ''
 }
 
-# until_step STEP [options]: starts a restore in the background, as RESTORE, and waits until it enters the step
-until_step() {
-  local step=$1
-  shift
-  : >"$BATS_TEST_TMPDIR/err"
-  exec_script backup_restore --yes "$@" </dev/null >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
-  RESTORE=$!
-  await_line "$BATS_TEST_TMPDIR/err" "^$step"
-}
-
 @test "--at: the plan names the last transaction that is kept and the first that is dropped; back to it, and --undo" {
   local good
   good=$(moment_of good)
@@ -451,7 +441,7 @@ END
   before=$(count)
   while IFS='|' read -r step options; do
     read -ra words <<<"$options"
-    until_step "$step" --at "$(moment_of good)" "${words[@]}"
+    restore_until "$step" --at "$(moment_of good)" "${words[@]}"
     kill -9 "$RESTORE"
     wait "$RESTORE" 2>/dev/null || true
     assert_equal "$(count)" "$before"
@@ -468,7 +458,7 @@ END
 → restore|--tables meetings
 END
   # The rows are all back, and there is a file to undo it, or none is.
-  until_step '→ rows' --at "$(moment_of good)" --tables meetings --rows 'where id <= 700'
+  restore_until '→ rows' --at "$(moment_of good)" --tables meetings --rows 'where id <= 700'
   kill -9 "$RESTORE"
   wait "$RESTORE" 2>/dev/null || true
   until [ "$(db -c "select count(*) from pg_stat_activity where query ~ 'avril_wanted'  and pid <> pg_backend_pid()")" = 0 ]; do sleep 0.1; done
@@ -565,7 +555,7 @@ volume_count() { docker volume ls --quiet --filter "name=${STACK}_postgres" | wc
 killed_whole() {
   local step=$1
   shift
-  until_step "$step" --whole-server
+  restore_until "$step" --whole-server
   "$@"
   kill -9 "$RESTORE"
   wait "$RESTORE" 2>/dev/null || true

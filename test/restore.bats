@@ -53,15 +53,8 @@ assert_untouched() {
   run -0 greeting avril
 }
 
-# until_step STEP [options]: starts a restore in the background, as RESTORE, and waits until it enters the step
-until_step() {
-  local step=$1
-  shift
-  : >"$BATS_TEST_TMPDIR/err"
-  exec_script backup_restore --yes "$@" </dev/null >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
-  RESTORE=$!
-  await_line "$BATS_TEST_TMPDIR/err" "^→ $step"
-}
+# until_step STEP [options]: as restore_until, for the begin of a step
+until_step() { restore_until "→ $1" "${@:2}"; }
 
 @test "a restore under load brings back all kinds of objects, and no request fails: they wait; --undo, and its redo" {
   have_patience

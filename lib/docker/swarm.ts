@@ -32,9 +32,10 @@ export const CERTIFICATES = join(root, 'swarm', 'certificates')
 
 /** That address when it is of another machine than this one: there the data are, and what says who is live. */
 export function distantDb() {
+  const db = swarmAddress()
+  if (db === undefined || existsSync(CERTIFICATES)) return undefined
   const own = Object.values(networkInterfaces()).flat()
-  const isHere = own.some(it => it?.address === swarmAddress()) || existsSync(CERTIFICATES)
-  return isHere ? undefined : swarmAddress()
+  return own.some(it => it?.address === db) ? undefined : db
 }
 
 /** Has .env say so from now on; undefined: there is one server again. */

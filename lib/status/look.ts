@@ -104,33 +104,20 @@ const lookAtServices = async ({ project, services, apps }: Stack): Promise<Troub
   })
 }
 
+const slow = (about: string, text: string | null | undefined): Trouble[] =>
+  typeof text === 'string' ? [{ about, text, slow: true }] : []
+
 const lookAtBackups = (memory: Memory): Trouble[] => {
   const { settings, backups: former } = memory
   const isRecent = former !== undefined && Date.now() - former.at < BACKUPS
   const backups = isRecent ? former : { trouble: readBackups(settings).trouble, at: Date.now() }
   memory.backups = backups
-  const { trouble } = backups
-  return trouble === null ? [] : [{ about: 'backups', text: trouble, slow: true }]
-}
-
-const lookAtArchive = ({ settings }: Memory): Trouble[] => {
-  const trouble = readArchiveStatus(settings)?.trouble ?? null
-  return trouble === null ? [] : [{ about: 'archive', text: trouble, slow: true }]
+  return slow('backups', backups.trouble)
 }
 
 const lookAtCertificate = ({ settings }: Memory): Trouble[] => {
-  const trouble = readCertificateState(settings)?.trouble ?? null
-  return trouble === null ? [] : [{ about: 'certificate', text: `the certificate ${trouble}`, slow: true }]
-}
-
-const lookAtUpgrade = (): Trouble[] => {
-  const trouble = readUpgrade()?.trouble ?? null
-  return trouble === null ? [] : [{ about: 'upgrade', text: trouble, slow: true }]
-}
-
-const lookAtRecovery = (): Trouble[] => {
-  const trouble = unfinishedRecovery()?.trouble
-  return trouble === undefined ? [] : [{ about: 'recovery', text: trouble, slow: true }]
+  const trouble = readCertificateState(settings)?.trouble
+  return slow('certificate', trouble && `the certificate ${trouble}`)
 }
 
 const isRunning = ({ pid, since }: { pid: number; since: string }, longest: number) =>
@@ -199,10 +186,10 @@ export async function look(memory: Memory, wasByName: boolean): Promise<Look> {
       ...services.filter(({ about }) => !deployed.includes(about)),
       ...seen,
       ...lookAtBackups(memory),
-      ...lookAtArchive(memory),
+      ...slow('archive', readArchiveStatus(settings)?.trouble),
       ...(visited.troubles.some(({ about }) => about === 'certificate') ? [] : lookAtCertificate(memory)),
-      ...lookAtUpgrade(),
-      ...lookAtRecovery(),
+      ...slow('upgrade', readUpgrade()?.trouble),
+      ...slow('recovery', unfinishedRecovery()?.trouble),
       ...lookAtInterrupted(),
     ],
     notes: [

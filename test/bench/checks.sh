@@ -13,16 +13,7 @@ nginx_image=$(image_of nginx)
 remove_all
 trap 'remove_all; rm -rf "$BATS_FILE_TMPDIR"' EXIT
 docker network create --label "$project" "$project" >/dev/null
-cat >"$BATS_FILE_TMPDIR/app.conf" <<CONF
-worker_processes 1;
-events { worker_connections 4096; }
-http {
-  access_log off;
-  server { listen 4000; location / { default_type text/html; return 200 "$(printf '%02000d' 0)"; } }
-}
-CONF
-docker run -d --name "$project-app" --label "$project" --network "$project" --network-alias phoenix --volume "$BATS_FILE_TMPDIR/app.conf:/app.conf:ro" \
-  --entrypoint nginx "$nginx_image" -c /app.conf -g 'daemon off;' >/dev/null
+start_app
 for kind in with without; do
   proxy "$kind" localhost 1000 10
   printf '{"upstreams":[{"address":"%s","rollout":null}]}' "$project-app:4000" >"$BATS_FILE_TMPDIR/a copy/$kind/nginx/live/phoenix.json"

@@ -52,6 +52,25 @@ export async function inPostgres(site: Site, ...words: string[]) {
 }
 export const login = ['-U', 'avril', '-d', 'avril']
 
+/** What the site's database answers to SQL: tuples alone. */
+export async function ask(site: Site, input: string) {
+  return capture(await inPostgres(site, 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', ...login), { input })
+}
+
+/** Gives the site a folder for its backups, beside it. */
+export function setBackups(site: Site, settings: Record<string, string> = {}) {
+  const sets = join(site.folder, '..', 'sets')
+  mkdirSync(sets, { recursive: true })
+  site.set({ BACKUP_DIR: `'${sets}'`, ...settings })
+}
+
+/** The same with the archive, whose service is up then. */
+export async function startArchive(site: Site) {
+  setBackups(site, { WAL: 'on' })
+  const up = docker('compose', '--ansi', 'never', 'up', '--detach', '--no-recreate', '--wait', 'wal')
+  await capture(up, { cwd: site.folder })
+}
+
 const timed = async (work: () => Promise<unknown>) => {
   const since = performance.now()
   await work()
@@ -169,16 +188,12 @@ export async function tables(site: Site) {
 
 const measure = async (site: Site, name: string, fill: string): Promise<Outcome> => {
   const figures = figuresOf(name)
-  const sets = join(site.folder, '..', 'sets')
-  mkdirSync(sets, { recursive: true })
-  site.set({ BACKUP_DIR: `'${sets}'` })
+  setBackups(site)
   say.step('filling the database')
   await capture(await inPostgres(site, 'psql', '-qX', '-v', 'ON_ERROR_STOP=1', ...login), {
     input: EMPTY + fill + QUIET,
   })
-  const bytes = Number(
-    await capture(await inPostgres(site, 'psql', '-XqAt', ...login), { input: `select pg_database_size('avril')` }),
-  )
+  const bytes = Number(await ask(site, `select pg_database_size('avril')`))
   const saved = await backups(site)
   const restored = await restores(site)
   const visits = await visited(site)

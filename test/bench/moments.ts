@@ -1,13 +1,10 @@
 // How long it takes until psql answers of a moment of a database of 1.5 GB: one hour, one day and six days after its full
 // base, on a site where much is written, with an incremental base each night.
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
-import { docker } from '../../lib/docker/commands.ts'
 import { Failure } from '../../lib/system/errors.ts'
 import { size } from '../../lib/system/format.ts'
 import { say } from '../../lib/system/progress.ts'
 import { capture } from '../../lib/system/run.ts'
-import { FILL, inPostgres, login, QUIET } from './data.ts'
+import { ask, FILL, inPostgres, QUIET, startArchive } from './data.ts'
 import { TSX } from './deploy.ts'
 import { figuresOf, type Outcome } from './figures.ts'
 import type { Site } from './site.ts'
@@ -16,9 +13,6 @@ import { BUSY } from './wal.ts'
 const CLIENTS = 4
 /** In transactions. */
 const [HOUR, DAY] = [BUSY / 24, BUSY]
-
-const ask = async (site: Site, input: string) =>
-  capture(await inPostgres(site, 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', ...login), { input })
 
 const tsx = ({ folder }: Site, ...words: string[]) =>
   capture([process.execPath, TSX, ...words], { cwd: folder, input: '' })
@@ -46,11 +40,7 @@ const lookBack = async (site: Site) => {
 
 export async function moments(site: Site): Promise<Outcome> {
   const figures = figuresOf('moments')
-  const sets = join(site.folder, '..', 'sets')
-  mkdirSync(sets, { recursive: true })
-  site.set({ BACKUP_DIR: `'${sets}'`, WAL: 'on' })
-  const up = docker('compose', '--ansi', 'never', 'up', '--detach', '--no-recreate', '--wait', 'wal')
-  await capture(up, { cwd: site.folder })
+  await startArchive(site)
   say.step('filling the database')
   await ask(site, FILL + QUIET)
   await capture(await inPostgres(site, 'pgbench', '-U', 'avril', '-i', '-q', '-s', '10', 'avril'))

@@ -15,16 +15,7 @@ node_image=$(image_of nuxt_profile)
 remove_all
 trap 'remove_all; rm -rf "$BATS_FILE_TMPDIR"' EXIT
 docker network create --label "$project" "$project" >/dev/null
-cat >"$BATS_FILE_TMPDIR/app.conf" <<CONF
-worker_processes 1;
-events { worker_connections 4096; }
-http {
-  access_log off;
-  server { listen 4000; location / { default_type text/html; return 200 "$(printf '%02000d' 0)"; } }
-}
-CONF
-docker run -d --name "$project-app" --label "$project" --network "$project" --network-alias phoenix --volume "$BATS_FILE_TMPDIR/app.conf:/app.conf:ro" \
-  --entrypoint nginx "$nginx_image" -c /app.conf -g 'daemon off;' >/dev/null
+start_app
 docker run -d --name "$project-files" --label "$project" --network "$project" --network-alias nuxt_profile --entrypoint node "$node_image" -e '
   const body = Buffer.alloc(100000, "let a = 1\n")
   require("node:http").createServer((request, response) => {

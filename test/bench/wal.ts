@@ -1,7 +1,5 @@
 // What the archive costs: transactions a second with and without the service wal, in turn; what a day of it takes; the
 // seconds and sizes of base backups of 1.5 GB; memory.
-import { mkdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { docker } from '../../lib/docker/commands.ts'
 import { listIds } from '../../lib/docker/containers.ts'
 import { ACCOUNT } from '../../lib/postgres/server.ts'
@@ -9,6 +7,7 @@ import { size } from '../../lib/system/format.ts'
 import { say } from '../../lib/system/progress.ts'
 import { capture } from '../../lib/system/run.ts'
 import { sleep } from '../../lib/system/signals.ts'
+import { ask, FILL, inPostgres, startArchive } from './data.ts'
 import { figuresOf, median, type Outcome } from './figures.ts'
 import { type Ran, run } from './script.ts'
 import type { Site } from './site.ts'
@@ -16,20 +15,11 @@ import type { Site } from './site.ts'
 const ROUNDS = 3
 /** seconds of one round */
 const LONG = 20
-const FILL = readFileSync(join(import.meta.dirname, 'application.sql'), 'utf8')
 const DAY = 86_400
 /** Transactions that write, on a busy day of such a site. */
 export const BUSY = 100_000
 
 const containerOf = async ({ project }: Site, service: string) => (await listIds(project, service))[0] ?? ''
-
-const inPostgres = async (site: Site, ...words: string[]) =>
-  docker('exec', '--interactive', '--user', ACCOUNT, await containerOf(site, 'postgres'), ...words)
-
-const ask = async (site: Site, sql: string) =>
-  capture(await inPostgres(site, 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-U', 'avril', '-d', 'avril'), {
-    input: sql,
-  })
 
 /** Microseconds of the processor that a container has taken, by its cgroup. */
 const cpuOf = async (id: string) => {
@@ -146,12 +136,7 @@ const alone = async (site: Site, ...words: string[]) => {
 
 export async function wal(site: Site): Promise<Outcome> {
   const figures = figuresOf('wal')
-  const sets = join(site.folder, '..', 'sets')
-  mkdirSync(sets)
-  site.set({ BACKUP_DIR: `'${sets}'`, WAL: 'on' })
-  await capture(docker('compose', '--ansi', 'never', 'up', '--detach', '--no-recreate', '--wait', 'wal'), {
-    cwd: site.folder,
-  })
+  await startArchive(site)
   say.step('filling the database')
   await ask(site, FILL)
   const bytes = Number(await ask(site, `select pg_database_size('avril')`))

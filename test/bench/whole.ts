@@ -1,13 +1,11 @@
 // The whole server of a database of more than 1 GB, brought back by its base and its log, against a restore of a dump and
 // the command of the old scripts, in turn.
-import { mkdirSync } from 'node:fs'
 import { loadavg } from 'node:os'
 import { join } from 'node:path'
-import { docker } from '../../lib/docker/commands.ts'
 import { size } from '../../lib/system/format.ts'
 import { say } from '../../lib/system/progress.ts'
 import { capture } from '../../lib/system/run.ts'
-import { FILL, inPostgres, login, OLD_DUMP, oldRestore, QUIET, settle } from './data.ts'
+import { ask, FILL, inPostgres, login, OLD_DUMP, oldRestore, QUIET, settle, startArchive } from './data.ts'
 import { TSX } from './deploy.ts'
 import { figuresOf, median, medianOf, type Outcome } from './figures.ts'
 import { type Ran, run } from './script.ts'
@@ -22,15 +20,8 @@ interface Whole extends Restored {
   waited: number
 }
 
-const ask = async (site: Site, input: string) =>
-  capture(await inPostgres(site, 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', ...login), { input })
-
 const start = async (site: Site) => {
-  const sets = join(site.folder, '..', 'sets')
-  mkdirSync(sets, { recursive: true })
-  site.set({ BACKUP_DIR: `'${sets}'`, WAL: 'on' })
-  const up = docker('compose', '--ansi', 'never', 'up', '--detach', '--no-recreate', '--wait', 'wal')
-  await capture(up, { cwd: site.folder })
+  await startArchive(site)
   if ((await ask(site, "select to_regclass('applications') is null")) === 't') {
     say.step('filling the database')
     await ask(site, FILL)

@@ -17,6 +17,20 @@ remove_all() {
   docker network ls -q --filter "label=$project" | xargs -r docker network rm >/dev/null
 }
 
+# start_app: phoenix behind it, whose page is 2 kB of the same, and costs it next to nothing; for measurements
+start_app() {
+  cat >"$BATS_FILE_TMPDIR/app.conf" <<CONF
+worker_processes 1;
+events { worker_connections 4096; }
+http {
+  access_log off;
+  server { listen 4000; location / { default_type text/html; return 200 "$(printf '%02000d' 0)"; } }
+}
+CONF
+  docker run -d --name "$project-app" --label "$project" --network "$project" --network-alias phoenix --volume "$BATS_FILE_TMPDIR/app.conf:/app.conf:ro" \
+    --entrypoint nginx "$nginx_image" -c /app.conf -g 'daemon off;' >/dev/null
+}
+
 # upstream NAME ALIAS …
 upstream() {
   local name=$1 aliases=()

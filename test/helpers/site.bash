@@ -76,6 +76,17 @@ exec_script() {
 
 script() { (exec_script "$@"); }
 
+# restore_until PATTERN [options]: starts a restore in the background, as RESTORE, and waits for a line that begins so
+restore_until() {
+  local pattern=$1
+  shift
+  : >"$BATS_TEST_TMPDIR/err"
+  exec_script backup_restore --yes "$@" </dev/null >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
+  # shellcheck disable=SC2034 # for the test that loads this
+  RESTORE=$!
+  await_line "$BATS_TEST_TMPDIR/err" "^$pattern"
+}
+
 # Nobody is observed, or each would take half a minute; observe.bats is about that.
 deploy() { script deploy_local --observe 0 "$@"; }
 

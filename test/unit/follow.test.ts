@@ -1,21 +1,7 @@
 // One of several nginx takes up what that of the db node says, and never what it has said before.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-
-// What njs gives: memory that all workers share.
-class Zone extends Map<string, string | number> {
-  add(key: string, value: string) {
-    if (!this.has(key)) this.set(key, value)
-  }
-  incr(key: string, by: number, first: number) {
-    const value = Number(this.get(key) ?? first) + by
-    this.set(key, value)
-    return value
-  }
-  override keys() {
-    return [...super.keys()] as unknown as MapIterator<string>
-  }
-}
+import { Zone } from '../helpers/njs_zone.ts'
 
 const shared = Object.fromEntries(
   ['live', 'given', 'observed', 'followed', 'maintenance'].map(name => [name, new Zone()]),

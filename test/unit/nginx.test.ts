@@ -1,21 +1,7 @@
 import assert from 'node:assert/strict'
 import { beforeEach, test } from 'node:test'
 import { sendsTo, upstreamsOf, upstreamsOfRollout } from '../../lib/nginx/live.ts'
-
-// What njs gives: memory that all workers share.
-class Zone extends Map<string, string | number> {
-  add(key: string, value: string) {
-    if (!this.has(key)) this.set(key, value)
-  }
-  incr(key: string, by: number, first: number) {
-    const value = Number(this.get(key) ?? first) + by
-    this.set(key, value)
-    return value
-  }
-  override keys() {
-    return [...super.keys()] as unknown as MapIterator<string>
-  }
-}
+import { Zone } from '../helpers/njs_zone.ts'
 
 const [live, given, observed] = [new Zone(), new Zone(), new Zone()]
 Object.assign(globalThis, { ngx: { shared: { live, given, observed }, ERR: 4, log: () => {} } })
