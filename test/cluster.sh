@@ -5,6 +5,8 @@
 # cluster.sh link FOLDER NODE up|down: connects one of them, or cuts it off.
 # cluster.sh burn FOLDER NODE: it is gone, with all that ran there.
 #
+# NEWER names those that are Debian forky, with its engine (28 and later): NEWER=3
+#
 # FOLDER/home is one path on all of them and another folder on each, as /home is: on the first it is what this machine has there. ssh on each of them knows the others (node1, node2 …).
 set -euo pipefail
 
@@ -52,7 +54,7 @@ down() {
     ip netns del "$node" || true
   done
   findmnt --raw --noheadings --output TARGET | grep -F "$folder/" | sort -r | xargs --no-run-if-empty -d '\n' umount -l || true
-  rm -rf "$folder"/[0-9]* "$folder/ssh"
+  rm -rf "$folder"/[0-9]* "$folder/ssh" "$folder/newer"
 }
 
 keys() {
@@ -68,12 +70,28 @@ keys() {
   for node in $(seq "$nodes"); do printf 'node%s,10.77.0.1%s %s\n' "$node" "$node" "$(cut -d ' ' -f 1,2 "$folder/ssh/host.pub")"; done >"$folder/ssh/known_hosts"
 }
 
+is_newer() { [[ " ${NEWER:-} " == *" $1 "* ]]; }
+
+# The programs of Debian forky. They need nothing of the older one but its /etc.
+newer() {
+  docker build --quiet --tag avril-cluster-newer - >/dev/null <<'END'
+FROM avril-standin-base:forky
+RUN apt-get update && apt-get install -y --no-install-recommends docker.io docker-cli docker-compose openssh-server openssh-client iproute2 procps curl ca-certificates openssl git nodejs cron && rm -rf /var/lib/apt/lists/*
+END
+  mkdir -p "$folder/newer"
+  local container
+  container=$(docker create avril-cluster-newer true)
+  docker export "$container" | tar -x -C "$folder/newer" usr
+  docker rm "$container" >/dev/null
+}
+
 # What a machine begins with, in its namespaces.
 machine() {
   local node=$1 own=$folder/$1
   cat <<END
 set -e
 hostname node$node
+$(is_newer "$node" && printf "mount --rbind '%s' /usr\n" "$folder/newer/usr")
 mount --make-rprivate /
 mount --rbind /sys/fs/cgroup '$own/cgroup'
 mount -t sysfs sysfs /sys
@@ -97,6 +115,7 @@ up() {
   down
   mkdir -p "$folder/home"
   keys
+  [ -z "${NEWER:-}" ] || newer
   ip netns add "$switch"
   # The one of this machine would be filtered by its rules.
   ip -n "$switch" link add name bridge0 type bridge
