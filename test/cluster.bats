@@ -97,6 +97,7 @@ teardown() { loads_abandon; }
   assert_output --partial 'nginx of node3 is left out'
   run node_script status
   assert_output --regexp '✗ node node3 .*not heard'
+  run -0 node_script logs --no-follow --tail 1 phoenix
   connect 3
   run -0 answers 3 20
   assert_output "200 $(greeting_on 1)"
@@ -194,6 +195,22 @@ assert_converges() {
   done
 }
 
+serves() { [ "$(greeting_on "$1" 2>/dev/null)" = "$2" ]; }
+
+# bats test_tags=long
+@test "all lose their power at once: they come back by themselves, with what was live" {
+  local live node since
+  live=$(greeting_on 1)
+  power off
+  run ! from_outside curl -fsS -m 3 http://10.77.0.11/version
+  power on
+  since=$SECONDS
+  for node in 1 2 3; do until_true serves "$node" "$live"; done
+  echo "# served by all $((SECONDS - since)) s after the engines" >&3
+  run -0 node_script status
+  assert_converges
+}
+
 # bats test_tags=long
 @test "a node is taken out without a lost request, and comes in again" {
   loads_start 1 2
@@ -268,17 +285,23 @@ in_registry() { there 1 docker compose exec -T registry sh -c 'ls /var/lib/regis
 }
 
 # bats test_tags=long
-@test "the check looks at packets, ports, the registry and its certificates" {
+@test "the check looks at packets, ports, the registry and its certificates, and at what nginx has of before" {
+  local proxy=$CLUSTER/2/home/play/avril-scripts/nginx/proxy.conf
   run node_script setup --check
-  assert_output --partial '✓ nodes: 2 nodes, Docker'
-  refute_output --partial 'registry is published'
+  refute_output --regexp 'node2 (sends|and the registry|does not reach)|of before|registry is published'
+  cp "$proxy" "$CLUSTER/2/kept.conf"
+  echo '# other' >>"$proxy"
+  set_env DRAIN_SECONDS=11
   ip -n avril-node2 link set eth0 mtu 1400
   mv "$CLUSTER/2/docker/certs.d/10.77.0.11:5000/client.cert" "$CLUSTER/2/docker/kept"
   run node_script setup --check
   ip -n avril-node2 link set eth0 mtu 1500
   mv "$CLUSTER/2/docker/kept" "$CLUSTER/2/docker/certs.d/10.77.0.11:5000/client.cert"
+  mv "$CLUSTER/2/kept.conf" "$proxy"
+  set_env DRAIN_SECONDS=10
   assert_output --partial 'node2 sends at most 1400 bytes'
   assert_output --partial "node2 and the registry do not take each other's certificate"
+  assert_output --partial 'nginx of node2 has something of before: files in nginx/, or those that .env names, DRAIN_SECONDS'
 }
 
 # gap_of NODE: the seconds from its first failed request to its last one

@@ -3,6 +3,7 @@
 # has. Nothing of this machine's own engine or network is touched. They join no Swarm by themselves.
 # cluster.sh on FOLDER NODE COMMAND …: runs a command on one of them.
 # cluster.sh link FOLDER NODE up|down: connects one of them, or cuts it off.
+# cluster.sh power FOLDER off|on: a power cut of all of them at once, and its end.
 # cluster.sh burn FOLDER NODE: it is gone, with all that ran there.
 #
 # NEWER names those that are Debian forky, with its engine (28 and later): NEWER=3
@@ -10,7 +11,7 @@
 # FOLDER/home is one path on all of them and another folder on each, as /home is: on the first it is what this machine has there. ssh on each of them knows the others (node1, node2 …).
 set -euo pipefail
 
-action=${1:?usage: cluster.sh up|down|on|link|burn FOLDER …}
+action=${1:?usage: cluster.sh up|down|on|link|power|burn FOLDER …}
 folder=${2:?the folder of the cluster}
 shift 2
 switch=avril-switch
@@ -65,9 +66,9 @@ keys() {
   cp "$folder/ssh/id.pub" "$folder/ssh/authorized_keys"
   {
     printf 'UserKnownHostsFile %s/ssh/known_hosts\nIdentityFile %s/ssh/id\nIdentitiesOnly yes\n' "$folder" "$folder"
-    for node in $(seq "$nodes"); do printf 'Host node%s\n  HostName 10.77.0.1%s\n' "$node" "$node"; done
+    for node in $(seq "$count"); do printf 'Host node%s\n  HostName 10.77.0.1%s\n' "$node" "$node"; done
   } >"$folder/ssh/config"
-  for node in $(seq "$nodes"); do printf 'node%s,10.77.0.1%s %s\n' "$node" "$node" "$(cut -d ' ' -f 1,2 "$folder/ssh/host.pub")"; done >"$folder/ssh/known_hosts"
+  for node in $(seq "$count"); do printf 'node%s,10.77.0.1%s %s\n' "$node" "$node" "$(cut -d ' ' -f 1,2 "$folder/ssh/host.pub")"; done >"$folder/ssh/known_hosts"
 }
 
 is_newer() { [[ " ${NEWER:-} " == *" $1 "* ]]; }
@@ -76,7 +77,7 @@ is_newer() { [[ " ${NEWER:-} " == *" $1 "* ]]; }
 newer() {
   docker build --quiet --tag avril-cluster-newer - >/dev/null <<'END'
 FROM avril-standin-base:forky
-RUN apt-get update && apt-get install -y --no-install-recommends docker.io docker-cli docker-compose openssh-server openssh-client iproute2 procps curl ca-certificates openssl git nodejs cron && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends docker.io docker-cli docker-compose docker-buildx openssh-server openssh-client iproute2 procps curl ca-certificates openssl git nodejs cron && rm -rf /var/lib/apt/lists/*
 END
   mkdir -p "$folder/newer"
   local container
@@ -110,8 +111,48 @@ exec dockerd --data-root '$own/data' --exec-root '$own/exec' --pidfile '$own/run
 END
 }
 
+start() {
+  local node=$1
+  nsenter --net="/run/netns/avril-node$node" unshare --uts --mount sh "$folder/$node/machine" >"$folder/$node/log" 2>&1 </dev/null 3>&- &
+}
+
+await_engines() {
+  local node tries=600
+  for node in "$@"; do
+    until [ -s "$folder/$node/run/docker.pid" ] && (on "$node" docker version) >/dev/null 2>&1; do
+      tries=$((tries - 1))
+      [ "$tries" -gt 0 ] || { tail -n 20 "$folder/$node/log" >&2; printf 'cluster: the engine of node %s does not answer\n' "$node" >&2; exit 69; }
+      sleep 0.1
+    done
+  done
+}
+
+# What runs in containers is in namespaces of its own.
+processes_of() {
+  ip netns pids "avril-node$1"
+  find "$folder/$1/data/containers" -mindepth 1 -maxdepth 1 -printf '%f\n' | while read -r container; do
+    find /sys/fs/cgroup -type d -name "*$container*" -exec find {} -name cgroup.procs -exec cat {} + \;
+  done | sort -u
+}
+
+power() {
+  local node nodes=("$folder"/[0-9]*)
+  nodes=("${nodes[@]##*/}")
+  if [ "$1" = on ]; then
+    for node in "${nodes[@]}"; do start "$node"; done
+    await_engines "${nodes[@]}"
+    return
+  fi
+  for node in "${nodes[@]}"; do processes_of "$node"; done | xargs kill -9 2>/dev/null || true
+  # A shim is told of the end of a container by it: who was started meanwhile goes, too.
+  for node in "${nodes[@]}"; do
+    processes_of "$node" | xargs --no-run-if-empty kill -9 2>/dev/null || true
+    rm -f "$folder/$node"/run/*.pid
+  done
+}
+
 up() {
-  nodes=${1:-3}
+  count=${1:-3}
   down
   mkdir -p "$folder/home"
   keys
@@ -122,7 +163,7 @@ up() {
   ip -n "$switch" addr add 10.77.0.1/24 dev bridge0
   ip -n "$switch" link set lo up
   ip -n "$switch" link set bridge0 up
-  for node in $(seq "$nodes"); do
+  for node in $(seq "$count"); do
     local name=avril-node$node own=$folder/$node
     mkdir -p "$own"/{data,exec,run,cgroup,home}
     [ "$node" != 1 ] || { rmdir "$own/home"; ln -s "$folder/home" "$own/home"; }
@@ -135,16 +176,10 @@ up() {
     ip -n "$name" link set eth0 up
     ip -n "$name" route add default via 10.77.0.1
     machine "$node" >"$own/machine"
-    nsenter --net="/run/netns/$name" unshare --uts --mount sh "$own/machine" >"$own/log" 2>&1 </dev/null 3>&- &
+    start "$node"
   done
-  for node in $(seq "$nodes"); do
-    local tries=600
-    until [ -s "$folder/$node/run/docker.pid" ] && (on "$node" docker version) >/dev/null 2>&1; do
-      tries=$((tries - 1))
-      [ "$tries" -gt 0 ] || { tail -n 20 "$folder/$node/log" >&2; printf 'cluster: the engine of node %s does not answer\n' "$node" >&2; exit 69; }
-      sleep 0.1
-    done
-  done
+  # shellcheck disable=SC2046 # numbers
+  await_engines $(seq "$count")
 }
 
 case $action in
@@ -152,6 +187,7 @@ case $action in
   down) down ;;
   on) on "$@" ;;
   link) ip -n "$switch" link set "avril-v$1" "$2" ;;
+  power) power "$@" ;;
   burn)
     ip -n "$switch" link set "avril-v$1" down
     end_node "$1"

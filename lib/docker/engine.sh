@@ -143,8 +143,8 @@ if [ "$(id -u)" != 0 ]; then
 fi
 
 # Whoever was killed may have left this very script at work. What it starts must not hold the lock, or a server that
-# goes on would.
-exec {lock}<"${BASH_SOURCE[0]}"
+# goes on would. A node of a Swarm is sent the script and has no file of it; dpkg itself locks others.
+exec {lock}</var/lib/dpkg
 flock --nonblock "$lock" || { say 'another one is at work: waiting for it'; flock "$lock"; }
 
 work=$(mktemp -d)

@@ -1,10 +1,11 @@
 // What setup.ts --check says of the nodes of a Swarm.
 import { openStack } from '../docker/stack.ts'
-import { isSwarm, listNodes, swarmAddress } from '../docker/swarm.ts'
+import { isSwarm, listNodes, type Node, swarmAddress } from '../docker/swarm.ts'
 import { type NodeState, readNodes } from '../status/nodes_status.ts'
 import { messageOf } from '../system/errors.ts'
 import { bad, type Finding, unless, warning } from './findings.ts'
 import { runOn } from './node_files.ts'
+import { readBehind } from './node_nginx.ts'
 import { networkMtu } from './node_networks.ts'
 
 /** What a node says of itself. */
@@ -20,6 +21,8 @@ export interface NodeFacts {
   closed: string[]
   /** the bytes that a packet to the other nodes may have */
   mtu: number
+  /** what its nginx has as it was before (readBehind); of this machine's nothing is said */
+  behind: string[]
 }
 
 /** Whoever is to be a node reaches the db node by these (tcp). */
@@ -55,7 +58,7 @@ export function nodesFindings(
           ),
         ]
       : []),
-    ...facts.flatMap(({ name, ahead, free, registry, closed, mtu: most }): Finding[] => {
+    ...facts.flatMap(({ name, ahead, free, registry, closed, mtu: most, behind }): Finding[] => {
       if (ahead === undefined) return [bad(`${name} is not reached by ssh`)]
       return [
         ...(Math.abs(ahead) > MOST_AHEAD
@@ -75,6 +78,14 @@ export function nodesFindings(
           : []),
         ...(closed.length > 0
           ? [bad(`${name} does not reach the db node by ${closed.join(' and ')} (tcp)`, 'is there a firewall between?')]
+          : []),
+        ...(behind.length > 0
+          ? [
+              warning(
+                `nginx of ${name} has something of before: ${behind.join(', ')}`,
+                `tsx scripts/setup.ts --join ${name} brings it; for a setting it starts nginx there again: --drain ${name} before, --fill ${name} after, and no request is lost`,
+              ),
+            ]
           : []),
         ...(most < mtu + ENVELOPE
           ? [
@@ -107,11 +118,14 @@ cat "/sys/class/net/$device/mtu"`
 /** milliseconds: more than all that is tried there in vain; a disk that is gone lets nobody answer */
 const PATIENCE = 40_000
 
-const factsOf = async (name: string, host: string | undefined): Promise<NodeFacts> => {
+const factsOf = async (node: Node): Promise<NodeFacts> => {
+  const { name } = node
+  const host = node.isHere ? undefined : node.host
   try {
     const asked = Date.now()
     const words = [swarmAddress() ?? '']
-    const said = await runOn(host, 'asking how it is', FACTS, words, { signal: AbortSignal.timeout(PATIENCE) })
+    const signal = AbortSignal.timeout(PATIENCE)
+    const said = await runOn(host, 'asking how it is', FACTS, words, { signal })
     const [clock = '', free = '', found, ports = '', mtu] = said.split('\n').map(line => line.trim())
     const registry = found === 'good' || found === 'refused' ? found : 'unreached'
     const closed = ports.split(' ').filter(Boolean)
@@ -119,9 +133,10 @@ const factsOf = async (name: string, host: string | undefined): Promise<NodeFact
     const [least, most] = [asked / 1000 - 1, Date.now() / 1000]
     const now = Number(clock)
     const ahead = now > most ? now - most : Math.min(now - least, 0)
-    return { name, ahead, free: Number(free), registry, closed, mtu: Number(mtu) }
+    const behind = host === undefined ? [] : await readBehind(node, signal)
+    return { name, ahead, free: Number(free), registry, closed, mtu: Number(mtu), behind }
   } catch {
-    return { name, ahead: undefined, free: 0, registry: 'unreached', closed: [], mtu: 0 }
+    return { name, ahead: undefined, free: 0, registry: 'unreached', closed: [], mtu: 0, behind: [] }
   }
 }
 
@@ -130,9 +145,7 @@ export async function lookAtNodes(): Promise<Finding[]> {
   if (!isSwarm()) return []
   try {
     const nodes = await listNodes()
-    const facts = await Promise.all(
-      nodes.filter(({ isUp }) => isUp).map(({ name, host, isHere }) => factsOf(name, isHere ? undefined : host)),
-    )
+    const facts = await Promise.all(nodes.filter(({ isUp }) => isUp).map(factsOf))
     const stack = await openStack()
     return nodesFindings(await readNodes(stack), facts, await networkMtu(stack.project))
   } catch (error) {

@@ -1,11 +1,8 @@
-// What a web node of a Swarm has of this machine: nginx's files, its certificate, and what the registry knows it by.
+// What a node of a Swarm has of this machine: the registry's certificates, and a setting of its kernel.
 import { X509Certificate } from 'node:crypto'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { composeConfig } from '../docker/commands.ts'
-import { composeFiles } from '../docker/release_pins.ts'
 import { CERTIFICATES } from '../docker/swarm.ts'
-import { configOf, type StackConfig } from '../docker/stack_config.ts'
 import { NO_CONNECTION, ssh, unreachable } from '../ssh/commands.ts'
 import { certificateFolder } from '../crypto/certificate_pair.ts'
 import { root } from '../system/checkout.ts'
@@ -64,7 +61,8 @@ const TRUSTED = '/etc/docker/certs.d'
 const TRUST = `set -eu; umask 077; folder=${TRUSTED}/$1:5000; mkdir -p "$folder"; cd "$folder"
 tar -xf -; mv -f node.key client.key; mv -f node.crt client.cert`
 
-const withArchive = async <T>(words: string[], work: (from: number) => Promise<T>) => {
+/** Gives what tar makes of these words to `work`, as an open file without a name. */
+export async function withArchive<T>(words: string[], work: (from: number) => Promise<T>) {
   const file = stateFile(`node-${process.pid}.tar`)
   rmSync(file, { force: true })
   const to = openSync(file, 'wx+', 0o600)
@@ -89,7 +87,7 @@ export async function runOn(
   what: string,
   script: string,
   words: string[],
-  options: Pick<RunOptions, 'from' | 'signal'> = {},
+  options: Pick<RunOptions, 'from' | 'input' | 'signal'> = {},
 ) {
   const command =
     host === undefined ? ['sh', '-c', script, 'sh', ...words] : ssh(host, { batch: true }, script, ...words)
@@ -119,28 +117,4 @@ echo 'net.ipv4.tcp_retries2 = 6' >"$file"; echo 6 >/proc/sys/net/ipv4/tcp_retrie
 /** Has the kernel of a host (without one: this machine's) end a connection when nobody has answered for 25 s. */
 export async function endDeadConnections(host?: string) {
   await runOn(host, 'how long a connection to a lost machine is kept', FORGET, [])
-}
-
-// What is no longer here stays there: nothing reads it, but for the scripts and styles of former releases. `live` is what
-// nginx here is told.
-const UNPACK = `set -eu; mkdir -p "$1/nginx/live"; cd /; tar -xpf - --no-same-owner`
-
-/** Where nginx's files lie: all that its container only reads. What it writes, its logs, stays where it is. */
-export function nginxPaths({ services }: StackConfig) {
-  const mounted = (services.nginx?.volumes ?? []).filter(({ read_only }) => read_only === true)
-  return [join(root, 'nginx'), ...mounted.map(({ source = '/dev/null' }) => source)]
-    .map(path => resolve(root, path))
-    .filter(path => path !== '/dev/null' && existsSync(path))
-}
-
-/** Brings nginx's files to a host, to where they lie here. */
-export async function sendNginx(host: string) {
-  const config = configOf(await attempt(composeConfig(composeFiles())))
-  const words = [
-    '-C',
-    '/',
-    `--exclude=${join(root, 'nginx', 'live').slice(1)}/*`,
-    ...new Set(nginxPaths(config).map(path => path.slice(1))),
-  ]
-  await withArchive(words, from => runOn(host, "nginx's files", UNPACK, [root], { from }))
 }

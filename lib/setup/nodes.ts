@@ -20,7 +20,8 @@ import { say } from '../system/progress.ts'
 import { attempt, capture, show } from '../system/run.ts'
 import { sleep } from '../system/signals.ts'
 import { takeDeployLock } from '../deploy/deploy_lock.ts'
-import { dropSecrets, endDeadConnections, makeCertificates, runOn, sendNginx, trustRegistry } from './node_files.ts'
+import { dropSecrets, endDeadConnections, makeCertificates, runOn, trustRegistry } from './node_files.ts'
+import { otherNginx, sendNginx } from './node_nginx.ts'
 import { isOfSwarm, makeNetworks } from './node_networks.ts'
 import { outageDuring } from './outage.ts'
 import { checkFirst, checkJoining, pickNode, poolBeside, readOwnSwarm } from './which_node.ts'
@@ -99,10 +100,13 @@ const requireSwarm = () => {
   )
 }
 
+/** Runs a script that it is sent, read as a whole: what that starts finds nothing of it to read. */
+export const SENT = 'exec bash -c "$(cat)"'
+
 const installEngine = async (host: string) => {
   const from = openSync(join(root, 'lib', 'docker', 'engine.sh'), 'r')
   try {
-    await runOn(host, 'installing Docker', 'exec bash -s', [], { from })
+    await runOn(host, 'installing Docker', SENT, [], { from })
   } finally {
     closeSync(from)
   }
@@ -164,7 +168,7 @@ const startNginx = async ({ id, name, host }: Node) => {
   const words = ['up', '--detach', '--no-deps', '--wait', 'nginx']
   await show(compose(composeFiles(), '--progress', 'plain', ...words), {
     engine: await engineOf(host),
-    env: { SWARM_ROLE: 'other', SWARM_NODE: id },
+    env: otherNginx(id),
     what: `starting nginx on ${name}`,
   })
 }

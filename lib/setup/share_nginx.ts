@@ -4,7 +4,7 @@ import type { Nginx } from '../nginx/container.ts'
 import { takeUpCertificate } from '../nginx/take_up_certificate.ts'
 import { messageOf } from '../system/errors.ts'
 import { say } from '../system/progress.ts'
-import { sendNginx } from './node_files.ts'
+import { sendNginx } from './node_nginx.ts'
 
 /**
  * Has each nginx serve a certificate that lies in its folder here (PEM), as `takeUpCertificate` does; gives whether this machine's took a

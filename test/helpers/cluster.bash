@@ -62,6 +62,7 @@ cluster_down() {
 
 cut_off() { "$HERE/cluster.sh" link "$CLUSTER" "$1" down; }
 connect() { "$HERE/cluster.sh" link "$CLUSTER" "$1" up; }
+power() { "$HERE/cluster.sh" power "$CLUSTER" "$1" 3>&-; }
 burn() { "$HERE/cluster.sh" burn "$CLUSTER" "$1" 3>&-; }
 # What a node has as PLAY
 home_of() { echo "$CLUSTER/$1/home/play"; }

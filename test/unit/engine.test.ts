@@ -4,6 +4,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { SENT } from '../../lib/setup/nodes.ts'
 
 // Programs as they are on a server that lacks Compose. They speak French where glibc would: in every locale but C.
 const STANDINS: Record<string, string> = {
@@ -15,7 +16,7 @@ const STANDINS: Record<string, string> = {
       show-*) echo "Version: 2.32.4-3" ;;
     esac`,
   'apt-get': `
-    echo "apt-get $*" >>log
+    echo "apt-get $*" >>log; cat >>log
     case $* in *install*) ;; *) exit 0 ;; esac
     [ -e mended ] || [ -z "$TROUBLE" ] || {
       case $TROUBLE-$(french) in
@@ -37,7 +38,7 @@ const STANDINS: Record<string, string> = {
 const FRENCH = 'french() { case ${LC_ALL:-} in C | POSIX) echo no ;; *) echo yes ;; esac; }'
 
 /** Runs engine.sh among these stand-ins, as a French user, and gives how it ended and what apt-get was told. */
-const runEngine = (trouble: string) => {
+const runEngine = (trouble: string, isSent = false) => {
   const folder = mkdtempSync(join(tmpdir(), 'avril-engine-'))
   try {
     for (const [name, text] of Object.entries(STANDINS)) {
@@ -51,7 +52,10 @@ const runEngine = (trouble: string) => {
       LANGUAGE: 'fr',
       TROUBLE: trouble,
     }
-    const { status, stderr } = spawnSync('bash', [join(import.meta.dirname, '../../lib/docker/engine.sh')], {
+    const script = join(import.meta.dirname, '../../lib/docker/engine.sh')
+    const [program, words, input] = isSent ? ['sh', ['-c', SENT], readFileSync(script)] : ['bash', [script], '']
+    const { status, stderr } = spawnSync(program, words, {
+      input,
       cwd: folder,
       env,
       encoding: 'utf8',
@@ -69,3 +73,9 @@ for (const trouble of ['', 'lock', 'interrupted'])
     assert.equal(status, 0, stderr)
     assert.match(told, /install .*docker-compose-v2/)
   })
+
+void test('a machine that is to be a node is sent it, and whatever reads its standard input gets nothing of it', () => {
+  const { status, stderr, told } = runEngine('', true)
+  assert.equal(status, 0, stderr)
+  assert.match(told, /install .*docker-compose-v2/)
+})

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { type NodeFacts, nodesFindings } from '../../lib/setup/check_nodes.ts'
-import { nginxPaths } from '../../lib/setup/node_files.ts'
+import { behindOf, nginxPaths } from '../../lib/setup/node_nginx.ts'
 import { root } from '../../lib/system/checkout.ts'
 
 const node = (name: string, more: object = {}) => ({
@@ -23,6 +23,7 @@ const facts = (name: string, more: Partial<NodeFacts> = {}): NodeFacts => ({
   registry: 'good',
   closed: [],
   mtu: 1500,
+  behind: [],
   ...more,
 })
 
@@ -58,6 +59,11 @@ const table: [string, Parameters<typeof nodesFindings>, RegExp[]][] = [
   ],
   ['packets', [nodes, [facts('a'), facts('b', { mtu: 1450 })], 1450], [/^bad b sends at most 1450 .* needs 1500/]],
   ['packets that fit', [nodes, [facts('a'), facts('b', { mtu: 1450 })], 1400], [/^good/]],
+  [
+    'an nginx of before',
+    [nodes, [facts('a'), facts('b', { behind: ['DRAIN_SECONDS'] })], 1450],
+    [/^warning nginx of b has something of before: DRAIN_SECONDS/],
+  ],
   ['ssh', [nodes, [facts('a'), facts('b', { ahead: undefined })], 1450], [/^bad b is not reached by ssh/]],
 ]
 for (const [what, words, expected] of table)
@@ -90,4 +96,10 @@ void test("a node gets what nginx reads, and no logs, which have visitors' addre
     join(work, 'ssl'),
     join(work, 'static'),
   ])
+})
+
+void test('the settings that an nginx was started without as they are', () => {
+  const env = ['PATH=/bin', 'DRAIN_SECONDS=30', 'WHOST=a', 'HTTP3=', 'NGINX_PORT=80']
+  const wanted = { DRAIN_SECONDS: '5', WHOST: 'a', HTTP3: null, NGINX_PORT: '80', SWARM_NODE: 'x' }
+  assert.deepEqual(behindOf(wanted, env), ['DRAIN_SECONDS', 'SWARM_NODE'])
 })
