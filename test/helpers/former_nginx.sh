@@ -10,7 +10,7 @@ map "$app $request_id" $instance {
 map "" $other_instance { default $app:$port; }
 map "" $ended { default 1; }
 CONF
-sed -i '/load_module/d; /# See live.js/d; /location .nginx.live/,/^    }/d; /location .nginx.drained/,/^    }/d' "$1/nginx.conf"
+sed -i '/# See live.js/d; /location .nginx.live/,/^    }/d; /location .nginx.drained/,/^    }/d' "$1/nginx.conf"
 sed -i '/drain_seconds/d; /taken_up/d' "$1/start/10-settings.sh"
 for file in "$1/live/"*.json; do
   [ -e "$file" ] || continue
