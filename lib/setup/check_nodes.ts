@@ -6,6 +6,7 @@ import { messageOf } from '../system/errors.ts'
 import { bad, type Finding, unless, warning } from './findings.ts'
 import { runOn } from './node_files.ts'
 import { readBehind } from './node_nginx.ts'
+import { isUnderstood } from './which_node.ts'
 import { networkMtu } from './node_networks.ts'
 
 /** What a node says of itself. */
@@ -44,7 +45,18 @@ export function nodesFindings(
 ): Finding[] {
   const versions = [...new Set(nodes.map(({ engineVersion }) => engineVersion))]
   const managers = nodes.filter(({ roles }) => roles.some(role => role === 'leader' || role === 'manager')).length
+  const leader = nodes.find(({ roles }) => roles.includes('leader'))
   const findings = [
+    ...nodes.flatMap(({ name, roles, engineVersion }) =>
+      leader && roles.includes('manager') && !isUnderstood(engineVersion, leader.engineVersion)
+        ? [
+            bad(
+              `${name} has Docker ${engineVersion} and asks the leader, ${leader.name} (${leader.engineVersion}), for what that does not know`,
+              'bring Docker there to 23 or later, too',
+            ),
+          ]
+        : [],
+    ),
     ...nodes.flatMap(({ name, trouble }) => (trouble === null ? [] : [bad(`${name}: ${trouble}`)])),
     ...nodes.flatMap(({ name, isOut }) =>
       isOut ? [warning(`${name} is taken out`, `tsx scripts/setup.ts --fill ${name} gives it its visitors back`)] : [],

@@ -126,7 +126,7 @@ export async function joinNode(host: string, { manager }: { manager: boolean }) 
   await installEngine(host)
   const engine = await engineOf(host)
   const before = await readOwnSwarm(engine)
-  checkJoining(host, before, await listNodes())
+  checkJoining(host, before, await listNodes(), { manager })
   if (before.LocalNodeState !== 'active') {
     const role = manager ? 'manager' : 'worker'
     const token = await capture(docker('swarm', 'join-token', '--quiet', role))

@@ -9,6 +9,7 @@ import { capture } from '../system/run.ts'
 
 const INFO = v.object({
   Name: v.string(),
+  ServerVersion: v.string(),
   Swarm: v.object({
     LocalNodeState: v.string(),
     NodeID: v.string(),
@@ -18,13 +19,13 @@ const INFO = v.object({
 })
 
 /** What an engine says of the Swarm that it is in, and what its machine is called. */
-export type OwnSwarm = v.InferOutput<typeof INFO>['Swarm'] & { Name: string }
+export type OwnSwarm = v.InferOutput<typeof INFO>['Swarm'] & { Name: string; ServerVersion: string }
 
 /** Asks an engine; without one this machine's. */
 export async function readOwnSwarm(engine?: string): Promise<OwnSwarm> {
   const said = await capture(docker('info', '--format', '{{json .}}'), { engine })
-  const { Name, Swarm } = readAnswer(INFO, said, 'docker info')
-  return { Name, ...Swarm }
+  const { Name, ServerVersion, Swarm } = readAnswer(INFO, said, 'docker info')
+  return { Name, ServerVersion, ...Swarm }
 }
 
 // Neither of a Swarm nor out of it: waiting for managers that are gone, locked, or broken.
@@ -55,11 +56,20 @@ export function checkFirst(address: string, swarm: OwnSwarm, own: OwnNetwork[]) 
     )
 }
 
+/**
+ * Whether a leader knows what a manager asks it. From 23 on one asks for volumes of the Swarm whenever somebody, as Compose
+ * does at each start, asks it for its own; an older one says "unknown method ListVolumes".
+ */
+export function isUnderstood(manager: string, leader: string) {
+  return Number.parseInt(manager) < 23 || Number.parseInt(leader) >= 23
+}
+
 /** Throws a Failure (64, 78) for a machine that `--join` must leave alone; `nodes`: those that there are. */
 export function checkJoining(
   host: string,
   swarm: OwnSwarm,
-  nodes: Pick<Node, 'id' | 'name' | 'host' | 'isHere' | 'isUp' | 'labels'>[],
+  nodes: Pick<Node, 'id' | 'name' | 'host' | 'isHere' | 'isUp' | 'labels' | 'isLeader' | 'engineVersion'>[],
+  { manager }: { manager: boolean },
 ) {
   const leave = `ssh ${host} docker swarm leave --force`
   checkWhole(host, swarm, leave)
@@ -69,6 +79,12 @@ export function checkJoining(
     throw badConfig(
       `a node is called ${swarm.Name} already, and ${host} is, too`,
       `give it a name of its own (ssh ${host} hostnamectl set-hostname <name>), restart Docker there, then run this again`,
+    )
+  const leader = nodes.find(({ isLeader }) => isLeader)
+  if (manager && leader && !isUnderstood(swarm.ServerVersion, leader.engineVersion))
+    throw badConfig(
+      `${host} has Docker ${swarm.ServerVersion}, and as a manager it would ask ${leader.name} (${leader.engineVersion}) for what that does not know`,
+      `bring Docker on ${leader.name} to 23 or later first, or join without --manager`,
     )
   if (swarm.LocalNodeState !== 'active') return
   const node = nodes.find(({ id }) => id === swarm.NodeID)

@@ -39,6 +39,19 @@ const table: [string, Parameters<typeof nodesFindings>, RegExp[]][] = [
   ],
   ['a node is out', [[nodes[0]!, node('b', { isOut: true })], well, 1450], [/^warning b is taken out/]],
   ['versions differ', [[nodes[0]!, node('b', { engineVersion: '20.10' })], well, 1450], [/^warning .*28\.5, 20\.10/]],
+  [
+    'a manager whose leader is too old for it',
+    [
+      [
+        node('a', { roles: ['leader'], engineVersion: '20.10' }),
+        node('b', { roles: ['manager'] }),
+        node('c', { roles: ['manager'] }),
+      ],
+      well,
+      1450,
+    ],
+    [/^bad b has Docker 28\.5 .* the leader, a \(20\.10\)/, /^bad c has/, /^warning the nodes have different/],
+  ],
   ['two managers', [[nodes[0]!, node('b', { roles: ['manager'] })], well, 1450], [/^warning 2 managers/]],
   ['a clock', [nodes, [facts('a'), facts('b', { ahead: -7 })], 1450], [/^warning the clock of b differs by 7 s/]],
   ['a disk', [nodes, [facts('a'), facts('b', { free: 1e9 })], 1450], [/^warning b has 1\.0 GB/]],

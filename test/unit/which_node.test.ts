@@ -13,6 +13,7 @@ const swarmOf = (LocalNodeState: string, more: Partial<OwnSwarm> = {}): OwnSwarm
   NodeAddr: LocalNodeState === 'active' ? '10.0.0.1' : '',
   ControlAvailable: LocalNodeState === 'active',
   Name: 'node9',
+  ServerVersion: '26.1.5+dfsg1',
   ...more,
 })
 const own = [
@@ -40,17 +41,46 @@ for (const [what, address, swarm, exitCode, said] of first)
   void test(`no first node: ${what}`, () => fails(() => checkFirst(address, swarm, own), exitCode, said))
 
 const nodes = [
-  { id: 'n1', name: 'debian', host: '10.0.0.1', isHere: true, isUp: true, labels: { 'avril.db': 'true' } },
-  { id: 'n2', name: 'debian', host: 'root@10.0.0.2', isHere: false, isUp: true, labels: {} },
-  { id: 'n3', name: 'node3', host: 'root@10.0.0.3', isHere: false, isUp: false, labels: {} },
+  {
+    id: 'n1',
+    name: 'debian',
+    host: '10.0.0.1',
+    isHere: true,
+    isUp: true,
+    labels: { 'avril.db': 'true' },
+    isLeader: true,
+    engineVersion: '26.1.5',
+  },
+  {
+    id: 'n2',
+    name: 'debian',
+    host: 'root@10.0.0.2',
+    isHere: false,
+    isUp: true,
+    labels: {},
+    isLeader: false,
+    engineVersion: '26.1.5',
+  },
+  {
+    id: 'n3',
+    name: 'node3',
+    host: 'root@10.0.0.3',
+    isHere: false,
+    isUp: false,
+    labels: {},
+    isLeader: false,
+    engineVersion: '26.1.5',
+  },
 ]
 
+const AS_WORKER = { manager: false }
+
 void test('a bare machine joins, and a node is brought up to date', () => {
-  checkJoining('root@10.0.0.9', swarmOf('inactive'), nodes)
-  checkJoining('root@10.0.0.3', swarmOf('inactive', { Name: 'node3' }), nodes)
+  checkJoining('root@10.0.0.9', swarmOf('inactive'), nodes, AS_WORKER)
+  checkJoining('root@10.0.0.3', swarmOf('inactive', { Name: 'node3' }), nodes, AS_WORKER)
   const again = { ...nodes[2]!, isUp: true }
-  checkJoining('root@10.0.0.3', swarmOf('inactive', { Name: 'node3' }), [again])
-  checkJoining('root@10.0.0.2', swarmOf('active', { NodeID: 'n2' }), nodes)
+  checkJoining('root@10.0.0.3', swarmOf('inactive', { Name: 'node3' }), [again], AS_WORKER)
+  checkJoining('root@10.0.0.2', swarmOf('active', { NodeID: 'n2' }), nodes, AS_WORKER)
 })
 
 const joining: [string, OwnSwarm, number, RegExp][] = [
@@ -61,7 +91,22 @@ const joining: [string, OwnSwarm, number, RegExp][] = [
   ['one that is locked', swarmOf('locked'), 78, /stuck in a Swarm \(locked\)/],
 ]
 for (const [what, swarm, exitCode, said] of joining)
-  void test(`does not join: ${what}`, () => fails(() => checkJoining('h', swarm, nodes), exitCode, said))
+  void test(`does not join: ${what}`, () => fails(() => checkJoining('h', swarm, nodes, AS_WORKER), exitCode, said))
+
+const versions: [string, string, boolean, boolean][] = [
+  ['20.10.24', '28.5.2', true, false],
+  ['20.10.24', '28.5.2', false, true],
+  ['20.10.24', '20.10.5', true, true],
+  ['26.1.5', '28.5.2', true, true],
+  ['28.5.2', '20.10.24', true, true],
+]
+for (const [leader, ServerVersion, manager, joins] of versions)
+  void test(`Docker ${ServerVersion} as a ${manager ? 'manager' : 'worker'} under a leader with ${leader}: ${joins ? 'joins' : 'not'}`, () => {
+    const work = () =>
+      checkJoining('h', swarmOf('inactive', { ServerVersion }), [{ ...nodes[0]!, engineVersion: leader }], { manager })
+    if (joins) work()
+    else fails(work, 78, /Docker 28\.5\.2.*debian \(20\.10\.24\).*without --manager/)
+  })
 
 for (const [wanted, id] of [
   ['node3', 'n3'],
