@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { type NodeFacts, nodesFindings } from '../../lib/setup/check_nodes.ts'
+import { type NodeFacts, nodesFindings } from '../../lib/setup/node_findings.ts'
 import { behindOf, nginxPaths } from '../../lib/setup/node_nginx.ts'
 import { root } from '../../lib/system/checkout.ts'
 

@@ -1,0 +1,105 @@
+// What is wrong with the nodes of a Swarm, by what they say of themselves.
+import type { NodeState } from '../status/nodes_status.ts'
+import { bad, type Finding, unless, warning } from './findings.ts'
+import { isUnderstood } from './which_node.ts'
+
+/** What a node says of itself. */
+export interface NodeFacts {
+  name: string
+  /** seconds that its clock is ahead of this machine's; undefined: it was not reached */
+  ahead: number | undefined
+  /** bytes that are free where its engine keeps images */
+  free: number
+  /** whether it reaches the registry, and the certificates of both are taken */
+  registry: 'good' | 'refused' | 'unreached'
+  /** the ports of the db node that it does not reach */
+  closed: string[]
+  /** the bytes that a packet to the other nodes may have */
+  mtu: number
+  /** what its nginx has as it was before (readBehind); of this machine's nothing is said */
+  behind: string[]
+}
+
+/** bytes that a packet grows by on its way from node to node */
+const ENVELOPE = 50
+
+/** seconds: certificates of the Swarm and times in logs bear more, people who compare them do not */
+const MOST_AHEAD = 2
+const LEAST_FREE = 5e9
+
+/** What is wrong with the nodes, by what the managers and they themselves say. */
+export function nodesFindings(
+  nodes: Pick<NodeState, 'name' | 'roles' | 'engineVersion' | 'trouble' | 'isOut'>[],
+  facts: NodeFacts[],
+  /** the bytes that a packet of the apps may have */
+  mtu: number,
+): Finding[] {
+  const versions = [...new Set(nodes.map(({ engineVersion }) => engineVersion))]
+  const managers = nodes.filter(({ roles }) => roles.some(role => role === 'leader' || role === 'manager')).length
+  const leader = nodes.find(({ roles }) => roles.includes('leader'))
+  const findings = [
+    ...nodes.flatMap(({ name, roles, engineVersion }) =>
+      leader && roles.includes('manager') && !isUnderstood(engineVersion, leader.engineVersion)
+        ? [
+            bad(
+              `${name} has Docker ${engineVersion} and asks the leader, ${leader.name} (${leader.engineVersion}), for what that does not know`,
+              'bring Docker there to 23 or later, too',
+            ),
+          ]
+        : [],
+    ),
+    ...nodes.flatMap(({ name, trouble }) => (trouble === null ? [] : [bad(`${name}: ${trouble}`)])),
+    ...nodes.flatMap(({ name, isOut }) =>
+      isOut ? [warning(`${name} is taken out`, `tsx scripts/setup.ts --fill ${name} gives it its visitors back`)] : [],
+    ),
+    ...(versions.length > 1 ? [warning(`the nodes have different versions of Docker: ${versions.join(', ')}`)] : []),
+    ...(managers % 2 === 0
+      ? [
+          warning(
+            `${managers} managers: when one is lost, nothing can be changed`,
+            'one or three of them (setup.ts --join <host> --manager)',
+          ),
+        ]
+      : []),
+    ...facts.flatMap(({ name, ahead, free, registry, closed, mtu: most, behind }): Finding[] => {
+      if (ahead === undefined) return [bad(`${name} is not reached by ssh`)]
+      return [
+        ...(Math.abs(ahead) > MOST_AHEAD
+          ? [
+              warning(
+                `the clock of ${name} differs by ${Math.round(Math.abs(ahead))} s`,
+                'is the time synchronised there?',
+              ),
+            ]
+          : []),
+        ...(free < LEAST_FREE
+          ? [warning(`${name} has ${(free / 1e9).toFixed(1)} GB left for images`, 'docker image prune --all, there')]
+          : []),
+        ...(registry === 'unreached' ? [bad(`${name} does not reach the registry (port 5000 of the db node)`)] : []),
+        ...(registry === 'refused'
+          ? [bad(`${name} and the registry do not take each other's certificate`, `setup.ts --join ${name} brings it`)]
+          : []),
+        ...(closed.length > 0
+          ? [bad(`${name} does not reach the db node by ${closed.join(' and ')} (tcp)`, 'is there a firewall between?')]
+          : []),
+        ...(behind.length > 0
+          ? [
+              warning(
+                `nginx of ${name} has something of before: ${behind.join(', ')}`,
+                `tsx scripts/setup.ts --join ${name} brings it; for a setting it starts nginx there again: --drain ${name} before, --fill ${name} after, and no request is lost`,
+              ),
+            ]
+          : []),
+        ...(most < mtu + ENVELOPE
+          ? [
+              bad(
+                `${name} sends at most ${most} bytes in a packet, and the network of the Swarm needs ${mtu + ENVELOPE}: large answers get lost`,
+                `let its interface take ${mtu + ENVELOPE} (its MTU); or --one-server, and --swarm again, which heeds it`,
+              ),
+            ]
+          : []),
+      ]
+    }),
+  ]
+  return unless(`${nodes.length} nodes, Docker ${versions[0]}`, findings)
+}
