@@ -152,15 +152,20 @@ export async function switchLive(nginx: Nginx, service: string, route: Route) {
     throw error
   }
   // From here on the others would learn it by themselves; who has heard it now need not be waited for.
-  if (othersOf(nginx).length > 0) await ofEach(nginx, one => takeUp(one, service, route))
+  if (othersOf(nginx).length > 0) await ofEach(nginx, one => takeUp(one, service, route, TRIES))
 }
 
+/** how often the nginx of another node is asked: it asks that of this one, which a busy machine lets answer late */
+const TRIES = 3
+
 // A POST has this machine's take up the file, and others what this one says.
-const takeUp = async (nginx: Nginx, service: string, route: Route) => {
+const takeUp = async (nginx: Nginx, service: string, route: Route, tries = 1) => {
   const outcome = await askNginx(nginx, `/live/${service}`, '--request', 'POST')
   const taken = outcome.code === 0 ? stateIn(outcome.stdout) : undefined
   if (taken && textOf(taken.route) === textOf(route)) return
-  throw new Failure(`nginx could not be switched: ${(outcome.stdout + outcome.stderr).trim()}`)
+  if (tries === 1) throw new Failure(`nginx could not be switched: ${(outcome.stdout + outcome.stderr).trim()}`)
+  await sleep(1000)
+  await takeUp(nginx, service, route, tries - 1)
 }
 
 /**

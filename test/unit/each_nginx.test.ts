@@ -1,7 +1,12 @@
 // The same of each nginx of a Swarm: one that is not reached is left out, one that answers wrong is not.
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { type Nginx, ofEach, type Other, othersOf } from '../../lib/nginx/container.ts'
+import { ownCheckout } from '../helpers/own_checkout.ts'
+
+const checkout = ownCheckout()
+const { switchLive } = (await import(join(checkout, 'lib/nginx/live.ts'))) as typeof import('../../lib/nginx/live.ts')
 
 const answering =
   (code: number, stdout = '', stderr = '') =>
@@ -72,3 +77,23 @@ void test('work that was ended by its signal is no lost node', async () => {
   )
   assert.equal(othersOf(nginx).length, 1)
 })
+
+const route = { upstreams: [{ address: 'phoenix-2:4000', rollout: 'two' }] }
+const told = { code: 0, stdout: JSON.stringify({ route, open: {}, waiting: {} }), stderr: '' }
+const late = { code: 22, stdout: 'first.avril-nginx:8082 does not say who is live: read timed out', stderr: '' }
+
+for (const [what, answers, asked] of [
+  ['at once', [told], 1],
+  ['late', [late, late, told], 3],
+  ['not at all', [late, late, late, late], 3],
+] as [string, (typeof told)[], number][])
+  void test(`another nginx hears ${what} of a switch`, async () => {
+    let calls = 0
+    const nginx = swarmOf(`switch-${asked}`, 0)
+    Object.assign(nginx, { run: () => Promise.resolve(told) })
+    Object.assign(nginx.others[0]!, { run: () => Promise.resolve(answers[calls++]) })
+    const work = switchLive(nginx, 'phoenix', route)
+    await (answers.includes(told) ? work : assert.rejects(work, /on node2: .*read timed out/))
+    assert.equal(calls, asked)
+    assert.equal(nginx.left.size, 0)
+  })
