@@ -6,9 +6,21 @@ create function of_reader.own(it text) returns boolean language plpgsql immutabl
 create table of_reader.checked (v text check (of_reader.own(v)));
 insert into of_reader.checked values ('x');
 create view of_reader.looks as select * from public.checked;
+create function of_reader.guarded() returns void language plpgsql security definer as $$begin raise log 'attack: guarded as %', current_user; end$$;
+revoke execute on function of_reader.guarded() from public;
+create table of_reader.keys (v int primary key);
+insert into of_reader.keys values (1);
 grant usage on schema of_reader to avril_app;
-grant references on of_reader.checked to avril_app;
+grant references, select on of_reader.keys to avril_app;
+set role avril_app;
+create table refers (v int references of_reader.keys, d text check (good('check beside a key of another role', d)));
+create materialized view sees as select v from of_reader.keys;
 reset role;
+insert into refers values (1, 'x');
+-- He may make none here.
+create table of_reader_in_public (v text check (of_reader.own(v)));
+insert into of_reader_in_public values ('x');
+alter table of_reader_in_public owner to reader;
 create role plain;
 create role family;
 grant family to avril_app;
