@@ -122,7 +122,7 @@ split() {
       else { if (!(by in number)) number[by] = "role" ++roles; part = number[by] }
       if (by != "") { print by FS $0 >(work "/needs"); if (owner != "" && owner != by) print owner FS $0 >(work "/needs") }
     }
-    /^[0-9]+; (3079 [0-9]+ EXTENSION|0 0 COMMENT - EXTENSION|2615 [0-9]+ SCHEMA|0 0 ACL - SCHEMA) / { part = "superuser" }
+    /^[0-9]+; (3079 [0-9]+ EXTENSION|0 0 COMMENT - EXTENSION|2615 [0-9]+ SCHEMA|0 0 ACL - SCHEMA|1417 [0-9]+ SERVER|0 0 USER MAPPING) / { part = "superuser" }
     part != "superuser" && /^[0-9]+; 0 0 ACL / { part = "rights" }
     part != "superuser" && /^[0-9]+; 0 0 SECURITY LABEL / || /^[0-9]+; 0 0 COMMENT - (EVENT TRIGGER|PUBLICATION|SUBSCRIPTION) / { part = "late" }
     /^[0-9]+; (826 [0-9]+ DEFAULT ACL|3466 [0-9]+ EVENT TRIGGER|(6104|6106|6237) [0-9]+ PUBLICATION|6100 [0-9]+ SUBSCRIPTION|(2613|0) [0-9]+ BLOBS?) / { part = "late" }
@@ -345,12 +345,14 @@ try_again() {
   done
 }
 
-# Tries again what failed. What still does is lost, if it holds no rows.
+# Tries again what failed. What still does is lost, if it holds no rows. Casts have no owner, and call nothing.
 mend() {
-  local part
+  local part cast='^[0-9]+; 2605 [0-9]+ CAST '
   try_again
   release_triggers
   for part in "${parts[@]}"; do
+    grep -E "$cast" "$work/$part.failed" >>"$work/late.list" || true
+    sed -i -E "/$cast/d" "$work/$part.failed"
     if grep -q ' TABLE DATA ' "$work/$part.failed"; then give_up "$work/$part"; fi
     lose_failed "$part"
     put_back "$part"

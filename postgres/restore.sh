@@ -133,7 +133,7 @@ create_missing_roles() {
   scripts=$(dirname "${BASH_SOURCE[0]}")
   PGOPTIONS="$PGOPTIONS $quiet" make_database --set=ON_ERROR_STOP=0 2>"$work/errors"
   overrule_settings
-  pg_restore --schema-only --no-tablespaces --file=- "$dump" | awk "$names_roles" >"$work/lines"
+  pg_restore --schema-only --no-tablespaces --file=- "$dump" | awk "$names_roles" | iconv -c --from-code=UTF-8 --to-code=UTF-8 >"$work/lines"
   {
     sed -n 's/.*ERROR:  role "\(.*\)" does not exist$/\1/p' "$work/errors"
     given "$work/lines" "$scripts/named_roles.sql" | query
