@@ -5,8 +5,9 @@
 #
 # Who owns a table has the restore call functions of his: in checks, domains, keys of partitions, casts, a constant in a
 # view; nobody can list all ways. Whoever restores lends them his rights, and from SET ROLE they find back. So the
-# superuser restores what is a superuser's, while nothing of anybody else is there; then each of the others logs in and
-# restores what is his; and at last the superuser what computes nothing, as rights.
+# superuser restores what is a superuser's, while nothing of anybody else is there, and nobody else can be; then each of
+# the others restores what is his by a login that has his rights alone; and at last the superuser what computes nothing,
+# as rights.
 #
 # pg_restore works with an empty search_path, and PostgreSQL builds indexes with a safe one: a function that counts on
 # the site's own fails there, and with it each index, generated column, check or materialized view that calls it. So
@@ -21,115 +22,154 @@ flags=("$@")
 export LC_ALL=C PGOPTIONS=${PGOPTIONS:-} PGUSER
 superuser=$PGUSER
 work=$(mktemp --directory)
-trap 'take_back || true; rm -rf "$work"' EXIT
+trap 'end_login || true; take_back || true; rm -rf "$work"' EXIT
 : >"$work/lost"
+stand_in='avril restores'
 
-query() { PGOPTIONS="$PGOPTIONS -c search_path=pg_catalog" psql --dbname="$database" --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --set=path="$path" --set=app="$app" --set=give="${give:+yes}" --set=flags="${flags[*]}" "$@"; }
+query() { PGOPTIONS="$PGOPTIONS -c search_path=pg_catalog" psql --dbname="$database" --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --set=path="$path" --set=app="$app" --set=give="${give:+yes}" --set=flags="${flags[*]}" --set=stand_in="$stand_in" "$@"; }
 
-# as ROLE PROGRAM …: what is set for another role does not hold, and it gets no connection that is kept for replication.
+# as ROLE PROGRAM …: by a login that is made for it, and can do what that role can: whether the role itself can log in,
+# how often, and what is set for it, does not hold. It gets no connection that is kept for replication.
 as() {
-  local role=$1
+  local role=$1 code=0
   shift
   if [ "$role" = "$superuser" ]; then
     "$@" --dbname="$database"
-  else
-    PGUSER=$role PGOPTIONS="$(cat "$work/options") $([ "$role" != "$app" ] || cat "$work/lent-options")" "$@" --dbname="${database% replication=database}"
+    return
   fi
+  make_login "$role" || return
+  PGUSER=$stand_in PGOPTIONS="$(cat "$work/options") -c role=$(printf %s "$role" | sed 's/[\\[:space:]]/\\&/g')" "$@" --dbname="${database% replication=database}" || code=$?
+  end_login && return "$code"
 }
 
-# What the superuser's sessions are opened with, as far as anybody may set it.
-options() {
-  query <<'SQL'
-select concat_ws(' ', '-c role=none', string_agg(format('-c %s=%s', name, regexp_replace(setting, '([\\\s])', '\\\1', 'g')), ' '))
-from pg_settings where source = 'client' and context in ('user', 'backend') and name not in ('client_encoding', 'application_name', 'search_path')
+# Without a password it can log in from inside alone, and is nobody else's.
+make_login() {
+  end_login
+  query --set=role="$1" <<'SQL'
+create role :"stand_in" login valid until 'epoch' in role :"role";
+select format('grant connect, temporary on database %I to %I', current_database(), :'stand_in') \gexec
+select current_setting('server_version_num')::int >= 150000 as knows \gset
+\if :knows
+grant set on parameter wal_compression to :"stand_in";
+\endif
 SQL
 }
 
-# The app that there is, or whom the database belongs to; nobody when both are superusers or cannot log in.
+end_login() {
+  query <<'SQL'
+select format(it, :'stand_in') from unnest(array['drop owned by %I cascade', 'drop role %I']) as it where exists (select from pg_roles where rolname = :'stand_in') \gexec
+SQL
+}
+
+# What the superuser's sessions are opened with, as far as such a login may set it.
+options() {
+  query <<'SQL'
+select concat_ws(' ', '-c role=none', string_agg(format('-c %s=%s', name, regexp_replace(setting, '([\\\s])', '\\\1', 'g')), ' '))
+from pg_settings
+where source = 'client' and name not in ('client_encoding', 'application_name', 'search_path')
+  and (context in ('user', 'backend') or name = 'wal_compression' and current_setting('server_version_num')::int >= 150000)
+SQL
+}
+
+# Nobody but a superuser, and who is given the right, reaches the database until `open_database`, or can have left
+# anything in it: it takes rights and a limit back, and gives it to its owner.
+close_database() {
+  query >"$work/opening" <<'SQL'
+select format('alter database %I owner to %I; update pg_database set (datacl, datconnlimit) = (%L, %s) where datname = %1$L;',
+  datname, case when :'give' <> '' and rolsuper then :'app' else rolname end, datacl, datconnlimit)
+from pg_database join pg_roles on pg_roles.oid = datdba where datname = current_database();
+select format('alter database %I owner to %I', current_database(), current_user) \gexec
+update pg_database set datacl = array[makeaclitem(datdba, datdba, 'CREATE', false)], datconnlimit = -1 where datname = current_database();
+select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend' \g /dev/null
+SQL
+  [ -z "$(query <<<'select 1 from pg_shdepend where dbid = (select oid from pg_database where datname = current_database()) limit 1')" ] || {
+    echo 'pg_restore: error: somebody has written to the database before it was filled' >&2
+    exit 1
+  }
+}
+open_database() { query --file="$work/opening"; }
+
+# The app that there is, or whom the database belongs to; nobody when both are superusers.
 find_app() {
   query <<'SQL'
 select rolname from pg_roles, pg_database
-where datname = current_database() and rolcanlogin and not rolsuper and rolname !~ '\n' and rolname in (:'app', pg_get_userbyid(datdba))
+where datname = current_database() and not rolsuper and rolname !~ '\n' and rolname in (:'app', pg_get_userbyid(datdba))
 order by (rolname = :'app') = (:'give' <> '') desc limit 1
 SQL
 }
 
-# Who logs in for what a role owns: nobody for a superuser; the app when it has that role's rights, or when he himself
-# cannot.
-logins() {
+# Who restores what a role owns: nobody for a superuser; the app when it has that role's rights; else the role.
+owners() {
   query <<'SQL'
-select concat(case when rolsuper then '' when rolcanlogin and not pg_has_role(:'app', oid, 'usage') and :'flags' !~ '--no-owner' then rolname else :'app' end, E'\x01', rolname)
-from pg_roles where rolname !~ '\n'
+select concat(case when rolsuper then '' when pg_has_role(app, pg_roles.oid, 'usage') or :'flags' ~ '--no-owner' then :'app' else rolname end, E'\x01', rolname)
+from pg_roles left join (select oid as app from pg_roles where rolname = :'app') as it on true where rolname !~ '\n'
 SQL
 }
 
 # The parts of the dump: who restores each (.role), and its entries (.list). In an entry the owner stands last; what has
 # none, or one that is not here, is the app's. Of the numbers in front one is the catalog: no name can look like it.
 split() {
-  logins >"$work/logins"
   pg_restore --list "${flags[@]}" "$dump" | awk -v work="$work" -v app="$app" '
     BEGIN { FS = "\001" }
-    NR == FNR { login[$2] = $1; next }
+    NR == FNR { role[$2] = $1; next }
     !/^[0-9]/ { next }
     {
       owner = ""
-      for (rest = $0; owner == "" && (at = index(rest, " ")); ) { rest = substr(rest, at + 1); if (rest in login) owner = rest }
-      by = owner == "" ? app : login[owner]
+      for (rest = $0; owner == "" && (at = index(rest, " ")); ) { rest = substr(rest, at + 1); if (rest in role) owner = rest }
+      by = owner == "" ? app : role[owner]
       if (by == "") part = "superuser"
-      else if (by == app) { part = "app"; if (owner != "") owners[owner] }
+      else if (by == app) part = "app"
       else { if (!(by in number)) number[by] = "role" ++roles; part = number[by] }
+      if (by != "") { print by FS $0 >(work "/needs"); if (owner != "" && owner != by) print owner FS $0 >(work "/needs") }
     }
-    /^[0-9]+; (3079 [0-9]+ EXTENSION|0 0 COMMENT - EXTENSION|2615 [0-9]+ SCHEMA|0 0 ACL - SCHEMA) / { part = "superuser" }
-    part != "superuser" && /^[0-9]+; 0 0 (ACL|SECURITY LABEL) / || /^[0-9]+; 0 0 COMMENT - (EVENT TRIGGER|PUBLICATION|SUBSCRIPTION|LARGE OBJECT) / { part = "late" }
+    /^[0-9]+; (3079 [0-9]+ EXTENSION|0 0 COMMENT - EXTENSION|2615 [0-9]+ SCHEMA|0 0 ACL - SCHEMA|1417 [0-9]+ SERVER|0 0 USER MAPPING) / { part = "superuser" }
+    part != "superuser" && /^[0-9]+; 0 0 ACL / { part = "rights" }
+    part != "superuser" && /^[0-9]+; 0 0 SECURITY LABEL / || /^[0-9]+; 0 0 COMMENT - (EVENT TRIGGER|PUBLICATION|SUBSCRIPTION) / { part = "late" }
     /^[0-9]+; (826 [0-9]+ DEFAULT ACL|3466 [0-9]+ EVENT TRIGGER|(6104|6106|6237) [0-9]+ PUBLICATION|6100 [0-9]+ SUBSCRIPTION|(2613|0) [0-9]+ BLOBS?) / { part = "late" }
+    /^[0-9]+; 0 0 (ACL|COMMENT|SECURITY LABEL) - LARGE OBJECTS? / { part = "late" }
     { print >(work "/" part ".list") }
-    END {
-      for (owner in owners) print owner >(work "/owners")
-      for (by in number) printf "%s", by >(work "/" number[by] ".role")
-    }
-  ' "$work/logins" -
+    END { for (by in number) printf "%s", by >(work "/" number[by] ".role") }
+  ' "$work/owners" -
 }
 
-# The app owns what it restores, so it lacks nothing but what lies around that: rights that it has taken from itself, or
-# that somebody has taken from it, would keep its data away. It gets them for as long as it takes.
+# Who restores owns it, so he lacks nothing but what lies around that, or what has been taken from him: rights to the
+# schema that it is in, to a tablespace, to what he owns. He gets them for as long as it takes. In an entry the schema
+# stands behind the type; of two schemas that fit one has the whole name.
 lend() {
-  touch "$work/owners"
-  query --set=owners="$(cat "$work/owners")" >"$work/lent" <<'SQL'
-create temp table owner as
-select rolname, oid from pg_roles where rolname = :'app' or rolname = any (string_to_array(:'owners', E'\n')) and not rolsuper;
+  awk '
+    BEGIN { FS = OFS = "\001" }
+    sub(/^[0-9]+; (1259 [0-9]+ (TABLE|VIEW|MATERIALIZED VIEW|FOREIGN TABLE|SEQUENCE|INDEX)|1255 [0-9]+ (FUNCTION|PROCEDURE|AGGREGATE)|1247 [0-9]+ (TYPE|SHELL TYPE|DOMAIN)|2617 [0-9]+ OPERATOR|2616 [0-9]+ OPERATOR CLASS|2753 [0-9]+ OPERATOR FAMILY|3456 [0-9]+ COLLATION|2607 [0-9]+ CONVERSION|3600 [0-9]+ TEXT SEARCH DICTIONARY|3602 [0-9]+ TEXT SEARCH CONFIGURATION|3381 [0-9]+ STATISTICS) /, "", $2)
+  ' "$work/needs" >"$work/places"
+  query --file=<(cat <<'SQL'
+create temp table needed (role text, place text);
+\copy needed from pstdin with (format csv, delimiter E'\x01', quote E'\x02')
+create temp table owner as select oid, rolname from pg_roles where rolname in (select role from needed);
+create temp table place as
+select distinct role, (select nspname from pg_namespace where starts_with(place, nspname || ' ') order by length(nspname) desc limit 1) as schema from needed;
 create temp table lent as
-select format('create on schema %I', nspname) as it, rolname from pg_namespace, owner where nspname !~ '^(pg_|information_schema$)' and not has_schema_privilege(owner.oid, pg_namespace.oid, 'create')
-union all
-select format('usage on schema %I', nspname), rolname from pg_namespace, owner where nspname !~ '^(pg_|information_schema$)' and not has_schema_privilege(owner.oid, pg_namespace.oid, 'usage')
-union all
-select format('connect on database %I', datname), :'app' from pg_database where datname = current_database() and not has_database_privilege(:'app', oid, 'connect')
+select format('%s on schema %I', it, schema) as it, role from place, unnest(array['create', 'usage']) as it where not has_schema_privilege(role, schema, it)
 union all
 select format('create on tablespace %I', spcname), rolname from pg_tablespace, owner where spcname !~ '^pg_' and not has_tablespace_privilege(owner.oid, pg_tablespace.oid, 'create')
 union all
--- A role that only owns: it has no power elsewhere that would be lent with it.
-select quote_ident(rolname), :'app' from pg_roles
-where oid in (select oid from owner) and not pg_has_role(:'app', oid, 'usage') and not (rolcreaterole or rolcreatedb or rolreplication or rolbypassrls)
-  and not exists (select from pg_auth_members where member = pg_roles.oid);
-select current_setting('server_version_num')::int >= 150000 as knows \gset
-\if :knows
-insert into lent select 'set on parameter wal_compression', :'app' from pg_settings where name = 'wal_compression' and source = 'client' and not has_parameter_privilege(:'app', name, 'set');
-\endif
+select format('%s on %s', privilege_type, object), rolname
+from (
+  select relowner as owner, relacl as acl, case relkind when 'S' then 's' else 'r' end as kind, format(case relkind when 'S' then 'sequence %s' else 'table %s' end, oid::regclass) as object
+  from pg_class where relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+  union all select proowner, proacl, 'f', format('routine %s', oid::regprocedure) from pg_proc
+  union all select typowner, typacl, 'T', format('type %s', oid::regtype) from pg_type
+) as it join owner on owner.oid = it.owner, aclexplode(acldefault(kind::"char", it.owner))
+where grantee = it.owner and acl is not null and (grantee, privilege_type) not in (select grantee, privilege_type from aclexplode(acl));
 \o /dev/null
-select format('grant %s to %I', it, rolname) from lent \gexec
+select format('grant %s to %I', it, role) from lent \gexec
 \o
-select format('revoke %s from %I;', it, rolname) from lent;
+select format('revoke %s from %I;', it, role) from lent;
 SQL
-  query >"$work/lent-options" <<'SQL'
-select current_setting('server_version_num')::int >= 150000 as knows \gset
-\if :knows
-select '-c wal_compression=' || setting from pg_settings where name = 'wal_compression' and source = 'client';
-\endif
-SQL
+  ) <"$work/places" >>"$work/lent"
 }
 
 take_back() {
   [ -s "$work/lent" ] || return 0
-  query <"$work/lent"
+  query --set=ON_ERROR_STOP=0 <"$work/lent"
   rm "$work/lent"
 }
 
@@ -274,17 +314,22 @@ SQL
 
 failed() {
   local of=("${parts[@]/#/$work/}")
-  cat "${of[@]/%/.failed}"
+  cat /dev/null "${of[@]/%/.failed}"
 }
 has_failed() { failed | grep -q .; }
 has_rows() { failed | grep -q ' TABLE DATA '; }
 
-# Each round tries what failed in the one before; the first one what had to wait for another role.
+# Each round tries what failed in the one before; the first one what had to wait for another role, or for a right to
+# what is his.
 try_again() {
   local round part
   for round in again path checks generated; do
     case $round in
-      again) [ "${#parts[@]}" -gt 1 ] || continue ;;
+      again)
+        [ "${#parts[@]}" -gt 1 ] || continue
+        bring_part rights || true
+        lend
+        ;;
       path) set_path ;;
       *) has_rows || return 0 ;;
     esac
@@ -300,12 +345,14 @@ try_again() {
   done
 }
 
-# Tries again what failed. What still does is lost, if it holds no rows.
+# Tries again what failed. What still does is lost, if it holds no rows. Casts have no owner, and call nothing.
 mend() {
-  local part
+  local part cast='^[0-9]+; 2605 [0-9]+ CAST '
   try_again
   release_triggers
   for part in "${parts[@]}"; do
+    grep -E "$cast" "$work/$part.failed" >>"$work/late.list" || true
+    sed -i -E "/$cast/d" "$work/$part.failed"
     if grep -q ' TABLE DATA ' "$work/$part.failed"; then give_up "$work/$part"; fi
     lose_failed "$part"
     put_back "$part"
@@ -317,18 +364,21 @@ mend() {
 
 bring_part() { restore "$1" --jobs="$jobs" --use-list="$work/$1.list"; }
 
-# The app restores the superuser's too that needs something of others: it gets it in any case.
+# The app restores the superuser's too that needs something of others: it gets it in any case. Where there is no app,
+# phoenix is a superuser.
 bring_parts() {
   local part
-  split
-  if ! bring_part superuser; then
+  bring_part superuser || true
+  if [ -n "$app" ]; then
     mv "$work/superuser.failed" "$work/given.list"
     echo --no-owner >"$work/given.options"
+    app=$app awk '{ print ENVIRON["app"] "\001" $0 }' "$work/given.list" >>"$work/needs"
+    if [ -n "$give" ]; then query --set=ON_ERROR_STOP=0 >/dev/null 2>&1 <<<"select * from ($give) as it (command) where not starts_with(command, 'alter database ') \\gexec"; fi
+    parts=()
+  else
+    parts=(superuser)
   fi
-  if [ -n "$give" ]; then query --set=ON_ERROR_STOP=0 >/dev/null 2>&1 <<<"$give \\gexec"; fi
   lend
-  printf %s "$app" | tee "$work/app.role" >"$work/given.role"
-  parts=()
   for part in "$work/app" "$work/given" "$work"/role*.list; do
     part=$(basename "$part" .list)
     [ -s "$work/$part.list" ] || continue
@@ -337,20 +387,31 @@ bring_parts() {
   done
 }
 
-bring_back() {
-  parts=(superuser)
-  if [ -n "$app" ]; then bring_parts; else restore superuser --jobs="$jobs" || true; fi
-  if has_failed; then mend; fi
-  take_back
-  if [ -s "$work/late.list" ] && ! bring_part late; then lose_failed late; fi
+bring_late() {
+  if [ -s "$work/$1.list" ] && ! bring_part "$1"; then lose_failed "$1"; fi
 }
 
-printf %s "$superuser" | tee "$work/superuser.role" >"$work/late.role"
-touch "$work/superuser.list" "$work/lent-options"
+bring_back() {
+  parts=()
+  bring_parts
+  if has_failed; then mend; fi
+  bring_late rights
+  take_back
+  open_database
+  bring_late late
+}
+
 wanted=$app
 app=$(find_app)
 # Nobody else gets what is a superuser's.
 if [ "$app" != "$wanted" ]; then give=''; fi
+printf %s "$superuser" | tee "$work/superuser.role" "$work/rights.role" >"$work/late.role"
+printf %s "$app" | tee "$work/app.role" >"$work/given.role"
+touch "$work"/{superuser,rights}.list "$work"/{needs,lent}
+owners >"$work/owners"
+end_login
+close_database
 options >"$work/options"
+split
 bring_back
 cat "$work/lost"

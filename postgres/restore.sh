@@ -6,6 +6,14 @@ work=$PGDATA.first-start
 dump=$work/dump
 roles=$work/$AVRIL_ROLES
 
+# Of pg_restore's script: the line that begins each entry, and the commands that name roles in entries that are nothing
+# but such commands.
+# shellcheck disable=SC2016 # awk's own variables
+names_roles='
+  /^-- (Data for )?Name: .*; Type: .*; Schema: .*; Owner: / { print; kind = $0; sub(/.*; Type: /, "", kind); sub(/;.*/, "", kind); next }
+  kind ~ /ACL$/ && /^(GRANT|ALTER DEFAULT PRIVILEGES|SET SESSION AUTHORIZATION) / || kind == "POLICY" && /^CREATE POLICY /
+'
+
 say() { printf 'first start: %s\n' "$*" >&2; }
 
 fail() {
@@ -118,14 +126,18 @@ make_database() {
 # The settings of the roles and of the database that come back must not hold up their restoring.
 overrule_settings() { PGOPTIONS="$PGOPTIONS $(query --file="$(dirname "${BASH_SOURCE[0]}")/session_settings.sql")"; }
 
-# A pass without the data shows which roles the dump names that are not here. With them nothing in it loses its owner or
-# its rights.
+# The roles that the dump names and that are not here. With them nothing in it loses its owner or its rights. They are
+# read in its text: what is in it runs with the rights of its owners alone, who are not all there yet.
 create_missing_roles() {
-  local role quiet='-c log_min_messages=fatal'
+  local role quiet='-c log_min_messages=fatal' scripts
+  scripts=$(dirname "${BASH_SOURCE[0]}")
   PGOPTIONS="$PGOPTIONS $quiet" make_database --set=ON_ERROR_STOP=0 2>"$work/errors"
   overrule_settings
-  PGOPTIONS="$PGOPTIONS $quiet" pg_restore --schema-only --no-tablespaces --dbname="$POSTGRES_DB" "$dump" 2>>"$work/errors" || true
-  sed -n 's/.*ERROR:  role "\(.*\)" does not exist$/\1/p' "$work/errors" | sort -u >"$work/missing"
+  pg_restore --schema-only --no-tablespaces --file=- "$dump" | awk "$names_roles" | iconv -c --from-code=UTF-8 --to-code=UTF-8 >"$work/lines"
+  {
+    sed -n 's/.*ERROR:  role "\(.*\)" does not exist$/\1/p' "$work/errors"
+    given "$work/lines" "$scripts/named_roles.sql" | query
+  } | sort -u >"$work/missing"
   while IFS= read -r role; do
     query --set=role="$role" <<<'create role :"role"'
     say "warning: the dump names the role $role, which is neither here nor among the roles beside it: it keeps what it owns and its rights," \

@@ -115,6 +115,14 @@ create role "O'Hara ""x" superuser;
 alter database avril owner to "O'Hara ""x";
 alter database avril rename to "of the, other = server";
 SQL
+  # What its owner has others call, when the view is made.
+  DATABASE="dbname='of the, other = server'" query <<<'create schema hers authorization reader'
+  # shellcheck disable=SC2016 # dollars of SQL
+  run_in psql --quiet --username=reader --dbname="dbname='of the, other = server'" --command='
+    create function hers.rise(text) returns boolean language plpgsql as $$begin
+      begin reset role; alter role reader superuser; copy (select 1) to program $it$touch /tmp/pwned$it$; exception when others then null; end;
+      return true;
+    end$$' --command='create domain hers.checked as text check (hers.rise(value))' --command="create view hers.constant as select '{x}'::hers.checked[] as v"
   run_in pg_dump --username=avril --format=custom --dbname="dbname='of the, other = server'" >"$DUMPS/other"
   compose down --volumes --timeout 2
   give other
@@ -124,7 +132,9 @@ SQL
   assert_output --partial 'the dump names the role reader, which is neither here'
   refute_output --partial 'ERROR'
   assert_equal "$(query <<<"select pg_get_userbyid(datdba) from pg_database where datname = 'avril'")" "O'Hara \"x"
-  query <<<'alter database avril owner to avril'
+  assert_harmless
+  assert_equal "$(query <<<'select v from hers.constant')" '{x}'
+  query <<<'alter database avril owner to avril; drop schema hers cascade'
   assert_restored
   assert_equal "$(query <<<"select rolcanlogin from pg_roles where rolname = 'reader'")" f
 }

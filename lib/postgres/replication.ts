@@ -97,7 +97,8 @@ export async function openPublication(server: Server, tables: string[]): Promise
   const list = tables.map(name => `only ${name}`).join(', ')
   await sql(server, server.database, `create publication ${NAME}${list && ` for table ${list}`}`)
   // By the protocol of replication, which alone gives a snapshot of a slot; it lives as long as this session.
-  const told = { ...server, sessions: { options: server.sessions?.options ?? '', reserved: true } }
+  const { options = '', reading = '' } = server.sessions ?? {}
+  const told = { ...server, sessions: { options, reserved: true, reading } }
   const words = [`CREATE_REPLICATION_SLOT ${NAME} LOGICAL pgoutput EXPORT_SNAPSHOT`, String.raw`\! cat`]
   const { release, stdout, stderr } = await hold(psql(told, server.database, ...words.flatMap(it => ['--command', it])))
   const id = stdout.split('|')[2]

@@ -34,6 +34,8 @@ interface Sessions {
   options: string
   /** they take connections that are kept for replication, which no application can take */
   reserved: boolean
+  /** further ones, for SQL that only reads catalogs and counts rows */
+  reading: string
 }
 
 /** How many processes restore or analyze at once. */
@@ -84,7 +86,17 @@ const SAFE = [
   'statement_timeout=0',
   'lc_messages=C',
 ]
-const UNASKED: Sessions = { options: SAFE.map(setting => `-c ${setting}`).join(' '), reserved: false }
+// No function of the site's own is taken for one of PostgreSQL's. Not for pg_restore: scripts of extensions read there
+// in which schemas the others are.
+const CATALOG = '-c search_path=pg_catalog'
+// Whoever owns a table can have put a view in its place since its name was read, and a view calls functions with the
+// rights of who reads it. Servers know this since August 2024.
+const TABLES_ALONE = `${CATALOG} -c restrict_nonsystem_relation_kind=view,foreign-table`
+const UNASKED: Sessions = {
+  options: SAFE.map(setting => `-c ${setting}`).join(' '),
+  reserved: false,
+  reading: CATALOG,
+}
 
 /** A program in the server's container that opens sessions, with further words of PGOPTIONS. */
 export function inSession(server: Server, options: string[], ...command: string[]) {
@@ -114,13 +126,9 @@ export function login(server: Server, database: string) {
   return [`--username=${server.user}`, `--dbname=${address(server, database)}`]
 }
 
-// No function of the site's own is taken for one of PostgreSQL's. Not for pg_restore: scripts of extensions read there
-// in which schemas the others are.
-const CATALOG = '-c search_path=pg_catalog'
-
 /** psql for programs: no settings of a person, no decoration, an end at the first error. */
 export function psql(server: Server, database: string, ...words: string[]) {
-  return psqlWith(server, [CATALOG], database, ...words)
+  return psqlWith(server, [(server.sessions ?? UNASKED).reading], database, ...words)
 }
 
 /** The same with further words of PGOPTIONS, for SQL that is a person's. */
@@ -185,10 +193,13 @@ interface Connections {
   taken: number
   /** who has most of them */
   by: string
+  /** whether the server can keep its sessions from views */
+  restricts: boolean
 }
 
 const CONNECTIONS = `
 select json_build_object('most', current_setting('max_connections')::int, 'taken', coalesce(sum(n), 0),
+  'restricts', exists (select from pg_settings where name = 'restrict_nonsystem_relation_kind'),
   'by', (array_agg(format('%s by %s%s', n, usename, ' of ' || host(client_addr)) order by n desc))[1])
 from (select usename, client_addr, count(*) as n from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() group by 1, 2) as it;
 `
@@ -196,10 +207,11 @@ from (select usename, client_addr, count(*) as n from pg_stat_activity where bac
 const readSessions = async (server: Server, reserved: boolean) => {
   const command = psql({ ...server, sessions: { ...UNASKED, reserved } }, 'template1')
   const outcome = await attempt(command, { input: queryIn('session_settings.sql') + CONNECTIONS })
-  const [options = '', connections = ''] = outcome.stdout.split('\n')
-  return outcome.code === 0
-    ? { sessions: { options, reserved }, connections: JSON.parse(connections) as Connections }
-    : outcome
+  const [options = '', text = ''] = outcome.stdout.split('\n')
+  if (outcome.code !== 0) return outcome
+  const connections = JSON.parse(text) as Connections
+  const reading = connections.restricts ? TABLES_ALONE : CATALOG
+  return { sessions: { options, reserved, reading }, connections }
 }
 
 /**
@@ -240,5 +252,5 @@ export async function asWriter(server: Server, table = ''): Promise<Server> {
   const user = await sql(server, server.database, WRITER, { table, app: server.app })
   if (user === server.user) return server
   const options = await sql(server, server.database, queryIn('session_settings.sql'), { role: user })
-  return { ...server, user, sessions: { options, reserved: false } }
+  return { ...server, user, sessions: { options, reserved: false, reading: CATALOG } }
 }

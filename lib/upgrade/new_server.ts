@@ -84,8 +84,8 @@ export async function startNewServer(
   })
 }
 
-/** The words by which a program in the new server's container reaches the old server. */
+/** The words by which a program in the new server's container reaches the old server, to read there. */
 export function fromThere(old: Server, ...command: string[]) {
-  const options = old.sessions?.options ?? ''
-  return ['env', 'PGHOST=127.0.0.1', 'PGPORT=5432', `PGUSER=${old.user}`, `PGOPTIONS=${options}`, ...command]
+  const { options = '', reading = '' } = old.sessions ?? {}
+  return ['env', 'PGHOST=127.0.0.1', 'PGPORT=5432', `PGUSER=${old.user}`, `PGOPTIONS=${options} ${reading}`, ...command]
 }

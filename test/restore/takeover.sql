@@ -1,13 +1,20 @@
 -- What the owner of a database can put into it for whoever restores it: each way calls the same function, which tells
 -- whose rights it has got, and takes more if it can. As avril_app, in a database of its own.
 create function note(way text) returns void language plpgsql as $$
-declare command text;
+declare command text; was text := current_setting('role');
 begin
   raise log 'attack: % as %', way, current_user;
   foreach command in array array['reset role', 'reset session authorization', 'set session authorization default', 'alter role avril_app superuser', 'copy (select 1) to program ''touch /tmp/pwned'''] loop
     begin execute command; exception when others then null; end;
   end loop;
   raise log 'attack: % as %', way, current_user;
+  -- What others are to be kept from, or the app from with others.
+  foreach command in array array['select of_reader.guarded()', 'create table of_reader.planted ()', 'set role plain', 'set role reader'] loop
+    begin execute command; exception when others then null; end;
+  end loop;
+  if current_user in ('plain', 'reader') and way !~ 'without login' then raise log 'attack: another role as %', current_user; end if;
+  if current_database() <> 'origin' and has_database_privilege('avril_app', current_database(), 'connect') then raise log 'attack: anybody who connects meanwhile as anybody'; end if;
+  begin perform set_config('role', was, false); exception when others then null; end;
 end$$;
 create function same(way text, it text) returns text language plpgsql immutable as $$begin perform public.note(way); return it; end$$;
 create function good(way text, it text) returns boolean language plpgsql immutable as $$begin perform public.note(way); return true; end$$;
