@@ -19,8 +19,11 @@ site_make() {
   { docker volume ls --quiet --filter "$label"; printf '%s\n' "${1}_postgres" "${1}_minio"; } | xargs docker volume rm --force >/dev/null
   STACK_NAME=$1 STACK_PORT=$2 "$HERE/stack.sh" "$PLAY"
   quick_recipes
-  node "$HERE/helpers/compile.mjs" "$SITE" 3>&-
+  compile_site
 }
+
+# By test/run.sh it was done once for all.
+compile_site() { if [ -n "${COMPILED:-}" ]; then cp -R "$COMPILED/." "$SITE"; else node "$HERE/helpers/compile.mjs" "$SITE" 3>&-; fi; }
 
 # A probe costs the engine more than what it asks, and several stacks stand here at a time: once one has been good since the container's start, each waits for a quarter of a minute.
 # What it asks, and how soon a start counts as healthy or not, stay as they are.
