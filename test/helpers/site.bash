@@ -201,7 +201,7 @@ cron_stop() {
 # await_exit PID EXPECTED: waits for a background process of this shell (`run wait` would look for it in a subshell); 15 minutes at most, in which a server is set up.
 await_exit() {
   local status=0
-  timeout 900 tail --pid="$1" --follow /dev/null || { kill -9 "$1"; echo "process $1 did not end"; return 1; }
+  timeout 900 tail --pid="$1" --sleep-interval=0.1 --follow /dev/null || { kill -9 "$1"; echo "process $1 did not end"; return 1; }
   wait "$1" || status=$?
   assert_equal "$status" "$2"
 }
