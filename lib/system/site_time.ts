@@ -1,4 +1,5 @@
 // Times as visitors read them: in French, and in France. The clock of a server is often that of another zone.
+// Long, since every form in which people say or read a time is here.
 import { usage } from './errors.ts'
 
 const ZONE = 'Europe/Paris'
