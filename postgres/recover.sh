@@ -32,6 +32,8 @@ fi
 data=$place/data
 log=$place/log
 mkdir --mode=700 "$place"
+# It is read before the server has begun to write it.
+: >"$log"
 
 # What an unpacked base takes, by its manifest; combining writes what has changed once more. Beside it lies the WAL that is
 # replayed, what came behind the last base, and what that adds: the site's own server may be on the same disk, and must

@@ -167,5 +167,5 @@ chmod 700 /wal
 until pg_isready --quiet; do rest 1; done
 while :; do
   if meet_server && meet_history && settings && make_slot && clear_cut; then receive; fi
-  rest 2
+  rest 1
 done

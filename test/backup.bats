@@ -8,6 +8,7 @@ setup_file() {
   load helpers/held.bash
   export SETS="$BATS_FILE_TMPDIR/the sets"
   site_make avril-test-backup 18415
+  quiet_probes
   set_env "BACKUP_DIR='$SETS'"
   compose up --detach --wait --quiet-pull postgres minio 2>&1
   psql <<'SQL'
@@ -711,7 +712,7 @@ SQL
   run -0 diff "$BATS_TEST_TMPDIR/before" <(checksums)
 }
 
-@test "status shows the last set and the last drill, and ends with 1 when the newest is older than 26 hours" {
+@test "status shows the last set and the last drill" {
   run -0 backup
   run -0 backup --drill
   run script status --json
@@ -722,13 +723,4 @@ SQL
   assert_output --partial "✓ last backup  $set, verified, "
   assert_output --partial 'was restored in'
   refute_output --partial 'backup is'
-  # The same set, made 27 hours ago.
-  sed -i "s/\"made\": .*/\"made\": \"$(date -u -d '27 hours ago' +%Y-%m-%dT%H:%M:%SZ)\",/" "$(newest)/manifest.json"
-  find "$SETS" -mindepth 1 -maxdepth 1 -type d ! -path "$(newest)" -exec rm -r {} +
-  compose up --detach --wait --build 2>&1
-  run -1 script status
-  assert_output --partial "✗ last backup  $set, verified, 27 hours old, "
-  assert_output --partial 'the newest backup is 27 hours old'
-  run -0 backup
-  run -0 script status
 }

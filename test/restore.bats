@@ -495,6 +495,20 @@ held() {
   assert_equal "$(db -c "select count(*) from pg_database where datname like 'avril_ready_%'")" 0
 }
 
+@test "status ends with 1 when the newest backup is older than 26 hours, and with 0 once there is another" {
+  local set
+  run --separate-stderr -0 script backup
+  set=$(basename "$output")
+  # As if it had been made 27 hours ago.
+  sed -i "s/\"made\": .*/\"made\": \"$(date -u -d '27 hours ago' +%Y-%m-%dT%H:%M:%SZ)\",/" "$SETS/$set/manifest.json"
+  find "$SETS" -mindepth 1 -maxdepth 1 -type d ! -path "$SETS/$set" -exec rm -r {} +
+  run -1 script status
+  assert_output --partial "✗ last backup  $set, verified, 27 hours old, "
+  assert_output --partial 'the newest backup is 27 hours old'
+  run -0 script backup
+  run -0 script status
+}
+
 # drill_until_app: a drill in the background, as DRILL, until the app is started on what it restored, as APP
 drill_until_app() {
   : >"$BATS_TEST_TMPDIR/err"
@@ -516,7 +530,7 @@ drill_until_app() {
 
   # What the release needs is made by its migration, which the set is older than.
   commit avril HEALTH=reads:app.notices 'MIGRATION=sql:create table if not exists app.notices as select 1 as n'
-  run -0 deploy avril
+  run -0 deploy --probation 0 avril
   drill_until_app
   run -0 docker inspect --format '{{json .HostConfig.Binds}} {{json .Mounts}} {{.HostConfig.OomScoreAdj}} {{.HostConfig.Memory}}' "$APP"
   assert_output 'null [] 1000 2147483648'
@@ -544,7 +558,7 @@ drill_until_app() {
 
   # The same release without its migration.
   commit avril HEALTH=reads:app.notices LOG=hello
-  run -0 deploy avril
+  run -0 deploy --probation 0 avril
   run --separate-stderr -65 script backup --drill
   assert_regex "$stderr" "phoenix cannot work with what $set brings back"
   assert_regex "$stderr" 'hello'

@@ -109,6 +109,12 @@ if needs_engine && ! { test/engine.sh && test/images.sh; }; then
   printf 'the engine or the images are missing\n' >&2
   exit 69
 fi
+if needs_engine; then
+  COMPILED=$(mktemp -d)
+  export COMPILED
+  trap 'rm -rf "$log" "$COMPILED"' EXIT
+  node test/helpers/compile.mjs . "$COMPILED"
+fi
 if is_wanted compose; then node_tests compose test/compose/*.test.ts; fi
 
 # Shows what a file's tests wrote when they have ended, or when all have and these were killed. The status comes by a rename, so that it is never read while it is written.

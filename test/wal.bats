@@ -9,6 +9,7 @@ load helpers/site
 setup_file() {
   export SETS="$BATS_FILE_TMPDIR/the sets" KEY=$BATS_FILE_TMPDIR/key.txt OTHER=$BATS_FILE_TMPDIR/other.txt OFFSITE=http://127.0.0.1:18438
   site_make avril-test-wal 18437
+  quiet_probes
   set_env "BACKUP_DIR='$SETS'"
   age-keygen --output "$KEY" 2>/dev/null
   age-keygen --output "$OTHER" 2>/dev/null
@@ -48,15 +49,18 @@ newest_chain() { find "$SETS/archive" -mindepth 1 -maxdepth 1 -name '*Z' | sort 
 pieces() { find "$(newest_chain)/wal" -name '*.zst*' -printf '%f\n' | sort; }
 bases() { in_wal bash /etc/avril/base.sh list | wc -l; }
 state() { node -p "JSON.parse(require('fs').readFileSync('$SITE/.state/archive.json')).$1"; }
-received() { psql <<<"select coalesce((select flush_lsn >= '$1' from pg_stat_replication where application_name = 'pg_receivewal'), false)"; }
 now_lsn() { psql <<<'select pg_current_wal_flush_lsn()'; }
 # What was written until now is received.
 await_received() {
-  local lsn
-  lsn=$(now_lsn)
-  until [ "$(received "$lsn")" = t ]; do sleep 0.2; done
+  psql <<'END'
+do $$ declare goal pg_lsn := pg_current_wal_flush_lsn(); begin
+  while not exists (select from pg_stat_replication where application_name = 'pg_receivewal' and flush_lsn >= goal) loop perform pg_sleep(0.05), pg_stat_clear_snapshot(); end loop; end $$
+END
 }
-until_healthy() { timeout 120 sh -c 'until [ "$(docker inspect --format "{{.State.Health.Status}}" "$0")" = "$1" ]; do sleep 0.5; done' "$STACK-$1-1" "${2:-healthy}"; }
+# By the service's own probe, asked at once and not at Docker's next time.
+await_receiving() { in_wal timeout 120 bash -c 'until bash /etc/avril/wal.sh health >/dev/null; do sleep 0.2; done'; }
+await_answer() { docker exec --user postgres "$STACK-postgres-1" timeout 120 bash -c 'until psql -h 127.0.0.1 -U avril -c "select 1" avril >/dev/null 2>&1; do sleep 0.1; done' 3>&-; }
+until_health() { timeout 120 sh -c 'until [ "$(docker inspect --format "{{.State.Health.Status}}" "$0")" = "$1" ]; do sleep 0.5; done' "$STACK-wal-1" "$1"; }
 # fill MB: so much WAL
 fill() { psql <<<"insert into commits (text) select repeat(md5(random()::text), 32) from generate_series(1, $1 * 900)"; }
 
@@ -71,7 +75,6 @@ assert_no_gap() {
 moment() { node "$SITE/test/helpers/moment.js" "$@" 3>&-; }
 
 @test "the first pass makes a base and ships; --list names the moments; a minute without a commit costs no piece, and the time goes on" {
-  until_healthy wal
   run --separate-stderr -0 backup --ship
   assert_regex "$stderr" 'one is made'
   run -0 backup --list
@@ -143,7 +146,7 @@ kill_round() {
   LATE=$((${LATE:-0} + $(comm -23 "$acknowledged" <(committed "$start") | wc -l)))
   docker update --restart unless-stopped "$STACK-postgres-1" >/dev/null
   docker start "$STACK-postgres-1" >/dev/null
-  until_healthy postgres
+  await_answer
   await_received
   LOST=$((${LOST:-0} + $(comm -23 "$acknowledged" <(committed "$start") | wc -l)))
 }
@@ -242,11 +245,15 @@ tell_kills() { echo "# $TRIED commits acknowledged before $1 kills, $LOST lost; 
   compose rm --stop --force wal 2>&1
   TMPFS=$SITE/db/wal
   mount -t tmpfs -o size=400m tmpfs "$TMPFS"
+  # It is asked more often, so that it is known sooner.
+  cp "$SITE/docker-compose.yml" "$BATS_TEST_TMPDIR/kept.yml"
+  sed -i 's/interval: 5s/interval: 1s/' "$SITE/docker-compose.yml"
   compose up --detach --wait wal 2>&1
+  mv "$BATS_TEST_TMPDIR/kept.yml" "$SITE/docker-compose.yml"
   run -0 backup --ship
   run -1 sh -c 'exec cat /dev/zero >"$0"' "$TMPFS/others"
   fill 20
-  until_healthy wal unhealthy
+  until_health unhealthy
   run docker inspect --format '{{range .State.Health.Log}}{{.Output}}{{end}}' "$STACK-wal-1"
   assert_output --partial 'No space left on device'
   run -69 backup --ship
@@ -254,7 +261,7 @@ tell_kills() { echo "# $TRIED commits acknowledged before $1 kills, $LOST lost; 
   assert_output --partial 'the service wal does not receive'
   psql <<<"insert into commits (text) values ('still served')"
   rm "$TMPFS/others"
-  until_healthy wal
+  until_health healthy
   await_received
   run -0 backup --ship
   assert_no_gap
@@ -275,7 +282,7 @@ tell_kills() { echo "# $TRIED commits acknowledged before $1 kills, $LOST lost; 
   assert_output --partial 'the service wal is not running'
   chain=$(newest_chain)
   docker start "$STACK-wal-1" >/dev/null
-  until_healthy wal
+  await_receiving
   run --separate-stderr -0 backup --ship
   assert_regex "$stderr" 'one is made'
   assert [ "$(newest_chain)" != "$chain" ]
@@ -346,7 +353,7 @@ data_folder() { docker volume inspect --format '{{.Mountpoint}}' "${STACK}_postg
 stop_both() { docker stop "$STACK-wal-1" "$STACK-postgres-1" >/dev/null; }
 start_both() {
   docker start "$STACK-postgres-1" "$STACK-wal-1" >/dev/null
-  until_healthy postgres
+  await_answer
 }
 take_snapshot() {
   SNAPSHOT=$BATS_TEST_TMPDIR/snapshot
@@ -420,8 +427,8 @@ old_history() {
   start_both
   # As far as before, in the same segment, and other things.
   psql <<<"insert into commits (text) select 'x' from generate_series(1, 2000)"
-  timeout 60 sh -c 'until docker exec --user postgres "$0" sh -c "grep -q put.back /wal/former-*/why" 2>/dev/null; do sleep 0.2; done' "$STACK-wal-1"
-  until_healthy wal
+  in_wal timeout 60 sh -c 'until grep -qs put.back /wal/former-*/why; do sleep 0.1; done'
+  await_receiving
   run --separate-stderr -0 backup --ship
   assert_anew "$chain" "$MOMENT"
 }
@@ -438,7 +445,7 @@ old_history() {
     put_back "$(data_folder)" data
     put_back "$SITE/db/wal" wal
     start_both
-    until_healthy wal
+    await_receiving
     # Further than what was shipped: the place alone does not tell it any more.
     if [ "$round" = beyond ]; then fill 2; fi
     await_received
@@ -467,7 +474,7 @@ old_history() {
   chain=$(newest_chain)
   while IFS= read -r file; do assert_equal "$(head -c 21 "$file")" age-encryption.org/v1; done < <(find "$chain" -type f ! -name '*.json*')
   moment=$(date --utc +%FT%T.%3NZ)
-  sleep 1
+  sleep 0.1
   psql <<<"delete from commits where text = 'a secret of Dupont'"
   docker stop "$STACK-offsite" >/dev/null
   await_received
@@ -503,8 +510,8 @@ old_history() {
   docker volume rm "${STACK}_postgres"
   compose up --detach --wait postgres 2>&1
   # It was healthy before, too.
-  timeout 120 sh -c 'until docker exec --user postgres "$0" sh -c "ls /wal/former-*/segments | grep -q ." 2>/dev/null; do sleep 0.2; done' "$STACK-wal-1"
-  until_healthy wal
+  in_wal timeout 120 sh -c 'until ls /wal/former-*/segments 2>/dev/null | grep -q .; do sleep 0.1; done'
+  await_receiving
   run --separate-stderr -0 backup --ship
   assert_regex "$stderr" 'one is made'
   assert [ "$(newest_chain)" != "$chain" ]

@@ -14,7 +14,7 @@ import { lsnOf, type Piece } from './positions.ts'
 import { baseScript, digestOf, hasPiece, listSegments, type Reached, readReached } from './receiver.ts'
 import { chainNames, openFolderOf, openIndex } from './shipped.ts'
 
-/** In milliseconds: the service looks every two seconds. */
+/** In milliseconds: the service looks every second. */
 const PATIENCE = 30_000
 
 /** Has the service wal put aside what it has, for a week, and begin anew. */

@@ -2,7 +2,7 @@
 import { type Base, basesIn, chainsOf, readBackupManifest } from './bases.ts'
 import { baseScript, findReceiver, listSegments, missingSegments, type Reached, readReached } from './receiver.ts'
 import { lsnOf, positionOf } from './positions.ts'
-import type { Server } from '../postgres/server.ts'
+import { captureInServer, type Server } from '../postgres/server.ts'
 import { badConfig, EXIT, Failure } from '../system/errors.ts'
 import { size, timestamp } from '../system/format.ts'
 import { say } from '../system/progress.ts'
@@ -18,7 +18,7 @@ const PATIENCE = 60_000
 
 /** The bases that lie beside the database, oldest first. */
 export async function listBases(receiver: Server) {
-  return basesIn(await capture(baseScript(receiver, 'list')))
+  return basesIn(await captureInServer(receiver, baseScript(receiver, 'list')))
 }
 
 /** Whether a server is of a version that base backups are made of; one that is not known yet may be. */

@@ -2,9 +2,8 @@
 // never by paths of this machine: what a container can write is not trusted.
 import * as v from 'valibot'
 import { listInstances } from '../docker/containers.ts'
-import { inServer, loginsOf, rows, type Server } from '../postgres/server.ts'
+import { captureInServer, inServer, loginsOf, rows, type Server } from '../postgres/server.ts'
 import { badConfig, EXIT, Failure } from '../system/errors.ts'
-import { capture } from '../system/run.ts'
 import { time, wholeNumber } from '../system/schema.ts'
 import type { Settings } from '../system/settings.ts'
 import { LSN, type Piece, segmentName, segmentsBetween, segmentStart } from './positions.ts'
@@ -75,7 +74,7 @@ export async function readReached(receiver: Server): Promise<Reached> {
 
 /** The segments that are received, whole or in part: name → bytes. A part has the name of the whole one. */
 export async function listSegments(receiver: Server) {
-  const lines = (await capture(baseScript(receiver, 'segments'))).split('\n').filter(Boolean)
+  const lines = (await captureInServer(receiver, baseScript(receiver, 'segments'))).split('\n').filter(Boolean)
   return new Map(
     lines.flatMap(line => {
       const [, name, partial, bytes] = /^([0-9A-F]{24})(\.partial)? (\d+)$/.exec(line) ?? []
@@ -108,5 +107,5 @@ export function hasPiece(
 export async function digestOf(receiver: Pick<Server, 'id'>, { timeline, start, end }: Piece, segment: number) {
   const offset = start - segmentStart(start, segment)
   const words = [segmentName(timeline, start, segment), String(offset), String(end - start)]
-  return (await capture(baseScript(receiver, 'digest', ...words))).trim()
+  return (await captureInServer(receiver, baseScript(receiver, 'digest', ...words))).trim()
 }

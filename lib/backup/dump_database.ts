@@ -10,12 +10,11 @@ import type { Dump } from '../postgres/dump_archive.ts'
 import { EXIT, Failure } from '../system/errors.ts'
 import { plainSize } from '../system/files.ts'
 import { copyPlain, showGrowth, writeOutput } from '../system/large_files.ts'
-import { ACCOUNT, inServer, inSession, login, type Server } from '../postgres/server.ts'
+import { ACCOUNT, attemptInServer, inServer, inSession, login, type Server } from '../postgres/server.ts'
 import { saveRoles } from '../postgres/saved_roles.ts'
 import { countRows, type Facts, openSnapshot } from '../postgres/snapshot.ts'
 import { statisticsFlags } from '../postgres/statistics.ts'
 import { DUMP, ROLES } from './manifest.ts'
-import { attempt } from '../system/run.ts'
 import { alongside } from '../system/concurrency.ts'
 import type { Disposable } from '../system/scope.ts'
 import { shielded } from '../system/signals.ts'
@@ -54,7 +53,7 @@ const SWEEP = 'find "$0" -mindepth 1 ! -path "$0/socket" ! -path "$0/socket/*" -
 const openStage = async (server: Server, facts: Facts): Promise<Stage | undefined> => {
   if (!hasRoom(facts)) return undefined
   const name = `${randomUUID()}.dump`
-  const run = (script: string) => attempt(inServer(server, 'sh', '-c', script, WORK_INSIDE, name))
+  const run = (script: string) => attemptInServer(server, inServer(server, 'sh', '-c', script, WORK_INSIDE, name))
   const dispose = async () => void (await shielded(() => run(SWEEP)))
   const stage = { inside: join(WORK_INSIDE, name), file: join(WORK, name), dispose }
   try {

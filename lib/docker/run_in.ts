@@ -1,6 +1,6 @@
 // Running programs in a container: once, or again and again through shells there that stay open. A `docker exec` costs
 // a tenth of a second, and half of that the processor, which a site under load feels.
-import { attempt } from '../system/run.ts'
+import { attempt, type Outcome } from '../system/run.ts'
 import { openShell, type Run, type ShellSession } from '../system/shell_session.ts'
 import { docker, exec } from './commands.ts'
 
@@ -25,4 +25,24 @@ export function openShells(id: string, engine?: string): { run: Run; dispose: ()
     return isStale ? run(command, options) : outcome
   }
   return { run, dispose: () => idle.forEach(shell => shell.end()) }
+}
+
+const open = new Map<string, ShellSession[]>()
+
+/**
+ * Runs a command that was to be run by a `docker exec` of its own (`place` is that, up to the container) through a shell
+ * there that stays open as long as this process. None is run twice: where the shell ends the command has failed.
+ */
+export async function attemptIn(
+  place: string[],
+  command: string[],
+  { engine, input }: { engine?: string | undefined; input?: string } = {},
+): Promise<Outcome> {
+  const name = [engine, ...place].join('\0')
+  const shells = (open.get(name) ?? []).filter(shell => !shell.isOver())
+  const shell = shells.pop() ?? openShell([...place, 'sh'], engine)
+  open.set(name, shells)
+  const outcome = await shell.run(command, input === undefined ? {} : { input })
+  open.get(name)?.push(shell)
+  return outcome
 }

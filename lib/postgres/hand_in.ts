@@ -4,7 +4,7 @@
 import { closeSync, openSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { EXIT, Failure } from '../system/errors.ts'
-import { inServer, type Server } from './server.ts'
+import { attemptInServer, captureInServer, inServer, type Server } from './server.ts'
 import { attempt, capture } from '../system/run.ts'
 import { size } from '../system/format.ts'
 import { shielded } from '../system/signals.ts'
@@ -21,7 +21,9 @@ export interface HandedIn {
 
 const checkRoom = async (server: Server, bytes: number) => {
   const free = Number(
-    (await capture(inServer(server, 'df', '--output=avail', '--block-size=1', PLACE))).split('\n').at(-1),
+    (await captureInServer(server, inServer(server, 'df', '--output=avail', '--block-size=1', PLACE)))
+      .split('\n')
+      .at(-1),
   )
   if (free < bytes)
     throw new Failure(
@@ -51,9 +53,9 @@ const copyFolder = (server: Server, source: string, inside: string) => {
 export async function handIn(server: Server, source: string): Promise<HandedIn> {
   const stats = statSync(source)
   if (stats.isFile()) await checkRoom(server, stats.size)
-  const folder = await capture(inServer(server, 'mktemp', '--directory', join(PLACE, FORM)))
+  const folder = await captureInServer(server, inServer(server, 'mktemp', '--directory', join(PLACE, FORM)))
   const inside = join(folder, 'dump')
-  const remove = async () => void (await shielded(() => attempt(inServer(server, 'rm', '-rf', folder))))
+  const remove = async () => void (await shielded(() => attemptInServer(server, inServer(server, 'rm', '-rf', folder))))
   try {
     await (stats.isDirectory() ? copyFolder : copyFile)(server, source, inside)
     return { inside, remove }

@@ -9,7 +9,8 @@ import { root } from '../system/checkout.ts'
 import type { Settings } from '../system/settings.ts'
 import { EXIT, Failure } from '../system/errors.ts'
 import { listInstances } from '../docker/containers.ts'
-import { attempt, capture, failureOf } from '../system/run.ts'
+import { attemptIn } from '../docker/run_in.ts'
+import { failureOf, type RunOptions } from '../system/run.ts'
 import { say } from '../system/progress.ts'
 
 /** A PostgreSQL server in a container, and the database of the site in it. */
@@ -56,6 +57,31 @@ const ENGLISH = ['LC_ALL=C.UTF-8', 'LANGUAGE=C'].flatMap(variable => ['--env', v
  */
 export function inServer({ id }: Pick<Server, 'id'>, ...command: string[]) {
   return docker('exec', '--interactive', '--user', ACCOUNT, ...ENGLISH, id, ...command)
+}
+
+/**
+ * Runs a command of `inServer` that is soon answered, through a shell there that stays open: a `docker exec` for each of
+ * the questions of a restore takes longer than all of their answers.
+ */
+export function attemptInServer(
+  server: Pick<Server, 'id' | 'engine'>,
+  command: string[],
+  options: Pick<RunOptions, 'input'> = {},
+) {
+  const place = inServer(server)
+  return attemptIn(place, command.slice(place.length), { ...options, engine: server.engine })
+}
+
+/** The same; gives its stdout without the last newline. Throws a Failure when it does not end with 0. */
+export async function captureInServer(
+  server: Pick<Server, 'id' | 'engine'>,
+  command: string[],
+  options: Pick<RunOptions, 'input' | 'what' | 'hint'> = {},
+) {
+  const { input } = options
+  const outcome = await attemptInServer(server, command, input === undefined ? {} : { input })
+  if (outcome.code !== 0) throw failureOf(command, outcome, options)
+  return outcome.stdout.replace(/\n$/, '')
 }
 
 /** The roles and the database of the settings. */
@@ -153,7 +179,7 @@ export function psqlWith(server: Server, options: string[], database: string, ..
  */
 export function sql(server: Server, database: string, text: string, variables: Record<string, string> = {}) {
   const sets = Object.entries(variables).map(([name, value]) => `--set=${name}=${value}`)
-  return capture(psql(server, database, ...sets), { input: text, what: 'the query', engine: server.engine })
+  return captureInServer(server, psql(server, database, ...sets), { input: text, what: 'the query' })
 }
 
 /** The rows of a query, each as an object: one JSON document a line (select json_build_object(…) or row_to_json(…)). */
@@ -206,7 +232,7 @@ from (select usename, client_addr, count(*) as n from pg_stat_activity where bac
 
 const readSessions = async (server: Server, reserved: boolean) => {
   const command = psql({ ...server, sessions: { ...UNASKED, reserved } }, 'template1')
-  const outcome = await attempt(command, { input: queryIn('session_settings.sql') + CONNECTIONS })
+  const outcome = await attemptInServer(server, command, { input: queryIn('session_settings.sql') + CONNECTIONS })
   const [options = '', text = ''] = outcome.stdout.split('\n')
   if (outcome.code !== 0) return outcome
   const connections = JSON.parse(text) as Connections

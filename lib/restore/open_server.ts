@@ -10,7 +10,7 @@ import type { Settings } from '../system/settings.ts'
 import { EXIT, Failure } from '../system/errors.ts'
 import { idsWith, type Instance, listInstances } from '../docker/containers.ts'
 import { composeFiles } from '../docker/release_pins.ts'
-import { ACCOUNT, inServer, loginsOf, openSessions, type Server } from '../postgres/server.ts'
+import { ACCOUNT, attemptInServer, inServer, loginsOf, openSessions, type Server } from '../postgres/server.ts'
 import { attempt, capture, hold } from '../system/run.ts'
 import { say } from '../system/progress.ts'
 import type { Disposable } from '../system/scope.ts'
@@ -34,7 +34,7 @@ export interface OpenServer extends Disposable {
 }
 
 const answers = async (server: Server) =>
-  (await attempt(inServer(server, 'pg_isready', '--quiet', `--username=${server.user}`))).code === 0
+  (await attemptInServer(server, inServer(server, 'pg_isready', '--quiet', `--username=${server.user}`))).code === 0
 
 const becomesHealthy = async ({ project }: Stack, { id, name }: Instance) => {
   const watch = watchService(project, SERVICE)

@@ -6,10 +6,9 @@ import { databaseExists, maintenance, databaseName } from '../postgres/databases
 import { type Dump, readDump } from '../postgres/dump_archive.ts'
 import { EXIT, Failure, usage } from '../system/errors.ts'
 import { checkDigest, type Source } from './find_dump.ts'
-import { inServer, rows, searchPathOf, type Server, sql } from '../postgres/server.ts'
+import { captureInServer, inServer, rows, searchPathOf, type Server, sql } from '../postgres/server.ts'
 import { usersOf } from '../docker/restart.ts'
 import { checkRoles, type RoleOptions } from './check_roles.ts'
-import { capture } from '../system/run.ts'
 import { size } from '../system/format.ts'
 import { together } from '../system/concurrency.ts'
 import { countRows } from '../postgres/snapshot.ts'
@@ -119,7 +118,9 @@ export async function checkDump(server: Server, { path }: Source, dump: Dump, { 
 export async function checkSpace(server: Server, { bytes }: Pick<Dump, 'bytes'>) {
   const folder = await sql(server, maintenance(server), 'show data_directory')
   const free = Number(
-    (await capture(inServer(server, 'df', '--output=avail', '--block-size=1', folder))).split('\n').at(-1),
+    (await captureInServer(server, inServer(server, 'df', '--output=avail', '--block-size=1', folder)))
+      .split('\n')
+      .at(-1),
   )
   if (free < 2 * bytes)
     throw refuse(

@@ -10,6 +10,8 @@ export type Run = (
   options?: Pick<RunOptions, 'signal'> & {
     /** milliseconds that it may take, where that is bounded */
     patience?: number
+    /** text for its standard input; without it there is none */
+    input?: string
   },
 ) => Promise<Outcome>
 
@@ -81,8 +83,11 @@ export function openShell(command: string[], engine?: string): ShellSession {
       letGo(0)
     })
     keepAlive(true)
+    const command = words.map(quoteWord).join(' ')
+    // In base64 it can be nothing but data.
+    const input = options.input === undefined ? undefined : Buffer.from(options.input).toString('base64')
     child.stdin.write(
-      `${words.map(quoteWord).join(' ')} </dev/null; printf '\\n${mark} %s\\n' "$?"; printf '\\n${mark}\\n' >&2\n`,
+      `${input === undefined ? `${command} </dev/null` : `printf %s '${input}' | base64 -d | ${command}`}; printf '\\n${mark} %s\\n' "$?"; printf '\\n${mark}\\n' >&2\n`,
     )
     try {
       const outcome = await Promise.race([told, ended])

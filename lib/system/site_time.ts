@@ -1,4 +1,5 @@
 // Times as visitors read them: in French, and in France. The clock of a server is often that of another zone.
+// Long, since every form in which people say or read a time is here.
 import { usage } from './errors.ts'
 
 const ZONE = 'Europe/Paris'
@@ -7,21 +8,25 @@ const MINUTE = 60_000
 const DAY = 24 * 60 * MINUTE
 const UNITS = { s: 1000, m: MINUTE, min: MINUTE, h: 60 * MINUTE, d: DAY }
 
-const FIELDS = new Intl.DateTimeFormat('fr-FR', {
-  timeZone: ZONE,
-  weekday: 'long',
-  year: 'numeric',
-  month: 'numeric',
-  day: 'numeric',
-  hour: 'numeric',
-  minute: 'numeric',
-  hourCycle: 'h23',
-})
-const MONTH = new Intl.DateTimeFormat('fr-FR', { timeZone: ZONE, month: 'long' })
+let fields: Intl.DateTimeFormat | undefined
+// Made when it is needed: that takes 30 ms, and most scripts that know this module never ask for a time.
+const fieldsOf = (time: Date) => {
+  fields ??= new Intl.DateTimeFormat('fr-FR', {
+    timeZone: ZONE,
+    weekday: 'long',
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: 'numeric',
+    hourCycle: 'h23',
+  })
+  return fields.formatToParts(time)
+}
 
 /** What the clock on a wall in France shows. */
 const wallOf = (time: Date) => {
-  const parts = new Map(FIELDS.formatToParts(time).map(({ type, value }) => [type, value]))
+  const parts = new Map(fieldsOf(time).map(({ type, value }) => [type, value]))
   const number = (type: Intl.DateTimeFormatPartTypes) => Number(parts.get(type))
   return {
     weekday: parts.get('weekday') ?? '',
@@ -84,7 +89,8 @@ export function frenchTime(time: Date, now = new Date()) {
   const clock = `${hour} h${minute === 0 ? '' : ` ${String(minute).padStart(2, '0')}`}`
   const today = wallOf(now)
   if (year === today.year && month === today.month && day === today.day) return clock
-  return `${weekday} ${day === 1 ? '1er' : day} ${MONTH.format(time)} à ${clock}`
+  const monthName = time.toLocaleString('fr-FR', { timeZone: ZONE, month: 'long' })
+  return `${weekday} ${day === 1 ? '1er' : day} ${monthName} à ${clock}`
 }
 
 /** "2026-11-30 06:00 (Paris)" */

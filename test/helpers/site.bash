@@ -19,8 +19,11 @@ site_make() {
   { docker volume ls --quiet --filter "$label"; printf '%s\n' "${1}_postgres" "${1}_minio"; } | xargs docker volume rm --force >/dev/null
   STACK_NAME=$1 STACK_PORT=$2 "$HERE/stack.sh" "$PLAY"
   quick_recipes
-  node "$HERE/helpers/compile.mjs" "$SITE" 3>&-
+  compile_site
 }
+
+# By test/run.sh it was done once for all.
+compile_site() { if [ -n "${COMPILED:-}" ]; then cp -R "$COMPILED/." "$SITE"; else node "$HERE/helpers/compile.mjs" "$SITE" 3>&-; fi; }
 
 # A probe costs the engine more than what it asks, and several stacks stand here at a time: once one has been good since the container's start, each waits for a quarter of a minute.
 # What it asks, and how soon a start counts as healthy or not, stay as they are.
@@ -198,7 +201,7 @@ cron_stop() {
 # await_exit PID EXPECTED: waits for a background process of this shell (`run wait` would look for it in a subshell); 15 minutes at most, in which a server is set up.
 await_exit() {
   local status=0
-  timeout 900 tail --pid="$1" --follow /dev/null || { kill -9 "$1"; echo "process $1 did not end"; return 1; }
+  timeout 900 tail --pid="$1" --sleep-interval=0.1 --follow /dev/null || { kill -9 "$1"; echo "process $1 did not end"; return 1; }
   wait "$1" || status=$?
   assert_equal "$status" "$2"
 }
