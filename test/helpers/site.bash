@@ -22,12 +22,12 @@ site_make() {
   node "$HERE/helpers/compile.mjs" "$SITE" 3>&-
 }
 
-# A probe costs the engine more than what it asks, and several stacks stand here at a time: once one has been good since the container's start, each waits for a quarter of a minute.
+# A probe costs the engine more than what it asks, and several stacks stand here at a time: once one has been good since the container's start, each waits for the better part of a minute.
 # What it asks, and how soon a start counts as healthy or not, stay as they are.
 quiet_probes() {
-  local file=$SITE/docker-compose.yml wait='[ ! -e /dev/shm/well ] || sleep 11;' mark='touch /dev/shm/well'
+  local file=$SITE/docker-compose.yml wait='[ ! -e /dev/shm/well ] || sleep 50;' mark='touch /dev/shm/well'
   sed -i -E \
-    -e "s#\[ -z .* \] \|\| sleep 4;#$wait &#; s#sleep 0.1; done;#& $mark;#; s#timeout: (3|8|10)s#timeout: 60s#" \
+    -e "s#\[ -z .* \] \|\| sleep 4;#$wait &#; s#sleep 0.1; done;#& $mark;#; s#timeout: (3|8|10)s#timeout: 120s#" \
     -e "s#test: \[CMD, (.*)\]\$#test: '$wait \1 \&\& $mark'#; /--fail-early/s/[\",]//g" \
     -e "s#(select 1')\$#\1 \&\& $mark#; s#(health/cluster)'#\1 \&\& $mark'#" "$file"
   [ "$(grep -cF "$wait" "$file") $(grep -c "[;&] $mark" "$file")" = '7 6' ]
