@@ -37,6 +37,12 @@ quiet_probes() {
 quick_recipes() { cp "$HERE"/fixtures/recipes/* "$SITE/recipes/"; }
 real_recipes() { cp "$CHECKOUT"/recipes/* "$SITE/recipes/"; }
 
+# build_with_curl IMAGE NAME: the image with what the recipes install in it, for an engine that would have to do that again
+build_with_curl() {
+  printf 'FROM %s\nRUN command -v curl >/dev/null || (apt-get update && apt-get install -y --no-install-recommends curl ca-certificates && rm -rf /var/lib/apt/lists/*)\n' "$1" |
+    docker build --quiet --tag "$2" - >/dev/null 3>&-
+}
+
 # site_up NAME PORT [NAME=VALUE …]: makes and starts a stack; settings are changed in its .env.
 site_up() {
   site_make "$1" "$2"
