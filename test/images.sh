@@ -19,8 +19,9 @@ say() { printf 'images: %s\n' "$*" >&2; }
 
 # Runs a long command with its output in a log, whose end is shown when it fails.
 quietly() {
-  if ! "$@" >"$work/log" 2>&1; then
-    tail -n 30 "$work/log" >&2
+  local log=$work/log-$BASHPID
+  if ! "$@" >"$log" 2>&1; then
+    tail -n 30 "$log" >&2
     say "failed: $1 $2"
     return 1
   fi
@@ -105,8 +106,9 @@ import_base() {
 }
 
 build_standin() {
-  local image=$1 name
+  local image=$1 name context
   name=$(standin_of "$image") || { say "there is no stand-in for $image"; return 1; }
+  context=$work/$name
   local arguments=()
   if [ "$image" = "$old" ]; then
     local suite
@@ -117,12 +119,11 @@ build_standin() {
     import_base forky
   fi
   say "building a stand-in for $image"
-  cp -R "$here/standins/$name" "$work/context"
+  cp -R "$here/standins/$name" "$context"
   if [ "$name" = node ]; then
-    (cd "$work" && quietly npm pack npm@11 && mv npm-*.tgz context/npm.tgz)
+    (cd "$context" && quietly npm pack npm@11 && mv npm-*.tgz npm.tgz)
   fi
-  quietly docker buildx build "${arguments[@]}" --label "avril.source=$(source_of "$image")" -t "$image" "$work/context"
-  rm -rf "$work/context"
+  quietly docker buildx build "${arguments[@]}" --label "avril.source=$(source_of "$image")" -t "$image" "$context"
 }
 
 case ${1:-} in
@@ -137,6 +138,14 @@ if [ "${#images[@]}" = 0 ]; then
   say 'docker-compose.yml names no image'
   exit 1
 fi
+missing=()
 for image in "${images[@]}"; do
-  present "$image" || pull "$image" || build_standin "$image"
+  present "$image" || pull "$image" || missing+=("$image")
 done
+[ "${#missing[@]}" -eq 0 ] && exit
+import_base forky
+# Beside each other: each waits for packages for half of its time.
+builds=() status=0
+for image in "${missing[@]}"; do build_standin "$image" & builds+=("$!"); done
+for build in "${builds[@]}"; do wait "$build" || status=$?; done
+exit "$status"

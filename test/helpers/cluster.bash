@@ -7,8 +7,7 @@ load_images() {
   local node=$1 image
   docker save nginx:1.30.5 registry:3 postgis/postgis:18-3.6 pgsty/silo:RELEASE.2026-09-16T00-00-00Z | on "$node" docker load --quiet
   for image in node:24.21.0-trixie-slim elixir:1.20.2-slim; do
-    printf 'FROM %s\nRUN command -v curl >/dev/null || (apt-get update && apt-get install -y --no-install-recommends curl ca-certificates && rm -rf /var/lib/apt/lists/*)\n' "$image" |
-      docker build --quiet --tag "avril-cluster-${image%%:*}" - >/dev/null 3>&-
+    build_with_curl "$image" "avril-cluster-${image%%:*}"
     docker save "avril-cluster-${image%%:*}" | on "$node" docker load --quiet
     on "$node" docker tag "avril-cluster-${image%%:*}" "$image"
   done

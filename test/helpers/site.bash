@@ -25,12 +25,12 @@ site_make() {
 # By test/run.sh it was done once for all.
 compile_site() { if [ -n "${COMPILED:-}" ]; then cp -R "$COMPILED/." "$SITE"; else node "$HERE/helpers/compile.mjs" "$SITE" 3>&-; fi; }
 
-# A probe costs the engine more than what it asks, and several stacks stand here at a time: once one has been good since the container's start, each waits for a quarter of a minute.
+# A probe costs the engine more than what it asks, and several stacks stand here at a time: once one has been good since the container's start, each waits for the better part of a minute.
 # What it asks, and how soon a start counts as healthy or not, stay as they are.
 quiet_probes() {
-  local file=$SITE/docker-compose.yml wait='[ ! -e /dev/shm/well ] || sleep 11;' mark='touch /dev/shm/well'
+  local file=$SITE/docker-compose.yml wait='[ ! -e /dev/shm/well ] || sleep 50;' mark='touch /dev/shm/well'
   sed -i -E \
-    -e "s#\[ -z .* \] \|\| sleep 4;#$wait &#; s#sleep 0.1; done;#& $mark;#; s#timeout: (3|8|10)s#timeout: 60s#" \
+    -e "s#\[ -z .* \] \|\| sleep 4;#$wait &#; s#sleep 0.1; done;#& $mark;#; s#timeout: (3|8|10)s#timeout: 120s#" \
     -e "s#test: \[CMD, (.*)\]\$#test: '$wait \1 \&\& $mark'#; /--fail-early/s/[\",]//g" \
     -e "s#(select 1')\$#\1 \&\& $mark#; s#(health/cluster)'#\1 \&\& $mark'#" "$file"
   [ "$(grep -cF "$wait" "$file") $(grep -c "[;&] $mark" "$file")" = '7 6' ]
@@ -39,6 +39,12 @@ quiet_probes() {
 # The apps are built in fewer steps, or as on a server.
 quick_recipes() { cp "$HERE"/fixtures/recipes/* "$SITE/recipes/"; }
 real_recipes() { cp "$CHECKOUT"/recipes/* "$SITE/recipes/"; }
+
+# build_with_curl IMAGE NAME: the image with what the recipes install in it, for an engine that would have to do that again
+build_with_curl() {
+  printf 'FROM %s\nRUN command -v curl >/dev/null || (apt-get update && apt-get install -y --no-install-recommends curl ca-certificates && rm -rf /var/lib/apt/lists/*)\n' "$1" |
+    docker build --quiet --tag "$2" - >/dev/null 3>&-
+}
 
 # site_up NAME PORT [NAME=VALUE …]: makes and starts a stack; settings are changed in its .env.
 site_up() {

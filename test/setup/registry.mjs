@@ -64,7 +64,7 @@ for (const { Config, RepoTags, Layers } of json('manifest.json')) {
   const manifest = JSON.stringify({ schemaVersion: 2, mediaType, config, layers })
   const digest = `sha256:${createHash('sha256').update(manifest).digest('hex')}`
   for (const tag of RepoTags) {
-    const [name, version] = tag.split(':')
+    const [name, version] = tag.replace(/^with-curl\//, '').split(':')
     const repository = name.includes('/') ? name : `library/${name}`
     for (const reference of [version, digest])
       manifests.set(`${repository}/${reference}`, { mediaType, digest, manifest })

@@ -18,11 +18,14 @@ set_up() { (exec_setup "$@"); }
 
 signal_setup() { on sh -c "kill -$1 \"\$(cat /run/setup.pid)\""; }
 
-# The images that docker-compose.yml names, as `docker save` writes them.
+# The images that docker-compose.yml names, as `docker save` writes them. What the apps are built on has curl: each engine installs it once, which the engine of the other tests has done.
 save_images() {
-  docker compose --project-directory "$CHECKOUT" --file "$CHECKOUT/docker-compose.yml" config --format json | node -e '
+  local images image
+  images=$(docker compose --project-directory "$CHECKOUT" --file "$CHECKOUT/docker-compose.yml" config --format json | node -e '
     const services = Object.values(JSON.parse(require("node:fs").readFileSync(0, "utf8")).services)
-    console.log([...new Set(services.map(({ image, build }) => build?.args.BASE ?? image))].join("\n"))' | xargs docker save --output "$1"
+    console.log([...new Set(services.map(({ image, build }) => (build ? "with-curl/" + build.args.BASE : image)))].join("\n"))')
+  grep ^with-curl/ <<<"$images" | while read -r image; do build_with_curl "${image#*/}" "$image"; done
+  xargs docker save --output "$1" <<<"$images"
 }
 
 # A dump of the database of the fixtures.
@@ -66,5 +69,7 @@ echo '{ "registry-mirrors": ["http://127.0.0.1:5000"] }' >/etc/docker/daemon.jso
 printf '[url "/srv/origin/"]\n  insteadOf = https://github.com/StartupsPoleEmploi/\n[safe]\n  directory = *\n' >/etc/gitconfig
 # What this server loses in a crash of the whole machine nobody misses.
 echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/quick
+# The image has apt read all lists anew at each call; a server's apt remembers them.
+sed -i /pkgcache/d /etc/apt/apt.conf.d/*
 SH
 }

@@ -5,10 +5,10 @@ set -euo pipefail
 
 init() {
   : "${POSTGRES_PASSWORD:?the first start needs a password}"
-  initdb --username="$POSTGRES_USER" --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") >/dev/null
+  initdb --no-sync --username="$POSTGRES_USER" --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") >/dev/null
   # Local connections are trusted, as in the official image; whoever comes over the network gives the password.
   printf '\nhost all all all scram-sha-256\n' >>"$PGDATA/pg_hba.conf"
-  pg_ctl -w start -o "-c listen_addresses=''" >/dev/null
+  pg_ctl -w start -o "-c listen_addresses='' -c fsync=off" >/dev/null
 
   export PGUSER=$POSTGRES_USER PGDATABASE=$POSTGRES_DB PGOPTIONS='-c client_min_messages=warning'
   if [ "$POSTGRES_DB" != postgres ]; then
