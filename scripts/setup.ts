@@ -121,7 +121,8 @@ await main(command, async options => {
     say.done(`this server is in order${count('warning') > 0 ? `; warnings: ${count('warning')}` : ''}`)
   else
     say.bad(
-      `not in order: ${[...new Set(wrong.map(({ step }) => step))].join(', ')}${options.check ? '; without --check what can be done is done' : ''}`,
+      'not in order: ' +
+        `${[...new Set(wrong.map(({ step }) => step))].join(', ')}${options.check ? '; without --check what can be done is done' : ''}`,
     )
   if (options.check) return wrong.length === 0 ? 0 : 1
   return wrong[0]?.exitCode ?? 0

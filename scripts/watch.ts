@@ -19,7 +19,9 @@ Nothing is said of the site while maintenance is on or somebody restores, nor in
     'remove-cron': { help: 'have cron look no more (as root)' },
     remind: {
       value: 'hours',
-      help: 'for --install-cron: tell again what is still wrong after so many hours (default 4); what can wait, as a backup that is too old, after 24 at the earliest',
+      help:
+        'for --install-cron: tell again what is still wrong after so many hours (default 4); what can wait, as a ' +
+        'backup that is too old, after 24 at the earliest',
       form: [/^[1-9]\d{0,2}$/, 'a number of hours from 1 to 999'] as const,
     },
     tell: { hidden: true, help: 'look each minute for an hour, and tell: what cron begins' },

@@ -24,7 +24,9 @@ export async function readSlotFacts(settings: Settings): Promise<SlotFacts> {
   return JSON.parse(await sql(server, 'postgres', FACTS)) as SlotFacts
 }
 
-const DROP = `select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = 'avril_wal' and not active`
+const DROP =
+  `select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = 'avril_wal' and not ` +
+  'active'
 
 /**
  * Drops the slot where WAL is not on, and nobody receives by it. What was archived stays; with WAL=on again the archive

@@ -58,7 +58,9 @@ export interface Drilled {
   set: string
 }
 
-/** The apps that use the database, and of those that are not started why. `live` are the services with a live instance. */
+/**
+ * The apps that use the database, and of those that are not started why. `live` are the services with a live instance.
+ */
 export function appsToTry(apps: App[], live: string[]): { app: App; skipped?: 'label' | 'not live' }[] {
   const skippedOf = ({ drilled, service }: App) => {
     if (!drilled) return 'label' as const
@@ -125,7 +127,9 @@ const runBeside = (project: string, image: string, network: string): Run => {
 }
 
 const hintFor = (service: string) =>
-  `does the live one run well (scripts/status.ts)? Then what the set brings back is no backup of what ${service} reads: make a new one (scripts/backup.ts) and try that out. One that cannot start without the world outside is left out by its label ${DRILL_LABEL}: "no" in docker-compose.override.yml`
+  `does the live one run well (scripts/status.ts)? Then what the set brings back is no backup of what ${service} ` +
+  'reads: make a new one (scripts/backup.ts) and try that out. One that cannot start without the world outside is ' +
+  `left out by its label ${DRILL_LABEL}: "no" in docker-compose.override.yml`
 
 const fault = ({ service }: App, set: string, why: string[]) =>
   new Failure(`${service} cannot work with what ${set} brings back: ${why.join('\n')}`, {

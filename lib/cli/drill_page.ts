@@ -1,5 +1,5 @@
-// The last drill as a page for an auditor, who reads French and has nothing else at hand: what was tried, what came of it,
-// and how to do it again.
+// The last drill as a page for an auditor, who reads French and has nothing else at hand: what was tried, what came of
+// it, and how to do it again.
 // Long, since all of the page is here.
 import type { MomentDrill } from '../archive/drill_moment.ts'
 import type { Drill } from '../backup/drill.ts'
@@ -55,7 +55,8 @@ const SKIPPED = {
 /** "✓ en 8,2 s : / a répondu 200" */
 const appText = ({ skipped, seconds: spent = 0, answers = [] }: AppDrill) =>
   skipped === undefined
-    ? `✓ saine et à l’écoute en ${seconds(spent)} : ${answers.map(({ path, status }) => `${path} a répondu ${status}`).join(', ')}`
+    ? `✓ saine et à l’écoute en ${seconds(spent)} : ` +
+      answers.map(({ path, status }) => `${path} a répondu ${status}`).join(', ')
     : SKIPPED[skipped]
 
 const appsPart = ({ apps, result }: Drill) => {
@@ -89,7 +90,9 @@ const momentPart = (moment: MomentDrill | undefined) => {
   const { at, time, result, seconds: spent = 0, table: name = 'une table', pages, rows = 0, error = '' } = moment
   const part =
     pages === undefined ? name : `la partie comptée de ${name} (ses ${many(pages, 'première page', 'premières pages')})`
-  const good = `✓ L’état du ${timeText(at)} a été retrouvé en ${seconds(spent)} ; ${part} y a ses ${many(rows, 'ligne')}, comme noté à cet instant. pg_amcheck a relu chaque table et chaque index : aucun n’est abîmé.`
+  const good =
+    `✓ L’état du ${timeText(at)} a été retrouvé en ${seconds(spent)} ; ${part} y a ses ${many(rows, 'ligne')}, ` +
+    'comme noté à cet instant. pg_amcheck a relu chaque table et chaque index : aucun n’est abîmé.'
   return [
     section(
       'Retour à un instant choisi au hasard (archive WAL)',
@@ -146,7 +149,8 @@ export function drillPage(record: DrillRecord) {
     section(
       'L’application, sur les données rétablies',
       paragraph(
-        'La version en service est démarrée, isolée, sur la base rétablie : elle n’atteint que celle-ci, ni l’extérieur ni les fichiers déposés. Elle doit se dire saine, puis répondre à ses pages.',
+        'La version en service est démarrée, isolée, sur la base rétablie : elle n’atteint que celle-ci, ni ' +
+          'l’extérieur ni les fichiers déposés. Elle doit se dire saine, puis répondre à ses pages.',
         'small',
       ),
       appsPart(drill),

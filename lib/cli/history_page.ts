@@ -101,7 +101,8 @@ const pictureOf = (timeline: Timeline) => {
   const width = Math.max(frame.x(1) - LEFT - 0.5, 0.5)
   const stacked = new Map<number, number>()
   const bar = (second: number, count: number, base: number, colour: string) =>
-    `<rect x="${place(frame.x(second))}" y="${place(top + PLOT - ((base + count) / most) * PLOT)}" width="${place(width)}" height="${place((count / most) * PLOT)}" fill="${colour}"/>`
+    `<rect x="${place(frame.x(second))}" y="${place(top + PLOT - ((base + count) / most) * PLOT)}" ` +
+    `width="${place(width)}" height="${place((count / most) * PLOT)}" fill="${colour}"/>`
   const bars = timeline.seconds.map(({ second, instance, requests, failed }) => {
     const from = stacked.get(second) ?? 0
     stacked.set(second, from + requests)
@@ -114,7 +115,8 @@ const pictureOf = (timeline: Timeline) => {
   })
   const dots = timeline.seconds.map(
     ({ second, instance, p99 }) =>
-      `<circle cx="${place(frame.x(second + 0.5))}" cy="${place(below + PLOT - (p99 / slowest) * PLOT)}" r="2.5" fill="${colourOf(instance)}"/>`,
+      `<circle cx="${place(frame.x(second + 0.5))}" cy="${place(below + PLOT - (p99 / slowest) * PLOT)}" r="2.5" ` +
+      `fill="${colourOf(instance)}"/>`,
   )
   const legend = [...instances.map(name => [name, colourOf(name)] as const), ['failed', FAILED] as const].map(
     ([name, colour]) => `<span><i style="background:${colour}"></i>${escaped(name)}</span>`,
@@ -127,7 +129,11 @@ const pictureOf = (timeline: Timeline) => {
     ...axes(below, slowest, 'the slowest of a hundred, s', frame),
     ...dots,
   ]
-  return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="Requests a second, failures and how long they took, for each instance, over the seconds of the deploy">${parts.join('')}</svg><p class="legend">${legend.join('')}</p>`
+  return (
+    `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="Requests a second, failures and how long they ` +
+    `took, for each instance, over the seconds of the deploy">${parts.join('')}</svg><p ` +
+    `class="legend">${legend.join('')}</p>`
+  )
 }
 
 const articleOf = ({ entry, timeline }: { entry: Entry; timeline: Timeline | undefined }) => {

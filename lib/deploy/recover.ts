@@ -48,7 +48,8 @@ export async function recover(release: ReleaseJournal, rollouts: Rollout[], comi
   const repositories = repositoryNames(journalsOf(release))
   const phases = rollouts.map(({ progress }) => progress.journal.phase)
   say.step(
-    `the deploy of ${repositories} by ${release.who} at ${release.since} was interrupted in phase ${phaseText(release)}: putting it in order`,
+    `the deploy of ${repositories} by ${release.who} at ${release.since} was interrupted in phase ` +
+      `${phaseText(release)}: putting it in order`,
   )
   const begun = rollouts.filter(({ progress }) => progress.journal.next !== null)
   const pause = await pauseAgain(rollouts)
@@ -87,7 +88,8 @@ export async function recover(release: ReleaseJournal, rollouts: Rollout[], comi
       `${left} is left as it is: ${troubles.map(({ why }) => why).join('; ')}; the deploy that comes takes its place`,
     )
   say.done(
-    `the interrupted deploy of ${repositories} ${forward ? 'is completed' : 'is taken back: the site is as it was before it'}`,
+    `the interrupted deploy of ${repositories} ` +
+      (forward ? 'is completed' : 'is taken back: the site is as it was before it'),
   )
 }
 

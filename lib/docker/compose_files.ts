@@ -24,8 +24,8 @@ const pathOf = (name: string) => join(root, name)
 const isFormer = () => (readIfThere(pathOf(OVERRIDE)) ?? '').startsWith(GENERATED)
 
 /**
- * The names of the files below the releases, with those of a Swarm. `listed` is COMPOSE_FILE, `override` tells whether there is an override of
- * the team's: Compose takes it by itself only where COMPOSE_FILE is not set.
+ * The names of the files below the releases, with those of a Swarm. `listed` is COMPOSE_FILE, `override` tells whether
+ * there is an override of the team's: Compose takes it by itself only where COMPOSE_FILE is not set.
  */
 export function baseNames(listed: string | undefined, override: boolean, swarm = false) {
   const [first = MAIN, ...rest] = (listed ?? MAIN)

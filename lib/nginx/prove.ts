@@ -171,6 +171,7 @@ const proveOne = async (
   } while (Date.now() < end)
   signal.throwIfAborted()
   throw new Failure(
-    `nginx was switched, but ${url} is answered by ${[...new Set(seen)].join(', ') || 'nobody'}, not by ${wanted.join(', ')}`,
+    `nginx was switched, but ${url} is answered by ${[...new Set(seen)].join(', ') || 'nobody'}, not by ` +
+      wanted.join(', '),
   )
 }

@@ -10,7 +10,9 @@ import { canSwitch, LIVE, readRoute, switchLive, type Upstream, writeLiveFile } 
 
 const refused = (words: string) =>
   new Failure(`nginx's configuration does not pass its check (nginx -t):\n  ${words.trim().replaceAll('\n', '\n  ')}`, {
-    hint: 'nginx goes on with the configuration it has; after an update of these scripts: docker compose up -d nginx; else correct the file in nginx/, and run this again',
+    hint:
+      'nginx goes on with the configuration it has; after an update of these scripts: docker compose up -d nginx; ' +
+      'else correct the file in nginx/, and run this again',
   })
 
 /** Throws a Failure with nginx's own words when its configuration does not pass its check. */
@@ -33,7 +35,9 @@ const SHOWN = 5
 
 const READ = ['-name', '*.conf', '-o', '-name', '*.js', '-o', '-name', '*-settings.sh']
 
-/** Has nginx take up what a person has changed in its configuration since it read that. Throws a Failure when it cannot. */
+/**
+ * Has nginx take up what a person has changed in its configuration since it read that. Throws a Failure when it cannot.
+ */
 export async function takeUpChanges(nginx: Nginx) {
   const find = [
     'find',

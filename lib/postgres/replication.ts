@@ -138,7 +138,10 @@ select json_build_object('bytes', case when wal_status = 'lost' then null else p
 from pg_replication_slots where slot_name = '${NAME}'
 `
 
-/** How far the new server is behind the old one, or behind a place in its log, in bytes. Throws a Failure when it does not follow any more. */
+/**
+ * How far the new server is behind the old one, or behind a place in its log, in bytes. Throws a Failure when it does
+ * not follow any more.
+ */
 export async function behind(server: Server, old: Server, lsn = '') {
   const [told] = await rows<Behind>(old, old.database, BEHIND, { lsn })
   const errors = await sql(server, server.database, 'select sum(apply_error_count) from pg_stat_subscription_stats')

@@ -163,7 +163,10 @@ export async function rows<Row>(
 
 /** SQL that makes the table "given" with a text. In base64 that can be nothing but data, whoever reads it. */
 export function asData(text: string) {
-  return `create temp table given as select convert_from(decode('${Buffer.from(text).toString('base64')}', 'base64'), 'UTF8') as text;\n`
+  return (
+    `create temp table given as select convert_from(decode('${Buffer.from(text).toString('base64')}', 'base64'), ` +
+    `'UTF8') as text;\n`
+  )
 }
 
 const queryIn = (file: string) => readFileSync(join(root, 'postgres', file), 'utf8')
@@ -214,7 +217,8 @@ export async function openSessions(server: Server): Promise<Server> {
   if ('sessions' in reserved) {
     const { most, taken, by } = reserved.connections
     say.warn(
-      `${taken} of the ${most} connections of ${server.name} are taken (${by}): the ones for replication are used. Which app keeps them open? scripts/status.ts, scripts/logs.ts`,
+      `${taken} of the ${most} connections of ${server.name} are taken (${by}): the ones for replication are ` +
+        'used. Which app keeps them open? scripts/status.ts, scripts/logs.ts',
     )
     return { ...server, sessions: reserved.sessions }
   }

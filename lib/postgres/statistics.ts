@@ -14,7 +14,8 @@ export function statisticsFlags(number: number) {
 }
 
 /**
- * pg_restore's words to leave them out: they hold values of the rows, and those of a table that becomes empty would stay.
+ * pg_restore's words to leave them out: they hold values of the rows, and those of a table that becomes empty would
+ * stay.
  */
 export async function withoutStatistics(server: Server) {
   return (await knowsStatistics(server, 'template1')) ? ['--no-statistics'] : []
@@ -29,8 +30,8 @@ select format('analyze %s', oid::regclass) from pg_class where relkind = 'p' and
 `
 
 /**
- * Gathers the statistics of a database: those that are missing, or all. An expression that cannot be computed is no reason
- * to lack the data; postgres gathers by itself what is missing.
+ * Gathers the statistics of a database: those that are missing, or all. An expression that cannot be computed is no
+ * reason to lack the data; postgres gathers by itself what is missing.
  */
 export async function gatherStatistics(server: Server, database: string, all = false) {
   try {

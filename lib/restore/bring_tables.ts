@@ -89,7 +89,9 @@ const copyAll = async (work: RestoreWork, past: Server, copies: Copy[], from: st
     // Types of the application may have checks, which run.
     const writer = await asWriter(live)
     const to = [`--username=${writer.user}`, `--dbname=${address(writer, live.database)}`]
-    const hint = `nothing was touched: it is all of them or none, as ${writer.user}. A type that is gone, a schema in which that role may make no table? psql.ts with --at looks into it`
+    const hint =
+      `nothing was touched: it is all of them or none, as ${writer.user}. A type that is gone, a schema in which ` +
+      'that role may make no table? psql.ts with --at looks into it'
     await capture(inSession(writer, [], ...restore, ...to, inside), { what: 'pg_restore', hint })
     for (const { table, name } of copies)
       await sql(live, live.database, COMMENT, {

@@ -56,7 +56,9 @@ export async function checkRoles(server: Server, inside: string, options: RoleOp
   throw new Failure(
     `this server has no role ${missing.join(', ')}, and the dump needs ${missing.length === 1 ? 'it' : 'them'}`,
     {
-      hint: "nothing was touched; create what is missing (a backup set's roles.json lists it), or restore with --no-owner --no-acl",
+      hint:
+        "nothing was touched; create what is missing (a backup set's roles.json lists it), or restore with " +
+        '--no-owner --no-acl',
     },
   )
 }

@@ -123,7 +123,8 @@ export async function checkSpace(server: Server, { bytes }: Pick<Dump, 'bytes'>)
   )
   if (free < 2 * bytes)
     throw refuse(
-      `the data of postgres has ${size(free)} left, and a second database of about ${size(2 * bytes)} is to lie beside the first`,
+      `the data of postgres has ${size(free)} left, and a second database of about ${size(2 * bytes)} is to lie ` +
+        'beside the first',
       'free some space there',
       EXIT.noSpace,
     )

@@ -61,7 +61,10 @@ const upsert = ({ quoted, columns, key, settable }: RowTable) => {
   const all = columns.join(', ')
   const sets = settable.map(it => `${it} = excluded.${it}`).join(', ')
   const change = settable.length === 0 ? 'nothing' : `update set ${sets} where ${differ(settable, 'it', 'excluded')}`
-  return `insert into ${quoted} as it (${all}) overriding system value select ${all} from avril_wanted on conflict (${key.join(', ')}) do ${change};`
+  return (
+    `insert into ${quoted} as it (${all}) overriding system value select ${all} from avril_wanted on conflict ` +
+    `(${key.join(', ')}) do ${change};`
+  )
 }
 
 // With a digest it is for good, when nothing else would be changed than what was shown.
@@ -118,7 +121,8 @@ const refusal = (error: unknown, { quoted }: RowTable, { user }: Server) => {
   const why = error.message.split('\n').filter(line => SERVER_ERROR.test(line) || /DETAIL:/.test(line))
   const words = why.map(line => line.trim().replace(/^psql:\S+ /, '')).join(' ')
   const hint = /permission denied|row-level security/.test(words)
-    ? `${user} writes them. What belongs to a superuser is given to the role of phoenix by scripts/setup.ts; else --tables lays the rows beside`
+    ? `${user} writes them. What belongs to a superuser is given to the role of phoenix by scripts/setup.ts; else ` +
+      '--tables lays the rows beside'
     : 'is a row missing that they refer to, or is one there that refers to them? That one first (--tables, --rows)'
   return new Failure(`the rows of ${quoted} cannot be so: ${words || error.message}`, {
     exitCode: EXIT.data,

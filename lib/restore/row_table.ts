@@ -31,8 +31,8 @@ export function triggersOf(server: Server, table: string) {
 }
 
 /**
- * A live table, with those of its columns that are `known` and not computed by the server. Throws a Failure (65) when it
- * has no primary key, or that is not known.
+ * A live table, with those of its columns that are `known` and not computed by the server. Throws a Failure (65) when
+ * it has no primary key, or that is not known.
  */
 export async function rowTableOf(live: Server, quoted: string, known: string[]): Promise<RowTable> {
   const columns = await rows<Column>(live, live.database, COLUMNS, { table: quoted })

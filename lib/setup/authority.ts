@@ -12,8 +12,8 @@ import { attempt } from '../system/run.ts'
 import type { Settings } from '../system/settings.ts'
 
 /**
- * certbot writes there as root, and gives what it makes to who owns the folder: so it is not that of the static files, which
- * others may write to.
+ * certbot writes there as root, and gives what it makes to who owns the folder: so it is not that of the static files,
+ * which others may write to.
  */
 const WEBROOT = join(root, 'nginx', 'acme')
 
@@ -92,8 +92,8 @@ const namesIn = (certificate: string) =>
   [...(new X509Certificate(certificate).subjectAltName ?? '').matchAll(/DNS:([^,\s]+)/g)].map(([, name = '']) => name)
 
 /**
- * Asks for a certificate for all names of the site, and without those that are to be left out; gives these. `present` is
- * the one that the site has of the authority. Throws the Failures of certbot.
+ * Asks for a certificate for all names of the site, and without those that are to be left out; gives these. `present`
+ * is the one that the site has of the authority. Throws the Failures of certbot.
  */
 export async function askAuthority(settings: Settings, present: string | undefined, mail: string | undefined) {
   const names = namesOf(settings)

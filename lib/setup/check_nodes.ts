@@ -79,8 +79,10 @@ export function nodesFindings(
         ...(most < mtu + ENVELOPE
           ? [
               bad(
-                `${name} sends at most ${most} bytes in a packet, and the network of the Swarm needs ${mtu + ENVELOPE}: large answers get lost`,
-                `let its interface take ${mtu + ENVELOPE} (its MTU); or --one-server, and --swarm again, which heeds it`,
+                `${name} sends at most ${most} bytes in a packet, and the network of the Swarm needs ` +
+                  `${mtu + ENVELOPE}: large answers get lost`,
+                `let its interface take ${mtu + ENVELOPE} (its MTU); or --one-server, and --swarm again, which ` +
+                  'heeds it',
               ),
             ]
           : []),

@@ -112,7 +112,9 @@ export function readBackupFacts(settings: Settings): BackupFacts {
   }
 }
 
-/** What becomes of the copies off the site when somebody has this server: tried out with a small object, and its key. */
+/**
+ * What becomes of the copies off the site when somebody has this server: tried out with a small object, and its key.
+ */
 export async function offsiteFindings(settings: Settings): Promise<Finding[]> {
   if (!isOffsite(settings)) return []
   const site = await openOffsite(settings)
@@ -141,8 +143,8 @@ export function protectionFinding(protection: Protection, outlives: boolean): Fi
 }
 
 /**
- * Changes the entries of the backup, and of the archive where there is one: to a time ("HH:MM"), or to none. Gives whether
- * that changed anything. Throws a Failure (73) for who is not root.
+ * Changes the entries of the backup, and of the archive where there is one: to a time ("HH:MM"), or to none. Gives
+ * whether that changed anything. Throws a Failure (73) for who is not root.
  */
 export function changeBackupCron(settings: Settings, at: string | undefined) {
   const { COMPOSE_PROJECT_NAME: project } = settings

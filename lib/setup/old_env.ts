@@ -43,8 +43,10 @@ const textOf = (folder: string, name: string) => {
     )
   if (text.includes('\uFFFD'))
     throw badConfig(
-      `${name}/.env is not UTF-8 (an é of an old editor?), line ${text.slice(0, text.indexOf('\uFFFD')).split('\n').length}`,
-      'nothing was touched; run it on a copy of that folder in which the file was written anew: iconv -f latin1 -t utf8',
+      `${name}/.env is not UTF-8 (an é of an old editor?), line ` +
+        text.slice(0, text.indexOf('\uFFFD')).split('\n').length,
+      'nothing was touched; run it on a copy of that folder in which the file was written anew: iconv -f latin1 ' +
+        '-t utf8',
     )
   return text
 }

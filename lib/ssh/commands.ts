@@ -76,7 +76,8 @@ const REASONS: [RegExp, why: string, hint: (host: string) => string][] = [
     /IDENTIFICATION HAS CHANGED|host key for .* has changed/i,
     'its host key is another one than known_hosts has',
     host =>
-      `was the server set up anew? Ask who did it for the new key's fingerprint; only then: ssh-keygen -R ${host.replace(/^.*@/, '')}. Otherwise somebody else may be answering`,
+      `was the server set up anew? Ask who did it for the new key's fingerprint; only then: ssh-keygen -R ` +
+      `${host.replace(/^.*@/, '')}. Otherwise somebody else may be answering`,
   ],
   [
     /Host key verification failed|no .* host key is known/i,

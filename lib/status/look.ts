@@ -63,7 +63,9 @@ const digestOf = () =>
     .reduce((hash, file) => hash.update(readIfThere(file) ?? '').update('\0'), createHash('sha256'))
     .digest('hex')
 
-/** Reads the settings and the stack anew where one of their files has changed. Throws the Failures of a wrong one (78). */
+/**
+ * Reads the settings and the stack anew where one of their files has changed. Throws the Failures of a wrong one (78).
+ */
 export async function remember(former?: Memory): Promise<Memory> {
   const digest = digestOf()
   if (former?.digest === digest) return former
@@ -128,7 +130,8 @@ const lookAtInterrupted = (): Trouble[] => {
   const [journal, work] = [readJournal(), readDataWork()]
   const deploy =
     journal &&
-    `the deploy of ${repositoryNames(journalsOf(journal))} by ${journal.who} was interrupted in phase ${phaseText(journal)}: run it again`
+    `the deploy of ${repositoryNames(journalsOf(journal))} by ${journal.who} was interrupted in phase ` +
+      `${phaseText(journal)}: run it again`
   const data =
     work &&
     `${work.who} was ${work.what}, and it was interrupted in step ${work.step}, ${age(new Date(work.since))} ago`
@@ -141,7 +144,9 @@ const lookAtInterrupted = (): Trouble[] => {
 /** Maintenance that was to be over by now is a trouble, and nobody's excuse. */
 export function lookAtMaintenance(maintenance: Maintenance | undefined): Trouble[] {
   if (!maintenance || !hasOverrun(maintenance)) return []
-  const text = `maintenance was to be over at ${maintenance.until}, and visitors still get its page: tsx scripts/maintenance.ts off`
+  const text =
+    `maintenance was to be over at ${maintenance.until}, and visitors still get its page: tsx ` +
+    'scripts/maintenance.ts off'
   return [{ about: 'maintenance', text }]
 }
 

@@ -223,7 +223,9 @@ export function linesOf(text: string) {
         name,
         line,
         text: `${name ? `the line of ${name}` : 'it'} is not a setting that all readers of the file understand alike`,
-        cure: `write NAME=value, or NAME='value' when it has other characters than letters, digits and %+,-./:=@_~; NAME="value" (without $ \` \\ in it) for one with a '`,
+        cure:
+          `write NAME=value, or NAME='value' when it has other characters than letters, digits and %+,-./:=@_~; ` +
+          `NAME="value" (without $ \` \\ in it) for one with a '`,
       })
     else if (name !== undefined && lines.has(name))
       faults.push({

@@ -40,7 +40,9 @@ export function readLines<T>(name: string, schema: Schema<T>): T[] {
   if (first) {
     const numbers = damaged.slice(0, 10).map(({ number }) => number)
     tellOnce(
-      `${statePath(name)} has damaged lines, which are left out: ${numbers.join(', ')}${damaged.length > 10 ? ', …' : ''} (${first.damage}). Look at them (sed -n ${first.number}p), and remove them`,
+      `${statePath(name)} has damaged lines, which are left out: ` +
+        `${numbers.join(', ')}${damaged.length > 10 ? ', …' : ''} (${first.damage}). Look at them (sed -n ` +
+        `${first.number}p), and remove them`,
     )
   }
   return lines.flatMap(({ value }) => value ?? [])

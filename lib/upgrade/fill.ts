@@ -47,7 +47,8 @@ const follow = async (work: UpgradeWork) => {
 }
 
 /**
- * Does it, by replication or in a window in which nobody writes. Throws a Failure; before the switch nothing is changed.
+ * Does it, by replication or in a window in which nobody writes. Throws a Failure; before the switch nothing is
+ * changed.
  */
 export async function fillNewServer(work: UpgradeWork): Promise<Filled> {
   const { old, tables, plan, data } = work

@@ -1,4 +1,5 @@
-// A whole server as it was at a moment, in a volume of its own: recovered without a network, proved, and ended in order.
+// A whole server as it was at a moment, in a volume of its own: recovered without a network, proved, and ended in
+// order.
 import { giveToApp, makeAppRole } from '../postgres/app_role.ts'
 import { collationTrouble } from '../postgres/collations.ts'
 import { admin, databaseExists } from '../postgres/databases.ts'

@@ -55,8 +55,8 @@ const namesOf = ({ former, next, moment }: ClusterChange) =>
     : { former: 'the former server', next: `the server of ${moment}` }
 
 /**
- * Starts the former cluster, which has its place again, if it ran before. Gives what is to be said of it. That it does not
- * start may be why the whole server was to be restored.
+ * Starts the former cluster, which has its place again, if it ran before. Gives what is to be said of it. That it does
+ * not start may be why the whole server was to be restored.
  */
 const startFormer = async (stack: Stack, { moment, stopped }: ClusterChange) => {
   if (stopped) {
@@ -87,7 +87,10 @@ const goBack = async (stack: Stack, change: ClusterChange) => {
   changeSettings(former.settings)
   const how = await startFormer(stack, change)
   if (hasBegun) noteWayBack(change)
-  return `${names.former} ${how}${hasBegun ? `; what was written meanwhile, if anything, is in the volume ${next.volume}` : ''}`
+  return (
+    `${names.former} ` +
+    `${how}${hasBegun ? `; what was written meanwhile, if anything, is in the volume ${next.volume}` : ''}`
+  )
 }
 
 /** Where the data of a cluster are while it is served. */
@@ -138,9 +141,9 @@ export interface Finished {
 const isKept = (next: ClusterChange['next']) => readUpgradeNote().kept.some(({ volume }) => volume === next.volume)
 
 /**
- * Removes what has been made for a change that did not come to its end: the server that was filled, its volume, and what
- * an upgrade has left in the old one. Throws a Failure, and removes nothing, while .env names that volume: the way back
- * failed, and Compose would make an empty one of its name. One that is lost has nothing taken out of it.
+ * Removes what has been made for a change that did not come to its end: the server that was filled, its volume, and
+ * what an upgrade has left in the old one. Throws a Failure, and removes nothing, while .env names that volume: the way
+ * back failed, and Compose would make an empty one of its name. One that is lost has nothing taken out of it.
  */
 export async function discard(
   stack: Stack,
@@ -162,8 +165,8 @@ export async function discard(
   })
 }
 
-// Nothing of the former one was changed: it is only started when the switch has stopped it, or when a way back was killed
-// that had begun to give it its place.
+// Nothing of the former one was changed: it is only started when the switch has stopped it, or when a way back was
+// killed that had begun to give it its place.
 const goBackToFormer = async (stack: Stack, settings: Settings, change: ClusterChange) => {
   const there = await serving(stack)
   if (there?.volume === change.next.volume) {

@@ -94,7 +94,8 @@ const execute = async (work: UpgradeWork): Promise<UpgradeResult> => {
 
 /**
  * Proves that the server can be upgraded, and plans it. Gives undefined when it has the version of its image. Throws a
- * Failure: 65 for rows that differ, 69 without a server, 74 without room, 75 for a lock, 78 for an image that does not do.
+ * Failure: 65 for rows that differ, 69 without a server, 74 without room, 75 for a lock, 78 for an image that does not
+ * do.
  */
 export async function openUpgrade(
   stack: Stack,

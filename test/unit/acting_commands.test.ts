@@ -50,9 +50,11 @@ const ORDINARY = [
   "SET default_tablespace = '';",
   "SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET check_function_bodies = false;",
   "SELECT pg_catalog.set_config('search_path', '', false);",
-  'CREATE TABLE app."Odd ""name" (\n    "a column" integer NOT NULL,\n    more integer GENERATED ALWAYS AS ((id + 1)) STORED\n)\nPARTITION BY RANGE (at);',
+  'CREATE TABLE app."Odd ""name" (\n    "a column" integer NOT NULL,\n    more integer GENERATED ALWAYS AS ((id + ' +
+    '1)) STORED\n)\nPARTITION BY RANGE (at);',
   'CREATE MATERIALIZED VIEW app.m AS\n SELECT count(*) AS n FROM app.people\n  WITH NO DATA;',
-  'CREATE FUNCTION app.touch() RETURNS trigger\n    LANGUAGE plpgsql\n    AS $$\nbegin\n  new.made := now();\n  return new;\nend $$;',
+  'CREATE FUNCTION app.touch() RETURNS trigger\n    LANGUAGE plpgsql\n    AS $$\nbegin\n  new.made := now();\n  ' +
+    'return new;\nend $$;',
   'COPY app.people (id, "a b", c) FROM stdin;',
   'COPY app.nothing  FROM stdin;',
   "ALTER TABLE ONLY app.people ALTER COLUMN id SET DEFAULT nextval('app.s'::regclass);",

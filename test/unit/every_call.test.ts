@@ -1,5 +1,6 @@
-// A deploy is killed, stopped, or fails at each single thing that it asks of Docker, in a model of the engine: visitors reach an instance that is
-// ready all the time, and the next deploy leaves one instance of the new release, and nothing else.
+// A deploy is killed, stopped, or fails at each single thing that it asks of Docker, in a model of the engine: visitors
+// reach an instance that is ready all the time, and the next deploy leaves one instance of the new release, and nothing
+// else.
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs'

@@ -20,7 +20,8 @@ interface Machine {
 }
 
 const line = (inode: string, remote: string, state = '01') =>
-  `   0: 0100007F:0016 ${remote} ${state} 00000000:00000000 00:00000000 00000000     0        0 ${inode} 1 0000000000000000`
+  `   0: 0100007F:0016 ${remote} ${state} 00000000:00000000 00:00000000 00000000     0        0 ${inode} 1 ` +
+  '0000000000000000'
 const CLIENT = '077100CB:C350'
 const MONITOR = ['sshd', 0] as [string, number]
 const LISTENER = ['sshd', 0] as [string, number]

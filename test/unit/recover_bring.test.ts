@@ -1,4 +1,5 @@
-// What a recovery brings when the newest of what there is turns out to be damaged: here, off the site, or in both places.
+// What a recovery brings when the newest of what there is turns out to be damaged: here, off the site, or in both
+// places.
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import {
