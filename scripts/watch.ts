@@ -9,10 +9,12 @@ const HOUR = 3600
 
 const command = {
   usage: 'watch.ts [options]',
-  summary: `Looks once at what status.ts looks at, and asks the site from outside as a visitor would; ends with 0 when all is well, with 1 otherwise. It tells nobody.
+  summary: `Looks once at what status.ts looks at, and asks the site from outside as a visitor would; ends with 0 when
+all is well, with 1 otherwise. It tells nobody.
 
-With --install-cron it looks each minute, and tells NOTICE_URL: once when two looks have found something wrong, once when it is well again, and a reminder after hours.
-Nothing is said of the site while maintenance is on or somebody restores, nor in the five minutes after the machine has started.`,
+With --install-cron it looks each minute, and tells NOTICE_URL: once when two looks have found something wrong, once
+when it is well again, and a reminder after hours. Nothing is said of the site while maintenance is on or somebody
+restores, nor in the five minutes after the machine has started.`,
   words: [0, 0] as [number, number],
   options: {
     'install-cron': { help: 'have cron look each minute, and tell NOTICE_URL (as root)' },

@@ -45,10 +45,13 @@ export interface Candidate {
 }
 
 const CANDIDATES = `
-select json_build_object('schema', n.nspname, 'table', c.relname, 'bytes', pg_table_size(c.oid), 'hasRows', c.reltuples > 0)
+select json_build_object('schema', n.nspname, 'table', c.relname, 'bytes', pg_table_size(c.oid), 'hasRows',
+  c.reltuples > 0)
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where c.relkind = 'r' and c.relpersistence = 'p' and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_'
-  and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e');
+where c.relkind = 'r' and c.relpersistence = 'p' and n.nspname not in ('pg_catalog', 'information_schema')
+  and n.nspname !~ '^pg_'
+  and not exists (select from pg_depend d
+    where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e');
 `
 
 const [SMALL, LARGE] = [20_000_000, 200_000_000]

@@ -16,7 +16,8 @@ const STYLE = `
 h2 { font-size: 1.1rem; margin: 1.5rem 0 .3rem; border-top: 1px solid #d1d9e0; padding-top: 1rem }
 table { border-collapse: collapse } td, th { text-align: left; padding: .15rem 1rem .15rem 0; vertical-align: top }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums } th { font-weight: 600 }
-pre { background: #f6f8fa; padding: .6rem; overflow-x: auto; white-space: pre-wrap } code { font-size: .95em } .small { color: #59636e; font-size: .85rem }`
+pre { background: #f6f8fa; padding: .6rem; overflow-x: auto; white-space: pre-wrap }
+code { font-size: .95em } .small { color: #59636e; font-size: .85rem }`
 
 /** A cell: a text, or a number, which stands at the right. */
 type Cell = string | number

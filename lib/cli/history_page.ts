@@ -21,7 +21,8 @@ const STYLE = `
 article { border-top: 1px solid #d1d9e0; padding: 1rem 0 } h2 { font-size: 1.1rem; margin: 0 }
 .phases, .legend { color: #59636e; font-size: .85rem }
 .legend span { margin-right: 1rem } .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .3em }
-svg { width: 100%; height: auto; margin-top: .5rem } svg text { font-size: 11px; fill: #59636e } svg .name text { fill: #1f2328 }
+svg { width: 100%; height: auto; margin-top: .5rem }
+svg text { font-size: 11px; fill: #59636e } svg .name text { fill: #1f2328 }
 .axis { stroke: #59636e; fill: none } .phase { stroke: #6e7781; stroke-dasharray: 2 3; fill: none }`
 
 const place = (value: number) => (Math.round(value * 10) / 10).toString()
@@ -143,8 +144,11 @@ const articleOf = ({ entry, timeline }: { entry: Entry; timeline: Timeline | und
     timeline && timeline.seconds.length > 0
       ? pictureOf(timeline)
       : '<p>No picture: nobody asked for anything, or it is not kept any more.</p>'
-  return `<article><h2 class="${good ? 'good' : 'bad'}">${good ? '✓' : '✗'} ${escaped(entry.repository)} · ${escaped(minuteOf(entry.time))} UTC</h2>
-<p>${escaped(`${tagOf(entry.from)} → ${tagOf(entry.to)}`)} · ${escaped(resultText(entry))} · ${escaped(entry.who)} · ${escaped(totalTime(entry.phases ?? {}))}</p>
+  const [kind, mark] = good ? ['good', '✓'] : ['bad', '✗']
+  const releases = `${tagOf(entry.from)} → ${tagOf(entry.to)}`
+  const facts = [releases, resultText(entry), entry.who, totalTime(entry.phases ?? {})]
+  return `<article><h2 class="${kind}">${mark} ${escaped(entry.repository)} · ${escaped(minuteOf(entry.time))} UTC</h2>
+<p>${facts.map(escaped).join(' · ')}</p>
 <p>${escaped(visitsText(entry) || 'what visitors got was not counted')}</p>
 <p class="phases">${escaped(phases.join(' · '))}</p>
 ${picture}</article>`

@@ -54,7 +54,9 @@ export const RESTORE_OPTIONS = {
     help: 'bring back the uploaded files of the set too: those that are missing or differ; nothing is removed',
   },
   'files-only': {
-    help: 'bring back only the files, of the set that is named or the newest that has some; the database is not touched',
+    help:
+      'bring back only the files, of the set that is named or the newest that has some; ' +
+      'the database is not touched',
   },
   anonymise: {
     value: 'sql file',

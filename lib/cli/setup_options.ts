@@ -1,4 +1,4 @@
-// The words of setup.ts, and which of them go together.
+// The words of setup.ts, and which of them go together. Long, since each says what it does to a site.
 import { HOST } from '../ssh/commands.ts'
 import { usage } from '../system/errors.ts'
 import type { Values } from './options.ts'

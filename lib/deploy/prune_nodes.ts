@@ -24,7 +24,8 @@ done
 used=$(for link in tags/*/current/link; do
   [ -e "$link" ] || continue
   digest=$(cat "$link"); hash=\${digest#sha256:}
-  echo "$hash"; grep -oE 'sha256:[0-9a-f]{64}' "$root/blobs/sha256/$(echo "$hash" | cut -c 1-2)/$hash/data" | cut -d : -f 2
+  blob=$root/blobs/sha256/$(echo "$hash" | cut -c 1-2)/$hash/data
+  echo "$hash"; grep -oE 'sha256:[0-9a-f]{64}' "$blob" | cut -d : -f 2
 done)
 for manifest in revisions/sha256/*; do
   case $used in *"\${manifest##*/}"*) ;; *) rm -rf "$manifest"; removed=1 ;; esac

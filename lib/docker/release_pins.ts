@@ -19,7 +19,8 @@ export interface Pin {
 
 type Pins = Readonly<Record<string, Pin>>
 
-const HEAD = `${GENERATED.slice(1)}: the release of each app that is live. Do not edit; Compose reads it last (COMPOSE_FILE in .env).
+const HEAD = `${GENERATED.slice(1)}: the release of each app that is live. Do not edit.
+ Compose reads it last (COMPOSE_FILE in .env).
  Without what it says every app runs the image that docker-compose.yml names.`
 
 /** Compose's tag for what docker-compose.yml says and this file takes back. */

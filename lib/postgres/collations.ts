@@ -45,7 +45,8 @@ export async function collationTrouble(server: Server) {
 
 // One that belongs to an exclusion constraint cannot be built beside the one that is used.
 const REINDEX = String.raw`
-select format('reindex index %s %s', case when indisexclusion then '' else 'concurrently' end, indexrelid::regclass) from pg_index where indexrelid = (:'index')::regclass \gexec
+select format('reindex index %s %s', case when indisexclusion then '' else 'concurrently' end, indexrelid::regclass)
+  from pg_index where indexrelid = (:'index')::regclass \gexec
 `
 
 /**

@@ -193,7 +193,8 @@ interface Connections {
 const CONNECTIONS = `
 select json_build_object('most', current_setting('max_connections')::int, 'taken', coalesce(sum(n), 0),
   'by', (array_agg(format('%s by %s%s', n, usename, ' of ' || host(client_addr)) order by n desc))[1])
-from (select usename, client_addr, count(*) as n from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() group by 1, 2) as it;
+from (select usename, client_addr, count(*) as n from pg_stat_activity
+  where backend_type = 'client backend' and pid <> pg_backend_pid() group by 1, 2) as it;
 `
 
 const readSessions = async (server: Server, reserved: boolean) => {

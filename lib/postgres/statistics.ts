@@ -26,7 +26,8 @@ const knowsStatistics = async (server: Server, database: string) =>
 
 // vacuumdb leaves these out.
 const PARTITIONED = String.raw`
-select format('analyze %s', oid::regclass) from pg_class where relkind = 'p' and (:'all' = 't' or not exists (select from pg_statistic where starelid = oid)) \gexec
+select format('analyze %s', oid::regclass) from pg_class
+  where relkind = 'p' and (:'all' = 't' or not exists (select from pg_statistic where starelid = oid)) \gexec
 `
 
 /**

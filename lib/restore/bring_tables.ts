@@ -65,7 +65,8 @@ const planCopy = async (past: Server, live: Server, paths: { past: string; live:
 const COPY = `create table :"schema".:"copy" as table :"schema".:"name"`
 const COMMENT = String.raw`
 select format('alter table %I.%I owner to %I', :'schema', :'copy',
-  pg_get_userbyid(coalesce((select relowner from pg_class where oid = to_regclass(:'table')), current_user::regrole::oid))) \gexec
+  pg_get_userbyid(coalesce((select relowner from pg_class where oid = to_regclass(:'table')),
+    current_user::regrole::oid))) \gexec
 comment on table :"schema".:"copy" is :'words';
 `
 

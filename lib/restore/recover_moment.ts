@@ -32,7 +32,8 @@ const WAIT = String.raw`
 set avril.lsn to :'lsn';
 do $$ begin
   for i in 1..300 loop
-    exit when exists (select from pg_replication_slots where slot_name = 'avril_wal' and restart_lsn >= current_setting('avril.lsn')::pg_lsn);
+    exit when exists (select from pg_replication_slots
+      where slot_name = 'avril_wal' and restart_lsn >= current_setting('avril.lsn')::pg_lsn);
     perform pg_sleep(0.05);
   end loop;
 end $$;

@@ -51,7 +51,8 @@ const load = (name: string, { quoted, columns }: RowTable, rows: Row[]) => Strin
 ${asData(JSON.stringify(rows))}
 create temp table ${name} on commit drop as select ${columns.join(', ')} from ${quoted} with no data;
 select pg_catalog.format('insert into ${name} select %s from given, pg_catalog.jsonb_array_elements(text::jsonb) as it',
-  pg_catalog.string_agg(pg_catalog.format('(it ->> %s)::%s', attnum - 1, pg_catalog.format_type(atttypid, -1)), ', ' order by attnum))
+  pg_catalog.string_agg(pg_catalog.format('(it ->> %s)::%s', attnum - 1, pg_catalog.format_type(atttypid, -1)), ', '
+    order by attnum))
 from pg_catalog.pg_attribute where attrelid = 'pg_temp.${name}'::regclass::oid and attnum > 0
 \gexec
 drop table given;
@@ -103,7 +104,8 @@ create temp table avril_changed on commit drop as
     left join ${quoted} as it on ${same(table, 'it', 'avril_keys')}
   where (avril_former.${first} is null) <> (it.${first} is null) or ${differ(columns, 'avril_former', 'it')};
 select pg_catalog.json_build_object('change', changed) from avril_changed as changed order by key::text;
-select coalesce(pg_catalog.md5(pg_catalog.string_agg(key::text || coalesce(before::text, ''), ',' order by key::text)), '') as digest from avril_changed \gset
+select coalesce(pg_catalog.md5(pg_catalog.string_agg(key::text || coalesce(before::text, ''), ',' order by key::text)),
+  '') as digest from avril_changed \gset
 select pg_catalog.json_build_object('digest', :'digest');
 select not exists (select from avril_stale) and :'wished' = :'digest' as fine \gset
 \if :fine

@@ -17,7 +17,8 @@ from pg_attribute where attrelid = :'table'::regclass and attnum > 0 and not att
 `
 
 const TRIGGERS = `
-select to_json(tgname) from pg_trigger where tgrelid = :'table'::regclass and not tgisinternal and tgenabled <> 'D' order by tgname
+select to_json(tgname) from pg_trigger where tgrelid = :'table'::regclass and not tgisinternal and tgenabled <> 'D'
+  order by tgname
 `
 
 /** The columns of a table, each quoted. */

@@ -96,7 +96,8 @@ const waysOf = (bindings: v.InferOutput<typeof BINDINGS>, { services }: StackCon
 const CONNECT = `exec timeout 10 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "%s\\n" "$2" >&3' "$1" "$2" "$3"`
 // Of an nginx that answers, whatever it says to this.
 const ANSWER = `for _ in 1 2 3 4 5 6 7 8 9 10; do
-  timeout 5 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET /healthcheck HTTP/1.0\\r\\n\\r\\n" >&3 && head -c 5 <&3' "$1" "$2" 2>/dev/null | grep -q '^HTTP/' && exit 0
+  timeout 5 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET /healthcheck HTTP/1.0\\r\\n\\r\\n" >&3 && head -c 5 <&3' \\
+    "$1" "$2" 2>/dev/null | grep -q '^HTTP/' && exit 0
   sleep 1
 done
 exit 1`

@@ -42,7 +42,10 @@ export function backupFindings({ site, folder, parent, entry, expected, ships, c
   const time = timeOf(entry)
   if (!parent && site === 'localhost')
     return [unknown(`${dirname(folder)} is not there; a site on localhost has nothing that must be saved`)]
-  const mount = `mount a disk there, or mkdir -p ${dirname(folder)}; it is never made, so that a missing disk is noticed`
+  const mount = [
+    `mount a disk there, or mkdir -p ${dirname(folder)}`,
+    'it is never made, so that a missing disk is noticed',
+  ].join('; ')
   if (!parent)
     return [bad(`there is no ${dirname(folder)} for the backups (BACKUP_DIR)`, mount, { exitCode: EXIT.cannotWrite })]
   const trouble =

@@ -25,7 +25,8 @@ export function inWordsOfCompose2(text: string) {
     if (all === '') return literalDollars(line)
     const read = value.replaceAll(/\\(['\\])/g, '$1')
     if (read === value && !value.includes('${')) return line
-    return `${begin}"${read.replaceAll(/["\\]/g, String.raw`\$&`).replaceAll(/\$(?!\{)/g, '$$$$')}"${line.slice(all.length)}`
+    const escaped = read.replaceAll(/["\\]/g, String.raw`\$&`).replaceAll(/\$(?!\{)/g, '$$$$')
+    return `${begin}"${escaped}"${line.slice(all.length)}`
   }
   return text.split('\n').map(lineOf).join('\n')
 }

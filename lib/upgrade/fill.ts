@@ -14,7 +14,8 @@ import type { UpgradeWork } from './plan.ts'
 import { type Filled, finishFollowing, replaceServer } from './replace.ts'
 
 const REFRESH = String.raw`
-select format('refresh materialized view %s', oid::regclass) from pg_class where relkind = 'm' and relispopulated order by oid \gexec
+select format('refresh materialized view %s', oid::regclass) from pg_class where relkind = 'm' and relispopulated
+  order by oid \gexec
 `
 
 /** What views keep of the rows is as new as these. */

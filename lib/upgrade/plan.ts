@@ -170,7 +170,8 @@ const checkRoom = async (next: Server, bytes: number) => {
 }
 
 const CHANGED = `
-select to_json(format('%s = %s', name, setting)) from pg_file_settings where sourcefile = current_setting('data_directory') || '/postgresql.auto.conf'
+select to_json(format('%s = %s', name, setting)) from pg_file_settings
+  where sourcefile = current_setting('data_directory') || '/postgresql.auto.conf'
 `
 
 /** Starts the new server on a volume of its own. */

@@ -62,7 +62,8 @@ here=\${0%/*}
 case "$*" in
   "exec --interactive "*" sh") CONTAINER=$3 PATH=$here/container:$PATH exec sh ;;
 esac
-printf '%s\\0' "$@" | /usr/bin/curl --silent --no-buffer --fail-with-body --unix-socket "$MODEL_ENGINE" --data-binary @- http://engine/ || exit 1
+printf '%s\\0' "$@" | /usr/bin/curl --silent --no-buffer --fail-with-body \\
+  --unix-socket "$MODEL_ENGINE" --data-binary @- http://engine/ || exit 1
 `
 const PROGRAM_INSIDE = '#!/bin/sh\nexec docker exec "$CONTAINER" "${0##*/}" "$@"\n'
 const INSIDE = ['curl', 'nginx', 'find']

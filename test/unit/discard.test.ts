@@ -17,13 +17,21 @@ const [named, removed, note] = ['named', 'removed', '.state/postgres_upgrade.jso
   string,
 ]
 
+const config = JSON.stringify({
+  name: 's',
+  services: {
+    postgres: { image: 'i', volumes: [{ type: 'volume', source: 'p', target: '/var/lib/postgresql' }] },
+  },
+  volumes: { p: { name: '%s' } },
+})
+
 // No server starts on this engine, which notes what it is to remove; by Compose .env names a volume.
 mkdirSync(join(checkout, 'bin'))
 writeFileSync(
   join(checkout, 'bin/docker'),
   `#!/bin/sh
 case "$*" in
-  *'config --format json') printf '{"name":"s","services":{"postgres":{"image":"i","volumes":[{"type":"volume","source":"p","target":"/var/lib/postgresql"}]}},"volumes":{"p":{"name":"%s"}}}' "$(cat ${named})" ;;
+  *'config --format json') printf '${config}' "$(cat ${named})" ;;
   *' up '*) echo 'its data are damaged' >&2; exit 1 ;;
   'volume rm'*) echo "$*" >>${removed} ;;
 esac

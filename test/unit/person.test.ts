@@ -8,7 +8,8 @@ import { addressOf } from '../../lib/system/kernel_facts.ts'
 
 const UNSET = '4294967295'
 const PASSWD =
-  'root:x:0:0:root:/root:/bin/bash\ndupont:x:1001:1001::/home/dupont:/bin/bash\navril:x:1002:1002::/home/docker:/bin/bash\n'
+  'root:x:0:0:root:/root:/bin/bash\ndupont:x:1001:1001::/home/dupont:/bin/bash\n' +
+  'avril:x:1002:1002::/home/docker:/bin/bash\n'
 
 interface Machine {
   /** from the script upwards: name and uid of each process; one without a uid cannot be looked at */

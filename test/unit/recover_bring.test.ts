@@ -43,7 +43,8 @@ const server = createServer((request, response) => {
       .filter(it => it.startsWith(prefix))
       .map(
         it =>
-          `<Contents><Key>${it}</Key><Size>${statSync(join(bucket, it)).size}</Size><ETag>"x"</ETag><LastModified>2026-11-29T03:00:00.000Z</LastModified></Contents>`,
+          `<Contents><Key>${it}</Key><Size>${statSync(join(bucket, it)).size}</Size><ETag>"x"</ETag>` +
+          '<LastModified>2026-11-29T03:00:00.000Z</LastModified></Contents>',
       )
     response.end(`<ListBucketResult><IsTruncated>false</IsTruncated>${contents.join('')}</ListBucketResult>`)
     return
