@@ -88,7 +88,7 @@ alter database :"name" set search_path from current;
 `
 
 /** Gives the database the name, the role and the search_path by which the apps find it on the live server. */
-const putInPlace = async ({ server, logins, searchPath }: Drilled) => {
+const prepareForApps = async ({ server, logins, searchPath }: Drilled) => {
   const { app, database: name } = logins
   const script = [name !== DATABASE && RENAME, ROLE, searchPath !== undefined && SEARCH_PATH].filter(Boolean).join('')
   await sql(server, 'template1', script, { name, scratch: DATABASE, app, path: searchPath ?? '' })
@@ -206,7 +206,7 @@ export async function tryApps(drilled: Drilled): Promise<AppDrill[]> {
   const { stack } = drilled
   const live = (await listInstances(stack.project)).filter(it => isWell(it) && !it.oneOff).map(({ service }) => service)
   const plan = appsToTry(stack.apps, live)
-  if (plan.some(({ skipped }) => skipped === undefined)) await putInPlace(drilled)
+  if (plan.some(({ skipped }) => skipped === undefined)) await prepareForApps(drilled)
   const done: AppDrill[] = []
   for (const { app, skipped } of plan)
     done.push(skipped === undefined ? await tryApp(drilled, app) : { service: app.service, skipped })

@@ -44,7 +44,7 @@ const pauseAgain = async (rollouts: Rollout[]) => {
  * is left to the rollout that comes, when that is of the same apps: it takes the instances as they are. Else it throws
  * a Failure.
  */
-export async function recover(release: ReleaseJournal, rollouts: Rollout[], coming: App[], keep: number) {
+export async function recover(release: ReleaseJournal, rollouts: Rollout[], next: App[], keep: number) {
   const repositories = repositoryNames(journalsOf(release))
   const phases = rollouts.map(({ progress }) => progress.journal.phase)
   say.step(
@@ -66,7 +66,7 @@ export async function recover(release: ReleaseJournal, rollouts: Rollout[], comi
   const troubles = forward ? [] : await takeAllBack(begun)
   if (forward) for (const rollout of rollouts) await tidy(rollout, keep)
   const left = repositoryNames(troubles.map(({ app }) => app))
-  if (troubles.some(({ app }) => !coming.includes(app)))
+  if (troubles.some(({ app }) => !next.includes(app)))
     throw new Failure(`${left} cannot be put in order: ${troubles.map(({ why }) => why).join('; ')}`, {
       hint: `deploy ${left} again, with a release that is healthy; the site goes on meanwhile as it is`,
     })

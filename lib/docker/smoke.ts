@@ -38,7 +38,7 @@ export function smokeTestsOf(service: string, path: string, label: string): Smok
           JSON.stringify(line),
         'each line is: /path status [words in the body]',
       )
-    return { path: groups.path ?? '', status: Number(groups.status), words: groups.words?.trim() ?? '' }
+    return { path: groups.path!, status: Number(groups.status), words: groups.words?.trim() ?? '' }
   })
   return listed.some(test => test.path === path) ? listed : [{ path, status: undefined, words: '' }, ...listed]
 }

@@ -53,7 +53,7 @@ export function hasOverrun({ until }: Maintenance, now = new Date()) {
 }
 
 const ESCAPES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
-const escaped = (text: string) => text.replaceAll(/[&<>"']/g, it => ESCAPES[it] ?? '')
+const escaped = (text: string) => text.replaceAll(/[&<>"']/g, it => ESCAPES[it]!)
 
 /** The page that visitors get. */
 export function maintenancePage({ message, until, since }: Maintenance) {

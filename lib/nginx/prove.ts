@@ -164,7 +164,7 @@ const proveOne = async (
     seen = answers.map(([status = '', upstream = '', location = '']) => {
       const good =
         judge && test ? troubleIn(test, { status: Number(status), location }) === undefined : Number(status) < 500
-      return good ? (upstream.split(':')[0] ?? '') : `status ${status}`
+      return good ? upstream.split(':')[0]! : `status ${status}`
     })
     if (seen.some(address => wanted.includes(address)) && !seen.some(address => unwanted.includes(address))) return
     await sleep(50, signal)

@@ -104,15 +104,16 @@ const recover = async (
       transaction,
       wal,
       last = '',
-    } = JSON.parse(result) as Record<string, string> & {
+    } = JSON.parse(result) as Record<'kept' | 'dropped' | 'transaction', string> & {
       reached: boolean
       wal: number
+      last?: string
     }
-    const at = timeIn(dropped ?? '')
+    const at = timeIn(dropped)
     return {
       reached,
-      kept: timeIn(kept ?? ''),
-      dropped: at && { transaction: transaction ?? '', at },
+      kept: timeIn(kept),
+      dropped: at && { transaction, at },
       bases,
       wal,
       last,

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { root } from '../system/checkout.ts'
 import { Failure } from '../system/errors.ts'
 import { capture } from '../system/run.ts'
-import { address, asData, asWriter, inServer, login, rows, type Server, sql } from './server.ts'
+import { address, asData, asWriter, inServer, login, optionsOf, rows, type Server, sql } from './server.ts'
 
 const SEQUENCES = `
 select format('select json_build_object(''name'', %L, ''value'', last_value, ''called'', is_called) from %I.%I',
@@ -68,10 +68,10 @@ export async function copyTables(from: Server, to: Server, database: string, tab
   for (const { owner, name } of found)
     if (!writers.has(owner)) writers.set(owner, await asWriter({ ...to, database }, name))
   const texts = found.flatMap(({ name, owner, columns }) => {
-    const { user, sessions } = writers.get(owner) ?? to
+    const writer = writers.get(owner) ?? to
     return [
-      user,
-      sessions?.options ?? '',
+      writer.user,
+      optionsOf(writer),
       `copy (select ${columns} from only ${name}) to stdout`,
       `copy ${name} (${columns}) from stdin`,
       `delete from only ${name}`,

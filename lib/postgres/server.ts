@@ -86,13 +86,18 @@ const SAFE = [
 ]
 const UNASKED: Sessions = { options: SAFE.map(setting => `-c ${setting}`).join(' '), reserved: false }
 
+/** The words of PGOPTIONS by which sessions of it are opened. */
+export function optionsOf(server: Server) {
+  return (server.sessions ?? UNASKED).options
+}
+
 /** A program in the server's container that opens sessions, with further words of PGOPTIONS. */
 export function inSession(server: Server, options: string[], ...command: string[]) {
   return inServer(
     server,
     'env',
     'PGCLIENTENCODING=UTF8',
-    `PGOPTIONS=${[(server.sessions ?? UNASKED).options, ...options].join(' ')}`,
+    `PGOPTIONS=${[optionsOf(server), ...options].join(' ')}`,
     ...command,
   )
 }

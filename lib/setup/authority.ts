@@ -6,7 +6,7 @@ import { certonly, failureOfCertbot, refusalsIn, refusalTexts } from '../crypto/
 import { lastRenewal } from '../status/certificate_status.ts'
 import { root } from '../system/checkout.ts'
 import { Failure } from '../system/errors.ts'
-import { readIfThere } from '../system/files.ts'
+import { readIfThere, readOrEmpty } from '../system/files.ts'
 import { say } from '../system/progress.ts'
 import { attempt } from '../system/run.ts'
 import type { Settings } from '../system/settings.ts'
@@ -35,7 +35,7 @@ export function certbotFolder({ SSL_DIR }: Settings) {
 /** The authority that has given the last certificate; undefined when there was none. */
 export function formerDirectory(settings: Settings) {
   const config = readIfThere(join(certbotFolder(settings), 'renewal', `${settings.WHOST}.conf`))
-  return /^server = (\S+)$/m.exec(config ?? '')?.[1]
+  return config?.match(/^server = (\S+)$/m)?.[1]
 }
 
 /** In words: who is asked. */
@@ -49,7 +49,7 @@ export function authorityOf({ ACME_DIRECTORY }: Settings) {
  */
 export function clearDamaged(folder: string, site: string) {
   const config = join(folder, 'renewal', `${site}.conf`)
-  const isWhole = /^fullchain = \S/m.test(readIfThere(config) ?? '')
+  const isWhole = /^fullchain = \S/m.test(readOrEmpty(config))
   if (isWhole || !existsSync(join(folder, 'live', site))) return
   say.warn(`${config} is damaged, so certbot begins anew with this certificate`)
   for (const path of [config, join(folder, 'live', site), join(folder, 'archive', site)])

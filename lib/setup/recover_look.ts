@@ -25,7 +25,7 @@ const lookHere = ({ BACKUP_DIR: folder }: Settings, at: Date | undefined): Found
 }
 
 // One whose full base is gone has the name of a chain still.
-const namesOf = (there: Offsite) => [...new Set([...there.keys()].map(path => path.split('/')[0] ?? ''))]
+const namesOf = (there: Offsite) => [...new Set([...there.keys()].map(path => path.split('/')[0]!))]
 
 const lookOffsite = async (settings: Settings, { asOf, at }: Wish): Promise<Found> => {
   const site = await openOffsite(settings, asOf)

@@ -110,7 +110,7 @@ const REASONS: [RegExp, why: string, hint: (host: string) => string][] = [
 /** Why a host cannot be reached, from what ssh wrote: a Failure with 69. */
 export function unreachable(host: string, stderr: string) {
   const [, why, hint] = REASONS.find(([pattern]) => pattern.test(stderr)) ?? []
-  const said = stderr.trim().split('\n').at(-1) ?? ''
+  const said = stderr.trim().split('\n').at(-1)!
   return new Failure(`${host} cannot be reached: ${why ?? 'ssh failed'} (${said})`, {
     exitCode: EXIT.unreachable,
     hint: hint?.(host) ?? `ssh ${host} shows more`,

@@ -12,7 +12,7 @@ import { isSwarm, listTasks } from '../docker/swarm.ts'
 import { readConfig } from '../docker/stack_config.ts'
 import { root } from '../system/checkout.ts'
 import { age } from '../system/format.ts'
-import { readIfThere } from '../system/files.ts'
+import { readOrEmpty } from '../system/files.ts'
 import { isAlive } from '../system/processes.ts'
 import { attempt } from '../system/run.ts'
 import { loadSettings, type Settings } from '../system/settings.ts'
@@ -60,7 +60,7 @@ const PATIENCE = 15_000
 
 const digestOf = () =>
   [join(root, '.env'), ...baseFiles()]
-    .reduce((hash, file) => hash.update(readIfThere(file) ?? '').update('\0'), createHash('sha256'))
+    .reduce((hash, file) => hash.update(readOrEmpty(file)).update('\0'), createHash('sha256'))
     .digest('hex')
 
 /**

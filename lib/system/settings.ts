@@ -7,7 +7,7 @@ import { parse } from 'dotenv'
 import * as v from 'valibot'
 import { root } from './checkout.ts'
 import { badConfig } from './errors.ts'
-import { readIfThere } from './files.ts'
+import { readOrEmpty } from './files.ts'
 
 /** What stands in a .env, as text: without the settings that are empty. */
 export type Texts = ReadonlyMap<string, string>
@@ -354,5 +354,5 @@ export function loadSettings(): Settings {
 
 /** What stands in .env, unchecked: a laptop's may have a few lines alone. */
 export function uncheckedTexts(): Texts {
-  return textsOf(readIfThere(join(root, '.env')) ?? '')
+  return textsOf(readOrEmpty(join(root, '.env')))
 }

@@ -24,7 +24,7 @@ const wallOf = (time: Date) => {
   const parts = new Map(FIELDS.formatToParts(time).map(({ type, value }) => [type, value]))
   const number = (type: Intl.DateTimeFormatPartTypes) => Number(parts.get(type))
   return {
-    weekday: parts.get('weekday') ?? '',
+    weekday: parts.get('weekday')!,
     year: number('year'),
     month: number('month'),
     day: number('day'),

@@ -73,7 +73,7 @@ const setPasswords = async (server: Server, { POSTGRES_PASSWORD: own, POSTGRES_A
 }
 
 const numberOf = async (server: Server, ...command: string[]) =>
-  Number.parseInt((await capture(inServer(server, ...command))).split('\n').at(-1) ?? '')
+  Number.parseInt((await capture(inServer(server, ...command))).split('\n').at(-1)!)
 
 const lookAt = async (server: Server) => {
   const databases = await rows<string>(server, 'template1', DATABASES)

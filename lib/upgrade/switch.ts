@@ -22,7 +22,7 @@ import { PLACE } from '../postgres/server_image.ts'
 import { root } from '../system/checkout.ts'
 import { changeSettings, ENV_FILE, settingsWith } from '../system/env_file.ts'
 import { Failure, messageOf } from '../system/errors.ts'
-import { readIfThere, replaceFile } from '../system/files.ts'
+import { readOrEmpty, replaceFile } from '../system/files.ts'
 import { say } from '../system/progress.ts'
 import { attempt, capture } from '../system/run.ts'
 import type { Settings } from '../system/settings.ts'
@@ -119,7 +119,7 @@ export async function switchTo(stack: Stack, change: ClusterChange, old: string 
   const { code } = await attempt(['flock', stateFile(SWITCHING), 'bash', script, ...words])
   rmSync(prepared, { force: true })
   if (code === 0) return
-  const said = (readIfThere(log) ?? '').trim().split('\n').slice(-8).join('\n  ')
+  const said = readOrEmpty(log).trim().split('\n').slice(-8).join('\n  ')
   const hint = await goBack(stack, change)
   throw new Failure(`${namesOf(change).next} did not start:\n  ${said}`, { hint })
 }
@@ -195,7 +195,11 @@ export function hasSwitched(
  * that is made by it, if one is. Throws a Failure when the server that an upgrade leaves does not start, unless it
  * `mayBeLost`: another one is to take its place.
  */
-export async function settle(stack: Stack, settings: Settings, mayBeLost = false): Promise<ClusterChange | undefined> {
+export async function recoverChange(
+  stack: Stack,
+  settings: Settings,
+  mayBeLost = false,
+): Promise<ClusterChange | undefined> {
   const { under_way: change } = readUpgradeNote()
   if (!change) return undefined
   const { former, next } = namesOf(change)
@@ -249,7 +253,7 @@ export async function settle(stack: Stack, settings: Settings, mayBeLost = false
 export async function settleWayBack(stack: Stack, settings: Settings): Promise<Finished | undefined> {
   const { under_way: change } = readUpgradeNote()
   const isWayBack = change !== undefined && isKept(change.next)
-  const finished = await settle(stack, settings)
+  const finished = await recoverChange(stack, settings)
   return isWayBack && finished ? { finished } : undefined
 }
 

@@ -26,7 +26,7 @@ import { checkInterruption, shielded } from '../system/signals.ts'
 import { type DataWork, takeDataLock } from '../system/work_lock.ts'
 import { dataFolderOf, proveSettable, serverUnder } from './images.ts'
 import { recoverServer, rolesOf, type ServerOfThen } from './recover_server.ts'
-import { discard, finishChange, type Finished, pgdataOf, serving, settle, switchTo } from './switch.ts'
+import { discard, finishChange, type Finished, pgdataOf, serving, recoverChange, switchTo } from './switch.ts'
 import { openUpgradeUndo, type UpgradeUndoPlan } from './undo.ts'
 
 /** What can be said of the server of now: "cannot be read" where some of its data are damaged. */
@@ -194,7 +194,7 @@ export async function openWholeServer(
   try {
     const data = scope.use(await takeDataLock('restoring the whole server', wait))
     scope.use(await takeDeployLock(wait))
-    const finished = await settle(stack, settings, true)
+    const finished = await recoverChange(stack, settings, true)
     if (finished) {
       const { trouble } = await beginArchive(loadSettings(), data)
       if (trouble !== null) say.warn(`the archive has no base of this server yet: ${trouble}`)

@@ -39,7 +39,7 @@ esac
 )
 chmodSync(join(checkout, 'bin/docker'), 0o755)
 process.env.PATH = `${join(checkout, 'bin')}:${process.env.PATH}`
-const { discard, settle } = (await import(
+const { discard, recoverChange } = (await import(
   join(checkout, 'lib/upgrade/switch.ts')
 )) as typeof import('../../lib/upgrade/switch.ts')
 
@@ -86,7 +86,7 @@ for (const [what, change, name, work, error, gone, isNoted = gone === ''] of [
     'an upgrade was killed, and the former server does not start any more',
     upgrade,
     'former',
-    () => settle(stack, {} as Settings),
+    () => recoverChange(stack, {} as Settings),
     /starting postgres failed/,
     '',
   ],
@@ -94,7 +94,7 @@ for (const [what, change, name, work, error, gone, isNoted = gone === ''] of [
     'the same, and the whole server is to be restored',
     upgrade,
     'former',
-    () => settle(stack, {} as Settings, true),
+    () => recoverChange(stack, {} as Settings, true),
     /^$/,
     GONE,
   ],
@@ -102,7 +102,7 @@ for (const [what, change, name, work, error, gone, isNoted = gone === ''] of [
     'an upgrade was killed when it was made, and its server does not start any more',
     upgrade,
     'next',
-    () => settle(stack, {} as Settings, true),
+    () => recoverChange(stack, {} as Settings, true),
     /^$/,
     '',
     false,

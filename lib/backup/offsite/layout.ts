@@ -166,7 +166,7 @@ export async function listContents(site: OffSite) {
   const contents = new Map<string, number>()
   for await (const page of listKeys(site, `${site.prefix}/objects/`))
     for (const { key, bytes } of page) {
-      const sha256 = key.split('/').at(-1) ?? ''
+      const sha256 = key.split('/').at(-1)!
       if (/^[0-9a-f]{64}$/.test(sha256) && key === contentKey(site, sha256)) contents.set(sha256, bytes)
     }
   return contents
