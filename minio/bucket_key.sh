@@ -18,7 +18,8 @@ cat >"$policy" <<END
   { "Effect": "Allow", "Resource": ["arn:aws:s3:::$BUCKET_NAME"],
     "Action": ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"] },
   { "Effect": "Allow", "Resource": ["arn:aws:s3:::$BUCKET_NAME/*"],
-    "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"] }
+    "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject",
+      "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"] }
 ] }
 END
 
@@ -26,7 +27,8 @@ END
 printf '%s\n' "$BUCKET_SECRET" | mc --quiet admin user add local "$BUCKET_KEY" >/dev/null
 mc --quiet admin policy create local "$name" "$policy" >/dev/null
 # It refuses what is so already.
-said=$(mc --quiet admin policy attach local "$name" --user "$BUCKET_KEY" 2>&1) || mc --json admin user info local "$BUCKET_KEY" | grep -q "\"$name\"" || {
+said=$(mc --quiet admin policy attach local "$name" --user "$BUCKET_KEY" 2>&1) ||
+  mc --json admin user info local "$BUCKET_KEY" | grep -q "\"$name\"" || {
   echo "error: the key $BUCKET_KEY got no right to the bucket $BUCKET_NAME: $said" >&2
   exit 1
 }

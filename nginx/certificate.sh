@@ -14,7 +14,8 @@ run=/run/avril
 
 # What setup.ts --certificate has got, certbot's names, the plain ones, and those of the former configuration.
 pairs() {
-  printf '%s\n' "issued/fullchain.pem issued/privkey.pem" "fullchain.pem privkey.pem" "$WHOST.crt $WHOST.key" "$WHOST.crt entrust-$WHOST-key.pem"
+  printf '%s\n' "issued/fullchain.pem issued/privkey.pem" "fullchain.pem privkey.pem" "$WHOST.crt $WHOST.key" \
+    "$WHOST.crt entrust-$WHOST-key.pem"
 }
 
 # Prints "certificate key", or nothing.
@@ -43,7 +44,8 @@ http {
 EOF
   if said=$(nginx -t -c "$run/trial.conf" 2>&1); then return; else code=$?; fi
   # It may have been killed before it said anything.
-  { printf '%s\n' "$said" | sed -n "s|$1/certificate.pem|$2|g; s|$1/key.pem|$3|g; s/^.*\[emerg\] *\([0-9]*#[0-9]*: \)\{0,1\}//p" | grep . \
+  { printf '%s\n' "$said" |
+    sed -n "s|$1/certificate.pem|$2|g; s|$1/key.pem|$3|g; s/^.*\[emerg\] *\([0-9]*#[0-9]*: \)\{0,1\}//p" | grep . \
     || echo "nginx -t ended with $code"; } | head -n 1
 }
 
@@ -90,7 +92,8 @@ else
     refusal=$(serve "${pair% *}" "${pair#* }")
   else
     # A link of certbot's live/ leads to archive/, which is not in the container: it counts as absent.
-    refusal="none of these pairs is in the folder of certificates, or they are links that lead out of it: $(pairs | sed 's/ / + /' | paste -sd '|' | sed 's/|/, /g')"
+    names=$(pairs | sed 's/ / + /' | paste -sd '|' | sed 's/|/, /g')
+    refusal="none of these pairs is in the folder of certificates, or they are links that lead out of it: $names"
   fi
   if [ -z "$refusal" ]; then
     echo "tls ${pair% *}"

@@ -6,7 +6,8 @@ import { print } from '../lib/cli/terminal.ts'
 const command = {
   usage: 'backup.ts [options] [name]',
   summary:
-    'Makes a backup set of the database and the uploaded files: dumped, read back, compared, and only then given its name. Run on the server.',
+    'Makes a backup set of the database and the uploaded files: dumped, read back, compared, and only then given ' +
+    'its name. Run on the server.',
   words: [0, 1] as [number, number],
   options: BACKUP_OPTIONS,
   modes: MODES,

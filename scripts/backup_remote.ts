@@ -5,8 +5,9 @@ import { print } from '../lib/cli/terminal.ts'
 
 const command = {
   usage: 'backup_remote.ts [options] [name]',
-  summary: `Makes a verified backup set on the server and brings its database to db/dumps/latest.dump here (or <name>.dump). A download that was cut goes on where it
-stopped. It is a copy of personal data: the server notes who took it.`,
+  summary: `Makes a verified backup set on the server and brings its database to db/dumps/latest.dump here (or
+<name>.dump). A download that was cut goes on where it stopped. It is a copy of personal data: the server notes who took
+it.`,
   words: [0, 1] as [number, number],
   options: REMOTE_BACKUP_OPTIONS,
   examples: [

@@ -5,7 +5,8 @@ import { print } from '../lib/cli/terminal.ts'
 const command = {
   usage: 'backup_restore.ts [options] [name|path]',
   summary:
-    'Restores a dump beside the live database, then swaps it in; the former database is kept for a way back. Run on the server.',
+    'Restores a dump beside the live database, then swaps it in; the former database is kept for a way back. Run ' +
+    'on the server.',
   words: [0, 1] as [number, number],
   options: RESTORE_OPTIONS,
   examples: [

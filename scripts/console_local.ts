@@ -5,8 +5,8 @@ import { main } from '../lib/cli/main.ts'
 
 const command = {
   usage: 'console_local.ts [options] [repo]',
-  summary: `Opens the console of an app in its live instance: "iex -S mix run --no-compile" in phoenix. Its exit code is the console's own. Who opened it, when and from where is noted
-in .state/audit.jsonl. Run on the server.`,
+  summary: `Opens the console of an app in its live instance: "iex -S mix run --no-compile" in phoenix. Its exit code is
+the console's own. Who opened it, when and from where is noted in .state/audit.jsonl. Run on the server.`,
   words: [0, 1] as [number, number],
   options: CONSOLE_OPTIONS,
   examples: [

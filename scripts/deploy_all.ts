@@ -12,11 +12,14 @@ const { observe, canary, errors, slower, wait, 'no-hooks': noHooks } = DEPLOY_OP
 const command = {
   usage: 'deploy_all.ts [options]',
   summary:
-    'Deploys the apps whose default branch has changed, one after another. Goes on after a failure; ends with its code, or with 1 when several differ.',
+    'Deploys the apps whose default branch has changed, one after another. Goes on after a failure; ends with its ' +
+    'code, or with 1 when several differ.',
   words: [0, 0] as [number, number],
   options: {
     together: {
-      help: 'as one release: all are built, started and proved beside the live ones, then visitors get all of them or none',
+      help:
+        'as one release: all are built, started and proved beside the live ones, then visitors get all of them or ' +
+        'none',
     },
     observe,
     canary,

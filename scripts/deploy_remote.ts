@@ -4,8 +4,9 @@ import { ON, takeOn } from '../lib/cli/options.ts'
 
 const command = {
   usage: 'deploy_remote.ts [options] <repo> [branch]',
-  summary: `Runs deploy_local.ts on the server, with the same words and the same output. Ctrl-C reaches it there. When the connection is lost, a deploy that has not
-switched goes back, and one that has is finished; the next call says how it ended.`,
+  summary: `Runs deploy_local.ts on the server, with the same words and the same output. Ctrl-C reaches it there. When
+the connection is lost, a deploy that has not switched goes back, and one that has is finished; the next call says how
+it ended.`,
   words: [1, 2] as [number, number],
   options: { on: ON, ...DEPLOY_OPTIONS },
   examples: [

@@ -5,7 +5,10 @@ import { print } from '../lib/cli/terminal.ts'
 const command = {
   usage: 'maintenance.ts [options] [status | on | off | redirect <url>]',
   summary:
-    'Closes the site for visitors, and opens it again; without a word says which. On: visitors get a page in French (503), those who are allowed get the site, deploys go on, and nothing is reloaded. Redirect: a site that is closed for good sends everybody on to another address. What is on its way ends. It stays, over restarts too, until somebody says off.',
+    'Closes the site for visitors, and opens it again; without a word says which. On: visitors get a page in ' +
+    'French (503), those who are allowed get the site, deploys go on, and nothing is reloaded. Redirect: a site ' +
+    'that is closed for good sends everybody on to another address. What is on its way ends. It stays, over ' +
+    'restarts too, until somebody says off.',
   words: [0, 2] as [number, number],
   options: {
     message: {
@@ -15,12 +18,16 @@ const command = {
     },
     until: {
       value: 'time',
-      help: 'when the site is to be back: 14:30 (in Paris), "2026-11-30 06:00", 45m, 2h, 1d. The page says so, and browsers are told (Retry-After). Then nothing opens by itself: status.ts warns',
+      help:
+        'when the site is to be back: 14:30 (in Paris), "2026-11-30 06:00", 45m, 2h, 1d. The page says so, and ' +
+        'browsers are told (Retry-After). Then nothing opens by itself: status.ts warns',
     },
     allow: {
       value: 'network',
       many: true,
-      help: 'who gets the site all the same: an address or a network (192.0.2.0/24, 2001:db8::/32). May be given several times',
+      help:
+        'who gets the site all the same: an address or a network (192.0.2.0/24, 2001:db8::/32). May be given ' +
+        'several times',
     },
     json: { help: 'print what holds as one JSON document on stdout' },
   },

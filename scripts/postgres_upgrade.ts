@@ -5,7 +5,8 @@ import { usage } from '../lib/system/errors.ts'
 const command = {
   usage: 'postgres_upgrade.ts [options]',
   summary:
-    "Brings the data to the PostgreSQL of docker-compose.yml's image, in a new volume beside the old one, which serves until the switch and is kept for a way back. Run on the server.",
+    "Brings the data to the PostgreSQL of docker-compose.yml's image, in a new volume beside the old one, which " +
+    'serves until the switch and is kept for a way back. Run on the server.',
   words: [0, 0] as [number, number],
   options: {
     yes: { help: 'do not ask (needed without a terminal)' },

@@ -6,10 +6,12 @@ import { isPast, PSQL_OPTIONS } from '../lib/cli/psql_options.ts'
 
 const command = {
   usage: 'psql.ts [options] [--] [psql arguments]',
-  summary: `Opens psql on the live database. Its exit code is psql's own. Who opened it, when and from where is noted in .state/audit.jsonl; no SQL is.
+  summary: `Opens psql on the live database. Its exit code is psql's own. Who opened it, when and from where is noted in
+.state/audit.jsonl; no SQL is.
 
-Everything but the options below is handed to psql, which runs in postgres's container: files of this server are read with "<", not with -f, and
-written with ">". What follows -c can be read in the list of processes; what comes by "<" cannot. At a terminal: Ctrl-C cancels a query, \\e edits it, \\q or Ctrl-D ends; the history is kept for each user.`,
+Everything but the options below is handed to psql, which runs in postgres's container: files of this server are read
+with "<", not with -f, and written with ">". What follows -c can be read in the list of processes; what comes by "<"
+cannot. At a terminal: Ctrl-C cancels a query, \\e edits it, \\q or Ctrl-D ends; the history is kept for each user.`,
   words: [0, Infinity] as [number, number],
   options: PSQL_OPTIONS,
   examples: [

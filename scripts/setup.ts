@@ -17,12 +17,14 @@ const recoverElsewhere = async (
 
 const command = {
   usage: 'setup.ts [options]',
-  summary: `Makes this machine a server: Docker, .env, the repositories, the first start, the nightly backup. You can run it again at any time:
-it leaves alone what is in order, and goes on where it was stopped. A step that needs another one waits for it.
+  summary: `Makes this machine a server: Docker, .env, the repositories, the first start, the nightly backup. You can
+run it again at any time: it leaves alone what is in order, and goes on where it was stopped. A step that needs another
+one waits for it.
 
-Each step is shown: ✓ in order, → being done, ! a warning, ✗ not in order and what to do, · not looked at.
-Ends with 0 when nothing is ✗; otherwise with 1 (--check), or with the code of the first ✗: 65 a dump, 69 no network, no
-engine, not root, or an authority that is not reached or does not reach this site, 73 a folder, 74 no space, 75 another setup.ts, 78 a setting, the DNS, a certificate or docker-compose.yml, 1 anything else.`,
+Each step is shown: ✓ in order, → being done, ! a warning, ✗ not in order and what to do, · not looked at. Ends with 0
+when nothing is ✗; otherwise with 1 (--check), or with the code of the first ✗: 65 a dump, 69 no network, no engine, not
+root, or an authority that is not reached or does not reach this site, 73 a folder, 74 no space, 75 another setup.ts, 78
+a setting, the DNS, a certificate or docker-compose.yml, 1 anything else.`,
   words: [0, 0] as [number, number],
   options: SETUP_OPTIONS,
   examples: [
@@ -121,7 +123,8 @@ await main(command, async options => {
     say.done(`this server is in order${count('warning') > 0 ? `; warnings: ${count('warning')}` : ''}`)
   else
     say.bad(
-      `not in order: ${[...new Set(wrong.map(({ step }) => step))].join(', ')}${options.check ? '; without --check what can be done is done' : ''}`,
+      `not in order: ${[...new Set(wrong.map(({ step }) => step))].join(', ')}` +
+        (options.check ? '; without --check what can be done is done' : ''),
     )
   if (options.check) return wrong.length === 0 ? 0 : 1
   return wrong[0]?.exitCode ?? 0

@@ -7,7 +7,12 @@ import { interruption } from '../lib/system/signals.ts'
 const command = {
   usage: 'status.ts [options]',
   summary:
-    'Shows every service, its health, the live releases, the last deploys and backups, and how long the certificate lasts. Ends with 1 when anything is not healthy, maintenance has not ended when it was to, a public site has no backup, the newest is older than 26 hours or not off the site, or the last drill failed, what is written to the database is not in the archive within two minutes (WAL=on) or its base is older than 26 hours, an upgrade of PostgreSQL or a recovery was left unfinished, or the certificate has expired or was not renewed.',
+    'Shows every service, its health, the live releases, the last deploys and backups, and how long the ' +
+    'certificate lasts. Ends with 1 when anything is not healthy, maintenance has not ended when it was to, a ' +
+    'public site has no backup, the newest is older than 26 hours or not off the site, or the last drill failed, ' +
+    'what is written to the database is not in the archive within two minutes (WAL=on) or its base is older than ' +
+    '26 hours, an upgrade of PostgreSQL or a recovery was left unfinished, or the certificate has expired or was ' +
+    'not renewed.',
   words: [0, 0] as [number, number],
   options: {
     json: { help: 'print it as one JSON document' },

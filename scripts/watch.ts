@@ -9,17 +9,21 @@ const HOUR = 3600
 
 const command = {
   usage: 'watch.ts [options]',
-  summary: `Looks once at what status.ts looks at, and asks the site from outside as a visitor would; ends with 0 when all is well, with 1 otherwise. It tells nobody.
+  summary: `Looks once at what status.ts looks at, and asks the site from outside as a visitor would; ends with 0 when
+all is well, with 1 otherwise. It tells nobody.
 
-With --install-cron it looks each minute, and tells NOTICE_URL: once when two looks have found something wrong, once when it is well again, and a reminder after hours.
-Nothing is said of the site while maintenance is on or somebody restores, nor in the five minutes after the machine has started.`,
+With --install-cron it looks each minute, and tells NOTICE_URL: once when two looks have found something wrong, once
+when it is well again, and a reminder after hours. Nothing is said of the site while maintenance is on or somebody
+restores, nor in the five minutes after the machine has started.`,
   words: [0, 0] as [number, number],
   options: {
     'install-cron': { help: 'have cron look each minute, and tell NOTICE_URL (as root)' },
     'remove-cron': { help: 'have cron look no more (as root)' },
     remind: {
       value: 'hours',
-      help: 'for --install-cron: tell again what is still wrong after so many hours (default 4); what can wait, as a backup that is too old, after 24 at the earliest',
+      help:
+        'for --install-cron: tell again what is still wrong after so many hours (default 4); what can wait, as a ' +
+        'backup that is too old, after 24 at the earliest',
       form: [/^[1-9]\d{0,2}$/, 'a number of hours from 1 to 999'] as const,
     },
     tell: { hidden: true, help: 'look each minute for an hour, and tell: what cron begins' },

@@ -18,8 +18,8 @@ import { assertRan } from './load/report.ts'
 
 const command = {
   usage: 'npm run demo',
-  summary: `Makes everything from nothing: the Docker engine, images, a stack of its own, a first deploy; then deploys a new commit
-while requests arrive, and tells how many were lost. Ends with 0 when none was. An earlier demo is replaced.
+  summary: `Makes everything from nothing: the Docker engine, images, a stack of its own, a first deploy; then deploys a
+new commit while requests arrive, and tells how many were lost. Ends with 0 when none was. An earlier demo is replaced.
 
   DEMO_PORT    the port of the site (8080)
   DEMO_RATE    requests a second (250)

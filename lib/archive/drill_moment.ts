@@ -75,7 +75,9 @@ const compare = async (server: Server, noted: NotedCount) => {
     `at ${at} ${countedPart(nameOf(noted))} had ${counted(rows, 'row')}, and what was recovered has ${found}`,
     {
       exitCode: EXIT.data,
-      hint: 'the archive does not bring back what it should: keep the nightly sets, and have a full base made (Sunday, or remove db/wal/base)',
+      hint:
+        'the archive does not bring back what it should: keep the nightly sets, and have a full base made (Sunday, ' +
+        'or remove db/wal/base)',
     },
   )
 }

@@ -1,6 +1,6 @@
-// A disk that was put back to an earlier state (a snapshot) makes the server write another history to places that are in
-// the archive already. Two histories are never taken for one: the archive begins anew, with a base of its own, and what
-// there was stays as it is.
+// A disk that was put back to an earlier state (a snapshot) makes the server write another history to places that are
+// in the archive already. Two histories are never taken for one: the archive begins anew, with a base of its own, and
+// what there was stays as it is.
 import type { Server } from '../postgres/server.ts'
 import { tellPeople } from '../system/notify.ts'
 import { say } from '../system/progress.ts'
@@ -28,7 +28,9 @@ const beginAnew = async (receiver: Server, why: string) => {
   }
 }
 
-/** Tells people that the archive has begun anew, and why, where it has no base yet. Gives why; empty when it has not. */
+/**
+ * Tells people that the archive has begun anew, and why, where it has no base yet. Gives why; empty when it has not.
+ */
 export async function tellAnew(settings: Settings, receiver: Server) {
   if ((await listBases(receiver)).length > 0) return ''
   const why = (await capture(baseScript(receiver, 'why'))).trim()
@@ -39,7 +41,10 @@ export async function tellAnew(settings: Settings, receiver: Server) {
 
 const troubleOf = async (receiver: Server, reached: Reached, last: Piece & { wal?: string }) => {
   if (last.end > reached.flushed)
-    return `the database was put back to an earlier state: it has written up to ${lsnOf(reached.flushed)}, and the archive has ${lsnOf(last.end)}`
+    return (
+      `the database was put back to an earlier state: it has written up to ${lsnOf(reached.flushed)}, and the ` +
+      `archive has ${lsnOf(last.end)}`
+    )
   if (last.wal === undefined || !hasPiece({ segments: await listSegments(receiver), reached }, last)) return undefined
   return (await digestOf(receiver, last, reached.segment)) === last.wal
     ? undefined

@@ -83,7 +83,7 @@ const make = async (receiver: Server, previous: Base | undefined): Promise<Base>
   })
   const manifest = readBackupManifest(said)
   const bytes = Number(/"Size": (\d+)\n?$/.exec(said)?.[1])
-  const [from, to] = [positionOf(manifest?.startLsn ?? ''), positionOf(manifest?.stopLsn ?? '')]
+  const [from, to] = manifest ? [positionOf(manifest.startLsn), positionOf(manifest.stopLsn)] : []
   if (!manifest || from === undefined || to === undefined || !Number.isSafeInteger(bytes))
     throw new Failure('the manifest of the base backup is not understood', { exitCode: EXIT.data })
   const { at, flushed } = await untilReceived(receiver, to)

@@ -60,7 +60,9 @@ export function isNews(damage: string[], told: string[] = []) {
 const damageFailure = (damage: string[], mayRemove: boolean) =>
   new Failure(`the archive is not whole: ${damage.join('; ')}`, {
     exitCode: EXIT.data,
-    hint: `${mayRemove ? 'it was told before, so the rules of retention hold on' : 'nothing was removed'}; what can be brought back: scripts/backup.ts --list. Look at the disk (dmesg), and who else writes there`,
+    hint:
+      `${mayRemove ? 'it was told before, so the rules of retention hold on' : 'nothing was removed'}; what can be ` +
+      'brought back: scripts/backup.ts --list. Look at the disk (dmesg), and who else writes there',
   })
 
 const retain = async (settings: Settings) => {

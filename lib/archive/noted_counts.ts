@@ -45,10 +45,13 @@ export interface Candidate {
 }
 
 const CANDIDATES = `
-select json_build_object('schema', n.nspname, 'table', c.relname, 'bytes', pg_table_size(c.oid), 'hasRows', c.reltuples > 0)
+select json_build_object('schema', n.nspname, 'table', c.relname, 'bytes', pg_table_size(c.oid), 'hasRows',
+  c.reltuples > 0)
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where c.relkind = 'r' and c.relpersistence = 'p' and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_'
-  and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e');
+where c.relkind = 'r' and c.relpersistence = 'p' and n.nspname not in ('pg_catalog', 'information_schema')
+  and n.nspname !~ '^pg_'
+  and not exists (select from pg_depend d
+    where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e');
 `
 
 const [SMALL, LARGE] = [20_000_000, 200_000_000]
@@ -56,8 +59,8 @@ const [SMALL, LARGE] = [20_000_000, 200_000_000]
 const PAGES = 2500
 
 /**
- * One by chance, of the small ones if there are any, since nobody writes to it while it is counted; of a large one a part
- * is. Those with rows come before the empty ones. Undefined when there is none.
+ * One by chance, of the small ones if there are any, since nobody writes to it while it is counted; of a large one a
+ * part is. Those with rows come before the empty ones. Undefined when there is none.
  */
 export function chooseTable(candidates: Candidate[], chance = Math.random()) {
   const rank = ({ bytes, hasRows }: Candidate) => [bytes < SMALL, bytes < LARGE, hasRows].map(Number).join('')
@@ -118,8 +121,8 @@ export function basesBefore(chains: Chain[], lsn: string): Base[] {
 }
 
 /**
- * Whether all that a recovery to a place needs lies beside the database. A former server, and the same one before it was
- * brought back to a moment, had other places of the same name; what they noted is older than the base.
+ * Whether all that a recovery to a place needs lies beside the database. A former server, and the same one before it
+ * was brought back to a moment, had other places of the same name; what they noted is older than the base.
  */
 export function isThere(
   chains: Chain[],

@@ -106,7 +106,7 @@ export async function copyBasesOffsite(site: OffSite, backups: string, there: Of
  * stay.
  */
 export function chainsToRemove(there: Offsite, here: string[], rules: Rules, now: Date) {
-  const names = [...new Set([...there.keys()].map(path => path.split('/')[0] ?? ''))].toSorted()
+  const names = [...new Set([...there.keys()].map(path => path.split('/')[0]!))].toSorted()
   const whole = names.filter(name => there.has(`${name}/base/${name}.json`))
   const spans = names.map(name => {
     const next = whole.find(it => it > name)

@@ -13,7 +13,8 @@ export function keyOf({ prefix }: OffSite, path: string) {
 }
 
 const BASE_FILE = String.raw`base/\d{8}T\d{6}Z\.(?:json|(?:tar\.zst|manifest)(?:\.age)?)`
-const WAL_FILE = String.raw`wal/(?:index\.jsonl|complete\.json|[0-9A-F]{8}-[0-9A-F]{16}-[0-9A-F]{16}(?:-\d{8}T\d{6}Z)?\.zst(?:\.age)?)`
+const PIECE = String.raw`[0-9A-F]{8}-[0-9A-F]{16}-[0-9A-F]{16}(?:-\d{8}T\d{6}Z)?\.zst(?:\.age)?`
+const WAL_FILE = String.raw`wal/(?:index\.jsonl|complete\.json|${PIECE})`
 const PATH = new RegExp(String.raw`^\d{8}T\d{6}Z/(?:${BASE_FILE}|${WAL_FILE})$`)
 
 /** Whether it is a file of the archive: others write to a bucket, too, and what they name becomes no path here. */

@@ -1,5 +1,5 @@
-// How far a chain brings a server back that has nothing left of its own: by the last base from which the WAL goes on, up to
-// where something of it is missing.
+// How far a chain brings a server back that has nothing left of its own: by the last base from which the WAL goes on,
+// up to where something of it is missing.
 import { text } from 'node:stream/consumers'
 import { join } from 'node:path'
 import { type OffSite, readStream } from '../backup/offsite/layout.ts'
@@ -71,8 +71,9 @@ export function reachOf(
 }
 
 /**
- * Whether WAL up to a place was not replayed to its end, by where the last record that was replayed begins: PostgreSQL takes
- * the first that it does not understand for the end. One that ends a segment early is followed by the next segment.
+ * Whether WAL up to a place was not replayed to its end, by where the last record that was replayed begins: PostgreSQL
+ * takes the first that it does not understand for the end. One that ends a segment early is followed by the next
+ * segment.
  */
 export function endsEarly(to: number, last: number, segment = SEGMENT) {
   const next = segmentStart(last, segment) + segment
@@ -99,7 +100,10 @@ const factsOf = (chain: string, bases: ShippedBase[], reach: ChainReach | undefi
   return { chain, from: full.endedAt, reach, size: full.bytes, server: base.server, recipients: base.recipients }
 }
 
-/** Of a chain in BACKUP_DIR, for a moment if there is one; without what is damaged. Undefined when it brings nothing back. */
+/**
+ * Of a chain in BACKUP_DIR, for a moment if there is one; without what is damaged. Undefined when it brings nothing
+ * back.
+ */
 export function factsHere(backups: string, chain: string, until?: Date, damaged: Damage[] = []) {
   const wal = join(chainFolder(backups, chain), 'wal')
   const bases = readShippedBases(backups, chain).bases.filter(({ name }) => !damaged.some(({ base }) => base === name))

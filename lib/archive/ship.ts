@@ -83,7 +83,7 @@ export async function shipOnce(settings: Settings, memory: ShipMemory) {
     done = await pass(settings, memory)
   } catch (error) {
     checkInterruption()
-    noteArchive({ error: messageOf(error).split('\n')[0]?.slice(0, 300) ?? '' })
+    noteArchive({ error: messageOf(error).split('\n')[0]!.slice(0, 300) })
     throw error
   }
   try {

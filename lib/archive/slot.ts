@@ -5,8 +5,10 @@ import type { Settings } from '../system/settings.ts'
 import { isArchived } from './receiver.ts'
 
 const FACTS = `
-select json_build_object('version', current_setting('server_version_num')::int, 'server', split_part(current_setting('server_version'), ' ', 1),
-  'slot', (select case when active then 'active' else 'idle' end from pg_replication_slots where slot_name = 'avril_wal'))
+select json_build_object('version', current_setting('server_version_num')::int, 'server',
+  split_part(current_setting('server_version'), ' ', 1),
+  'slot', (select case when active then 'active' else 'idle' end from pg_replication_slots
+    where slot_name = 'avril_wal'))
 `
 
 /** What a server says of itself that decides about an archive of it. */
@@ -24,7 +26,9 @@ export async function readSlotFacts(settings: Settings): Promise<SlotFacts> {
   return JSON.parse(await sql(server, 'postgres', FACTS)) as SlotFacts
 }
 
-const DROP = `select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = 'avril_wal' and not active`
+const DROP =
+  `select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = 'avril_wal' and not ` +
+  'active'
 
 /**
  * Drops the slot where WAL is not on, and nobody receives by it. What was archived stays; with WAL=on again the archive

@@ -113,8 +113,8 @@ export function chosenFor(settings: Pick<Settings, 'BACKUP_DIR'>, time: Date): C
 }
 
 /**
- * What all of a chain needs, or a moment of it, from a base up to a place of the WAL: what lies behind that may be damaged.
- * Throws a Failure (65) when there is a gap.
+ * What all of a chain needs, or a moment of it, from a base up to a place of the WAL: what lies behind that may be
+ * damaged. Throws a Failure (65) when there is a gap.
  */
 export function chosenUpTo(
   { BACKUP_DIR: backups }: Pick<Settings, 'BACKUP_DIR'>,

@@ -21,7 +21,9 @@ const bring = async (
   if (![sha256, ...former].includes((await digest(source)).sha256))
     throw new Failure(`${source} is not what it was when it was shipped`, {
       exitCode: EXIT.data,
-      hint: 'nothing was touched; another moment may need other files (scripts/backup.ts --list), and off the site there may be a good one (scripts/backup.ts --fetch --archive)',
+      hint:
+        'nothing was touched; another moment may need other files (scripts/backup.ts --list), and off the site ' +
+        'there may be a good one (scripts/backup.ts --fetch --archive)',
     })
   if (source.endsWith('.age') && key) await decryptFile(key, source, target)
   else copyFileSync(source, target)
@@ -63,7 +65,9 @@ export interface Staging {
   segment: number
 }
 
-/** Pieces in which each goes on from where the one before ends. One that overlaps (it was shipped again) begins anew. */
+/**
+ * Pieces in which each goes on from where the one before ends. One that overlaps (it was shipped again) begins anew.
+ */
 export function runsOf<T extends Piece>(pieces: T[]) {
   const runs: T[][] = []
   for (const piece of pieces) {

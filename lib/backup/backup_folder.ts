@@ -18,7 +18,9 @@ export function openBackupFolder(folder: string) {
   } catch (error) {
     throw new Failure(`the folder of the backups cannot be written to: ${messageOf(error)}`, {
       exitCode: EXIT.cannotWrite,
-      hint: 'is its disk mounted (findmnt), does its parent folder exist (mkdir -p), and may this user write there? BACKUP_DIR in .env names it',
+      hint:
+        'is its disk mounted (findmnt), does its parent folder exist (mkdir -p), and may this user write there? ' +
+        'BACKUP_DIR in .env names it',
     })
   }
 }
@@ -37,6 +39,7 @@ export function checkRoom(folder: string, previous: BackupSet | undefined, withF
   const wanted = bytesOf(previous) * 1.5 + files
   if (free < wanted)
     throw noSpace(
-      `${folder} has ${size(free)} left, and 1.5 times the last set${files > 0 ? ' and room for all uploaded files' : ''} (${size(wanted)}) is wanted`,
+      `${folder} has ${size(free)} left, and 1.5 times the last ` +
+        `set${files > 0 ? ' and room for all uploaded files' : ''} (${size(wanted)}) is wanted`,
     )
 }

@@ -21,7 +21,9 @@ const checkFile = async ({ name, folder }: BackupSet, file: string, sha256: stri
   })
 }
 
-/** Reads all of a set. Throws a Failure (65) when something of it is missing, or is not what it was when it was saved. */
+/**
+ * Reads all of a set. Throws a Failure (65) when something of it is missing, or is not what it was when it was saved.
+ */
 export async function checkSet(set: BackupSet) {
   for (const [file, { sha256 }] of Object.entries(set.files)) await checkFile(set, file, sha256)
   if (!set.objects) return

@@ -95,7 +95,8 @@ const copyLatest = async (set: BackupSet, folder: string) => {
       )
   }
   say.detail(
-    `${set.name} is encrypted: db/dumps/latest.dump is restored, which has the sha256 that the manifest names; the set's own files are unchanged. --key FILE restores these`,
+    `${set.name} is encrypted: db/dumps/latest.dump is restored, which has the sha256 that the manifest names; ` +
+      `the set's own files are unchanged. --key FILE restores these`,
   )
 }
 

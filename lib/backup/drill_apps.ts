@@ -58,7 +58,9 @@ export interface Drilled {
   set: string
 }
 
-/** The apps that use the database, and of those that are not started why. `live` are the services with a live instance. */
+/**
+ * The apps that use the database, and of those that are not started why. `live` are the services with a live instance.
+ */
 export function appsToTry(apps: App[], live: string[]): { app: App; skipped?: 'label' | 'not live' }[] {
   const skippedOf = ({ drilled, service }: App) => {
     if (!drilled) return 'label' as const
@@ -86,7 +88,7 @@ alter database :"name" set search_path from current;
 `
 
 /** Gives the database the name, the role and the search_path by which the apps find it on the live server. */
-const putInPlace = async ({ server, logins, searchPath }: Drilled) => {
+const prepareForApps = async ({ server, logins, searchPath }: Drilled) => {
   const { app, database: name } = logins
   const script = [name !== DATABASE && RENAME, ROLE, searchPath !== undefined && SEARCH_PATH].filter(Boolean).join('')
   await sql(server, 'template1', script, { name, scratch: DATABASE, app, path: searchPath ?? '' })
@@ -125,7 +127,9 @@ const runBeside = (project: string, image: string, network: string): Run => {
 }
 
 const hintFor = (service: string) =>
-  `does the live one run well (scripts/status.ts)? Then what the set brings back is no backup of what ${service} reads: make a new one (scripts/backup.ts) and try that out. One that cannot start without the world outside is left out by its label ${DRILL_LABEL}: "no" in docker-compose.override.yml`
+  `does the live one run well (scripts/status.ts)? Then what the set brings back is no backup of what ${service} ` +
+  'reads: make a new one (scripts/backup.ts) and try that out. One that cannot start without the world outside is ' +
+  `left out by its label ${DRILL_LABEL}: "no" in docker-compose.override.yml`
 
 const fault = ({ service }: App, set: string, why: string[]) =>
   new Failure(`${service} cannot work with what ${set} brings back: ${why.join('\n')}`, {
@@ -202,7 +206,7 @@ export async function tryApps(drilled: Drilled): Promise<AppDrill[]> {
   const { stack } = drilled
   const live = (await listInstances(stack.project)).filter(it => isWell(it) && !it.oneOff).map(({ service }) => service)
   const plan = appsToTry(stack.apps, live)
-  if (plan.some(({ skipped }) => skipped === undefined)) await putInPlace(drilled)
+  if (plan.some(({ skipped }) => skipped === undefined)) await prepareForApps(drilled)
   const done: AppDrill[] = []
   for (const { app, skipped } of plan)
     done.push(skipped === undefined ? await tryApp(drilled, app) : { service: app.service, skipped })

@@ -97,7 +97,8 @@ const dump = async (
     ...login(server, server.database),
   )
   const hint =
-    'no set was made; the lines above are of pg_dump. A deploy that migrates at this moment holds its tables: run it again later'
+    'no set was made; the lines above are of pg_dump. A deploy that migrates at this moment holds its tables: run ' +
+    'it again later'
   const options = { what: 'pg_dump', hint, estimate, signal }
   // pg_dump goes back in a file of its own and notes where each table begins: a restore is quicker then. And what
   // passes through Docker takes a third longer.

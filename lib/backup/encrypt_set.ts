@@ -25,7 +25,8 @@ export function checkPlaintextRoom(previous: BackupSet | undefined) {
   const [free, wanted] = [freeSpace(DUMPS), 2 * ((previous && fileOf(previous, DUMP)?.bytes) ?? 0)]
   if (free < wanted)
     throw noSpace(
-      `${DUMPS} has ${size(free)} left, and twice the last dump (${size(wanted)}) is wanted: it is encrypted from there`,
+      `${DUMPS} has ${size(free)} left, and twice the last dump (${size(wanted)}) is wanted: it is encrypted from ` +
+        'there',
     )
 }
 

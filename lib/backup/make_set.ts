@@ -168,7 +168,8 @@ const verify = async (
   if (files || !encryptor) return { bytes: read.bytes, files: files ?? {} }
   work.step(
     'encrypt',
-    `to ${encryptor.recipients.length === 1 ? 'one public key' : `${encryptor.recipients.length} public keys`}, and reading that back`,
+    `to ${encryptor.recipients.length === 1 ? 'one public key' : `${encryptor.recipients.length} public keys`}, ` +
+      'and reading that back',
   )
   return { bytes: read.bytes, files: await encryptFiles(encryptor, plaintext, partial, withObjects) }
 }

@@ -179,7 +179,8 @@ const begin = async ({ settings, prefix, withFiles }: BackupOptions) => {
 /**
  * Makes a set, publishes its dump, and removes the sets that nobody needs any more; after a failure nothing is removed.
  * Throws a Failure: 65 when the dump is not what the database had, 69 when postgres does not answer, 73 and 74 for the
- * folder and its space, 75 when another backup or restore runs, 77 when the hook before it refuses, 78 for a wrong BACKUP_RECIPIENTS or hook.
+ * folder and its space, 75 when another backup or restore runs, 77 when the hook before it refuses, 78 for a wrong
+ * BACKUP_RECIPIENTS or hook.
  */
 export async function backUp(options: BackupOptions): Promise<BackupSet> {
   const scope = new Scope()

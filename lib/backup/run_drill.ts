@@ -23,7 +23,10 @@ const NIGHTLY = 22 * 3_600_000
 export function lateText({ name, made }: Pick<BackupSet, 'name' | 'made'>, last: BackupEntry | undefined, now: Date) {
   const failed = last?.result === 'failed'
   if (!failed && now.getTime() - Date.parse(made) < NIGHTLY) return undefined
-  return `${failed ? 'the last backup failed' : 'no backup was made since'}: ${name}, the newest set, is ${age(new Date(made), now)} old`
+  return (
+    `${failed ? 'the last backup failed' : 'no backup was made since'}: ${name}, the newest set, is ` +
+    `${age(new Date(made), now)} old`
+  )
 }
 
 /**

@@ -21,7 +21,10 @@ export function setText(set: BackupSet) {
     counted(rowsOf(set), 'row'),
     filesText(set.objects),
   ].join(', ')
-  return `${set.name}: ${contents}; dumped in ${dump.toFixed(1)} s, verified in ${verify.toFixed(1)} s${set.recipients ? `, encrypted in ${encrypt.toFixed(1)} s` : ''}`
+  return (
+    `${set.name}: ${contents}; dumped in ${dump.toFixed(1)} s, verified in ${verify.toFixed(1)} ` +
+    `s${set.recipients ? `, encrypted in ${encrypt.toFixed(1)} s` : ''}`
+  )
 }
 
 /** ", and phoenix showed its page on it"; empty when there is no app that uses the database */

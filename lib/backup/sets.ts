@@ -89,8 +89,8 @@ export function newestWithFiles(sets: BackupSet[]) {
 }
 
 /**
- * Removes what a backup that was killed left behind, but what is to become a set of this name. Only under the lock: nobody
- * else is writing then.
+ * Removes what a backup that was killed left behind, but what is to become a set of this name. Only under the lock:
+ * nobody else is writing then.
  */
 export function sweepPartials(folder: string, but?: string) {
   const left = namesInFolder(folder).filter(

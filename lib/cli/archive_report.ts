@@ -38,7 +38,8 @@ export function archiveText({ windows, shipped, offsite, base, drill, trouble }:
     offsite?.at ? `off the site ${ago(offsite.at, now)}` : '',
     base ? `last base ${age(new Date(base.endedAt), now)} ago, ${base.kind}` : '',
     drill
-      ? `last drill ${age(new Date(drill.time), now)} ago, ${drill.seconds === undefined ? 'FAILED' : `${drill.seconds} s`}`
+      ? `last drill ${age(new Date(drill.time), now)} ago, ` +
+        (drill.seconds === undefined ? 'FAILED' : `${drill.seconds} s`)
       : '',
     trouble ?? '',
   ]
@@ -46,9 +47,12 @@ export function archiveText({ windows, shipped, offsite, base, drill, trouble }:
 }
 
 /**
- * "the database of 2026-11-22 15:32:10 (Paris, UTC+01:00) was recovered in 9 s: public.users has its 1,204 rows, and no table or index
- * is damaged"
+ * "the database of 2026-11-22 15:32:10 (Paris, UTC+01:00) was recovered in 9 s: public.users has its 1,204 rows, and no
+ * table or index is damaged"
  */
 export function momentDrilledText({ at, seconds, rows, ...counts }: MomentDrilled) {
-  return `the database of ${momentText(new Date(at))} was recovered in ${seconds} s: ${countedPart(counts)} has its ${counted(rows, 'row')}, and no table or index is damaged`
+  return (
+    `the database of ${momentText(new Date(at))} was recovered in ${seconds} s: ${countedPart(counts)} has its ` +
+    `${counted(rows, 'row')}, and no table or index is damaged`
+  )
 }

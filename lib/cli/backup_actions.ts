@@ -96,7 +96,9 @@ const changeCron = (settings: Settings, at: string | undefined) => {
   const changed = changeBackupCron(settings, at)
   const shipping = at !== undefined && isArchived(settings) ? ', and the archive is shipped each minute' : ''
   return {
-    done: `${file} has ${at === undefined ? 'no backup' : `a backup each day at ${at}`}${shipping}${changed ? '' : ' (as before)'}`,
+    done:
+      `${file} has ` +
+      `${at === undefined ? 'no backup' : `a backup each day at ${at}`}${shipping}${changed ? '' : ' (as before)'}`,
     data: { file, at: at ?? null, changed },
   }
 }

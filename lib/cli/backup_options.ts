@@ -9,13 +9,19 @@ export const BACKUP_OPTIONS = {
   list: { help: 'list the sets, and with WAL=on the moments that can be brought back' },
   fetch: { help: 'bring the newest set, or the one named, from the bucket off the site into BACKUP_DIR' },
   drill: {
-    help: 'restore the newest set, or the one named, into a throw-away server, compare the rows, and start the apps on it; drill.html in BACKUP_DIR tells of it, in French',
+    help:
+      'restore the newest set, or the one named, into a throw-away server, compare the rows, and start the apps on ' +
+      'it; drill.html in BACKUP_DIR tells of it, in French',
   },
   publish: {
-    help: 'put the dump of the newest set, or of the one named, at db/dumps/latest.dump, for the first start of an empty postgres',
+    help:
+      'put the dump of the newest set, or of the one named, at db/dumps/latest.dump, for the first start of an ' +
+      'empty postgres',
   },
   ship: {
-    help: 'with WAL=on: bring what was written to the database since the last time into BACKUP_DIR and off the site; cron does it each minute',
+    help:
+      'with WAL=on: bring what was written to the database since the last time into BACKUP_DIR and off the site; ' +
+      'cron does it each minute',
   },
   'dry-run': { help: 'print which hooks would run, and which sets would be kept and removed' },
   'install-cron': { help: 'have cron make a set each day, and try one out each Sunday (as root)' },
@@ -42,7 +48,9 @@ export const BACKUP_OPTIONS = {
   offsite: { help: 'with --list: the sets in the bucket off the site' },
   'as-of': {
     value: 'time',
-    help: 'with --fetch and --list --offsite: the bucket as it was then ("2026-11-30 06:00", in the time of Paris, or -2h), before somebody removed or overwrote what was in it',
+    help:
+      'with --fetch and --list --offsite: the bucket as it was then ("2026-11-30 06:00", in the time of Paris, or ' +
+      '-2h), before somebody removed or overwrote what was in it',
   },
   archive: { help: 'with --fetch: the newest chain of the archive, or the one named, instead of a set' },
   key: {

@@ -13,7 +13,10 @@ export const DEPLOY_OPTIONS = {
   },
   rollback: { help: 'go back to the release before the live one; builds nothing, migrates nothing' },
   'with-data': {
-    help: 'with --rollback: the database goes back, too, to what it was before the deploy that is taken back; what was written since leaves the live database, and is kept for backup_restore.ts --undo. Is the code back already? Then backup_restore.ts --before-deploy: this would take back one more deploy',
+    help:
+      'with --rollback: the database goes back, too, to what it was before the deploy that is taken back; what was ' +
+      'written since leaves the live database, and is kept for backup_restore.ts --undo. Is the code back already? ' +
+      'Then backup_restore.ts --before-deploy: this would take back one more deploy',
   },
   yes: { help: 'with --with-data: do not ask (needed without a terminal)' },
   keep: {
@@ -33,7 +36,9 @@ export const DEPLOY_OPTIONS = {
   },
   observe: {
     value: 'seconds',
-    help: 'how long its visitors are watched before the old one goes: when more of their requests fail than before, everybody gets the old one back (default 30; 0, and for --rollback: not at all)',
+    help:
+      'how long its visitors are watched before the old one goes: when more of their requests fail than before, ' +
+      'everybody gets the old one back (default 30; 0, and for --rollback: not at all)',
     form: [/^\d{1,3}$/, 'a number of seconds from 0 to 999'] as const,
   },
   canary: {
@@ -52,7 +57,9 @@ export const DEPLOY_OPTIONS = {
     form: [/^[1-9]\d?$/, 'a number from 1 to 99'] as const,
   },
   pause: {
-    help: 'for a migration that the old release cannot live with: requests wait in nginx, each for 30 s at most, while it runs and until the new release serves; nothing is observed then, and --probation is 0 unless it is said',
+    help:
+      'for a migration that the old release cannot live with: requests wait in nginx, each for 30 s at most, while ' +
+      'it runs and until the new release serves; nothing is observed then, and --probation is 0 unless it is said',
   },
   wait: { help: 'queue, for six hours at most, when another deploy is running, instead of ending with 75' },
   'no-hooks': { help: "do not run the team's hooks (HOOKS_DIR)" },

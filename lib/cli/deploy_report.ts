@@ -47,10 +47,13 @@ const doubtsOf = (app: App, unknownToBuild: string[]) => [
 ]
 
 const REBUILT =
-  'the same commit is live, but its recipe, its base image or a setting of its build has changed since: this is another release'
+  'the same commit is live, but its recipe, its base image or a setting of its build has changed since: this is ' +
+  'another release'
 
 const unknownText = ({ service }: App, names: string[]) =>
-  `${names.join(', ')} in .env: the code reads ${names.length === 1 ? 'it' : 'them'} while it is built, and the build does not get ${names.length === 1 ? 'it' : 'them'} (build.args.SETTINGS of ${service} in docker-compose.yml)`
+  `${names.join(', ')} in .env: the code reads ${names.length === 1 ? 'it' : 'them'} while it is built, and the ` +
+  `build does not get ${names.length === 1 ? 'it' : 'them'} (build.args.SETTINGS of ${service} in ` +
+  'docker-compose.yml)'
 
 /**
  * The plan in words, for --dry-run; the release is observed for so many seconds, or requests wait until it serves.
@@ -73,7 +76,8 @@ export function deployPlanText(
     ...(plan.rebuilt ? [`(${REBUILT})`] : []),
     ...(pause ? ['pause    requests wait in nginx until the new release serves, each for 30 s at most'] : []),
     ...(migrate ? [`migrate  ${app.migrate.join(' ')}, once, in the new release`] : []),
-    `start    ${replicas === 1 ? 'one instance' : `${replicas} instances, one after another`}, beside the live one${replicas === 1 ? '' : 's'}`,
+    `start    ${replicas === 1 ? 'one instance' : `${replicas} instances, one after another`}, beside the live ` +
+      `one${replicas === 1 ? '' : 's'}`,
     `healthy  wait for the health check, then ask it for ${app.smoke.map(({ path }) => path).join(', ')}`,
     'switch   nginx to the new instance, and prove it',
     ...(plan.rollback || observed === 0

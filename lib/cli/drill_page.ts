@@ -1,5 +1,5 @@
-// The last drill as a page for an auditor, who reads French and has nothing else at hand: what was tried, what came of it,
-// and how to do it again.
+// The last drill as a page for an auditor, who reads French and has nothing else at hand: what was tried, what came of
+// it, and how to do it again.
 // Long, since all of the page is here.
 import type { MomentDrill } from '../archive/drill_moment.ts'
 import type { Drill } from '../backup/drill.ts'
@@ -16,7 +16,8 @@ const STYLE = `
 h2 { font-size: 1.1rem; margin: 1.5rem 0 .3rem; border-top: 1px solid #d1d9e0; padding-top: 1rem }
 table { border-collapse: collapse } td, th { text-align: left; padding: .15rem 1rem .15rem 0; vertical-align: top }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums } th { font-weight: 600 }
-pre { background: #f6f8fa; padding: .6rem; overflow-x: auto; white-space: pre-wrap } code { font-size: .95em } .small { color: #59636e; font-size: .85rem }`
+pre { background: #f6f8fa; padding: .6rem; overflow-x: auto; white-space: pre-wrap }
+code { font-size: .95em } .small { color: #59636e; font-size: .85rem }`
 
 /** A cell: a text, or a number, which stands at the right. */
 type Cell = string | number
@@ -55,7 +56,8 @@ const SKIPPED = {
 /** "✓ en 8,2 s : / a répondu 200" */
 const appText = ({ skipped, seconds: spent = 0, answers = [] }: AppDrill) =>
   skipped === undefined
-    ? `✓ saine et à l’écoute en ${seconds(spent)} : ${answers.map(({ path, status }) => `${path} a répondu ${status}`).join(', ')}`
+    ? `✓ saine et à l’écoute en ${seconds(spent)} : ` +
+      answers.map(({ path, status }) => `${path} a répondu ${status}`).join(', ')
     : SKIPPED[skipped]
 
 const appsPart = ({ apps, result }: Drill) => {
@@ -89,7 +91,9 @@ const momentPart = (moment: MomentDrill | undefined) => {
   const { at, time, result, seconds: spent = 0, table: name = 'une table', pages, rows = 0, error = '' } = moment
   const part =
     pages === undefined ? name : `la partie comptée de ${name} (ses ${many(pages, 'première page', 'premières pages')})`
-  const good = `✓ L’état du ${timeText(at)} a été retrouvé en ${seconds(spent)} ; ${part} y a ses ${many(rows, 'ligne')}, comme noté à cet instant. pg_amcheck a relu chaque table et chaque index : aucun n’est abîmé.`
+  const good =
+    `✓ L’état du ${timeText(at)} a été retrouvé en ${seconds(spent)} ; ${part} y a ses ${many(rows, 'ligne')}, ` +
+    'comme noté à cet instant. pg_amcheck a relu chaque table et chaque index : aucun n’est abîmé.'
   return [
     section(
       'Retour à un instant choisi au hasard (archive WAL)',
@@ -146,7 +150,8 @@ export function drillPage(record: DrillRecord) {
     section(
       'L’application, sur les données rétablies',
       paragraph(
-        'La version en service est démarrée, isolée, sur la base rétablie : elle n’atteint que celle-ci, ni l’extérieur ni les fichiers déposés. Elle doit se dire saine, puis répondre à ses pages.',
+        'La version en service est démarrée, isolée, sur la base rétablie : elle n’atteint que celle-ci, ni ' +
+          'l’extérieur ni les fichiers déposés. Elle doit se dire saine, puis répondre à ses pages.',
         'small',
       ),
       appsPart(drill),

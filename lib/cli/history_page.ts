@@ -21,7 +21,8 @@ const STYLE = `
 article { border-top: 1px solid #d1d9e0; padding: 1rem 0 } h2 { font-size: 1.1rem; margin: 0 }
 .phases, .legend { color: #59636e; font-size: .85rem }
 .legend span { margin-right: 1rem } .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .3em }
-svg { width: 100%; height: auto; margin-top: .5rem } svg text { font-size: 11px; fill: #59636e } svg .name text { fill: #1f2328 }
+svg { width: 100%; height: auto; margin-top: .5rem }
+svg text { font-size: 11px; fill: #59636e } svg .name text { fill: #1f2328 }
 .axis { stroke: #59636e; fill: none } .phase { stroke: #6e7781; stroke-dasharray: 2 3; fill: none }`
 
 const place = (value: number) => (Math.round(value * 10) / 10).toString()
@@ -101,7 +102,8 @@ const pictureOf = (timeline: Timeline) => {
   const width = Math.max(frame.x(1) - LEFT - 0.5, 0.5)
   const stacked = new Map<number, number>()
   const bar = (second: number, count: number, base: number, colour: string) =>
-    `<rect x="${place(frame.x(second))}" y="${place(top + PLOT - ((base + count) / most) * PLOT)}" width="${place(width)}" height="${place((count / most) * PLOT)}" fill="${colour}"/>`
+    `<rect x="${place(frame.x(second))}" y="${place(top + PLOT - ((base + count) / most) * PLOT)}" ` +
+    `width="${place(width)}" height="${place((count / most) * PLOT)}" fill="${colour}"/>`
   const bars = timeline.seconds.map(({ second, instance, requests, failed }) => {
     const from = stacked.get(second) ?? 0
     stacked.set(second, from + requests)
@@ -114,7 +116,8 @@ const pictureOf = (timeline: Timeline) => {
   })
   const dots = timeline.seconds.map(
     ({ second, instance, p99 }) =>
-      `<circle cx="${place(frame.x(second + 0.5))}" cy="${place(below + PLOT - (p99 / slowest) * PLOT)}" r="2.5" fill="${colourOf(instance)}"/>`,
+      `<circle cx="${place(frame.x(second + 0.5))}" cy="${place(below + PLOT - (p99 / slowest) * PLOT)}" r="2.5" ` +
+      `fill="${colourOf(instance)}"/>`,
   )
   const legend = [...instances.map(name => [name, colourOf(name)] as const), ['failed', FAILED] as const].map(
     ([name, colour]) => `<span><i style="background:${colour}"></i>${escaped(name)}</span>`,
@@ -127,7 +130,11 @@ const pictureOf = (timeline: Timeline) => {
     ...axes(below, slowest, 'the slowest of a hundred, s', frame),
     ...dots,
   ]
-  return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="Requests a second, failures and how long they took, for each instance, over the seconds of the deploy">${parts.join('')}</svg><p class="legend">${legend.join('')}</p>`
+  return (
+    `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="Requests a second, failures and how long they ` +
+    `took, for each instance, over the seconds of the deploy">${parts.join('')}</svg><p ` +
+    `class="legend">${legend.join('')}</p>`
+  )
 }
 
 const articleOf = ({ entry, timeline }: { entry: Entry; timeline: Timeline | undefined }) => {
@@ -137,8 +144,11 @@ const articleOf = ({ entry, timeline }: { entry: Entry; timeline: Timeline | und
     timeline && timeline.seconds.length > 0
       ? pictureOf(timeline)
       : '<p>No picture: nobody asked for anything, or it is not kept any more.</p>'
-  return `<article><h2 class="${good ? 'good' : 'bad'}">${good ? '✓' : '✗'} ${escaped(entry.repository)} · ${escaped(minuteOf(entry.time))} UTC</h2>
-<p>${escaped(`${tagOf(entry.from)} → ${tagOf(entry.to)}`)} · ${escaped(resultText(entry))} · ${escaped(entry.who)} · ${escaped(totalTime(entry.phases ?? {}))}</p>
+  const [kind, mark] = good ? ['good', '✓'] : ['bad', '✗']
+  const releases = `${tagOf(entry.from)} → ${tagOf(entry.to)}`
+  const facts = [releases, resultText(entry), entry.who, totalTime(entry.phases ?? {})]
+  return `<article><h2 class="${kind}">${mark} ${escaped(entry.repository)} · ${escaped(minuteOf(entry.time))} UTC</h2>
+<p>${facts.map(escaped).join(' · ')}</p>
 <p>${escaped(visitsText(entry) || 'what visitors got was not counted')}</p>
 <p class="phases">${escaped(phases.join(' · '))}</p>
 ${picture}</article>`

@@ -21,8 +21,8 @@ const readUrl = (text: string) => {
 }
 
 /**
- * How the site is to be closed. `inner`: nginx's own addresses in Docker's networks. Throws a Failure (64) for words that
- * say nothing, or the wrong thing.
+ * How the site is to be closed. `inner`: nginx's own addresses in Docker's networks. Throws a Failure (64) for words
+ * that say nothing, or the wrong thing.
  */
 export function closureOf(
   { url, message, until, allow }: Words,
@@ -37,12 +37,14 @@ export function closureOf(
   const { FORWARDED_FROM: forwarder } = settings
   if (forwarder !== undefined && networks.some(network => isIn(forwarder, network)))
     throw usage(
-      `${forwarder} is the old machine (FORWARDED_FROM): to nginx all whom it hands on have its address, so all of them would be allowed`,
+      `${forwarder} is the old machine (FORWARDED_FROM): to nginx all whom it hands on have its address, so all ` +
+        'of them would be allowed',
     )
   // Whom Docker hands on (IPv6 without NETWORK_IPV6) has an address of that network.
   if (networks.some(network => inner.some(address => isIn(address, network))))
     throw usage(
-      `--allow has a network that Docker's own lies in (${inner.join(', ')}): visitors whom Docker hands on would be allowed too`,
+      `--allow has a network that Docker's own lies in (${inner.join(', ')}): visitors whom Docker hands on would ` +
+        'be allowed too',
       'name smaller networks',
     )
   return {

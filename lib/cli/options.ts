@@ -142,7 +142,7 @@ const read = (
   try {
     return parseArgs({ args, options, allowPositionals: true })
   } catch (error) {
-    throw usage(messageOf(error).split('. ')[0] ?? '', `usage: ${usageLine}`)
+    throw usage(messageOf(error).split('. ')[0]!, `usage: ${usageLine}`)
   }
 }
 

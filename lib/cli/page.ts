@@ -14,7 +14,8 @@ export function pageOf(language: string, title: string, style: string, content: 
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>${escaped(title)}</title>
 <style>
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #1f2328; background: #fff }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem;
+  color: #1f2328; background: #fff }
 p { margin: .2rem 0 } .good { color: #00684a } .bad { color: #a83a00 }${style}
 </style></head><body><h1>${escaped(title)}</h1>
 ${content}

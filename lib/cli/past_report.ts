@@ -13,7 +13,8 @@ const number = (count: number) => count.toLocaleString('en-US')
 export function tablesProposal(plan: TablesPlan): Proposal {
   const lines = plan.tables.map(
     ({ table, copy, rows, now }) =>
-      `beside      ${copy}: ${counted(rows, 'row')} of ${table}, which ${now === undefined ? 'is not there now' : `has ${number(now)} now`}`,
+      `beside      ${copy}: ${counted(rows, 'row')} of ${table}, which ` +
+      (now === undefined ? 'is not there now' : `has ${number(now)} now`),
   )
   const text = [
     `from        ${plan.from}`,
@@ -71,7 +72,8 @@ export function rowsProposal(plan: RowsPlan): Proposal {
 export function reportRows({ table, inserted, changed, removed, undo, seconds }: RowsResult) {
   if (undo === null) return say.done(`nothing to do: the rows of ${table} are as they were then`)
   say.done(
-    `${table}: ${number(inserted)} inserted, ${number(changed)} changed, ${number(removed)} removed, after ${totalTime(seconds)}`,
+    `${table}: ${number(inserted)} inserted, ${number(changed)} changed, ${number(removed)} removed, after ` +
+      totalTime(seconds),
   )
   say.detail(`to take that back: backup_restore.ts --undo-rows ${quoteWord(undo)}`)
 }

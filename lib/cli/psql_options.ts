@@ -6,7 +6,9 @@ export const PSQL_OPTIONS = {
   'read-only': { help: 'open every transaction read only. It guards against slips: whoever types SET can lift it' },
   at: {
     value: 'time',
-    help: 'look at the database as it was at this moment (the forms of backup_restore.ts --at): read only, in a throw-away server without a network that is gone when psql ends',
+    help:
+      'look at the database as it was at this moment (the forms of backup_restore.ts --at): read only, in a ' +
+      'throw-away server without a network that is gone when psql ends',
   },
   set: {
     value: 'name',
@@ -15,7 +17,9 @@ export const PSQL_OPTIONS = {
   },
   key: {
     value: 'file',
-    help: 'the private key to an encrypted set, or to a moment that is no longer beside the database (an age identity file); it is only read',
+    help:
+      'the private key to an encrypted set, or to a moment that is no longer beside the database (an age identity ' +
+      'file); it is only read',
   },
   wait: { help: 'with --at or --set: queue when a backup or a restore is running, instead of ending with 75' },
 }

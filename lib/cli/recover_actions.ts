@@ -30,12 +30,14 @@ const placeText = ({ here }: { here: boolean }) => (here ? 'in BACKUP_DIR' : 'of
 
 const databaseText = ({ database, at }: RecoverPlan) =>
   database.kind === 'archive'
-    ? `all that was committed until ${momentOf(at)}: the chain ${database.chain.chain} of the archive, ${placeText(database.chain)}`
+    ? `all that was committed until ${momentOf(at)}: the chain ${database.chain.chain} of the archive, ` +
+      placeText(database.chain)
     : `as it was at ${momentOf(at)}: the set ${database.set.name}, ${placeText(database.set)}`
 
 const filesText = ({ files }: RecoverPlan) =>
   files
-    ? `${counted(files.objects?.count ?? 0, 'uploaded file')} (${size(files.objects?.bytes ?? 0)}) of ${files.name}, ${placeText(files)}`
+    ? `${counted(files.objects?.count ?? 0, 'uploaded file')} (${size(files.objects?.bytes ?? 0)}) of ` +
+      `${files.name}, ${placeText(files)}`
     : 'no uploaded files'
 
 /** What is about to be done. */
@@ -48,7 +50,8 @@ export function recoverProposal(
     `site      ${settings.WHOST}, on a machine that has no database${several}`,
     `database  ${databaseText(plan)}`,
     `files     ${filesText(plan)}`,
-    `transfer  ${size(transferOf(plan))}, as long as the line takes; then the images are built, and the site starts: some minutes`,
+    `transfer  ${size(transferOf(plan))}, as long as the line takes; then the images are built, and the site ` +
+      'starts: some minutes',
     ...plan.lost.map(line => `lost      ${line}`),
     ...plan.doubts.map(line => `beware    ${line}`),
   ]
@@ -83,7 +86,8 @@ const report = (done: RecoveredSite, settings: Settings, key: string | undefined
   for (const line of done.lost) say.line(`lost      ${line}`)
   for (const { repository, was, now } of done.releases)
     say.line(
-      `release   ${repository} is the head of its default branch, ${now}; when that set was made ${was} was live: tsx scripts/deploy_local.ts --to ${was} ${repository} goes back to it`,
+      `release   ${repository} is the head of its default branch, ${now}; when that set was made ${was} was live: ` +
+        `tsx scripts/deploy_local.ts --to ${was} ${repository} goes back to it`,
     )
   if (done.wrong.length === 0) say.line('backups   go on: cron makes them again, and the archive has a new base')
   else

@@ -19,22 +19,34 @@ export const RESTORE_OPTIONS = {
   undo: { help: 'swap the former database back, with --whole-server the former data; doing it twice is a redo' },
   at: {
     value: 'time',
-    help: 'the database as it was at this moment: "2026-11-25 14:32:10" or 14:32 (in the time of Paris), 2026-11-25T13:32:10Z, -10min; recovered beside from the archive of the log',
+    help:
+      'the database as it was at this moment: "2026-11-25 14:32:10" or 14:32 (in the time of Paris), ' +
+      '2026-11-25T13:32:10Z, -10min; recovered beside from the archive of the log',
   },
   'before-deploy': {
-    help: 'the database as it was before the migration of the last deploy, of whichever app, or of the deploy of the release (its tag or commit) that is named; rollbacks do not count',
+    help:
+      'the database as it was before the migration of the last deploy, of whichever app, or of the deploy of the ' +
+      'release (its tag or commit) that is named; rollbacks do not count',
   },
   'whole-server': {
-    help: 'the whole server, with all of its databases and roles: base backup and log become its data as they are, beside the former ones, which are kept; of the moment of --at, or the last that the archive has. It needs no server that runs',
+    help:
+      'the whole server, with all of its databases and roles: base backup and log become its data as they are, ' +
+      'beside the former ones, which are kept; of the moment of --at, or the last that the archive has. It needs no ' +
+      'server that runs',
   },
   tables: {
     value: 'names',
-    help: 'lay these tables of a moment or a set (the newest, if none is named), with commas between them, beside the live ones, with their rows alone: meetings_at_20261125t133210z, by the time in UTC; nothing is replaced',
+    help:
+      'lay these tables of a moment or a set (the newest, if none is named), with commas between them, beside the ' +
+      'live ones, with their rows alone: meetings_at_20261125t133210z, by the time in UTC; nothing is replaced',
     form: TABLES,
   },
   rows: {
     value: 'where …',
-    help: 'with --tables and one table: put the rows of then for which this holds back into the live one: those that are gone, and those that were changed since; shows what would be inserted and changed, then does it in one transaction. The clause runs in the throw-away server alone',
+    help:
+      'with --tables and one table: put the rows of then for which this holds back into the live one: those that ' +
+      'are gone, and those that were changed since; shows what would be inserted and changed, then does it in one ' +
+      'transaction. The clause runs in the throw-away server alone',
   },
   'undo-rows': { value: 'file', help: 'take back what --rows has changed, by the file that it named' },
   into: { value: 'database', help: 'restore into a new database of this name, and swap nothing', form: NAME },
@@ -42,15 +54,21 @@ export const RESTORE_OPTIONS = {
     help: 'bring back the uploaded files of the set too: those that are missing or differ; nothing is removed',
   },
   'files-only': {
-    help: 'bring back only the files, of the set that is named or the newest that has some; the database is not touched',
+    help:
+      'bring back only the files, of the set that is named or the newest that has some; ' +
+      'the database is not touched',
   },
   anonymise: {
     value: 'sql file',
-    help: "run this SQL on what was restored, as phoenix's role, before it takes its place: all of it, or nothing is restored",
+    help:
+      "run this SQL on what was restored, as phoenix's role, before it takes its place: all of it, or nothing is " +
+      'restored',
   },
   key: {
     value: 'file',
-    help: 'the private key to an encrypted set, or to a moment that is no longer beside the database (an age identity file); it is only read',
+    help:
+      'the private key to an encrypted set, or to a moment that is no longer beside the database (an age identity ' +
+      'file); it is only read',
   },
   'from-database': {
     value: 'database',

@@ -28,7 +28,8 @@ const strangeLines = ({ source, runs }: RestorePlan) => {
   const shown = runs.slice(0, SHOWN).map(it => `            ${it.length > 160 ? `${it.slice(0, 160)}…` : it}`)
   const more = runs.length > SHOWN ? [`            … and ${runs.length - SHOWN} more: --dry-run --json lists all`] : []
   return [
-    `warning     ${source} is of no backup set of this server. A dump is a program of whoever made it, and runs with all rights in the database`,
+    `warning     ${source} is of no backup set of this server. A dump is a program of whoever made it, and runs ` +
+      'with all rights in the database',
     'tried       in a throw-away server without a network: its rows came back',
     ...(runs.length > 0
       ? ['runs        what it holds that is run, now or when something is written:', ...shown, ...more]
@@ -125,13 +126,16 @@ export function reportRestore(result: RestoreResult) {
   )
   if (interruption !== null)
     say.done(
-      `time without service: ${seconds(interruption * 1000)} at most (the swap ${seconds(result.swap * 1000)}, the rest the restart of the apps)`,
+      `time without service: ${seconds(interruption * 1000)} at most (the swap ${seconds(result.swap * 1000)}, ` +
+        'the rest the restart of the apps)',
     )
   if (former !== null) say.detail(`the former database is ${former}; to go back: backup_restore.ts --undo`)
   if (lost.length === 0) return 0
   sayLost(lost)
   say.warn(
-    `all rows are there, and the site is up, but ${lost.length} ${lost.length === 1 ? 'object is' : 'objects are'} missing: correct ${lost.length === 1 ? 'it' : 'them'} by hand (scripts/psql.ts)`,
+    `all rows are there, and the site is up, but ${lost.length} ` +
+      `${lost.length === 1 ? 'object is' : 'objects are'} missing: correct ${lost.length === 1 ? 'it' : 'them'} by ` +
+      'hand (scripts/psql.ts)',
   )
   return EXIT.incomplete
 }

@@ -15,7 +15,8 @@ const writtenLines = ({ written, former }: RollbackPlan) => {
   if (total === 0) return ['leaving     nothing: no row was written since that is there now']
   const more = tables.length > SHOWN ? [`            … and ${tables.length - SHOWN} tables more`] : []
   return [
-    `leaving     ${counted(total, 'row')} written since leave the live database${former ? `, and stay in ${former}` : ''}:`,
+    `leaving     ${counted(total, 'row')} written since leave the live ` +
+      `database${former ? `, and stay in ${former}` : ''}:`,
     ...tables.slice(0, SHOWN).map(([table, rows]) => `            ${table}: ${rows.toLocaleString('en-US')}`),
     ...more,
   ]
@@ -25,7 +26,9 @@ const writtenLines = ({ written, former }: RollbackPlan) => {
 export function rollbackProposal(plan: RollbackPlan, hooks: HookLines): Proposal {
   const { repository, release } = plan
   const { text, question } = restoreProposal(plan, hooks)
-  const code = `release     ${repository}: ${release.from} → ${release.to}; requests wait until it serves, each for 30 s at most`
+  const code =
+    `release     ${repository}: ${release.from} → ${release.to}; requests wait until it serves, each for 30 s at ` +
+    'most'
   return { plan, text: [code, ...writtenLines(plan), text].join('\n'), question }
 }
 

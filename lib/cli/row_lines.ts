@@ -38,6 +38,9 @@ export function changeLines(plan: Rows) {
 export function stopLines({ kept, dropped }: Pick<RecoveredMoment, 'kept' | 'dropped'>) {
   return [
     `last kept   ${kept ? `the transaction that was committed at ${momentText(kept)}` : 'nothing since its base'}`,
-    `dropped     ${dropped ? `from transaction ${dropped.transaction} on, which was committed at ${momentText(dropped.at)}` : 'nothing: the archive has no later transaction'}`,
+    'dropped     ' +
+      (dropped
+        ? `from transaction ${dropped.transaction} on, which was committed at ${momentText(dropped.at)}`
+        : 'nothing: the archive has no later transaction'),
   ]
 }

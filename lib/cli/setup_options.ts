@@ -1,4 +1,4 @@
-// The words of setup.ts, and which of them go together.
+// The words of setup.ts, and which of them go together. Long, since each says what it does to a site.
 import { HOST } from '../ssh/commands.ts'
 import { usage } from '../system/errors.ts'
 import type { Values } from './options.ts'
@@ -15,14 +15,26 @@ export const SETUP_OPTIONS = {
   },
   from: {
     value: '[host:]folder',
-    help: 'take over the site of the bash scripts: make .env from the one in their folder (their checkout of avril), which stays as it is. It shows what becomes of each setting, asks, and then does all that comes before the start: docs/coming-from-bash.md. With a host the old site is on another machine, reached by ssh',
+    help:
+      'take over the site of the bash scripts: make .env from the one in their folder (their checkout of avril), ' +
+      'which stays as it is. It shows what becomes of each setting, asks, and then does all that comes before the ' +
+      'start: docs/coming-from-bash.md. With a host the old site is on another machine, reached by ssh',
   },
   cutover: {
-    help: 'with --from: give the site to this stack. While the old one serves, images are built, the files copied, and each app shows a page with a first dump; then it asks, stops the old apps, brings the last rows and files, compares them, starts this site on the ports of .env, and has cron save it. When that fails the old site is started again. Nothing of it is removed',
+    help:
+      'with --from: give the site to this stack. While the old one serves, images are built, the files copied, and ' +
+      'each app shows a page with a first dump; then it asks, stops the old apps, brings the last rows and files, ' +
+      'compares them, starts this site on the ports of .env, and has cron save it. When that fails the old site is ' +
+      'started again. Nothing of it is removed',
   },
   back: { help: 'with --from: stop this site, and start what the cutover stopped' },
   recover: {
-    help: 'bring back a site whose server is lost, on a machine that has no database: with the .env of the lost server here, what is newest off the site or in BACKUP_DIR becomes the database (by the archive up to the last second that was shipped, else by the newest set) and the uploaded files; then the site is started, the backups go on, and it says of which moment the data are. It shows first what it has found, and asks. Stopped at any point, it goes on when it is run again: docs/disaster-recovery.md',
+    help:
+      'bring back a site whose server is lost, on a machine that has no database: with the .env of the lost server ' +
+      'here, what is newest off the site or in BACKUP_DIR becomes the database (by the archive up to the last ' +
+      'second that was shipped, else by the newest set) and the uploaded files; then the site is started, the ' +
+      'backups go on, and it says of which moment the data are. It shows first what it has found, and asks. Stopped ' +
+      'at any point, it goes on when it is run again: docs/disaster-recovery.md',
   },
   key: {
     value: 'file',
@@ -30,15 +42,21 @@ export const SETUP_OPTIONS = {
   },
   env: {
     value: 'file',
-    help: 'with --recover --on: the .env of the lost site, on this machine; it becomes that of the new one. Without it the one that is there is taken',
+    help:
+      'with --recover --on: the .env of the lost site, on this machine; it becomes that of the new one. Without it ' +
+      'the one that is there is taken',
   },
   'as-of': {
     value: 'time',
-    help: 'with --recover: the bucket as it was then ("2026-11-30 06:00", in the time of Paris, or -2h), before somebody removed or overwrote what was in it',
+    help:
+      'with --recover: the bucket as it was then ("2026-11-30 06:00", in the time of Paris, or -2h), before ' +
+      'somebody removed or overwrote what was in it',
   },
   at: {
     value: 'time',
-    help: 'with --recover: the database as it was at an earlier moment ("2026-11-25 14:32:10", in the time of Paris, or -2h)',
+    help:
+      'with --recover: the database as it was at an earlier moment ("2026-11-25 14:32:10", in the time of Paris, or ' +
+      '-2h)',
   },
   'dry-run': {
     help: 'with --from: show what becomes of each setting, with --recover what would come back; and change nothing',
@@ -47,32 +65,49 @@ export const SETUP_OPTIONS = {
   'no-start': { help: 'do all that comes before the start, to look through .env first; then run it again without' },
   certificate: {
     value: 'mail',
-    help: "get a certificate for WHOST and WHOST_ALIASES that renews itself, of Let's Encrypt or of ACME_DIRECTORY, for a site that runs; nothing else. It accepts the terms of that authority, which writes to this address. certbot is installed for it, and port 80 must be reached from outside",
+    help:
+      "get a certificate for WHOST and WHOST_ALIASES that renews itself, of Let's Encrypt or of ACME_DIRECTORY, for " +
+      'a site that runs; nothing else. It accepts the terms of that authority, which writes to this address. ' +
+      'certbot is installed for it, and port 80 must be reached from outside',
     form: [/^[^\s@<>,"']+@[^\s@<>,"']+\.[^\s@<>,"']+$/, 'a mail address'] as const,
   },
   renew: {
-    help: 'renew that certificate if it is due, and have nginx serve it, without a reload; what cron does four times a day',
+    help:
+      'renew that certificate if it is due, and have nginx serve it, without a reload; what cron does four times a ' +
+      'day',
   },
   upgrade: {
-    help: 'give phoenix a role in the database and a key to the files of its own, on an older site where it has those of the administrators, while the site is up; nothing else',
+    help:
+      'give phoenix a role in the database and a key to the files of its own, on an older site where it has those ' +
+      'of the administrators, while the site is up; nothing else',
   },
   archive: {
-    help: 'keep what is written to the database as it is written, so that any moment can be brought back, on a site that runs without (WAL=on): postgres is started again, some seconds in which requests wait; then the service wal is started, and a first base backup is made; nothing else',
+    help:
+      'keep what is written to the database as it is written, so that any moment can be brought back, on a site ' +
+      'that runs without (WAL=on): postgres is started again, some seconds in which requests wait; then the service ' +
+      'wal is started, and a first base backup is made; nothing else',
   },
   swarm: {
     value: 'address',
-    help: 'several servers: make this machine, which keeps the data, the first node of a Docker Swarm; the address is its own in the private network of the nodes. What runs goes on; nginx alone is started again, some seconds in which nobody has its ports (docs/several-servers.md)',
+    help:
+      'several servers: make this machine, which keeps the data, the first node of a Docker Swarm; the address is ' +
+      'its own in the private network of the nodes. What runs goes on; nginx alone is started again, some seconds ' +
+      'in which nobody has its ports (docs/several-servers.md)',
     form: [/^(\d{1,3}\.){3}\d{1,3}$/, 'an IPv4 address'] as const,
   },
   join: {
     value: 'host',
-    help: 'make a bare Debian machine, which ssh reaches as root, a node of the Swarm, or bring one up to date: Docker, the certificate of the registry, nginx',
+    help:
+      'make a bare Debian machine, which ssh reaches as root, a node of the Swarm, or bring one up to date: Docker, ' +
+      'the certificate of the registry, nginx',
     form: [HOST, 'a host that ssh knows'] as const,
   },
   manager: { help: 'with --join: it is a manager, too. One or three of them: with three one may be lost' },
   drain: {
     value: 'node',
-    help: 'take a node out without losing a request: balancers are told to send it nobody, and its instances are replaced by others elsewhere',
+    help:
+      'take a node out without losing a request: balancers are told to send it nobody, and its instances are ' +
+      'replaced by others elsewhere',
   },
   fill: { value: 'node', help: 'give a node that was taken out its visitors back' },
   leave: {
@@ -80,7 +115,10 @@ export const SETUP_OPTIONS = {
     help: 'the same as --drain, and then it leaves the Swarm. One that is lost for good is forgotten at once',
   },
   'one-server': {
-    help: 'make this machine, which has the data, the only server again: the instances of the apps are replaced by containers of it without losing a request, the other nodes leave, and nginx is started again, some seconds in which nobody has its ports',
+    help:
+      'make this machine, which has the data, the only server again: the instances of the apps are replaced by ' +
+      'containers of it without losing a request, the other nodes leave, and nginx is started again, some seconds ' +
+      'in which nobody has its ports',
   },
   json: { help: 'print what was found as one JSON document on stdout' },
 }

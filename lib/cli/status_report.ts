@@ -35,12 +35,14 @@ export function stateText(
   const now = rollout
     ? [
         '',
-        `deploy of ${repositoryNames(journalsOf(rollout))} by ${rollout.who} since ${rollout.since}, phase ${phaseText(rollout)}: ${running}`,
+        `deploy of ${repositoryNames(journalsOf(rollout))} by ${rollout.who} since ${rollout.since}, phase ` +
+          `${phaseText(rollout)}: ${running}`,
       ]
     : []
   const past = deploys.map(
     ({ time, who, repository, to, result, phase, error }) =>
-      `  ${minuteOf(time)}  ${repository}  ${to?.split(':').at(-1) ?? ''}  ${result}${phase ? ` in ${phase}: ${error}` : ''}  (${who})`,
+      `  ${minuteOf(time)}  ${repository}  ${to?.split(':').at(-1) ?? ''}  ` +
+      `${result}${phase ? ` in ${phase}: ${error}` : ''}  (${who})`,
   )
   const scripts = paint.dim(`scripts ${version}${commit === null ? '' : `, commit ${commit}`}`)
   const closed = maintenance ? [paint.yellow(maintenanceText(maintenance)), ''] : []
@@ -107,13 +109,19 @@ export function backupText({ last, offsite, failed, drill, overdue, trouble }: B
   const mark = trouble ? paint.red('✗') : good
   const set = last ? `${last.name}, verified, ${age(new Date(last.made))} old, ${size(last.bytes)}` : 'none yet'
   const tried = drill
-    ? `${age(new Date(drill.time))} ago, ${drill.set} ${drill.result === 'restored' ? `was restored in ${drill.seconds} s${appsText(drill.apps ?? [])}` : `FAILED: ${drill.error}`}`
+    ? `${age(new Date(drill.time))} ago, ${drill.set} ` +
+      (drill.result === 'restored'
+        ? `was restored in ${drill.seconds} s${appsText(drill.apps ?? [])}`
+        : `FAILED: ${drill.error}`)
     : 'none yet'
   const lines = [`${mark} last backup  ${[set, trouble].filter(Boolean).join(' · ')}`, `  last drill   ${tried}`]
   if (failed) lines.push(`  the last attempt failed ${age(new Date(failed.time))} ago: ${failed.error}`)
   if (offsite)
     lines.push(
-      `  off the site ${offsite.copied ? `it is there too${PROTECTED[offsite.protection ?? 'none']}` : ['it is not there', offsite.error].filter(Boolean).join(': ')}`,
+      '  off the site ' +
+        (offsite.copied
+          ? `it is there too${PROTECTED[offsite.protection ?? 'none']}`
+          : ['it is not there', offsite.error].filter(Boolean).join(': ')),
     )
   if (overdue.length > 0)
     lines.push(`  older than BACKUP_MAX_DAYS: ${overdue.join(', ')} (the last ones are kept whatever their age)`)

@@ -83,14 +83,18 @@ export async function takeSite(machine: OldMachine, { yes, json }: Options) {
   const text = [
     `from      the Compose project ${old.project}, which is stopped and not removed: ${named.join(', ')}`,
     `files     ${files.count} (${size(files.bytes)}), copied already; what comes meanwhile is copied again`,
-    `database  dumped in ${seconds(dumped * 1000)} while the old site served, restored, and compared: ${trial.restored.compared}; this is done once more`,
+    `database  dumped in ${seconds(dumped * 1000)} while the old site served, restored, and compared: ` +
+      `${trial.restored.compared}; this is done once more`,
     ...trial.restored.warnings.map(line => `          ${line}`),
     `apps      with that dump they showed ${trial.pages.join(', ')}, ${seconds(trial.seconds * 1000)} after the start`,
-    `visitors  get a page that says that the site is back soon, for about ${seconds(expected * 1000)}: as long as that took`,
-    `back      tsx scripts/setup.ts --from ${machine.name} --back starts the old site again; what is written here meanwhile stays here`,
+    `visitors  get a page that says that the site is back soon, for about ${seconds(expected * 1000)}: as long as ` +
+      'that took',
+    `back      tsx scripts/setup.ts --from ${machine.name} --back starts the old site again; what is written here ` +
+      'meanwhile stays here',
     ...(forwarding
       ? [
-          `ports     ${forwarding.ways.map(({ from }) => from.port).join(' and ')} of ${machine.host}: it hands on to this machine (${forwarding.address}) who still comes there`,
+          `ports     ${forwarding.ways.map(({ from }) => from.port).join(' and ')} of ${machine.host}: it hands ` +
+            `on to this machine (${forwarding.address}) who still comes there`,
         ]
       : []),
     ...old.oneOffs.map(
@@ -117,12 +121,14 @@ export async function takeSite(machine: OldMachine, { yes, json }: Options) {
   say.done(`this site has taken over, after ${seconds(done.seconds * 1000)} without service`)
   say.detail(`database: ${done.restored.compared}, each compared with the last dump`)
   say.detail(
-    `files: ${done.files.count} (${size(done.files.bytes)}), ${done.files.copied} of them copied at the end, ${done.files.gone} removed that the old site no longer had`,
+    `files: ${done.files.count} (${size(done.files.bytes)}), ${done.files.copied} of them copied at the end, ` +
+      `${done.files.gone} removed that the old site no longer had`,
   )
   for (const line of done.restored.warnings) say.warn(line.replace(/^warning: /, ''))
   if (forwarding)
     say.warn(
-      `now lead the site's name (DNS) to this machine. ${machine.host} hands on who still comes to it; when nobody does: docker rm --force ${forwarding.name} there, and an empty FORWARDED_FROM in .env here`,
+      `now lead the site's name (DNS) to this machine. ${machine.host} hands on who still comes to it; when ` +
+        `nobody does: docker rm --force ${forwarding.name} there, and an empty FORWARDED_FROM in .env here`,
     )
   return done
 }
@@ -137,7 +143,8 @@ export async function giveSiteBack(from: string, { yes }: Pick<Options, 'yes'>) 
     )
   const text = [
     `back      the old stack of ${folder}, as it was at ${time}`,
-    'stopped   this stack; what was written here since then stays in its database and its files, and does not come back with the old one',
+    'stopped   this stack; what was written here since then stays in its database and its files, and does not ' +
+      'come back with the old one',
     'cron      makes the backups of the old site again, not those of this one',
   ].join('\n')
   const machine = await openOldMachine(folder)

@@ -26,7 +26,8 @@ const wayLines = ({ way, obstacles, restart, copiedLast }: UpgradePlan) =>
         'way         replication: the site is read and written to until the switch',
         ...(restart
           ? [
-              'restart     of the old server, at once, so that it tells what is written to it: requests wait for some seconds',
+              'restart     of the old server, at once, so that it tells what is written to it: requests wait for ' +
+                'some seconds',
             ]
           : []),
         ...some('last        copied once more at the switch, since they have no key: ', copiedLast),
@@ -55,7 +56,8 @@ export function upgradeUndoProposal(plan: UpgradeUndoPlan, hooks: HookLines): Pr
   const text = [
     `back to     PostgreSQL ${to.version}, the volume ${to.volume}, as it was put aside ${age(since)} ago`,
     `kept        the volume ${from.volume}, with PostgreSQL ${from.version}`,
-    'lost to     the site: whatever was written since then. It is in the volume that is kept; a second --undo brings that back',
+    'lost to     the site: whatever was written since then. It is in the volume that is kept; a second --undo ' +
+      'brings that back',
   ].join('\n')
   return { plan, text: withHooks(text, hooks), question: ['going back to the data of that time', String(to.version)] }
 }

@@ -17,7 +17,8 @@ const nowLines = ({ now, after, from }: WholeServerPlan) =>
         `rows now    ${total(now)}`,
         `rows after  ${total(after)}`,
         ...changeLines({ now, after }),
-        'lost to     the site: whatever is written from the moment on, and until the switch; it stays in the volume that is kept',
+        'lost to     the site: whatever is written from the moment on, and until the switch; it stays in the ' +
+          'volume that is kept',
       ]
     : [
         `rows now    cannot be told: the server ${from.state}`,
@@ -31,9 +32,11 @@ const planText = (plan: WholeServerPlan, days: number, logins: string[]) => {
   return [
     `moment      ${source}, recovered in ${seconds(moment.seconds * 1000)}`,
     ...stopLines(moment),
-    `by          the base ${full}${more.length > 0 ? ` and ${more.length} that add to it` : ''}, and ${size(moment.wal)} of the WAL`,
+    `by          the base ${full}${more.length > 0 ? ` and ${more.length} that add to it` : ''}, and ` +
+      `${size(moment.wal)} of the WAL`,
     `from        PostgreSQL ${from.version}, the volume ${from.volume}: its server ${from.state}`,
-    `to          PostgreSQL ${to.version}, the volume ${to.volume}: ${size(bytes)}, proved page by page; ${size(free)} are left beside it`,
+    `to          PostgreSQL ${to.version}, the volume ${to.volume}: ${size(bytes)}, proved page by page; ` +
+      `${size(free)} are left beside it`,
     `databases   ${databases.join(', ')}: all of the server, ${rows.toLocaleString('en-US')} rows were read`,
     `roles       ${roles.join(', ')}; ${logins.join(' and ')} with the password of .env, the others with that of then`,
     ...(returning.length > 0 ? [`come back   the roles ${returning.join(', ')}, which are gone now`] : []),
@@ -56,7 +59,8 @@ export function wholeServerUndoProposal({ ...plan }: UpgradeUndoPlan, database: 
   const text = [
     `back to     the volume ${to.volume}, PostgreSQL ${to.version}, as it was put aside ${age(since)} ago`,
     `kept        the volume ${from.volume}`,
-    'lost to     the site: whatever was written since then. It is in the volume that is kept; a second --undo brings that back',
+    'lost to     the site: whatever was written since then. It is in the volume that is kept; a second --undo ' +
+      'brings that back',
   ].join('\n')
   return { plan, text: withHooks(text, hooks), question: ['going back to the data of that time', database] }
 }

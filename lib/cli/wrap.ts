@@ -4,7 +4,7 @@
 export function wrap(text: string, width: number) {
   const lines = ['']
   for (const word of text.split(/\s+/)) {
-    const last = lines.at(-1) ?? ''
+    const last = lines.at(-1)!
     if (last === '') lines[lines.length - 1] = word
     else if (last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`
     else lines.push(word)

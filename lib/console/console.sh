@@ -24,7 +24,11 @@ kind=--sname
 name=$(word_after -sname)
 if [ -z "$name" ]; then
   name=$(word_after -name)
-  if [ -n "$name" ]; then kind=--name; else name=$(epmd -names 2>/dev/null | sed -n 's/^name \(.*\) at port .*/\1/p' | grep -v '^console-' | head -n 1); fi
+  if [ -n "$name" ]; then
+    kind=--name
+  else
+    name=$(epmd -names 2>/dev/null | sed -n 's/^name \(.*\) at port .*/\1/p' | grep -v '^console-' | head -n 1)
+  fi
 fi
 if [ -z "$name" ]; then
   echo 'error: the running node has no name, so nobody can attach to it' >&2

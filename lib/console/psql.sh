@@ -22,7 +22,8 @@ edit() {
 }
 EDIT=$(declare -f edit)
 # shellcheck disable=SC2016 # for the shell that psql starts
-PSQL_EDITOR=${PSQL_EDITOR:-${EDITOR:-$(command -v nano || command -v vim || command -v vi || echo 'bash -c "$EDIT; edit \"\$@\"" edit')}}
+PSQL_EDITOR=${PSQL_EDITOR:-${EDITOR:-$(command -v nano || command -v vim || command -v vi ||
+  echo 'bash -c "$EDIT; edit \"\$@\"" edit')}}
 export EDIT PSQL_EDITOR PSQL_EDITOR_LINENUMBER_ARG=+
 
 exec psql "$@"

@@ -45,7 +45,9 @@ const OF_NAMES: [type: RegExp, detail: RegExp, trouble: Trouble][] = [
     /resolve|NXDOMAIN|SERVFAIL|no valid A records|looking up/i,
     {
       text: 'the DNS has no answer for it that leads anywhere',
-      hint: 'its A record (and AAAA, if there is one) must lead to this server: dig +short A <name>; dig +short AAAA <name>. Correct it where the domain is kept, wait until dig shows it, then run this again',
+      hint:
+        'its A record (and AAAA, if there is one) must lead to this server: dig +short A <name>; dig +short AAAA ' +
+        '<name>. Correct it where the domain is kept, wait until dig shows it, then run this again',
       exitCode: EXIT.config,
     },
   ],
@@ -63,7 +65,10 @@ const OF_NAMES: [type: RegExp, detail: RegExp, trouble: Trouble][] = [
     /./,
     {
       text: 'the authority does not reach it by port 80',
-      hint: 'does its DNS lead to this server (dig +short A <name>; AAAA too), is port 80 open in the firewall of the provider and of this machine, and are NGINX_BIND and NGINX_PORT in .env 0.0.0.0 and 80? From another network: curl -I http://<name>/',
+      hint:
+        'does its DNS lead to this server (dig +short A <name>; AAAA too), is port 80 open in the firewall of the ' +
+        'provider and of this machine, and are NGINX_BIND and NGINX_PORT in .env 0.0.0.0 and 80? From another ' +
+        'network: curl -I http://<name>/',
       exitCode: EXIT.unreachable,
     },
   ],
@@ -72,7 +77,9 @@ const OF_NAMES: [type: RegExp, detail: RegExp, trouble: Trouble][] = [
     /./,
     {
       text: 'somebody else answers there, not this server',
-      hint: 'its A or AAAA record leads to another machine (dig +short A <name>; dig +short AAAA <name>), or something in front of nginx answers /.well-known/acme-challenge/ itself',
+      hint:
+        'its A or AAAA record leads to another machine (dig +short A <name>; dig +short AAAA <name>), or something ' +
+        'in front of nginx answers /.well-known/acme-challenge/ itself',
       exitCode: EXIT.config,
     },
   ],
@@ -108,7 +115,9 @@ const OF_ALL: [words: RegExp, trouble: Trouble][] = [
     /SSLError|CERTIFICATE_VERIFY_FAILED/,
     {
       text: 'this machine does not trust the certificate of the authority itself',
-      hint: 'is the clock right (date)? The root of an authority of your own goes into /usr/local/share/ca-certificates/<name>.crt, then update-ca-certificates',
+      hint:
+        'is the clock right (date)? The root of an authority of your own goes into ' +
+        '/usr/local/share/ca-certificates/<name>.crt, then update-ca-certificates',
       exitCode: EXIT.config,
     },
   ],
@@ -182,7 +191,9 @@ export function refusalTexts(words: string) {
   )
 }
 
-/** Why certbot got none, by its words: what is wrong, what to do, and an exit code by the cause. `log` has all of it. */
+/**
+ * Why certbot got none, by its words: what is wrong, what to do, and an exit code by the cause. `log` has all of it.
+ */
 export function failureOfCertbot(words: string, names: string[], log: string) {
   const [first] = refusalsIn(words)
   if (first) {

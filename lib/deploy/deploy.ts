@@ -74,10 +74,10 @@ export interface AppPlan {
 }
 
 /**
- * Opens a deploy of an app, or of several as one release: visitors get all of them or none. What a deploy that was killed
- * has left is put in order, and all is planned; those that have not changed are left alone, if that is asked for. Executed
- * it gives a result for each. Both throw a Failure: 75 when another deploy runs, 69 for what cannot be reached, 78 for
- * apps that cannot be one release, 1 when the rollout failed and was taken back.
+ * Opens a deploy of an app, or of several as one release: visitors get all of them or none. What a deploy that was
+ * killed has left is put in order, and all is planned; those that have not changed are left alone, if that is asked
+ * for. Executed it gives a result for each. Both throw a Failure: 75 when another deploy runs, 69 for what cannot be
+ * reached, 78 for apps that cannot be one release, 1 when the rollout failed and was taken back.
  */
 export async function openDeploy(
   stack: Stack,
@@ -152,7 +152,8 @@ const checkIndependent = (apps: App[]) => {
     const other = apps.find(it => needs.includes(it.service))
     if (other)
       throw badConfig(
-        `${service} depends on ${other.service} (depends_on in docker-compose.yml), so they cannot be deployed together`,
+        `${service} depends on ${other.service} (depends_on in docker-compose.yml), so they cannot be deployed ` +
+          'together',
         'deploy them one after another: deploy_all.ts without --together',
       )
   }

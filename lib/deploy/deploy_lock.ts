@@ -8,7 +8,10 @@ export function holder() {
   const journal = readJournal()
   // A restore takes this lock too.
   if (!journal) return dataWorkUnderWay() ?? 'another deploy, which is just beginning or ending'
-  return `${journal.who} (process ${journal.pid}), who is deploying ${repositoryNames(journalsOf(journal))} since ${journal.since} (${age(new Date(journal.since))}), phase ${phaseText(journal)}`
+  return (
+    `${journal.who} (process ${journal.pid}), who is deploying ${repositoryNames(journalsOf(journal))} since ` +
+    `${journal.since} (${age(new Date(journal.since))}), phase ${phaseText(journal)}`
+  )
 }
 
 /** One deploy at a time, until it is disposed of. Throws a Failure with 75 that names the holder. */

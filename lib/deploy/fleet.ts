@@ -111,8 +111,8 @@ const composeFleet = ({ project }: Stack, { service }: App): Fleet => ({
 const TOLD = 30_000
 
 /**
- * Whether no node waits for instances while another has several of them. One that was there when the last of them was started
- * was left out by the Swarm itself, which would do it again.
+ * Whether no node waits for instances while another has several of them. One that was there when the last of them was
+ * started was left out by the Swarm itself, which would do it again.
  */
 export function isEven(live: Pick<Instance, 'task' | 'started'>[], nodes: Pick<Node, 'id' | 'changed'>[]) {
   const countOn = ({ id }: Pick<Node, 'id'>) => live.filter(({ task }) => task?.node === id).length

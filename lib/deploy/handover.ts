@@ -62,7 +62,8 @@ export async function handOverState({ state }: App, from: Instance, to: Instance
   const failed = loaded.find(({ code }) => code !== 0)
   if (failed)
     say.warn(
-      `what ${from.name} keeps in its memory cannot be taken over (${whyOf(failed)}): visitors may have to log in again`,
+      `what ${from.name} keeps in its memory cannot be taken over (${whyOf(failed)}): visitors may have to log in ` +
+        'again',
     )
   return failed === undefined
 }

@@ -45,7 +45,9 @@ export class WorseRelease extends Failure {}
 
 const worse = (why: string) =>
   new WorseRelease(`the new release is worse than the one before: ${why}`, {
-    hint: 'docker compose logs nginx has each request; if the cause lies elsewhere, run it again, with --observe 0 if need be',
+    hint:
+      'docker compose logs nginx has each request; if the cause lies elsewhere, run it again, with --observe 0 if ' +
+      'need be',
   })
 
 // What apps ask each other comes from their containers: each such request is for a visitor of its own.
@@ -112,7 +114,8 @@ const watchVisits = async (
   say.detail(
     tally.requests < LEAST
       ? `${tally.requests} requests: too few to tell anything; its own pages were good`
-      : `${shareText('failed', tally.failed.count, tally.requests)}; the slowest hundredth took ${tally.p99.toFixed(2)} s, before ${before.p99.toFixed(2)} s`,
+      : `${shareText('failed', tally.failed.count, tally.requests)}; the slowest hundredth took ` +
+          `${tally.p99.toFixed(2)} s, before ${before.p99.toFixed(2)} s`,
   )
 }
 
@@ -157,8 +160,8 @@ interface Meanwhile {
 }
 
 /**
- * Has visitors come to new instances (a part of them first, if wanted), and looks at what they get. Throws a Failure as soon as it is worse than
- * before; the former instances are still there then. At a signal too.
+ * Has visitors come to new instances (a part of them first, if wanted), and looks at what they get. Throws a Failure as
+ * soon as it is worse than before; the former instances are still there then. At a signal too.
  */
 export async function tryOut(
   site: Site,

@@ -97,7 +97,8 @@ const checkWhole = ({ repository }: App, { sha }: Commit, missing: string[]) => 
   if (missing.length === 0) return
   const shown = missing.length > 6 ? [...missing.slice(0, 5), `${missing.length - 5} more`] : missing
   throw badConfig(
-    `${repository} at ${sha.slice(0, 12)} has what is not in its repository, and would be missing in the release: ${shown.join(', ')}`,
+    `${repository} at ${sha.slice(0, 12)} has what is not in its repository, and would be missing in the release: ` +
+      shown.join(', '),
     'commit the files themselves, or make them a package that the lock file pins; nothing was touched',
   )
 }

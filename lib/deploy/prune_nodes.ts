@@ -11,8 +11,8 @@ import { repositoryOf } from './releases.ts'
 
 /**
  * In the container of the registry: $1 is a repository, the other words are the tags that stay. A manifest goes when no
- * tag has it, by itself or in a list: `garbage-collect --delete-untagged` of 2.8 would take those that stand in a list. Then
- * what no manifest has. Prints the digests that are left.
+ * tag has it, by itself or in a list: `garbage-collect --delete-untagged` of 2.8 would take those that stand in a list.
+ * Then what no manifest has. Prints the digests that are left.
  */
 export const PRUNE = `set -eu
 root=/var/lib/registry/docker/registry/v2 repository=$1; shift
@@ -24,7 +24,8 @@ done
 used=$(for link in tags/*/current/link; do
   [ -e "$link" ] || continue
   digest=$(cat "$link"); hash=\${digest#sha256:}
-  echo "$hash"; grep -oE 'sha256:[0-9a-f]{64}' "$root/blobs/sha256/$(echo "$hash" | cut -c 1-2)/$hash/data" | cut -d : -f 2
+  blob=$root/blobs/sha256/$(echo "$hash" | cut -c 1-2)/$hash/data
+  echo "$hash"; grep -oE 'sha256:[0-9a-f]{64}' "$blob" | cut -d : -f 2
 done)
 for manifest in revisions/sha256/*; do
   case $used in *"\${manifest##*/}"*) ;; *) rm -rf "$manifest"; removed=1 ;; esac
@@ -50,8 +51,8 @@ const pruneNode = async (engine: string | undefined, name: string, digests: stri
 }
 
 /**
- * Removes the releases of an app that are not kept (names of images) from the registry and from all nodes. Only under the deploy lock:
- * nobody may push meanwhile. What fails is told, and the next deploy does it.
+ * Removes the releases of an app that are not kept (names of images) from the registry and from all nodes. Only under
+ * the deploy lock: nobody may push meanwhile. What fails is told, and the next deploy does it.
  */
 export async function pruneNodes(project: string, service: string, kept: string[]) {
   const repository = repositoryOf(project, service)

@@ -44,11 +44,12 @@ const pauseAgain = async (rollouts: Rollout[]) => {
  * is left to the rollout that comes, when that is of the same apps: it takes the instances as they are. Else it throws
  * a Failure.
  */
-export async function recover(release: ReleaseJournal, rollouts: Rollout[], coming: App[], keep: number) {
+export async function recover(release: ReleaseJournal, rollouts: Rollout[], next: App[], keep: number) {
   const repositories = repositoryNames(journalsOf(release))
   const phases = rollouts.map(({ progress }) => progress.journal.phase)
   say.step(
-    `the deploy of ${repositories} by ${release.who} at ${release.since} was interrupted in phase ${phaseText(release)}: putting it in order`,
+    `the deploy of ${repositories} by ${release.who} at ${release.since} was interrupted in phase ` +
+      `${phaseText(release)}: putting it in order`,
   )
   const begun = rollouts.filter(({ progress }) => progress.journal.next !== null)
   const pause = await pauseAgain(rollouts)
@@ -65,7 +66,7 @@ export async function recover(release: ReleaseJournal, rollouts: Rollout[], comi
   const troubles = forward ? [] : await takeAllBack(begun)
   if (forward) for (const rollout of rollouts) await tidy(rollout, keep)
   const left = repositoryNames(troubles.map(({ app }) => app))
-  if (troubles.some(({ app }) => !coming.includes(app)))
+  if (troubles.some(({ app }) => !next.includes(app)))
     throw new Failure(`${left} cannot be put in order: ${troubles.map(({ why }) => why).join('; ')}`, {
       hint: `deploy ${left} again, with a release that is healthy; the site goes on meanwhile as it is`,
     })
@@ -87,7 +88,8 @@ export async function recover(release: ReleaseJournal, rollouts: Rollout[], comi
       `${left} is left as it is: ${troubles.map(({ why }) => why).join('; ')}; the deploy that comes takes its place`,
     )
   say.done(
-    `the interrupted deploy of ${repositories} ${forward ? 'is completed' : 'is taken back: the site is as it was before it'}`,
+    `the interrupted deploy of ${repositories} ` +
+      (forward ? 'is completed' : 'is taken back: the site is as it was before it'),
   )
 }
 

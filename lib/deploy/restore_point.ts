@@ -11,7 +11,8 @@ import type { Rollout } from './rollout.ts'
 const MARK = `
 set statement_timeout = '5s';
 select json_build_object('name', :'name', 'lsn', pg_create_restore_point(:'name'),
-  'xid', pg_snapshot_xmin(pg_current_snapshot())::text, 'time', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'));
+  'xid', pg_snapshot_xmin(pg_current_snapshot())::text, 'time',
+    to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'));
 `
 
 /** Leaves one, where the WAL is kept, and notes it in the journal of each app. No deploy fails for it. */

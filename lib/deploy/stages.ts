@@ -27,8 +27,8 @@ interface Wanted {
 }
 
 /**
- * Requests wait only when something of it changes the data. Then nothing is observed, because nobody can be sent back; and there
- * is no probation that was not asked for, since somebody waits for each second of it.
+ * Requests wait only when something of it changes the data. Then nothing is observed, because nobody can be sent back;
+ * and there is no probation that was not asked for, since somebody waits for each second of it.
  */
 export function stagesOf(changed: Change[], { pause: isWanted, probation, observation, data }: Wanted) {
   const pause = isWanted && (data !== undefined || changed.some(hasMigration))

@@ -17,7 +17,8 @@ export interface Told {
 const SUBJECT = 70
 
 const whatOf = ({ journal: { repository, to }, subject }: Told) =>
-  `${repository} ${tagOf(to ?? undefined)}${subject && ` "${subject.length > SUBJECT ? `${subject.slice(0, SUBJECT)}…` : subject}"`}`
+  `${repository} ` +
+  `${tagOf(to ?? undefined)}${subject && ` "${subject.length > SUBJECT ? `${subject.slice(0, SUBJECT)}…` : subject}"`}`
 
 const requestsText = (told: Told[]) => {
   const seen = told.flatMap(({ journal }) => journal.visits?.during ?? [])
@@ -38,7 +39,10 @@ const wayBack = (journals: Journal[]) => {
     return `. Forward again: tsx scripts/deploy_local.ts ${journals[0]?.repository}`
   const former = journals.filter(({ from, to }) => from !== null && from !== to)
   if (former.length === 0) return ''
-  return `. The way back: ${former.map(({ repository }) => `tsx scripts/deploy_local.ts --rollback ${repository}`).join('; ')}`
+  return (
+    '. The way back: ' +
+    former.map(({ repository }) => `tsx scripts/deploy_local.ts --rollback ${repository}`).join('; ')
+  )
 }
 
 /** "anne deployed avril 3f2a1b "Shorter forms" in 48.2 s; 0 of 912 requests failed. The way back: …" */
@@ -54,7 +58,10 @@ export function failedText(told: Told[], error: unknown, spent: number) {
   const journals = told.map(({ journal }) => journal)
   const { hint = 'tsx scripts/status.ts says how the site is' } = detailsOf(error)
   const why = messageOf(error).split('\n')[0]
-  return `the deploy of ${repositoryNames(journals)} by ${journals[0]?.who} failed after ${seconds(spent)}${requestsText(told)}: ${why}; ${hint} (tsx scripts/${commandOf(journals)})`
+  return (
+    `the deploy of ${repositoryNames(journals)} by ${journals[0]?.who} failed after ` +
+    `${seconds(spent)}${requestsText(told)}: ${why}; ${hint} (tsx scripts/${commandOf(journals)})`
+  )
 }
 
 // Who deploys by a timer would be told the same again and again.

@@ -64,7 +64,10 @@ export function whyWorse(
 export function whySlower(before: Tally, warm: Tally, { slower }: Limits) {
   if (Math.min(warm.requests, before.requests) < LEAST_FOR_TIMES) return undefined
   if (warm.p99 <= before.p99 * slower || warm.p99 - before.p99 < UNNOTICED) return undefined
-  return `one request of a hundred takes ${warm.p99.toFixed(2)} s or more, of the release before it was ${before.p99.toFixed(2)} s`
+  return (
+    `one request of a hundred takes ${warm.p99.toFixed(2)} s or more, of the release before it was ` +
+    `${before.p99.toFixed(2)} s`
+  )
 }
 
 /** Whether the release before failed so often that going back to it by itself would help nobody. */

@@ -9,14 +9,15 @@ export function buildSettingsOf(args: Record<string, string> | undefined) {
   return [...(args?.SETTINGS ?? '').matchAll(NAMES)].map(([, name = '']) => name)
 }
 
+const SECRET_WORD = /(^|_)(SECRET|PASSWORD|PASS|TOKEN|PRIVATE|CREDENTIALS?)(_|$)/
+const SECRET_NAME = /_GIT_URL$|^AWS_|^MINIO_|^OFFSITE_|^DATABASE_URL$|^PGPASSWORD$/
+
 /**
  * What nobody may learn: what a Nuxt build gets is in the files that every visitor downloads, and every build argument
  * in the history of the image.
  */
 export function isSecretName(name: string) {
-  return /(^|_)(SECRET|PASSWORD|PASS|TOKEN|PRIVATE|CREDENTIALS?)(_|$)|_GIT_URL$|^AWS_|^MINIO_|^OFFSITE_|^DATABASE_URL$|^PGPASSWORD$/.test(
-    name,
-  )
+  return SECRET_WORD.test(name) || SECRET_NAME.test(name)
 }
 
 // Elixir's module attributes, and what the configuration of Nuxt reads.

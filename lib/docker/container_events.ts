@@ -1,5 +1,5 @@
-// What happens to the instances of a service. Of containers the engine's events tell it, and nothing is polled; of tasks
-// of a Swarm nobody does, so the managers are asked.
+// What happens to the instances of a service. Of containers the engine's events tell it, and nothing is polled; of
+// tasks of a Swarm nobody does, so the managers are asked.
 // Long, since both tell the same watch.
 import { EventEmitter } from 'node:events'
 import * as v from 'valibot'
@@ -23,8 +23,8 @@ const EVENT = v.object({
 export interface Watch {
   /**
    * Resolves when the instance is healthy; throws when it exits or turns unhealthy, or after so many seconds. Of one
-   * that was restarted only what happened since counts (the time of its start, in milliseconds). Also throws when `over`
-   * is aborted.
+   * that was restarted only what happened since counts (the time of its start, in milliseconds). Also throws when
+   * `over` is aborted.
    */
   untilHealthy: (id: string, name: string, timeout: number, since?: number, over?: AbortSignal) => Promise<void>
   /**
@@ -85,8 +85,8 @@ const readEvents = async (lines: AsyncIterable<string>, { states, changes }: Tol
 }
 
 /**
- * What `look` finds, as soon as it finds something; undefined when the time is over, the events have ended, or `over` is
- * aborted.
+ * What `look` finds, as soon as it finds something; undefined when the time is over, the events have ended, or `over`
+ * is aborted.
  */
 const found = <T>(told: Told, look: () => T | undefined, milliseconds: number, over: AbortSignal | undefined) =>
   new Promise<T | undefined>(resolve => {

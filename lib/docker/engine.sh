@@ -56,7 +56,8 @@ patient_apt() {
 add_packages() {
   patient_apt install -y --no-install-recommends "$@" && return
   tail -n 5 "$log" >&2
-  give_up "$* could not be installed" 'is there a network, and do the sources of apt answer (apt-get update)? Then run this again'
+  give_up "$* could not be installed" \
+    'is there a network, and do the sources of apt answer (apt-get update)? Then run this again'
 }
 
 # What apt would install: a version, or nothing.
@@ -69,10 +70,11 @@ candidate() {
 take_from_trixie() {
   local folder=$work/trixie
   mkdir -p "$folder/lists/partial" "$plugins"
-  printf 'deb [signed-by=%s] http://deb.debian.org/debian trixie main\n' /usr/share/keyrings/debian-archive-keyring.gpg \
-    >"$folder/sources.list"
+  printf 'deb [signed-by=%s] http://deb.debian.org/debian trixie main\n' \
+    /usr/share/keyrings/debian-archive-keyring.gpg >"$folder/sources.list"
   local apt=(apt-get -o Dir::Etc::SourceList="$folder/sources.list" -o Dir::Etc::SourceParts=/dev/null
-    -o Dir::State::Lists="$folder/lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root)
+    -o Dir::State::Lists="$folder/lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
+    -o APT::Sandbox::User=root)
   "${apt[@]}" update >>"$log" 2>&1
   (cd "$folder" && "${apt[@]}" download "$@" >>"$log" 2>&1)
   local package
@@ -162,7 +164,9 @@ engine_is_missing() { ! command -v docker >/dev/null || { ! engine_answers && ! 
 if [ "${#others[@]}" != 0 ] || engine_is_missing || ! compose_is_good || ! can_build; then
   say 'reading the lists of packages'
   # It ends with 0 when it reached nobody.
-  if ! patient_apt update || grep -q '^W: Failed to fetch' "$log.last"; then say 'not all lists of packages could be read (is there a network?)'; fi
+  if ! patient_apt update || grep -q '^W: Failed to fetch' "$log.last"; then
+    say 'not all lists of packages could be read (is there a network?)'
+  fi
 fi
 if [ "${#others[@]}" != 0 ]; then
   say "installing ${others[*]}"

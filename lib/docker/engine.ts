@@ -11,10 +11,12 @@ export async function checkCompose() {
   const v1 = (await attempt(['docker-compose', '--version'])).code === 0
   const found = v1 ? 'only Docker Compose v1 (docker-compose) is installed' : 'Docker Compose is not installed'
   const advice = v1
-    ? 'v1 has had no fixes since 2023 and cannot read this docker-compose.yml; install the package of version 2 beside it: '
+    ? 'v1 has had no fixes since 2023 and cannot read this docker-compose.yml; install the package of version 2 ' +
+      'beside it: '
     : 'install the package '
   throw new Failure(
-    `${code === 0 ? `Docker Compose ${stdout.trim()} is too old` : found}: 2.24.6 or later is needed, as "docker compose"`,
+    `${code === 0 ? `Docker Compose ${stdout.trim()} is too old` : found}: 2.24.6 or later is needed, as "docker ` +
+      'compose"',
     {
       exitCode: EXIT.unreachable,
       hint: `${advice}docker-compose (Debian 13), docker-compose-v2 (Ubuntu) or docker-compose-plugin (docker.com)`,

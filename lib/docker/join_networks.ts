@@ -11,8 +11,8 @@ import { capture } from '../system/run.ts'
 export async function joinNetworks(files: string[], containers: Instance[], isWanted = (_network: string) => true) {
   const { services, networks = {} } = await readConfig(files)
   for (const { id, name, service, rollout, addresses } of containers) {
-    const names = Object.keys(services[service]?.networks ?? {}).map(key => networks[key]?.name ?? '')
-    for (const network of names.filter(it => it !== '' && !(it in addresses) && isWanted(it))) {
+    const names = Object.keys(services[service]?.networks ?? {}).flatMap(key => networks[key]?.name ?? [])
+    for (const network of names.filter(it => !(it in addresses) && isWanted(it))) {
       const aliases = [service, ...(rollout === undefined ? [] : [rollout])].flatMap(it => ['--alias', it])
       await capture(docker('network', 'connect', ...aliases, network, id), { what: `bringing ${name} to ${network}` })
     }

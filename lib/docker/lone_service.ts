@@ -1,5 +1,5 @@
-// A service of the stack in a Compose project of its own, cut off from all that the stack reaches: it is what it is when
-// it is live, and what it does there it does to nobody.
+// A service of the stack in a Compose project of its own, cut off from all that the stack reaches: it is what it is
+// when it is live, and what it does there it does to nobody.
 import type { ServiceConfig, StackConfig } from './stack_config.ts'
 
 /**

@@ -4,7 +4,7 @@ import * as v from 'valibot'
 import { Document, parse, Scalar } from 'yaml'
 import { baseFiles, GENERATED, releasesFile } from './compose_files.ts'
 import { badConfig } from '../system/errors.ts'
-import { readIfThere, replaceFile } from '../system/files.ts'
+import { readIfThere, readOrEmpty, replaceFile } from '../system/files.ts'
 import { stateFile } from '../system/state_folder.ts'
 
 /** A release that is live, or about to be. */
@@ -19,7 +19,8 @@ export interface Pin {
 
 type Pins = Readonly<Record<string, Pin>>
 
-const HEAD = `${GENERATED.slice(1)}: the release of each app that is live. Do not edit; Compose reads it last (COMPOSE_FILE in .env).
+const HEAD = `${GENERATED.slice(1)}: the release of each app that is live. Do not edit.
+ Compose reads it last (COMPOSE_FILE in .env).
  Without what it says every app runs the image that docker-compose.yml names.`
 
 /** Compose's tag for what docker-compose.yml says and this file takes back. */
@@ -100,7 +101,7 @@ export function parsePins(text: string): Pins {
 }
 
 export function readPins(): Pins {
-  return parsePins(readIfThere(releasesFile()) ?? '')
+  return parsePins(readOrEmpty(releasesFile()))
 }
 
 export function publishPins(pins: Pins) {

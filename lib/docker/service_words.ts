@@ -52,8 +52,8 @@ const unescaped = (value: unknown): unknown => {
   return Object.fromEntries(Object.entries(value).map(([name, it]) => [name, unescaped(it)]))
 }
 
-// What comes by env_file and what is written out arrive as one. A value may be a secret: only names are words, and their
-// values are handed on in the environment of the command.
+// What comes by env_file and what is written out arrive as one. A value may be a secret: only names are words, and
+// their values are handed on in the environment of the command.
 const environmentOf = (environment: Record<string, string | null>) => {
   const entries = Object.entries(environment).filter((it): it is [string, string] => it[1] !== null)
   return {
@@ -63,8 +63,8 @@ const environmentOf = (environment: Record<string, string | null>) => {
 }
 
 /**
- * The command that makes the service of a rollout, and what it needs in its environment. `networks` says what those that
- * the app names are called. Throws a Failure (78) for what docker-compose.yml asks for and a Swarm would not give.
+ * The command that makes the service of a rollout, and what it needs in its environment. `networks` says what those
+ * that the app names are called. Throws a Failure (78) for what docker-compose.yml asks for and a Swarm would not give.
  */
 export function serviceCreate(printed: ServiceConfig, networks: Record<string, string>, it: ServiceRequest) {
   const config = unescaped(printed) as ServiceConfig
@@ -75,7 +75,8 @@ export function serviceCreate(printed: ServiceConfig, networks: Record<string, s
   const volume = config.volumes?.find(({ type }) => type !== 'tmpfs')
   if (alien !== undefined || volume !== undefined)
     throw badConfig(
-      `${it.service} has ${alien ?? `a volume (${volume?.target})`} in docker-compose.yml, which does not go to a Swarm`,
+      `${it.service} has ${alien ?? `a volume (${volume?.target})`} in docker-compose.yml, which does not go to a ` +
+        'Swarm',
       'build it into the image; what an app keeps belongs into the database or the bucket',
     )
   const labels = { 'avril.project': it.project, 'avril.service': it.service, 'avril.rollout': it.rollout }

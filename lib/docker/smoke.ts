@@ -34,10 +34,11 @@ export function smokeTestsOf(service: string, path: string, label: string): Smok
     const groups = LINE.exec(line)?.groups
     if (!groups)
       throw badConfig(
-        `docker-compose.yml: ${service} has a line in its label avril.smoke that is not a test: ${JSON.stringify(line)}`,
+        `docker-compose.yml: ${service} has a line in its label avril.smoke that is not a test: ` +
+          JSON.stringify(line),
         'each line is: /path status [words in the body]',
       )
-    return { path: groups.path ?? '', status: Number(groups.status), words: groups.words?.trim() ?? '' }
+    return { path: groups.path!, status: Number(groups.status), words: groups.words?.trim() ?? '' }
   })
   return listed.some(test => test.path === path) ? listed : [{ path, status: undefined, words: '' }, ...listed]
 }

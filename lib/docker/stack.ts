@@ -100,7 +100,8 @@ export function appTroubles({ labels, build, healthcheck, container_name, ports 
     !/^(yes|no)$/.test(drilled) && `has a label ${DRILL_LABEL} that is neither "yes" nor "no", with the quotes`,
     !build?.context && 'has no build section',
     secret !== undefined &&
-      `hands the secret ${secret} to its build, whose image and pages would hold it (build.args; take it out, or make it a build secret: build.secrets)`,
+      `hands the secret ${secret} to its build, whose image and pages would hold it (build.args; take it out, or ` +
+        'make it a build secret: build.secrets)',
     (!healthcheck?.test || healthcheck.disable) && 'has no health check, so nothing tells when it may get requests',
     container_name && 'has a container_name, so two instances cannot run',
     ports?.length && 'publishes a port, so two instances cannot run',
@@ -115,7 +116,8 @@ export function appDoubts(service: string, { labels, healthcheck, deploy }: Serv
   const doubts: (readonly [string, string] | false)[] = [
     /\bcurl\b/.test(test) &&
       !/http_code|response_code|\s(-L|--location)\b/.test(test) && [
-        `the health check of ${service} takes a redirect for a good answer (curl without %{http_code}): it may be good before the app has started all that its pages need`,
+        `the health check of ${service} takes a redirect for a good answer (curl without %{http_code}): it may be ` +
+          'good before the app has started all that its pages need',
         'let it demand a 2xx, as those of docker-compose.yml do',
       ],
     labels?.['avril.state.save'] !== undefined &&
@@ -135,7 +137,8 @@ const assetsOf = (service: string, label: string): AssetFolder[] =>
     const [, folder, path] = /^((?:\/[\w.@-]+)+):(\/(?:[\w.@-]+\/)*)$/.exec(word) ?? []
     if (folder !== undefined && path !== undefined && !/\/\.\.?(\/|:|$)/.test(word)) return { folder, path }
     throw badConfig(
-      `docker-compose.yml: ${service} has a word in its label avril.assets that is not a folder and a path: ${JSON.stringify(word)}`,
+      `docker-compose.yml: ${service} has a word in its label avril.assets that is not a folder and a path: ` +
+        JSON.stringify(word),
       'as in /app/.nuxt/dist/client:/mon-espace/_nuxt/',
     )
   })

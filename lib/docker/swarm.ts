@@ -1,5 +1,5 @@
-// The Swarm, when `.env` says that there is one: its nodes, and the instances of apps in it, which are tasks of a service
-// for each rollout. Only a manager is asked; nothing here reaches another node.
+// The Swarm, when `.env` says that there is one: its nodes, and the instances of apps in it, which are tasks of a
+// service for each rollout. Only a manager is asked; nothing here reaches another node.
 // Long, since what a Swarm says of itself is read here alone.
 import { existsSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
@@ -16,7 +16,10 @@ import { docker } from './commands.ts'
 
 let address: string | null | undefined
 
-/** The address of the db node in the private network of the nodes, by .env; undefined: there is one server, and no Swarm. */
+/**
+ * The address of the db node in the private network of the nodes, by .env; undefined: there is one server, and no
+ * Swarm.
+ */
 export function swarmAddress() {
   if (address === undefined) address = uncheckedTexts().get('SWARM') ?? null
   return address ?? undefined
@@ -161,8 +164,8 @@ const LEADERLESS =
 const ELECTION = 45_000
 
 /**
- * Asks a manager, or tells it something; while the leader is being replaced again and again, so it must be something that may be done twice.
- * Never throws but at a signal.
+ * Asks a manager, or tells it something; while the leader is being replaced again and again, so it must be something
+ * that may be done twice. Never throws but at a signal.
  */
 export async function askManagers(words: string[], options: RunOptions = {}): Promise<Outcome> {
   for (const end = Date.now() + ELECTION; ; await sleep(1000)) {

@@ -21,7 +21,9 @@ export async function hasData(volume: string) {
   }
 }
 
-/** The volumes of a service's data, by the names that they have or were given when another took the place of the first. */
+/**
+ * The volumes of a service's data, by the names that they have or were given when another took the place of the first.
+ */
 export async function volumesOf(project: string, volume: string) {
   const names = (await capture(docker('volume', 'ls', '--quiet', '--filter', `name=${project}_${volume}`))).split('\n')
   return names.filter(name => name === `${project}_${volume}` || name.startsWith(`${project}_${volume}_`))

@@ -36,7 +36,8 @@ const CAUSES: Cause[] = [
     /Authentication failed|could not read (Username|Password)|terminal prompts disabled|Permission denied \(|returned error: 40[13]|HTTP Basic: Access denied/,
     EXIT.unreachable,
     () =>
-      'the remote wants a login that this user has not: a key of ssh, or a token in the address in .env (.env.example: AVRIL_GIT_URL)',
+      'the remote wants a login that this user has not: a key of ssh, or a token in the address in .env ' +
+      '(.env.example: AVRIL_GIT_URL)',
   ],
   [
     /certificate|SSL|TLS/,

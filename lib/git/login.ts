@@ -39,7 +39,8 @@ const decoded = (text: string) => {
 }
 
 // git asks it when the remote has asked git, for this host alone; what other helpers would note is not told to them.
-const HELPER = String.raw`!answer() { printf 'username=%s\npassword=%s\n' "$AVRIL_GIT_USER" "$AVRIL_GIT_PASSWORD"; }; answer`
+const ANSWER = String.raw`printf 'username=%s\npassword=%s\n' "$AVRIL_GIT_USER" "$AVRIL_GIT_PASSWORD"`
+const HELPER = `!answer() { ${ANSWER}; }; answer`
 
 /** Variables by which git logs in at a remote, when this address or that of .env for the same place has a login. */
 export function loginEnvironment(url: string): Record<string, string> {

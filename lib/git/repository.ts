@@ -182,7 +182,8 @@ export async function namedCommit(folder: string, name: string) {
   if (others.length > 0) throw usage(`${name} could be ${[sha, ...others].join(' or ')}`, 'write more of its digits')
   if (isId && tag && tag !== sha)
     throw usage(
-      `${name} reads like a commit, and a tag of that name is ${sha ? 'another one' : 'a commit of another name'}: ${tag}`,
+      `${name} reads like a commit, and a tag of that name is ` +
+        `${sha ? 'another one' : 'a commit of another name'}: ${tag}`,
       `if the tag is meant: --to refs/tags/${name}; git -C ${folder} show ${tag}`,
     )
   if (sha) return readCommit(folder, sha)

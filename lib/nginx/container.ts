@@ -84,8 +84,8 @@ const isUnheard = ({ code }: Outcome) => code === 1 || code >= 125
 class Unheard extends Failure {}
 
 /**
- * The same of each nginx, at once: what each answers, this machine's first. Another one that is not reached any more is told, and
- * left out from then on; what it answers that is wrong is thrown.
+ * The same of each nginx, at once: what each answers, this machine's first. Another one that is not reached any more is
+ * told, and left out from then on; what it answers that is wrong is thrown.
  */
 export async function ofEach<T>(nginx: Nginx, work: (one: Nginx) => Promise<T>): Promise<T[]> {
   const watched = (other: Other): Nginx => ({

@@ -50,7 +50,9 @@ export function upstreamsOf({ port }: Pick<App, 'port'>, instances: Pick<Instanc
   return instances.map(({ name, rollout = null }) => ({ address: `${name}:${port}`, rollout }))
 }
 
-/** All instances of a rollout, also those that Compose makes again later; without a rollout whatever the service has. */
+/**
+ * All instances of a rollout, also those that Compose makes again later; without a rollout whatever the service has.
+ */
 export function upstreamsOfRollout({ port }: Pick<App, 'port'>, rollout: string | undefined): Upstream[] {
   return rollout === undefined ? [] : [{ address: `${rollout}:${port}`, rollout }]
 }
@@ -178,8 +180,8 @@ export async function awaitDrained(nginx: Nginx, service: string, signal: AbortS
   return sumOf(left)
 }
 
-// One that was left out may not know yet who is live. When it has not heard anything for so long, it asks before it gives a
-// request to anybody (nginx/follow.js); what it has given to somebody before is counted nowhere.
+// One that was left out may not know yet who is live. When it has not heard anything for so long, it asks before it
+// gives a request to anybody (nginx/follow.js); what it has given to somebody before is counted nowhere.
 const awaitUnheard = async ({ left }: Nginx, signal: AbortSignal) => {
   const { DRAIN_SECONDS: seconds } = loadSettings()
   say.detail(`${[...left].join(', ')}: nobody hears there whether requests have ended, so all of them get ${seconds} s`)

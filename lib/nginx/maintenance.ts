@@ -34,7 +34,10 @@ export type Maintenance = v.InferOutput<typeof MAINTENANCE>
 const FILE = join(LIVE, 'maintenance.json')
 const PAGE = join(LIVE, 'maintenance.html')
 
-/** How the site is closed; undefined when it is open, and when the file is damaged, which is told: so takes it nginx at a start. */
+/**
+ * How the site is closed; undefined when it is open, and when the file is damaged, which is told: so takes it nginx at
+ * a start.
+ */
 export function readMaintenance(): Maintenance | undefined {
   const text = readIfThere(FILE)
   if (text === undefined) return undefined
@@ -50,7 +53,7 @@ export function hasOverrun({ until }: Maintenance, now = new Date()) {
 }
 
 const ESCAPES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
-const escaped = (text: string) => text.replaceAll(/[&<>"']/g, it => ESCAPES[it] ?? '')
+const escaped = (text: string) => text.replaceAll(/[&<>"']/g, it => ESCAPES[it]!)
 
 /** The page that visitors get. */
 export function maintenancePage({ message, until, since }: Maintenance) {
@@ -95,8 +98,8 @@ const tell = async (nginx: Nginx, text: string | undefined) => {
 
 /**
  * Closes the site for visitors, or opens it (undefined), from the next request on. Without nginx it is left to its next
- * start. A signal waits until that is done. Throws a Failure when nginx cannot be told, and nothing has changed then; 75
- * when somebody else is doing it.
+ * start. A signal waits until that is done. Throws a Failure when nginx cannot be told, and nothing has changed then;
+ * 75 when somebody else is doing it.
  */
 export async function setMaintenance(nginx: Nginx | undefined, state: Maintenance | undefined) {
   const text = state && `${JSON.stringify(state)}\n`

@@ -164,13 +164,14 @@ const proveOne = async (
     seen = answers.map(([status = '', upstream = '', location = '']) => {
       const good =
         judge && test ? troubleIn(test, { status: Number(status), location }) === undefined : Number(status) < 500
-      return good ? (upstream.split(':')[0] ?? '') : `status ${status}`
+      return good ? upstream.split(':')[0]! : `status ${status}`
     })
     if (seen.some(address => wanted.includes(address)) && !seen.some(address => unwanted.includes(address))) return
     await sleep(50, signal)
   } while (Date.now() < end)
   signal.throwIfAborted()
   throw new Failure(
-    `nginx was switched, but ${url} is answered by ${[...new Set(seen)].join(', ') || 'nobody'}, not by ${wanted.join(', ')}`,
+    `nginx was switched, but ${url} is answered by ${[...new Set(seen)].join(', ') || 'nobody'}, not by ` +
+      wanted.join(', '),
   )
 }

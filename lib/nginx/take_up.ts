@@ -4,13 +4,15 @@ import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { FOLDER, type Nginx } from './container.ts'
 import { EXIT, Failure } from '../system/errors.ts'
-import { readIfThere } from '../system/files.ts'
+import { readOrEmpty } from '../system/files.ts'
 import { say } from '../system/progress.ts'
 import { canSwitch, LIVE, readRoute, switchLive, type Upstream, writeLiveFile } from './live.ts'
 
 const refused = (words: string) =>
   new Failure(`nginx's configuration does not pass its check (nginx -t):\n  ${words.trim().replaceAll('\n', '\n  ')}`, {
-    hint: 'nginx goes on with the configuration it has; after an update of these scripts: docker compose up -d nginx; else correct the file in nginx/, and run this again',
+    hint:
+      'nginx goes on with the configuration it has; after an update of these scripts: docker compose up -d nginx; ' +
+      'else correct the file in nginx/, and run this again',
   })
 
 /** Throws a Failure with nginx's own words when its configuration does not pass its check. */
@@ -33,7 +35,9 @@ const SHOWN = 5
 
 const READ = ['-name', '*.conf', '-o', '-name', '*.js', '-o', '-name', '*-settings.sh']
 
-/** Has nginx take up what a person has changed in its configuration since it read that. Throws a Failure when it cannot. */
+/**
+ * Has nginx take up what a person has changed in its configuration since it read that. Throws a Failure when it cannot.
+ */
 export async function takeUpChanges(nginx: Nginx) {
   const find = [
     'find',
@@ -68,17 +72,14 @@ const formerMaps = () =>
     : []
 
 const upstreamsIn = (map: string): Upstream[] =>
-  [...map.matchAll(/ (?<address>[\w.-]+:\d+);$/gm)].map(({ groups }) => ({
-    address: groups?.address ?? '',
-    rollout: null,
-  }))
+  [...map.matchAll(/ ([\w.-]+:\d+);$/gm)].map(([, address]) => ({ address: address!, rollout: null }))
 
 /**
  * Has an nginx that was started with the configuration of a former version take up that of this one: by a reload, the
  * last that a deploy needs. Throws a Failure when it cannot; nginx goes on as it was then.
  */
 export async function takeUpSwitch(nginx: Nginx, service: string) {
-  const former = formerMaps().map(name => ({ name, upstreams: upstreamsIn(readIfThere(mapOf(name)) ?? '') }))
+  const former = formerMaps().map(name => ({ name, upstreams: upstreamsIn(readOrEmpty(mapOf(name))) }))
   for (const { name, upstreams } of former) writeLiveFile(name, { upstreams })
   const isThere = await canSwitch(nginx, service)
   if (!isThere) {

@@ -61,7 +61,9 @@ export interface Tally {
   p99: number
 }
 
-/** Requests of one kind: how many, of how many different visitors, and the paths that were the most, with their status. */
+/**
+ * Requests of one kind: how many, of how many different visitors, and the paths that were the most, with their status.
+ */
 export interface Ways {
   count: number
   clients: number

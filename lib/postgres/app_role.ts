@@ -48,6 +48,7 @@ export async function appRoleTrouble(server: Server) {
   if (superuser !== 'f') return superuser === 't' ? `the role ${app} is a superuser` : `there is no role ${app} yet`
   const [first = '', ...others] = (await sql(server, database, superusersObjects(), { app })).split('\n')
   return first
-    ? `not all in ${database} belongs to ${app}: ${first.replace(/^alter (.*) owner to .*$/, '$1')}${others.length > 0 ? ` and ${others.length} more` : ''}`
+    ? `not all in ${database} belongs to ${app}: ` +
+        `${first.replace(/^alter (.*) owner to .*$/, '$1')}${others.length > 0 ? ` and ${others.length} more` : ''}`
     : undefined
 }

@@ -37,15 +37,22 @@ export async function collationTrouble(server: Server) {
   const outdated = await outdatedCollations(server)
   if (outdated.length === 0) return undefined
   const texts = outdated.map(({ database, indexes }) => `${database} (${indexes.length})`)
-  return `indexes were sorted by another library than that of this image, and may not find all rows: ${texts.join(', ')}. tsx scripts/postgres_upgrade.ts builds them anew`
+  return (
+    'indexes were sorted by another library than that of this image, and may not find all rows: ' +
+    `${texts.join(', ')}. tsx scripts/postgres_upgrade.ts builds them anew`
+  )
 }
 
 // One that belongs to an exclusion constraint cannot be built beside the one that is used.
 const REINDEX = String.raw`
-select format('reindex index %s %s', case when indisexclusion then '' else 'concurrently' end, indexrelid::regclass) from pg_index where indexrelid = (:'index')::regclass \gexec
+select format('reindex index %s %s', case when indisexclusion then '' else 'concurrently' end, indexrelid::regclass)
+  from pg_index where indexrelid = (:'index')::regclass \gexec
 `
 
-/** Builds the indexes anew, beside the ones that are used meanwhile, and notes the version. Throws a Failure for one that cannot be. */
+/**
+ * Builds the indexes anew, beside the ones that are used meanwhile, and notes the version. Throws a Failure for one
+ * that cannot be.
+ */
 export async function renewCollations(server: Server, { database, indexes, refresh }: Outdated) {
   const failed: string[] = []
   for (const index of indexes) {
@@ -56,7 +63,9 @@ export async function renewCollations(server: Server, { database, indexes, refre
   }
   if (failed.length > 0)
     throw new Failure(`not all indexes of ${database} could be built anew:\n  ${failed.join('\n  ')}`, {
-      hint: 'rows that are the same by the new order are in the way of a unique index: correct them (scripts/psql.ts), then run this again',
+      hint:
+        'rows that are the same by the new order are in the way of a unique index: correct them (scripts/psql.ts), ' +
+        'then run this again',
     })
   await sql(server, database, refresh.map(command => `${command};`).join('\n'))
 }

@@ -27,7 +27,8 @@ export async function setDatabaseLike(server: Server, from: Server, name: string
 }
 
 const DUMP =
-  'rm -rf "$0" && pg_dump --format=directory --compress=lz4:1 --no-sync --no-password --lock-wait-timeout=60s --file="$0" "$@"'
+  'rm -rf "$0" && pg_dump --format=directory --compress=lz4:1 --no-sync --no-password --lock-wait-timeout=60s ' +
+  '--file="$0" "$@"'
 
 interface Copy {
   from: Server

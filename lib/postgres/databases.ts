@@ -72,11 +72,15 @@ export async function databaseExists(server: Server, name: string) {
 // As the live one is; when somebody has dropped that, as the server makes them.
 // Servers before 17 have other columns for the locale.
 const CREATION = String.raw`
-select format('create database %I template template0 owner %I encoding %L locale_provider %s lc_collate %L lc_ctype %L', :'name',
-    case datname when :'live' then pg_get_userbyid(datdba) else current_user end, pg_encoding_to_char(encoding), provider, datcollate, datctype)
-  || case provider when 'icu' then format(' icu_locale %L', locale) when 'builtin' then format(' builtin_locale %L', locale) else '' end
+select format('create database %I template template0 owner %I encoding %L locale_provider %s lc_collate %L lc_ctype %L',
+    :'name',
+    case datname when :'live' then pg_get_userbyid(datdba) else current_user end,
+    pg_encoding_to_char(encoding), provider, datcollate, datctype)
+  || case provider when 'icu' then format(' icu_locale %L', locale)
+    when 'builtin' then format(' builtin_locale %L', locale) else '' end
   || coalesce(' icu_rules ' || quote_literal(rules), '')
-from pg_database d, lateral (select to_jsonb(d) as it) as json, lateral (select coalesce(it ->> 'datlocale', it ->> 'daticulocale') as locale, it ->> 'daticurules' as rules,
+from pg_database d, lateral (select to_jsonb(d) as it) as json,
+  lateral (select coalesce(it ->> 'datlocale', it ->> 'daticulocale') as locale, it ->> 'daticurules' as rules,
   case it ->> 'datlocprovider' when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end as provider) as of_it
 where datname in (:'live', 'template1') order by datname = :'live' desc limit 1
 `
@@ -99,10 +103,14 @@ delete from pg_db_role_setting using pg_database
 insert into pg_db_role_setting
   select (select oid from pg_database where datname = :'name'), setrole, setconfig
   from pg_db_role_setting join pg_database on setdatabase = pg_database.oid where datname = :'live';
-select format('alter database %I connection limit %s', :'name', datconnlimit) from pg_database where datname = :'live' \gexec
-select format('comment on database %I is %L', :'name', shobj_description(oid, 'pg_database')) from pg_database where datname = :'live' \gexec
-select format('revoke all on database %I from public, %I', :'name', pg_get_userbyid(datdba)) from pg_database where datname = :'live' and datacl is not null \gexec
-select format('grant %s on database %I to %s', privilege_type, :'name', case grantee when 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end)
+select format('alter database %I connection limit %s', :'name', datconnlimit) from pg_database
+  where datname = :'live' \gexec
+select format('comment on database %I is %L', :'name', shobj_description(oid, 'pg_database')) from pg_database
+  where datname = :'live' \gexec
+select format('revoke all on database %I from public, %I', :'name', pg_get_userbyid(datdba)) from pg_database
+  where datname = :'live' and datacl is not null \gexec
+select format('grant %s on database %I to %s', privilege_type, :'name',
+  case grantee when 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end)
     || case when is_grantable then ' with grant option' else '' end
 from pg_database, aclexplode(datacl) where datname = :'live' \gexec
 `

@@ -12,8 +12,11 @@ const START = `
 set -eu
 data=/var/lib/postgresql/empty
 initdb --pgdata="$data" --username="$POSTGRES_USER" --auth=trust --encoding=UTF8 --no-sync >/dev/null
-settings='-c listen_addresses= -c fsync=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0 -c lc_messages=C'
-pg_ctl --pgdata="$data" --log="$data/log" --wait --options="$settings" start >/dev/null </dev/null || { cat "$data/log" >&2; exit 1; }
+settings='-c listen_addresses= -c fsync=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0'
+pg_ctl --pgdata="$data" --log="$data/log" --wait --options="$settings -c lc_messages=C" start >/dev/null </dev/null || {
+  cat "$data/log" >&2
+  exit 1
+}
 `
 
 /** Removed when it is disposed of. */

@@ -46,7 +46,10 @@ export interface Origin {
   logins: Pick<Server, 'user' | 'app' | 'database'>
   /** on this machine: base/ and segments/ lie in it */
   folder: string
-  /** the volume of the site's own server, for a recovery that is to become its data; without it the cluster is gone with the container */
+  /**
+   * the volume of the site's own server, for a recovery that is to become its data; without it the cluster is gone with
+   * the container
+   */
   volume?: string | undefined
 }
 
@@ -101,15 +104,16 @@ const recover = async (
       transaction,
       wal,
       last = '',
-    } = JSON.parse(result) as Record<string, string> & {
+    } = JSON.parse(result) as Record<'kept' | 'dropped' | 'transaction', string> & {
       reached: boolean
       wal: number
+      last?: string
     }
-    const at = timeIn(dropped ?? '')
+    const at = timeIn(dropped)
     return {
       reached,
-      kept: timeIn(kept ?? ''),
-      dropped: at && { transaction: transaction ?? '', at },
+      kept: timeIn(kept),
+      dropped: at && { transaction, at },
       bases,
       wal,
       last,
@@ -145,8 +149,8 @@ export async function openRecovered(
 }
 
 /**
- * Ends a server that was recovered in a volume, proves every page of it, and puts its data in their place there, in which
- * `from` can be read (the file recovered_from), if it is given. Throws a Failure (65) for a page that is damaged.
+ * Ends a server that was recovered in a volume, proves every page of it, and puts its data in their place there, in
+ * which `from` can be read (the file recovered_from), if it is given. Throws a Failure (65) for a page that is damaged.
  */
 export async function settleRecovered(server: Server, from = '') {
   const script = readFileSync(join(root, 'postgres', 'settle.sh'), 'utf8')

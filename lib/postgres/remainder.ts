@@ -5,15 +5,17 @@ import { join } from 'node:path'
 import { root } from '../system/checkout.ts'
 import { Failure } from '../system/errors.ts'
 import { capture } from '../system/run.ts'
-import { address, asData, asWriter, inServer, login, rows, type Server, sql } from './server.ts'
+import { address, asData, asWriter, inServer, login, optionsOf, rows, type Server, sql } from './server.ts'
 
 const SEQUENCES = `
-select format('select json_build_object(''name'', %L, ''value'', last_value, ''called'', is_called) from %I.%I', format('%I.%I', nspname, relname), nspname, relname)
+select format('select json_build_object(''name'', %L, ''value'', last_value, ''called'', is_called) from %I.%I',
+  format('%I.%I', nspname, relname), nspname, relname)
 from pg_class c join pg_namespace n on n.oid = relnamespace
 where relkind = 'S' and relpersistence <> 't' and nspname not like 'pg\\_%' and nspname <> 'information_schema' \\gexec
 `
 const SET_SEQUENCES = `
-select setval(name::regclass, value, called) from given, json_to_recordset(text::json) as s(name text, value bigint, called boolean);
+select setval(name::regclass, value, called)
+  from given, json_to_recordset(text::json) as s(name text, value bigint, called boolean);
 `
 
 /** Sets the sequences of a database to where they are in another server. */
@@ -23,9 +25,12 @@ export async function copySequences(from: Server, to: Server, database: string) 
 }
 
 const COLUMNS = `
-select json_build_object('name', format('%I.%I', nspname, relname), 'owner', pg_get_userbyid(relowner), 'columns', string_agg(quote_ident(attname), ', ' order by attnum))
-from pg_class c join pg_namespace n on n.oid = relnamespace join pg_attribute on attrelid = c.oid and attnum > 0 and not attisdropped and attgenerated = ''
-where relkind = 'r' and format('%I.%I', nspname, relname) = any (select json_array_elements_text(:'tables')) group by nspname, relname, relowner
+select json_build_object('name', format('%I.%I', nspname, relname), 'owner', pg_get_userbyid(relowner), 'columns',
+  string_agg(quote_ident(attname), ', ' order by attnum))
+from pg_class c join pg_namespace n on n.oid = relnamespace join pg_attribute on attrelid = c.oid and attnum > 0
+  and not attisdropped and attgenerated = ''
+where relkind = 'r' and format('%I.%I', nspname, relname) = any (select json_array_elements_text(:'tables'))
+  group by nspname, relname, relowner
 `
 
 const PSQL = ['psql', '--no-psqlrc', '--quiet', '--set=ON_ERROR_STOP=1']
@@ -35,9 +40,11 @@ const PSQL = ['psql', '--no-psqlrc', '--quiet', '--set=ON_ERROR_STOP=1']
 const TABLES = `
 set -euo pipefail
 OLD=("\${@:2:$1}") NEW=("\${@:2+$1}")
-while IFS= read -r -d '' role && IFS= read -r -d '' options && IFS= read -r -d '' out && IFS= read -r -d '' into && IFS= read -r -d '' clear; do
+next() { IFS= read -r -d '' "$1"; }
+while next role && next options && next out && next into && next clear; do
   "\${OLD[@]}" --command="$out" </dev/null |
-    PGUSER=$role PGOPTIONS="$options -c session_replication_role=replica" "\${NEW[@]}" --single-transaction --command="$clear" --command="$into"
+    PGUSER=$role PGOPTIONS="$options -c session_replication_role=replica" \\
+      "\${NEW[@]}" --single-transaction --command="$clear" --command="$into"
 done
 `
 
@@ -61,10 +68,10 @@ export async function copyTables(from: Server, to: Server, database: string, tab
   for (const { owner, name } of found)
     if (!writers.has(owner)) writers.set(owner, await asWriter({ ...to, database }, name))
   const texts = found.flatMap(({ name, owner, columns }) => {
-    const { user, sessions } = writers.get(owner) ?? to
+    const writer = writers.get(owner) ?? to
     return [
-      user,
-      sessions?.options ?? '',
+      writer.user,
+      optionsOf(writer),
       `copy (select ${columns} from only ${name}) to stdout`,
       `copy ${name} (${columns}) from stdin`,
       `delete from only ${name}`,
@@ -87,8 +94,10 @@ export async function copyTables(from: Server, to: Server, database: string, tab
 
 /** What changes when a large object is written. Read as rows: who opens one takes the lock of a writer. */
 export const LARGE_DIGEST = `
-select md5(concat((select string_agg(format('%s %s %s', loid, pageno, md5(data)), ',' order by loid, pageno) from pg_largeobject),
-  (select string_agg(format('%s %s %s', oid, lomowner::regrole, lomacl), ',' order by oid) from pg_largeobject_metadata)))
+select md5(concat((select string_agg(format('%s %s %s', loid, pageno, md5(data)), ',' order by loid, pageno)
+  from pg_largeobject),
+  (select string_agg(format('%s %s %s', oid, lomowner::regrole, lomacl), ',' order by oid)
+    from pg_largeobject_metadata)))
 `
 
 // The list of contents names them by these words, in all versions; what an object is stands before its name.

@@ -4,7 +4,7 @@
 import { EXIT, Failure } from '../system/errors.ts'
 import { hold } from '../system/run.ts'
 import { admin } from './databases.ts'
-import { psql, rows, type Server, sql } from './server.ts'
+import { psql, rows, type Server, sessionsOf, sql } from './server.ts'
 import type { Snapshot } from './snapshot.ts'
 
 /** Of the publication, the slot and the subscription. */
@@ -97,8 +97,7 @@ export async function openPublication(server: Server, tables: string[]): Promise
   const list = tables.map(name => `only ${name}`).join(', ')
   await sql(server, server.database, `create publication ${NAME}${list && ` for table ${list}`}`)
   // By the protocol of replication, which alone gives a snapshot of a slot; it lives as long as this session.
-  const { options = '', reading = '' } = server.sessions ?? {}
-  const told = { ...server, sessions: { options, reserved: true, reading } }
+  const told = { ...server, sessions: { ...sessionsOf(server), reserved: true } }
   const words = [`CREATE_REPLICATION_SLOT ${NAME} LOGICAL pgoutput EXPORT_SNAPSHOT`, String.raw`\! cat`]
   const { release, stdout, stderr } = await hold(psql(told, server.database, ...words.flatMap(it => ['--command', it])))
   const id = stdout.split('|')[2]

@@ -36,7 +36,8 @@ export function makeRoles(server: Server, file: string) {
 // The superuser is there already, with the password of .env; it gets the one that it has.
 const PASSWORD = `
 select format('alter role %I password %L', name, password)
-from given, jsonb_to_recordset(text::jsonb -> 'roles') as r(name text, password text) where name = :'user' and password is not null \\gexec
+from given, jsonb_to_recordset(text::jsonb -> 'roles') as r(name text, password text)
+  where name = :'user' and password is not null \\gexec
 `
 
 /** Makes the roles of one server in another, with their passwords, and gives what it said against some of them. */

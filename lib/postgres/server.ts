@@ -124,13 +124,23 @@ const UNASKED: Sessions = {
   reading: CATALOG,
 }
 
+/** How sessions of it are opened. */
+export function sessionsOf(server: Server) {
+  return server.sessions ?? UNASKED
+}
+
+/** The words of PGOPTIONS by which sessions of it are opened. */
+export function optionsOf(server: Server) {
+  return sessionsOf(server).options
+}
+
 /** A program in the server's container that opens sessions, with further words of PGOPTIONS. */
 export function inSession(server: Server, options: string[], ...command: string[]) {
   return inServer(
     server,
     'env',
     'PGCLIENTENCODING=UTF8',
-    `PGOPTIONS=${[(server.sessions ?? UNASKED).options, ...options].join(' ')}`,
+    `PGOPTIONS=${[optionsOf(server), ...options].join(' ')}`,
     ...command,
   )
 }
@@ -154,7 +164,7 @@ export function login(server: Server, database: string) {
 
 /** psql for programs: no settings of a person, no decoration, an end at the first error. */
 export function psql(server: Server, database: string, ...words: string[]) {
-  return psqlWith(server, [(server.sessions ?? UNASKED).reading], database, ...words)
+  return psqlWith(server, [sessionsOf(server).reading], database, ...words)
 }
 
 /** The same with further words of PGOPTIONS, for SQL that is a person's. */
@@ -197,7 +207,10 @@ export async function rows<Row>(
 
 /** SQL that makes the table "given" with a text. In base64 that can be nothing but data, whoever reads it. */
 export function asData(text: string) {
-  return `create temp table given as select convert_from(decode('${Buffer.from(text).toString('base64')}', 'base64'), 'UTF8') as text;\n`
+  return (
+    `create temp table given as select convert_from(decode('${Buffer.from(text).toString('base64')}', 'base64'), ` +
+    `'UTF8') as text;\n`
+  )
 }
 
 const queryIn = (file: string) => readFileSync(join(root, 'postgres', file), 'utf8')
@@ -227,7 +240,8 @@ const CONNECTIONS = `
 select json_build_object('most', current_setting('max_connections')::int, 'taken', coalesce(sum(n), 0),
   'restricts', exists (select from pg_settings where name = 'restrict_nonsystem_relation_kind'),
   'by', (array_agg(format('%s by %s%s', n, usename, ' of ' || host(client_addr)) order by n desc))[1])
-from (select usename, client_addr, count(*) as n from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() group by 1, 2) as it;
+from (select usename, client_addr, count(*) as n from pg_stat_activity
+  where backend_type = 'client backend' and pid <> pg_backend_pid() group by 1, 2) as it;
 `
 
 const readSessions = async (server: Server, reserved: boolean) => {
@@ -252,7 +266,8 @@ export async function openSessions(server: Server): Promise<Server> {
   if ('sessions' in reserved) {
     const { most, taken, by } = reserved.connections
     say.warn(
-      `${taken} of the ${most} connections of ${server.name} are taken (${by}): the ones for replication are used. Which app keeps them open? scripts/status.ts, scripts/logs.ts`,
+      `${taken} of the ${most} connections of ${server.name} are taken (${by}): the ones for replication are ` +
+        'used. Which app keeps them open? scripts/status.ts, scripts/logs.ts',
     )
     return { ...server, sessions: reserved.sessions }
   }

@@ -32,8 +32,8 @@ export async function findImage(image: string, version: number) {
 }
 
 /**
- * An image that serves data of a major version: `own`, when it has that, one that an upgrade has put aside, or another one
- * of this machine. Throws a Failure (78) when there is none.
+ * An image that serves data of a major version: `own`, when it has that, one that an upgrade has put aside, or another
+ * one of this machine. Throws a Failure (78) when there is none.
  */
 export async function imageFor(version: number, own: string) {
   if ((await majorOf(own)) === version) return own

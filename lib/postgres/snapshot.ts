@@ -51,7 +51,8 @@ ${OPEN};
 set transaction snapshot :'snapshot';
 set local lock_timeout = '60s';
 select format(
-  'select json_build_object(''table'', %L, ''rows'', count(*)) from only %I.%I', format('%I.%I', nspname, relname), nspname, relname)
+  'select json_build_object(''table'', %L, ''rows'', count(*)) from only %I.%I', format('%I.%I', nspname, relname),
+    nspname, relname)
 from pg_class c join pg_namespace n on n.oid = relnamespace
 where relkind = 'r' and relpersistence <> 't' and nspname not like 'pg\\_%' and nspname <> 'information_schema'
   and not exists (select from pg_depend where classid = 'pg_class'::regclass and objid = c.oid and deptype = 'e')

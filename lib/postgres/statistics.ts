@@ -14,7 +14,8 @@ export function statisticsFlags(number: number) {
 }
 
 /**
- * pg_restore's words to leave them out: they hold values of the rows, and those of a table that becomes empty would stay.
+ * pg_restore's words to leave them out: they hold values of the rows, and those of a table that becomes empty would
+ * stay.
  */
 export async function withoutStatistics(server: Server) {
   return (await knowsStatistics(server, 'template1')) ? ['--no-statistics'] : []
@@ -25,12 +26,13 @@ const knowsStatistics = async (server: Server, database: string) =>
 
 // vacuumdb leaves these out.
 const PARTITIONED = String.raw`
-select format('analyze %s', oid::regclass) from pg_class where relkind = 'p' and (:'all' = 't' or not exists (select from pg_statistic where starelid = oid)) \gexec
+select format('analyze %s', oid::regclass) from pg_class
+  where relkind = 'p' and (:'all' = 't' or not exists (select from pg_statistic where starelid = oid)) \gexec
 `
 
 /**
- * Gathers the statistics of a database: those that are missing, or all. An expression that cannot be computed is no reason
- * to lack the data; postgres gathers by itself what is missing.
+ * Gathers the statistics of a database: those that are missing, or all. An expression that cannot be computed is no
+ * reason to lack the data; postgres gathers by itself what is missing.
  */
 export async function gatherStatistics(server: Server, database: string, all = false) {
   try {

@@ -51,7 +51,8 @@ const start = async (project: string, image: string, options: string[], names: s
   const server = { id, name: 'a throw-away server', image, user: USER, app: USER, database: DATABASE }
   // While it is being set up a server answers on the socket alone.
   const ready =
-    'for n in $(seq 600); do psql -h 127.0.0.1 -U "$POSTGRES_USER" -d postgres -w -qAtc "select 1" >/dev/null 2>&1 && exit 0; sleep 0.1; done; exit 1'
+    'for n in $(seq 600); do psql -h 127.0.0.1 -U "$POSTGRES_USER" -d postgres -w -qAtc "select 1" >/dev/null ' +
+    '2>&1 && exit 0; sleep 0.1; done; exit 1'
   await capture(inServer(server, 'bash', '-c', ready), {
     what: 'the throw-away server',
     hint: 'it did not get ready within a minute: is the machine out of memory or disk?',
@@ -65,8 +66,8 @@ export interface ThrowAway extends Disposable {
 }
 
 /**
- * Starts a server of an image, set so by the options of PostgreSQL; who shares its network finds it by these names. Only
- * under the data lock.
+ * Starts a server of an image, set so by the options of PostgreSQL; who shares its network finds it by these names.
+ * Only under the data lock.
  */
 export async function openThrowAway(
   project: string,

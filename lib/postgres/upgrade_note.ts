@@ -1,5 +1,5 @@
-// What an upgrade to a new major version, or a restore of the whole server, has noted: which volume is of which version,
-// and which of them is kept for a way back.
+// What an upgrade to a new major version, or a restore of the whole server, has noted: which volume is of which
+// version, and which of them is kept for a way back.
 import * as v from 'valibot'
 import { docker } from '../docker/commands.ts'
 import { messageOf } from '../system/errors.ts'
@@ -15,7 +15,9 @@ const CLUSTER = v.object({
   volume: v.string(),
   /** the major version */
   version: wholeNumber,
-  /** what POSTGRES_IMAGE and POSTGRES_VOLUME say in .env while it is the live one; empty: what docker-compose.yml says */
+  /**
+   * what POSTGRES_IMAGE and POSTGRES_VOLUME say in .env while it is the live one; empty: what docker-compose.yml says
+   */
   settings: v.object({ POSTGRES_IMAGE: v.string(), POSTGRES_VOLUME: v.string() }),
 })
 
@@ -79,11 +81,17 @@ export function noteEnd() {
 /** What is to be said of an upgrade, or of a way back, that did not end, and what to do. */
 export function unfinishedText({ since, former, next, had, moment }: ClusterChange) {
   if (moment !== undefined)
-    return `the restore of the whole server that began at ${since} did not end: tsx scripts/backup_restore.ts --whole-server`
+    return (
+      `the restore of the whole server that began at ${since} did not end: tsx scripts/backup_restore.ts ` +
+      '--whole-server'
+    )
   const isUpgrade = next.version > former.version
   const keeps = had === undefined ? '' : ', and the server keeps for it what is written'
   const how = `tsx scripts/postgres_upgrade.ts${isUpgrade ? '' : ' --undo'}`
-  return `the ${isUpgrade ? 'upgrade' : 'way back'} to PostgreSQL ${next.version} that began at ${since} did not end${keeps}: ${how}`
+  return (
+    `the ${isUpgrade ? 'upgrade' : 'way back'} to PostgreSQL ${next.version} that began at ${since} did not ` +
+    `end${keeps}: ${how}`
+  )
 }
 
 /** The same of what was noted; only under the data lock, when none is under way. */

@@ -6,7 +6,7 @@ import { DUMP, fileOf, MANIFEST, type Manifest, rolesFile } from '../backup/mani
 import { freeSpace } from '../system/disk_space.ts'
 import type { Key } from '../crypto/age.ts'
 import { EXIT, Failure } from '../system/errors.ts'
-import { readIfThere, replaceFile, sync } from '../system/files.ts'
+import { readOrEmpty, replaceFile, sync } from '../system/files.ts'
 import { type Host, scriptThere } from './host.ts'
 import { decryptInto } from '../backup/decrypt_set.ts'
 import { digest } from '../system/large_files.ts'
@@ -41,7 +41,7 @@ const left = () =>
 export function cutDownload(host: Host): Manifest | undefined {
   let found: Manifest | undefined
   for (const folder of left()) {
-    const { value: begun } = readJson(BEGUN, readIfThere(join(folder, 'begun.json')) ?? '')
+    const { value: begun } = readJson(BEGUN, readOrEmpty(join(folder, 'begun.json')))
     if (
       !found &&
       begun?.host === host.name &&

@@ -55,7 +55,8 @@ export async function fetchBackup(
   const host = await reach(on)
   if (host.noise !== undefined)
     throw new Failure(
-      `the login shell on ${host.name} writes lines of its own (${JSON.stringify(host.noise.slice(0, 80))}): they would be taken for data`,
+      `the login shell on ${host.name} writes lines of its own (${JSON.stringify(host.noise.slice(0, 80))}): they ` +
+        'would be taken for data',
       {
         exitCode: EXIT.unreachable,
         hint: 'nothing was begun; in its .bashrc have them written only where the shell is interactive',

@@ -35,8 +35,8 @@ const text = (name: string) => readFileSync(join(import.meta.dirname, name), 'ut
 const unusable = (message: string, hint: string) => new Failure(message, { exitCode: EXIT.unreachable, hint })
 
 /**
- * Where a command is to run: the host that was typed (without one DEPLOY_HOST, and on another node of a Swarm the db node), and
- * DEPLOY_PATH there. None needs a whole .env: a laptop may have none.
+ * Where a command is to run: the host that was typed (without one DEPLOY_HOST, and on another node of a Swarm the db
+ * node), and DEPLOY_PATH there. None needs a whole .env: a laptop may have none.
  */
 export function hostPlace(typed: string | undefined) {
   const texts = uncheckedTexts()
@@ -106,7 +106,8 @@ export async function openHost(typed: string | undefined): Promise<Host> {
   checkNode(host, version)
   if (facts.scripts !== ownVersion())
     say.warn(
-      `the scripts on ${host} are of another version than here (there: ${facts.commit ?? 'no git repository'}); git pull makes them one`,
+      `the scripts on ${host} are of another version than here (there: ${facts.commit ?? 'no git repository'}); ` +
+        'git pull makes them one',
     )
   return {
     name: host,

@@ -72,7 +72,8 @@ export function tellOfLostCalls(host: Host) {
     if (call?.host !== host.name) continue
     const news = [...underWay(host), ...newsIn(host.deploy, call.since), ...newsIn(host.backup, call.since)]
     say.step(
-      `the call at ${call.since} (${call.what}) did not come back. Since then: ${news.join('; ') || 'nothing has ended there'}`,
+      `the call at ${call.since} (${call.what}) did not come back. Since then: ` +
+        (news.join('; ') || 'nothing has ended there'),
     )
     if (host.rollout === undefined) rmSync(fileOf(pid), { force: true })
   }

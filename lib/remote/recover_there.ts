@@ -1,5 +1,5 @@
-// A recovery on a new machine, begun on a laptop: what it needs to run is brought there first. The .env goes through ssh into
-// a file for its owner alone; the key into the memory of that machine, and onto no disk of it.
+// A recovery on a new machine, begun on a laptop: what it needs to run is brought there first. The .env goes through
+// ssh into a file for its owner alone; the key into the memory of that machine, and onto no disk of it.
 import { closeSync, mkdtempSync, openSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'

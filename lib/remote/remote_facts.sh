@@ -8,7 +8,8 @@ if ! cd -- "$1" 2>/dev/null || ! [ -f scripts/deploy_local.ts ]; then
   tell folder missing
   # Another manager of a Swarm knows which node has them.
   db=$(docker node ls --quiet --filter node.label=avril.db=true 2>/dev/null)
-  [ -z "$db" ] || tell db "$(docker node inspect --format '{{with .ManagerStatus}}{{.Addr}}{{end}}' "$db" 2>/dev/null | cut -d : -f 1)"
+  [ -z "$db" ] || tell db \
+    "$(docker node inspect --format '{{with .ManagerStatus}}{{.Addr}}{{end}}' "$db" 2>/dev/null | cut -d : -f 1)"
   exit 0
 fi
 tell folder there

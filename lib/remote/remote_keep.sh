@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-# Run by sh on a server, with the content of a file of $2 bytes as its standard input. $1 settings: puts it into the folder
-# $3 as .env, for its owner alone, and never in the place of another one. $1 key: keeps it in memory, and tells where. $1
-# forget: removes the key at $2.
+# Run by sh on a server, with the content of a file of $2 bytes as its standard input. $1 settings: puts it into the
+# folder $3 as .env, for its owner alone, and never in the place of another one. $1 key: keeps it in memory, and tells
+# where. $1 forget: removes the key at $2.
 set -eu
 umask 077
 export LC_ALL=C

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# Run by sh on a new machine, with a bundle of these scripts' repository as its standard input: installs what they need to
-# run, and puts them into the folder $1, with the remote $2 (empty: none). What is there already stays as it is.
+# Run by sh on a new machine, with a bundle of these scripts' repository as its standard input: installs what they need
+# to run, and puts them into the folder $1, with the remote $2 (empty: none). What is there already stays as it is.
 set -eu
 # All that it says is shown as it comes.
 exec 2>&1
@@ -21,7 +21,8 @@ missing=
 for program in git node npm; do command -v "$program" >/dev/null || missing="$missing $program"; done
 if [ -n "$missing" ]; then
   command -v apt-get >/dev/null ||
-    fail 69 "this machine has no$missing, and is neither Debian nor Ubuntu" 'install git, Node 20.19 or later and npm there, then run this again'
+    fail 69 "this machine has no$missing, and is neither Debian nor Ubuntu" \
+      'install git, Node 20.19 or later and npm there, then run this again'
   packages=$(printf '%s\n' "$missing" | sed 's/\bnode\b/nodejs/')
   printf 'installing%s …\n' "$missing" >&2
   log=$(mktemp)
@@ -30,9 +31,13 @@ if [ -n "$missing" ]; then
   pulse=$!
   trap 'kill "$pulse" 2>/dev/null' EXIT
   # shellcheck disable=SC2086 # several words
-  if ! { apt-get -o DPkg::Lock::Timeout=600 update && apt-get -o DPkg::Lock::Timeout=600 install -y --no-install-recommends $packages ca-certificates; } >"$log" 2>&1 </dev/null; then
+  if ! {
+    apt-get -o DPkg::Lock::Timeout=600 update &&
+      apt-get -o DPkg::Lock::Timeout=600 install -y --no-install-recommends $packages ca-certificates
+  } >"$log" 2>&1 </dev/null; then
     tail -n 5 "$log" >&2
-    fail 69 "$packages could not be installed" 'is there a network, and do the sources of apt answer (apt-get update)? Then run this again'
+    fail 69 "$packages could not be installed" \
+      'is there a network, and do the sources of apt answer (apt-get update)? Then run this again'
   fi
   rm -f "$log"
   kill "$pulse"

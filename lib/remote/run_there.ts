@@ -59,7 +59,9 @@ const noted = async <T extends number | { code: number }>(
   if ((typeof result === 'number' ? result : result.code) === NO_CONNECTION)
     throw new Failure(`the connection to ${host.name} was lost while ${script}.ts was running there`, {
       exitCode: EXIT.unreachable,
-      hint: `what it had begun there ends in order: before its switch a deploy goes back, after it it is finished. status.ts --on ${host.name} shows it; the next call says how it ended`,
+      hint:
+        'what it had begun there ends in order: before its switch a deploy goes back, after it it is finished. ' +
+        `status.ts --on ${host.name} shows it; the next call says how it ended`,
     })
   done()
   return result

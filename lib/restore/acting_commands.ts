@@ -28,8 +28,11 @@ const NAME = String.raw`${NAME_PART}(?:\.${NAME_PART})*`
 // In parentheses, where nothing is computed.
 const CONSTANTS = String.raw`\((?:''|-?\d+(?:\.\d+)?|true|false|NULL|::${NAME}(?:\[\])?|[, ])*\)`
 const SETTINGS =
-  'statement_timeout|lock_timeout|idle_in_transaction_session_timeout|transaction_timeout|client_encoding|check_function_bodies|xmloption|client_min_messages|row_security|' +
+  'statement_timeout|lock_timeout|idle_in_transaction_session_timeout|transaction_timeout|client_encoding|' +
+  'check_function_bodies|xmloption|client_min_messages|row_security|' +
   'default_tablespace|default_table_access_method|default_with_oids|search_path'
+const FUNCTIONS =
+  'set_config|setval|pg_is_in_recovery|lo_create|lo_unlink|pg_restore_relation_stats|pg_restore_attribute_stats'
 
 // As pg_dump and pg_restore write them. What is computed meanwhile is found in what comes to be; what belongs to the
 // server as a whole is in no dump of a database.
@@ -47,7 +50,7 @@ const DEFINING = new RegExp(
     `SET SESSION AUTHORIZATION (?:DEFAULT|''|${NAME})|RESET SESSION AUTHORIZATION`,
     String.raw`SET (?:${SETTINGS}) = (?:''|\w+)`,
     "SET standard_conforming_strings = (?:''|on)",
-    String.raw`SELECT (?:\* FROM )?pg_catalog\.(?:set_config|setval|pg_is_in_recovery|lo_create|lo_unlink|pg_restore_relation_stats|pg_restore_attribute_stats) ?${CONSTANTS}`,
+    String.raw`SELECT (?:\* FROM )?pg_catalog\.(?:${FUNCTIONS}) ?${CONSTANTS}`,
     // libpq's own, before it writes large objects.
     String.raw`select proname, oid from pg_catalog\.pg_proc where proname in \([', ]*\) and pronamespace = \(select oid from pg_catalog\.pg_namespace where nspname = ''\)`,
   ].join('|')})$`,

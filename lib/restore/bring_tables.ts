@@ -65,7 +65,8 @@ const planCopy = async (past: Server, live: Server, paths: { past: string; live:
 const COPY = `create table :"schema".:"copy" as table :"schema".:"name"`
 const COMMENT = String.raw`
 select format('alter table %I.%I owner to %I', :'schema', :'copy',
-  pg_get_userbyid(coalesce((select relowner from pg_class where oid = to_regclass(:'table')), current_user::regrole::oid))) \gexec
+  pg_get_userbyid(coalesce((select relowner from pg_class where oid = to_regclass(:'table')),
+    current_user::regrole::oid))) \gexec
 comment on table :"schema".:"copy" is :'words';
 `
 
@@ -89,7 +90,9 @@ const copyAll = async (work: RestoreWork, past: Server, copies: Copy[], from: st
     // Types of the application may have checks, which run.
     const writer = await asWriter(live)
     const to = [`--username=${writer.user}`, `--dbname=${address(writer, live.database)}`]
-    const hint = `nothing was touched: it is all of them or none, as ${writer.user}. A type that is gone, a schema in which that role may make no table? psql.ts with --at looks into it`
+    const hint =
+      `nothing was touched: it is all of them or none, as ${writer.user}. A type that is gone, a schema in which ` +
+      'that role may make no table? psql.ts with --at looks into it'
     await capture(inSession(writer, [], ...restore, ...to, inside), { what: 'pg_restore', hint })
     for (const { table, name } of copies)
       await sql(live, live.database, COMMENT, {

@@ -20,7 +20,9 @@ export function roleFlags({ noOwner, noAcl }: RoleOptions) {
 // Of pg_restore's script: the line that begins each entry, and the commands that name roles in entries that are nothing
 // but such commands. A body of a function can hold the same words, in an entry of another type.
 const LINES = String.raw`
-  /^-- (Data for )?Name: .*; Type: .*; Schema: .*; Owner: / { print; kind = $0; sub(/.*; Type: /, "", kind); sub(/;.*/, "", kind); next }
+  /^-- (Data for )?Name: .*; Type: .*; Schema: .*; Owner: / {
+    print; kind = $0; sub(/.*; Type: /, "", kind); sub(/;.*/, "", kind); next
+  }
   kind ~ /ACL$/ && /^(GRANT|ALTER DEFAULT PRIVILEGES|SET SESSION AUTHORIZATION) / { print; next }
   kind == "POLICY" && /^CREATE POLICY / { print }
 `
@@ -56,7 +58,9 @@ export async function checkRoles(server: Server, inside: string, options: RoleOp
   throw new Failure(
     `this server has no role ${missing.join(', ')}, and the dump needs ${missing.length === 1 ? 'it' : 'them'}`,
     {
-      hint: "nothing was touched; create what is missing (a backup set's roles.json lists it), or restore with --no-owner --no-acl",
+      hint:
+        "nothing was touched; create what is missing (a backup set's roles.json lists it), or restore with " +
+        '--no-owner --no-acl',
     },
   )
 }

@@ -47,7 +47,9 @@ export const SESSION = [
 
 // The log of building indexes is whole pages: a tenth of the time of a restore is won by writing less of it. Not every
 // server was built with lz4.
-const HAS_LZ4 = `select count(*) from pg_settings, pg_roles where name = 'wal_compression' and 'lz4' = any (enumvals) and rolname = current_user and rolsuper`
+const HAS_LZ4 =
+  `select count(*) from pg_settings, pg_roles where name = 'wal_compression' and 'lz4' = any (enumvals) and rolname ` +
+  '= current_user and rolsuper'
 
 /** A database beside the live one. Disposing of it removes it, unless it was given its place. */
 export interface Scratch extends Disposable {

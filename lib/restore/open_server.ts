@@ -94,10 +94,14 @@ const serveAlone = async ({ project }: Stack) => {
     }
   await release?.()
   throw new Failure(
-    `postgres does not start, and a container of its own on the same data neither:\n  ${stderr.trim().split('\n').slice(-8).join('\n  ')}`,
+    `postgres does not start, and a container of its own on the same data neither:\n  ` +
+      stderr.trim().split('\n').slice(-8).join('\n  '),
     {
       exitCode: EXIT.unreachable,
-      hint: 'nothing was changed. With WAL=on the archive has all that was committed: scripts/backup_restore.ts --whole-server. Without any data the first start restores db/dumps/latest.dump by itself: docker compose up -d postgres',
+      hint:
+        'nothing was changed. With WAL=on the archive has all that was committed: scripts/backup_restore.ts ' +
+        '--whole-server. Without any data the first start restores db/dumps/latest.dump by itself: docker compose ' +
+        'up -d postgres',
     },
   )
 }
@@ -114,7 +118,8 @@ const handOver = async () => {
     SERVICE,
   )
   const hint =
-    'the database is restored, but postgres does not start: scripts/logs.ts postgres says why; then docker compose up -d'
+    'the database is restored, but postgres does not start: scripts/logs.ts postgres says why; then docker ' +
+    'compose up -d'
   await capture(up, { what: 'starting postgres', hint })
 }
 

@@ -19,7 +19,8 @@ select pg_catalog.set_config('search_path', :'path', true) \g /dev/null
 select coalesce(pg_catalog.to_regclass(:'table')::pg_catalog.oid, '0') as oid \gset
 rollback;
 select format('select json_build_object(%L, %L, %L, %L, %L, %L, %L, (select count(*) from %s))',
-  'schema', nspname, 'name', relname, 'quoted', format('%I.%I', nspname, relname), 'rows', format('%I.%I', nspname, relname))
+  'schema', nspname, 'name', relname, 'quoted', format('%I.%I', nspname, relname), 'rows',
+    format('%I.%I', nspname, relname))
 from pg_class c join pg_namespace n on n.oid = relnamespace
 where c.oid = :'oid' and relkind in ('r', 'p') and relpersistence <> 't'
 \gexec
@@ -28,7 +29,8 @@ where c.oid = :'oid' and relkind in ('r', 'p') and relpersistence <> 't'
 const LIST = `
 select to_json(format('%I.%I', nspname, relname)) from pg_class c join pg_namespace n on n.oid = relnamespace
 where relkind in ('r', 'p') and not relispartition and nspname not like 'pg\\_%' and nspname <> 'information_schema'
-  and not exists (select from pg_depend where classid = 'pg_class'::regclass and objid = c.oid and deptype = 'e') order by nspname, relname
+  and not exists (select from pg_depend where classid = 'pg_class'::regclass and objid = c.oid and deptype = 'e')
+    order by nspname, relname
 `
 
 /** Runs SQL as the application's sessions see it, and gives what it prints. */

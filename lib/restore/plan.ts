@@ -124,7 +124,8 @@ export async function checkSpace(server: Server, { bytes }: Pick<Dump, 'bytes'>)
   )
   if (free < 2 * bytes)
     throw refuse(
-      `the data of postgres has ${size(free)} left, and a second database of about ${size(2 * bytes)} is to lie beside the first`,
+      `the data of postgres has ${size(free)} left, and a second database of about ${size(2 * bytes)} is to lie ` +
+        'beside the first',
       'free some space there',
       EXIT.noSpace,
     )
@@ -133,7 +134,8 @@ export async function checkSpace(server: Server, { bytes }: Pick<Dump, 'bytes'>)
 const UNCOUNTED = `
 select to_json(format('%I.%I', nspname, relname))
 from pg_class c join pg_namespace n on n.oid = relnamespace
-where relkind = 'p' or relkind = 'r' and exists (select from pg_depend where classid = 'pg_class'::regclass and objid = c.oid and deptype = 'e')
+where relkind = 'p' or relkind = 'r' and exists (select from pg_depend
+  where classid = 'pg_class'::regclass and objid = c.oid and deptype = 'e')
 `
 
 /**

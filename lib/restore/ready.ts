@@ -35,7 +35,8 @@ export function noteReady(ready: Ready) {
 const QUERY = String.raw`
 select current_setting('server_version_num')::int >= 150000 as notes \gset
 \if :notes
-select true from pg_database where datname = :'name' and not datallowconn and datcollversion is not distinct from pg_database_collation_actual_version(oid);
+select true from pg_database where datname = :'name' and not datallowconn
+  and datcollversion is not distinct from pg_database_collation_actual_version(oid);
 \else
 select true from pg_database where datname = :'name' and not datallowconn;
 \endif

@@ -32,7 +32,8 @@ const WAIT = String.raw`
 set avril.lsn to :'lsn';
 do $$ begin
   for i in 1..300 loop
-    exit when exists (select from pg_replication_slots where slot_name = 'avril_wal' and restart_lsn >= current_setting('avril.lsn')::pg_lsn);
+    exit when exists (select from pg_replication_slots
+      where slot_name = 'avril_wal' and restart_lsn >= current_setting('avril.lsn')::pg_lsn);
     perform pg_sleep(0.05);
   end loop;
 end $$;
@@ -50,7 +51,8 @@ const catchUp = async (live: Server, target: RecoveryTarget) => {
   if (target.kind === 'lsn' && !target.at && (positionOf(target.lsn) ?? 0) > (positionOf(lsn) ?? Infinity))
     throw usage(
       `${targetText(target)} is still to come: the server is at ${lsn}`,
-      'nothing was touched; those of the deploys stand in .state/history.jsonl (restorePoint), and --at takes a time, too',
+      'nothing was touched; those of the deploys stand in .state/history.jsonl (restorePoint), and --at takes a ' +
+        'time, too',
     )
   return (await sql(live, database, WAIT, { lsn })) === 't'
 }
@@ -73,7 +75,9 @@ const unreached = (recovered: Recovery, isCaughtUp: boolean, reaches: Reach[]) =
       : `the archive is behind the live server: the last that it has is of ${endText(recovered)}`,
     {
       exitCode: EXIT.data,
-      hint: `nothing was touched; ${reachText(reaches)}; ${isCaughtUp ? 'look at its disk (dmesg)' : 'does its service run? scripts/status.ts'}`,
+      hint:
+        `nothing was touched; ${reachText(reaches)}; ` +
+        (isCaughtUp ? 'look at its disk (dmesg)' : 'does its service run? scripts/status.ts'),
     },
   )
 
@@ -137,8 +141,9 @@ export interface Means {
 }
 
 /**
- * Recovers a moment in a throw-away server: from beside the database, or an older one from BACKUP_DIR. Only under the data
- * lock. Throws a Failure: 64 or 65 when there is no such moment, with those that there are; 74 when it does not fit.
+ * Recovers a moment in a throw-away server: from beside the database, or an older one from BACKUP_DIR. Only under the
+ * data lock. Throws a Failure: 64 or 65 when there is no such moment, with those that there are; 74 when it does not
+ * fit.
  */
 export async function recoverMoment(
   { image, project, volume }: Pick<Origin, 'image' | 'project' | 'volume'>,

@@ -36,8 +36,8 @@ const fill = async (settings: Settings, database: string) => {
 }
 
 /**
- * Has db/dumps/latest.dump restored beside the live database, in place of the former ready copy; without READY_COPY only
- * removes that. What fails is a warning: the backup counts.
+ * Has db/dumps/latest.dump restored beside the live database, in place of the former ready copy; without READY_COPY
+ * only removes that. What fails is a warning: the backup counts.
  */
 export async function renewReady(settings: Settings) {
   try {

@@ -91,7 +91,9 @@ const filesToo = async (
     throw new Failure(`the database is restored, but not all of the files: ${message}`, {
       exitCode,
       cause: error,
-      hint: `${hint ? `${hint}. ` : ''}When the cause is gone, the files alone: scripts/backup_restore.ts --files-only ${keyFile === undefined ? '' : `--key ${quoteWord(keyFile)} `}${quoteWord(name)}`,
+      hint:
+        `${hint ? `${hint}. ` : ''}When the cause is gone, the files alone: scripts/backup_restore.ts --files-only ` +
+        `${keyFile === undefined ? '' : `--key ${quoteWord(keyFile)} `}${quoteWord(name)}`,
     })
   } finally {
     await scope.dispose()

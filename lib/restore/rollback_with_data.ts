@@ -52,7 +52,8 @@ export function pointOfLive(
   if (deploy?.restorePoint) return deploy.restorePoint
   throw usage(
     `the deploy of ${repository} ${tagOf(live)} left no restore point, so nobody knows which data were before it`,
-    `nothing was touched; the code alone: deploy_local.ts --rollback ${repository}; the data alone: backup_restore.ts --at`,
+    `nothing was touched; the code alone: deploy_local.ts --rollback ${repository}; the data alone: ` +
+      'backup_restore.ts --at',
   )
 }
 

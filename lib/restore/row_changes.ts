@@ -51,7 +51,8 @@ const load = (name: string, { quoted, columns }: RowTable, rows: Row[]) => Strin
 ${asData(JSON.stringify(rows))}
 create temp table ${name} on commit drop as select ${columns.join(', ')} from ${quoted} with no data;
 select pg_catalog.format('insert into ${name} select %s from given, pg_catalog.jsonb_array_elements(text::jsonb) as it',
-  pg_catalog.string_agg(pg_catalog.format('(it ->> %s)::%s', attnum - 1, pg_catalog.format_type(atttypid, -1)), ', ' order by attnum))
+  pg_catalog.string_agg(pg_catalog.format('(it ->> %s)::%s', attnum - 1, pg_catalog.format_type(atttypid, -1)), ', '
+    order by attnum))
 from pg_catalog.pg_attribute where attrelid = 'pg_temp.${name}'::regclass::oid and attnum > 0
 \gexec
 drop table given;
@@ -61,7 +62,10 @@ const upsert = ({ quoted, columns, key, settable }: RowTable) => {
   const all = columns.join(', ')
   const sets = settable.map(it => `${it} = excluded.${it}`).join(', ')
   const change = settable.length === 0 ? 'nothing' : `update set ${sets} where ${differ(settable, 'it', 'excluded')}`
-  return `insert into ${quoted} as it (${all}) overriding system value select ${all} from avril_wanted on conflict (${key.join(', ')}) do ${change};`
+  return (
+    `insert into ${quoted} as it (${all}) overriding system value select ${all} from avril_wanted on conflict ` +
+    `(${key.join(', ')}) do ${change};`
+  )
 }
 
 // With a digest it is for good, when nothing else would be changed than what was shown.
@@ -100,7 +104,8 @@ create temp table avril_changed on commit drop as
     left join ${quoted} as it on ${same(table, 'it', 'avril_keys')}
   where (avril_former.${first} is null) <> (it.${first} is null) or ${differ(columns, 'avril_former', 'it')};
 select pg_catalog.json_build_object('change', changed) from avril_changed as changed order by key::text;
-select coalesce(pg_catalog.md5(pg_catalog.string_agg(key::text || coalesce(before::text, ''), ',' order by key::text)), '') as digest from avril_changed \gset
+select coalesce(pg_catalog.md5(pg_catalog.string_agg(key::text || coalesce(before::text, ''), ',' order by key::text)),
+  '') as digest from avril_changed \gset
 select pg_catalog.json_build_object('digest', :'digest');
 select not exists (select from avril_stale) and :'wished' = :'digest' as fine \gset
 \if :fine
@@ -118,7 +123,8 @@ const refusal = (error: unknown, { quoted }: RowTable, { user }: Server) => {
   const why = error.message.split('\n').filter(line => SERVER_ERROR.test(line) || /DETAIL:/.test(line))
   const words = why.map(line => line.trim().replace(/^psql:\S+ /, '')).join(' ')
   const hint = /permission denied|row-level security/.test(words)
-    ? `${user} writes them. What belongs to a superuser is given to the role of phoenix by scripts/setup.ts; else --tables lays the rows beside`
+    ? `${user} writes them. What belongs to a superuser is given to the role of phoenix by scripts/setup.ts; else ` +
+      '--tables lays the rows beside'
     : 'is a row missing that they refer to, or is one there that refers to them? That one first (--tables, --rows)'
   return new Failure(`the rows of ${quoted} cannot be so: ${words || error.message}`, {
     exitCode: EXIT.data,

@@ -17,7 +17,8 @@ from pg_attribute where attrelid = :'table'::regclass and attnum > 0 and not att
 `
 
 const TRIGGERS = `
-select to_json(tgname) from pg_trigger where tgrelid = :'table'::regclass and not tgisinternal and tgenabled <> 'D' order by tgname
+select to_json(tgname) from pg_trigger where tgrelid = :'table'::regclass and not tgisinternal and tgenabled <> 'D'
+  order by tgname
 `
 
 /** The columns of a table, each quoted. */
@@ -31,8 +32,8 @@ export function triggersOf(server: Server, table: string) {
 }
 
 /**
- * A live table, with those of its columns that are `known` and not computed by the server. Throws a Failure (65) when it
- * has no primary key, or that is not known.
+ * A live table, with those of its columns that are `known` and not computed by the server. Throws a Failure (65) when
+ * it has no primary key, or that is not known.
  */
 export async function rowTableOf(live: Server, quoted: string, known: string[]): Promise<RowTable> {
   const columns = await rows<Column>(live, live.database, COLUMNS, { table: quoted })

@@ -48,7 +48,8 @@ export async function isKnown(
 
 // Nobody logs in as they do; but what is theirs in the dump can be.
 const ROLES =
-  "select format('create role %I %s;', rolname, case when rolsuper then 'superuser' end) from pg_roles where rolname !~ '^pg_'"
+  "select format('create role %I %s;', rolname, case when rolsuper then 'superuser' end) from pg_roles where " +
+  "rolname !~ '^pg_'"
 
 // What it holds is not kept.
 const QUICK = ['fsync=off', 'full_page_writes=off', 'wal_level=minimal', 'max_wal_senders=0']

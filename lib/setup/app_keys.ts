@@ -35,7 +35,9 @@ const database: Keys = {
     POSTGRES_APP_USER
       ? undefined
       : {
-          text: `phoenix logs in to the database as ${POSTGRES_USER}, a superuser: whoever breaks into the app can run programs in the database's container`,
+          text:
+            `phoenix logs in to the database as ${POSTGRES_USER}, a superuser: whoever breaks into the app can run ` +
+            `programs in the database's container`,
           mend: 'making a role of its own for phoenix, which owns the database',
         },
   added: ({ POSTGRES_USER }) => ({
@@ -108,7 +110,8 @@ const files: Keys = {
     const env = { BUCKET_KEY: AWS_ACCESS_KEY_ID, BUCKET_SECRET: AWS_SECRET_ACCESS_KEY }
     const words = Object.keys(env).flatMap(name => ['--env', name])
     const hint =
-      'has the container the administrator of .env (MINIO_ROOT_USER)? docker compose up -d minio makes it take up what has changed there'
+      'has the container the administrator of .env (MINIO_ROOT_USER)? docker compose up -d minio makes it take up ' +
+      'what has changed there'
     await capture(docker('exec', ...words, minio.id, 'sh', '/etc/minio/bucket_key.sh'), {
       env,
       what: 'making the key',

@@ -50,7 +50,10 @@ const withoutArchive = (wal: string | undefined, { version, server = '' }: Archi
   if (wal === 'off') return 'WAL=off: what is written between two nights is only in the database'
   if (!canBeArchived(version))
     return `WAL is not set, and cannot be: PostgreSQL is ${server}, and any moment needs 18 or later`
-  return `WAL is not set: what is written between two nights is only in the database. ${WORD} keeps it (postgres is started again for it, some seconds)`
+  return (
+    `WAL is not set: what is written between two nights is only in the database. ${WORD} keeps it (postgres is ` +
+    'started again for it, some seconds)'
+  )
 }
 
 /** What is said of the archive of a site that is only looked at. */
@@ -83,7 +86,8 @@ export async function endArchive(settings: Settings) {
 const tooOld = (server: string) =>
   bad(
     `PostgreSQL is ${server}, and the archive needs 18 or later`,
-    'tsx scripts/postgres_upgrade.ts brings the data to it; or WAL=off in .env: the nightly sets are made with any version',
+    'tsx scripts/postgres_upgrade.ts brings the data to it; or WAL=off in .env: the nightly sets are made with ' +
+      'any version',
     { exitCode: EXIT.config },
   )
 

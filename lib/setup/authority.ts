@@ -6,14 +6,14 @@ import { certonly, failureOfCertbot, refusalsIn, refusalTexts } from '../crypto/
 import { lastRenewal } from '../status/certificate_status.ts'
 import { root } from '../system/checkout.ts'
 import { Failure } from '../system/errors.ts'
-import { readIfThere } from '../system/files.ts'
+import { readIfThere, readOrEmpty } from '../system/files.ts'
 import { say } from '../system/progress.ts'
 import { attempt } from '../system/run.ts'
 import type { Settings } from '../system/settings.ts'
 
 /**
- * certbot writes there as root, and gives what it makes to who owns the folder: so it is not that of the static files, which
- * others may write to.
+ * certbot writes there as root, and gives what it makes to who owns the folder: so it is not that of the static files,
+ * which others may write to.
  */
 const WEBROOT = join(root, 'nginx', 'acme')
 
@@ -35,7 +35,7 @@ export function certbotFolder({ SSL_DIR }: Settings) {
 /** The authority that has given the last certificate; undefined when there was none. */
 export function formerDirectory(settings: Settings) {
   const config = readIfThere(join(certbotFolder(settings), 'renewal', `${settings.WHOST}.conf`))
-  return /^server = (\S+)$/m.exec(config ?? '')?.[1]
+  return config?.match(/^server = (\S+)$/m)?.[1]
 }
 
 /** In words: who is asked. */
@@ -49,7 +49,7 @@ export function authorityOf({ ACME_DIRECTORY }: Settings) {
  */
 export function clearDamaged(folder: string, site: string) {
   const config = join(folder, 'renewal', `${site}.conf`)
-  const isWhole = /^fullchain = \S/m.test(readIfThere(config) ?? '')
+  const isWhole = /^fullchain = \S/m.test(readOrEmpty(config))
   if (isWhole || !existsSync(join(folder, 'live', site))) return
   say.warn(`${config} is damaged, so certbot begins anew with this certificate`)
   for (const path of [config, join(folder, 'live', site), join(folder, 'archive', site)])
@@ -92,8 +92,8 @@ const namesIn = (certificate: string) =>
   [...(new X509Certificate(certificate).subjectAltName ?? '').matchAll(/DNS:([^,\s]+)/g)].map(([, name = '']) => name)
 
 /**
- * Asks for a certificate for all names of the site, and without those that are to be left out; gives these. `present` is
- * the one that the site has of the authority. Throws the Failures of certbot.
+ * Asks for a certificate for all names of the site, and without those that are to be left out; gives these. `present`
+ * is the one that the site has of the authority. Throws the Failures of certbot.
  */
 export async function askAuthority(settings: Settings, present: string | undefined, mail: string | undefined) {
   const names = namesOf(settings)

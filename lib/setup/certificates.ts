@@ -117,7 +117,8 @@ export function certificateFindings(settings: Settings): Finding[] {
       return [
         warning(
           `there is none in ${folder}: the site is served by http, in the clear`,
-          'tsx scripts/setup.ts --certificate <mail> gets one that renews itself; or put your own fullchain.pem and privkey.pem there (files, not links)',
+          'tsx scripts/setup.ts --certificate <mail> gets one that renews itself; or put your own fullchain.pem ' +
+            'and privkey.pem there (files, not links)',
         ),
       ]
     const pair = readPair(folder, site)

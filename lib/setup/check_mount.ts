@@ -11,7 +11,8 @@ export function mountFindings({ folder, type, mode, isOwn, hasLinks: links }: Mo
     const some = isOwn ? 'a group of users' : 'another user, to whom they belong,'
     const who = (mode & 0o007) !== 0 ? 'every user of this machine' : some
     const hint =
-      'mount it for root alone (of FAT, exFAT and NTFS the options uid=0,umask=077; of SMB uid=0,file_mode=0600,dir_mode=0700), or encrypt the sets (BACKUP_RECIPIENTS)'
+      'mount it for root alone (of FAT, exFAT and NTFS the options uid=0,umask=077; of SMB ' +
+      'uid=0,file_mode=0600,dir_mode=0700), or encrypt the sets (BACKUP_RECIPIENTS)'
     troubles.push(
       warning(
         `${of} does not keep files for their owner: ${who} can read the dumps and the uploaded files there`,
@@ -24,7 +25,8 @@ export function mountFindings({ folder, type, mode, isOwn, hasLinks: links }: Mo
     troubles.push(
       warning(
         `${of} has no hard links: each set takes room for all uploaded files anew${room}`,
-        'reckon with that for each set that is kept (BACKUP_DAYS, BACKUP_WEEKS, BACKUP_MONTHS); or use a disk with ext4 or xfs',
+        'reckon with that for each set that is kept (BACKUP_DAYS, BACKUP_WEEKS, BACKUP_MONTHS); or use a disk ' +
+          'with ext4 or xfs',
       ),
     )
   }

@@ -77,7 +77,10 @@ export function doubtFindings(config: StackConfig) {
   )
 }
 
-/** Ports that anybody can reach, but for those of the proxy; the nodes of a Swarm reach the address `among`, and nobody else. */
+/**
+ * Ports that anybody can reach, but for those of the proxy; the nodes of a Swarm reach the address `among`, and nobody
+ * else.
+ */
 export function portFindings(config: StackConfig, among = swarmAddress()) {
   return each(config, (service, { ports = [], ...it }) => {
     const open =

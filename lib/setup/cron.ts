@@ -53,7 +53,8 @@ export function cronText(at: string) {
   const begin = beginOf('scripts/backup.ts --wait')
   const [backup, drill] = [run('backup.log'), run('drill.log', '--drill')]
   return [
-    '# Made by scripts/backup.ts --install-cron, removed by --remove-cron. The output of the last runs is in .state/backup.log and drill.log; cron mails it when a run fails.',
+    '# Made by scripts/backup.ts --install-cron, removed by --remove-cron. The output of the last runs is in ' +
+      '.state/backup.log and drill.log; cron mails it when a run fails.',
     ...ENVIRONMENT,
     `${minute} ${hour} * * 1-6 root ${begin}; ${backup}; exit $failed`,
     '# On Sundays the newest set is tried out: after the backup, since a drill that starts beside it may come first.',
@@ -71,7 +72,8 @@ export function certificateCronText(site: string) {
   const [minute, hour] = [digest.readUInt16BE(0) % 60, digest.readUInt16BE(2) % 6]
   const hours = [0, 6, 12, 18].map(it => hour + it).join(',')
   return [
-    '# Made by scripts/setup.ts --certificate. The output of the last run is in .state/certificate.log; cron mails it when it fails.',
+    '# Made by scripts/setup.ts --certificate. The output of the last run is in .state/certificate.log; cron ' +
+      'mails it when it fails.',
     ...ENVIRONMENT,
     `${minute} ${hours} * * * root ${beginOf('scripts/setup.ts')}; ${run('certificate.log', '--renew')}; exit $failed`,
     '',
@@ -85,24 +87,28 @@ export function certificateCronText(site: string) {
 export function watchCronText(remind: string) {
   const lock = relative(root, stateFile('watch.lock'))
   return [
-    '# Made by scripts/watch.ts --install-cron, removed by --remove-cron. Each minute cron begins a process that looks for an hour, and that ends at once while there is one.',
+    '# Made by scripts/watch.ts --install-cron, removed by --remove-cron. Each minute cron begins a process that ' +
+      'looks for an hour, and that ends at once while there is one.',
     ...ENVIRONMENT,
-    `* * * * * root cd ${quote(root)} && exec flock --nonblock --close ${lock} timeout --kill-after=10 4000 ${nodeWords()} scripts/watch.ts --tell --remind ${remind}`,
+    `* * * * * root cd ${quote(root)} && exec flock --nonblock --close ${lock} timeout --kill-after=10 4000 ` +
+      `${nodeWords()} scripts/watch.ts --tell --remind ${remind}`,
     '',
   ].join('\n')
 }
 
 /**
- * The text of the entry of the archive: one process ships each minute for an hour, as the watch looks. What it says goes to
- * the log alone: status.ts and the watch tell what is wrong.
+ * The text of the entry of the archive: one process ships each minute for an hour, as the watch looks. What it says
+ * goes to the log alone: status.ts and the watch tell what is wrong.
  */
 export function shipCronText() {
   const lock = relative(root, stateFile('shipping.lock'))
   const log = relative(root, stateFile('ship.log'))
   return [
-    '# Made by scripts/backup.ts --install-cron where WAL=on, removed by --remove-cron. Each minute cron begins a process that ships for an hour, and that ends at once while there is one.',
+    '# Made by scripts/backup.ts --install-cron where WAL=on, removed by --remove-cron. Each minute cron begins a ' +
+      'process that ships for an hour, and that ends at once while there is one.',
     ...ENVIRONMENT,
-    `* * * * * root cd ${quote(root)} && exec flock --nonblock --close ${lock} sh -c 'exec "$@" >${log} 2>&1' - timeout --kill-after=10 7200 ${nodeWords()} scripts/backup.ts --ship --hour --wait`,
+    `* * * * * root cd ${quote(root)} && exec flock --nonblock --close ${lock} sh -c 'exec "$@" >${log} 2>&1' - ` +
+      `timeout --kill-after=10 7200 ${nodeWords()} scripts/backup.ts --ship --hour --wait`,
     '',
   ].join('\n')
 }

@@ -134,7 +134,8 @@ const comeBack = async ({ old, settings, config }: CutOver, note: Note, error: u
   }
   const end = await shielded(back).catch(
     (again: unknown) =>
-      `the old site could not be started again (${messageOf(again)}): tsx scripts/setup.ts --from ${old.machine.name} --back`,
+      `the old site could not be started again (${messageOf(again)}): tsx scripts/setup.ts --from ` +
+      `${old.machine.name} --back`,
   )
   const hint = [detailsOf(error).hint, end].filter(Boolean).join('; ')
   throw new Failure(`the cutover failed: ${messageOf(error)}`, { ...detailsOf(error), hint })

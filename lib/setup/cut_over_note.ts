@@ -42,7 +42,9 @@ export function readCutOver() {
   if (existsSync(statePath(FILE)))
     throw new Failure(`${statePath(FILE)} cannot be read, so nobody knows what the cutover stopped`, {
       exitCode: EXIT.unreachable,
-      hint: 'nothing was changed. By hand: docker compose stop here, then docker start with all containers of the old stack (docker ps --all)',
+      hint:
+        'nothing was changed. By hand: docker compose stop here, then docker start with all containers of the old ' +
+        'stack (docker ps --all)',
     })
   throw new Failure('no site was taken over by this checkout', {
     exitCode: EXIT.unreachable,
@@ -61,7 +63,8 @@ export function tellKilled(name: string) {
       `nothing was changed; first: ${back}`,
     )
   say.warn(
-    `a cutover began at ${note.time} and did not end: the old apps may be stopped all the while. To have them back first: ${back}`,
+    `a cutover began at ${note.time} and did not end: the old apps may be stopped all the while. To have them ` +
+      `back first: ${back}`,
   )
 }
 
@@ -83,6 +86,7 @@ export async function refuseForData({ COMPOSE_PROJECT_NAME: project, POSTGRES_VO
     )
   throw badConfig(
     `this stack has a database already (the volume ${volume}), and the one of the old stack would not take its place`,
-    `nothing was changed. To try again: save what is in it, if it is worth something (tsx scripts/backup.ts), then docker compose rm --stop --force postgres && docker volume rm ${volume}`,
+    'nothing was changed. To try again: save what is in it, if it is worth something (tsx scripts/backup.ts), ' +
+      `then docker compose rm --stop --force postgres && docker volume rm ${volume}`,
   )
 }

@@ -96,7 +96,8 @@ const waysOf = (bindings: v.InferOutput<typeof BINDINGS>, { services }: StackCon
 const CONNECT = `exec timeout 10 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "%s\\n" "$2" >&3' "$1" "$2" "$3"`
 // Of an nginx that answers, whatever it says to this.
 const ANSWER = `for _ in 1 2 3 4 5 6 7 8 9 10; do
-  timeout 5 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET /healthcheck HTTP/1.0\\r\\n\\r\\n" >&3 && head -c 5 <&3' "$1" "$2" 2>/dev/null | grep -q '^HTTP/' && exit 0
+  timeout 5 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET /healthcheck HTTP/1.0\\r\\n\\r\\n" >&3 && head -c 5 <&3' \\
+    "$1" "$2" 2>/dev/null | grep -q '^HTTP/' && exit 0
   sleep 1
 done
 exit 1`
@@ -136,7 +137,9 @@ const proveWay = async (host: string, address: string, { address: listened, port
   } catch (error) {
     throw new Failure(`${host} does not reach port ${port} of this machine (${address})`, {
       exitCode: EXIT.unreachable,
-      hint: 'nothing was changed. After the cutover it hands on the visitors who still come to it: open that port to it (a firewall? NGINX_BIND in .env?), then run this again',
+      hint:
+        'nothing was changed. After the cutover it hands on the visitors who still come to it: open that port to it ' +
+        '(a firewall? NGINX_BIND in .env?), then run this again',
       cause: error,
     })
   } finally {
@@ -168,7 +171,8 @@ export async function prepareForwarder(old: OldStack, config: StackConfig): Prom
   if (ways.length === 0)
     throw badConfig(
       `no port of the old nginx on ${host} leads to one of nginx here, so who still comes there would find nothing`,
-      'nothing was changed; is it a service named nginx with the ports 80 and 443, and are NGINX_PORT and NGINX_TLS_PORT set?',
+      'nothing was changed; is it a service named nginx with the ports 80 and 443, and are NGINX_PORT and ' +
+        'NGINX_TLS_PORT set?',
     )
   const [address = ''] = (await runScriptOn(host, 'asking for the address', 'echo "$SSH_CONNECTION"', [])).split(' ')
   const network = needsHostNetwork(address) ? 'host' : 'none'
@@ -176,8 +180,10 @@ export async function prepareForwarder(old: OldStack, config: StackConfig): Prom
   const { code, stderr } = await attempt(test, { engine })
   if (code !== 0)
     throw badConfig(
-      `the nginx of the old stack cannot hand on to this machine: ${/\[emerg\] \S+ (.*)/.exec(stderr)?.[1] ?? stderr.trim()}`,
-      'nothing was changed; its image must be an official one of nginx: docker pull nginx there, recreate its nginx with it, then run this again',
+      'the nginx of the old stack cannot hand on to this machine: ' +
+        (/\[emerg\] \S+ (.*)/.exec(stderr)?.[1] ?? stderr.trim()),
+      'nothing was changed; its image must be an official one of nginx: docker pull nginx there, recreate its ' +
+        'nginx with it, then run this again',
     )
   let comesFrom: string | undefined
   for (const { to } of ways) comesFrom = (await proveWay(host, address, to)) ?? comesFrom

@@ -48,7 +48,8 @@ export async function readIpv6(site: string, port: number): Promise<Ipv6Facts> {
 }
 
 const LISTEN =
-  'an empty NGINX_BIND and NETWORK_IPV6=true have nginx listen there (.env.example says how); or take the record out of the DNS'
+  'an empty NGINX_BIND and NETWORK_IPV6=true have nginx listen there (.env.example says how); or take the record ' +
+  'out of the DNS'
 
 /** What visitors by IPv6 meet. */
 export function ipv6Findings(
@@ -71,7 +72,8 @@ export function ipv6Findings(
       ? []
       : [
           warning(
-            `${site} has the address ${address} (an AAAA record), and nobody can connect to it: ${trouble}. Visitors with IPv6 wait for it in vain`,
+            `${site} has the address ${address} (an AAAA record), and nobody can connect to it: ${trouble}. ` +
+              'Visitors with IPv6 wait for it in vain',
             LISTEN,
           ),
         ],

@@ -87,10 +87,10 @@ export interface Renewal {
 }
 
 /**
- * Gets a certificate for the site and its other names, without those that are refused, or a new one when it is due, and has nginx serve it. `mail`: who
- * the authority writes to; with it an account is made, and its terms are accepted. What is served already is served on
- * when that fails. Throws a Failure: 69 when the authority does not answer or does not reach this site, 75 when another
- * is at work, 78 for what is wrong in the DNS or in .env.
+ * Gets a certificate for the site and its other names, without those that are refused, or a new one when it is due, and
+ * has nginx serve it. `mail`: who the authority writes to; with it an account is made, and its terms are accepted. What
+ * is served already is served on when that fails. Throws a Failure: 69 when the authority does not answer or does not
+ * reach this site, 75 when another is at work, 78 for what is wrong in the DNS or in .env.
  */
 export async function obtainCertificate(settings: Settings, mail?: string): Promise<Renewal> {
   const lock = await takeLock('certificate.lock', () => 'another one that asks for the certificate', false)

@@ -42,7 +42,10 @@ export function backupFindings({ site, folder, parent, entry, expected, ships, c
   const time = timeOf(entry)
   if (!parent && site === 'localhost')
     return [unknown(`${dirname(folder)} is not there; a site on localhost has nothing that must be saved`)]
-  const mount = `mount a disk there, or mkdir -p ${dirname(folder)}; it is never made, so that a missing disk is noticed`
+  const mount = [
+    `mount a disk there, or mkdir -p ${dirname(folder)}`,
+    'it is never made, so that a missing disk is noticed',
+  ].join('; ')
   if (!parent)
     return [bad(`there is no ${dirname(folder)} for the backups (BACKUP_DIR)`, mount, { exitCode: EXIT.cannotWrite })]
   const trouble =
@@ -112,7 +115,9 @@ export function readBackupFacts(settings: Settings): BackupFacts {
   }
 }
 
-/** What becomes of the copies off the site when somebody has this server: tried out with a small object, and its key. */
+/**
+ * What becomes of the copies off the site when somebody has this server: tried out with a small object, and its key.
+ */
 export async function offsiteFindings(settings: Settings): Promise<Finding[]> {
   if (!isOffsite(settings)) return []
   const site = await openOffsite(settings)
@@ -141,8 +146,8 @@ export function protectionFinding(protection: Protection, outlives: boolean): Fi
 }
 
 /**
- * Changes the entries of the backup, and of the archive where there is one: to a time ("HH:MM"), or to none. Gives whether
- * that changed anything. Throws a Failure (73) for who is not root.
+ * Changes the entries of the backup, and of the archive where there is one: to a time ("HH:MM"), or to none. Gives
+ * whether that changed anything. Throws a Failure (73) for who is not root.
  */
 export function changeBackupCron(settings: Settings, at: string | undefined) {
   const { COMPOSE_PROJECT_NAME: project } = settings

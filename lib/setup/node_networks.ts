@@ -14,7 +14,10 @@ export function isOfSwarm(project: string, network: string) {
 }
 
 const MTU = 'com.docker.network.driver.mtu'
-/** bytes that a packet may have where nobody says otherwise: in the network of a provider, and in one of a Swarm over that */
+/**
+ * bytes that a packet may have where nobody says otherwise: in the network of a provider, and in one of a Swarm over
+ * that
+ */
 const USUAL = { under: 1500, over: 1450 }
 
 /** How many bytes a packet of the apps may have. */
@@ -36,7 +39,10 @@ const mtuWords = (address: string) => {
   return under < USUAL.under ? ['--opt', `${MTU}=${under - (USUAL.under - USUAL.over)}`] : []
 }
 
-/** Makes those that reach over all nodes, where they are not there yet; `address`: that of this machine in the one under them. */
+/**
+ * Makes those that reach over all nodes, where they are not there yet; `address`: that of this machine in the one under
+ * them.
+ */
 export async function makeNetworks(project: string, address: string) {
   for (const [part, words] of Object.entries(NETWORKS)) {
     const name = networkName(project, part)

@@ -136,7 +136,9 @@ export async function joinNode(host: string, { manager }: { manager: boolean }) 
       await capture(docker('swarm', 'join', ...words), {
         engine,
         what: `joining ${host} to the Swarm`,
-        hint: 'does it reach this machine by 2377 (tcp), 7946 (tcp, udp) and 4789 (udp), and has it the same time (date)?',
+        hint:
+          'does it reach this machine by 2377 (tcp), 7946 (tcp, udp) and 4789 (udp), and has it the same time ' +
+          '(date)?',
       })
     } finally {
       // Whoever has seen it in a list of processes can do nothing with it.
@@ -193,7 +195,8 @@ export async function takeOut(nodes: Node[], seconds: number) {
 
 /**
  * Has balancers take a node out: its /healthcheck says 503 from now on, while it goes on serving who comes. Then the
- * instances on it are replaced by others elsewhere (`moveApps`), and after that it may be switched off. Throws a Failure.
+ * instances on it are replaced by others elsewhere (`moveApps`), and after that it may be switched off. Throws a
+ * Failure.
  */
 export async function drainNode(host: string, seconds: number, moveApps: () => Promise<unknown>) {
   requireSwarm()

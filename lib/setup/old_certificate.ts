@@ -14,7 +14,7 @@ import type { OldStack } from './old_stack.ts'
 export function certificatesIn(config: string) {
   const valuesOf = (name: string) => [
     ...new Set(
-      [...config.matchAll(new RegExp(String.raw`\b${name}\s+"?([^;"$]+)"?\s*;`, 'g'))].map(it => it[1]?.trim() ?? ''),
+      [...config.matchAll(new RegExp(String.raw`\b${name}\s+"?([^;"$]+)"?\s*;`, 'g'))].map(it => it[1]!.trim()),
     ),
   ]
   return { certificates: valuesOf('ssl_certificate'), keys: valuesOf('ssl_certificate_key') }

@@ -61,7 +61,10 @@ export async function proveThere(machine: Engine, kept: OldContainer[]) {
   if (gone.length > 0)
     throw new Failure(`of the old stack are gone: ${gone.join(', ')} (docker system prune?)`, {
       exitCode: EXIT.unreachable,
-      hint: 'nothing was changed. docker-compose up -d in the old folder makes them anew, when this stack is stopped (docker compose stop); the files of a minio without a volume went with its container, and are in the one here',
+      hint:
+        'nothing was changed. docker-compose up -d in the old folder makes them anew, when this stack is stopped ' +
+        '(docker compose stop); the files of a minio without a volume went with its container, and are in the one ' +
+        'here',
     })
 }
 

@@ -13,7 +13,9 @@ export interface OldDump {
 
 // Files in pg_dump's own format begin so. What this user may not read is left out.
 const FIND = `for it in "$@"; do
-  if [ -d "$it" ]; then find "$it" -maxdepth 1 -type f -exec sh -c 'test "$(head -c 5 "$1" | tr -d "\\0")" = PGDMP' sh {} ';' -printf '%s %T@ %p\\0'; fi
+  [ -d "$it" ] || continue
+  find "$it" -maxdepth 1 -type f -exec sh -c 'test "$(head -c 5 "$1" | tr -d "\\0")" = PGDMP' sh {} ';' \\
+    -printf '%s %T@ %p\\0'
 done 2>/dev/null; true`
 
 /** The dumps in the folder that the old guide names, and those in the checkout's own, newest first. */

@@ -25,7 +25,8 @@ export function inWordsOfCompose2(text: string) {
     if (all === '') return literalDollars(line)
     const read = value.replaceAll(/\\(['\\])/g, '$1')
     if (read === value && !value.includes('${')) return line
-    return `${begin}"${read.replaceAll(/["\\]/g, String.raw`\$&`).replaceAll(/\$(?!\{)/g, '$$$$')}"${line.slice(all.length)}`
+    const escaped = read.replaceAll(/["\\]/g, String.raw`\$&`).replaceAll(/\$(?!\{)/g, '$$$$')
+    return `${begin}"${escaped}"${line.slice(all.length)}`
   }
   return text.split('\n').map(lineOf).join('\n')
 }
@@ -43,8 +44,10 @@ const textOf = (folder: string, name: string) => {
     )
   if (text.includes('\uFFFD'))
     throw badConfig(
-      `${name}/.env is not UTF-8 (an é of an old editor?), line ${text.slice(0, text.indexOf('\uFFFD')).split('\n').length}`,
-      'nothing was touched; run it on a copy of that folder in which the file was written anew: iconv -f latin1 -t utf8',
+      `${name}/.env is not UTF-8 (an é of an old editor?), line ` +
+        text.slice(0, text.indexOf('\uFFFD')).split('\n').length,
+      'nothing was touched; run it on a copy of that folder in which the file was written anew: iconv -f latin1 ' +
+        '-t utf8',
     )
   return text
 }

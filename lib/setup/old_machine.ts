@@ -35,15 +35,19 @@ export interface OldMachine extends Disposable {
 const COLLECT = `cd / && { [ -d "$1" ] || { echo "there is no folder $1" >&2; exit 78; }; }
 [ ! -e "$1/.env" ] || [ -r "$1/.env" ] || { echo "$1/.env cannot be read by $(id -un)" >&2; exit 78; }
 beside=$(dirname "$1")
-find -L "$1/.env" "$1/docker-compose.override.yml" "$1/mix.exs" "$beside/avril-profil/package.json" "$beside/avril-livret1/package.json" \
-  /etc/crontab /etc/cron.d /etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly /etc/systemd/system /var/spool/cron /var/spool/cron/crontabs \
-  -maxdepth 1 -type f -size -1000k 2>/dev/null | sed 's|^|.|' | sort -u | tar --create --dereference --ignore-failed-read --files-from -`
+find -L "$1/.env" "$1/docker-compose.override.yml" "$1/mix.exs" \
+  "$beside/avril-profil/package.json" "$beside/avril-livret1/package.json" \
+  /etc/crontab /etc/cron.d /etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly /etc/systemd/system \
+  /var/spool/cron /var/spool/cron/crontabs -maxdepth 1 -type f -size -1000k 2>/dev/null |
+  sed 's|^|.|' | sort -u | tar --create --dereference --ignore-failed-read --files-from -`
 
 // Only what was read is replaced, and only by what was sent as a whole: a lost line ends the input, too. A table of
 // cron is taken up when its folder has changed, too, and cron reads no name with a dot.
 const REPLACE = `sum() { sha256sum <"$1" | cut -c 1-64; }
 [ ! -L "$1" ] && [ "$(sum "$1")" = "$2" ] || { echo 'it was changed meanwhile, or is a link' >&2; exit 1; }
-cp -p "$1" "$1.avril" && cat >"$1.avril" && [ "$(sum "$1.avril")" = "$3" ] && mv "$1.avril" "$1" || { rm -f "$1.avril"; exit 1; }`
+cp -p "$1" "$1.avril" && cat >"$1.avril" && [ "$(sum "$1.avril")" = "$3" ] && mv "$1.avril" "$1" || {
+  rm -f "$1.avril"; exit 1
+}`
 
 const ARCHIVE = 'files.tar'
 

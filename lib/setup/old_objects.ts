@@ -28,8 +28,8 @@ const connectOld = async (old: OldStack, scope: Scope): Promise<Connection> => {
   const place = {
     server: minio.name,
     bucket,
-    accessKeyId: old.settings.get(pair[0]) ?? '',
-    secretAccessKey: old.settings.get(pair[1]) ?? '',
+    accessKeyId: old.settings.get(pair[0])!,
+    secretAccessKey: old.settings.get(pair[1])!,
     hints: {
       unreachable: `docker logs ${minio.name}`,
       refused: `is ${pair[0]} in ${name}/.env the key that it runs with?`,

@@ -56,7 +56,7 @@ const isPlaceholder = (value: string) => /^(X{3,}|required|change-me.*)$/.test(v
 const keyChanges = (old: ReadonlyMap<string, string>): [id: Change, secret: Change] => {
   const [id, secret] = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'] as const
   const pair = fileKeyOf(old)
-  const [user = '', password = ''] = (pair ?? []).map(name => old.get(name) ?? '')
+  const [user = '', password = ''] = (pair ?? []).map(name => old.get(name)!)
   const fits = pair && ![formFault(id, user), formFault(secret, password)].some(Boolean) && !isPlaceholder(password)
   if (!fits) {
     const why = pair
@@ -111,7 +111,7 @@ const RULES: Record<string, Rule> = {
     ),
   WHOST: (was, site) => (was && was !== hostOf(site) ? corrected(hostOf(site), 'the name alone') : undefined),
   NGINX_PORT: was => {
-    const port = /^(?:.*:)?(\d+)(?::80(?:\/tcp)?)?$/.exec(was ?? '')?.[1]
+    const port = was?.match(/^(?:.*:)?(\d+)(?::80(?:\/tcp)?)?$/)?.[1]
     return port !== undefined && port !== was ? corrected(port, 'the port alone; NGINX_BIND says where') : undefined
   },
   NGINX_BIND: (_, site) => {

@@ -73,7 +73,7 @@ const imagesOf = (top: string, folder: string, example: string): OldSite['images
   const images: Record<string, { image: string; why: string }> = {}
   for (const [name, program, file] of files) {
     const wanted = askedBy(join(top, file))
-    const version = /\d+(?:\.\d+)*/.exec(wanted ?? '')?.[0]
+    const version = wanted?.match(/\d+(?:\.\d+)*/)?.[0]
     const fits = program === 'elixir' ? fitsElixir : satisfies
     const now = versionOf(example, name)
     if (wanted === undefined || version === undefined || (now !== undefined && fits(now, wanted))) continue

@@ -49,8 +49,9 @@ const networksLeft = async (project: string) => {
 }
 
 /**
- * Makes this machine the only server again. `moveApps` replaces the instances of the apps by containers of it, under the
- * lock that is held here; the other nodes leave; last nginx is started again. Throws a Failure; run again it goes on.
+ * Makes this machine the only server again. `moveApps` replaces the instances of the apps by containers of it, under
+ * the lock that is held here; the other nodes leave; last nginx is started again. Throws a Failure; run again it goes
+ * on.
  */
 export async function endSwarm(seconds: number, moveApps: (stack: Stack) => Promise<unknown>) {
   const { COMPOSE_PROJECT_NAME: project } = loadSettings()
@@ -80,7 +81,8 @@ export async function endSwarm(seconds: number, moveApps: (stack: Stack) => Prom
     say.done('this site has one server')
     // Docker 20.10 to 28 forget the names of all containers, also of those in other networks.
     say.detail(
-      'its engine stays the only node of an empty Swarm. Were it to leave that, no container would find another by its name until each is started again: docker swarm leave --force; docker compose restart',
+      'its engine stays the only node of an empty Swarm. Were it to leave that, no container would find another ' +
+        'by its name until each is started again: docker swarm leave --force; docker compose restart',
     )
   } finally {
     await lock.dispose()

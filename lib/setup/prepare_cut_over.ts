@@ -79,7 +79,9 @@ const proveSpace = async (database: number, files: number) => {
     if (freeSpace(folder) < bytes)
       throw new Failure(`${size(freeSpace(folder))} are free in ${folder}, and the takeover wants ${size(bytes)}`, {
         exitCode: EXIT.noSpace,
-        hint: `nothing was changed. The database of the old site has ${size(database)}, files to copy ${size(files)}; docker system df shows what the engine holds`,
+        hint:
+          `nothing was changed. The database of the old site has ${size(database)}, files to copy ${size(files)}; ` +
+          'docker system df shows what the engine holds',
       })
   }
 }

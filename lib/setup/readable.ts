@@ -49,7 +49,8 @@ export function readableFindings(folders: string[]): Finding[] {
       if (closed.length === 0) return []
       return [
         bad(
-          `${closed[0]?.path}${closed.length > 1 ? ` and ${closed.length - 1} more` : ''} cannot be read by the users of containers (a umask?)`,
+          `${closed[0]?.path}${closed.length > 1 ? ` and ${closed.length - 1} more` : ''} cannot be read by the ` +
+            'users of containers (a umask?)',
           `chmod -R go=u-w ${folder}`,
           { about: folder, mend: `chmod -R go=u-w ${folder}` },
         ),

@@ -117,9 +117,9 @@ export interface Brought {
 }
 
 /**
- * Brings into BACKUP_DIR what the plan needs and is not there. Gives the plan by what has come: where a chain turns out to
- * be damaged, its moments before that, another one, or the newest set; where a set is, the one before. Throws a Failure as the transfers
- * do, 65 when nothing is whole.
+ * Brings into BACKUP_DIR what the plan needs and is not there. Gives the plan by what has come: where a chain turns out
+ * to be damaged, its moments before that, another one, or the newest set; where a set is, the one before. Throws a
+ * Failure as the transfers do, 65 when nothing is whole.
  */
 export async function bringAll(settings: Settings, first: RecoverPlan, asOf: Date | undefined): Promise<Brought> {
   const plan = await bringSets(settings, await bringChains(settings, first, asOf), asOf)

@@ -37,7 +37,8 @@ const placeArchive = async (
     if ((await majorOf(image)) !== version)
       throw badConfig(
         `the archive is of PostgreSQL ${version}, and the image of postgres (${image}) is not`,
-        `nothing was touched; name an image of PostgreSQL ${version} in .env (POSTGRES_IMAGE), as the lost server had it`,
+        `nothing was touched; name an image of PostgreSQL ${version} in .env (POSTGRES_IMAGE), as the lost server ` +
+          'had it',
       )
     // By Compose, so that it is its own; what is not complete in it start.sh takes for nothing.
     await capture(compose(composeFiles(), '--progress', 'quiet', 'create', '--no-build', '--no-recreate', 'postgres'), {
@@ -57,7 +58,9 @@ const placeArchive = async (
     if (found !== '1')
       throw new Failure(`there is no database ${server.database} in the archive`, {
         exitCode: EXIT.config,
-        hint: `nothing was put in place; is POSTGRES_DB in .env that of the lost site? Its server has: ${await admin(server, 'select string_agg(datname, $$, $$) from pg_database where not datistemplate')}`,
+        hint:
+          'nothing was put in place; is POSTGRES_DB in .env that of the lost site? Its server has: ' +
+          (await admin(server, 'select string_agg(datname, $$, $$) from pg_database where not datistemplate')),
       })
     await settleRecovered(server, chain)
     return { kept, isShort }
@@ -82,8 +85,9 @@ const orBySet = (error: unknown): never => {
 }
 
 /**
- * Has the database come back: by an archive its data are in their place then; of a set its dump is where the first start
- * of postgres restores it. Throws a Failure: 64, 65 and 74 as a recovery does, 78 for an image of another version.
+ * Has the database come back: by an archive its data are in their place then; of a set its dump is where the first
+ * start of postgres restores it. Throws a Failure: 64, 65 and 74 as a recovery does, 78 for an image of another
+ * version.
  */
 export async function placeDatabase(settings: Settings, { plan, incomplete }: Brought, keyFile: string | undefined) {
   const { database, at, lost } = plan
@@ -98,7 +102,9 @@ export async function placeDatabase(settings: Settings, { plan, incomplete }: Br
   const moment = plan.isPast ? new Date(at) : undefined
   const { kept, isShort } = await placeArchive(settings, database.chain, moment, keyFile).catch(orBySet)
   const end = kept ? ` after ${momentText(kept)}` : ''
-  const short = `what was committed${end}: PostgreSQL takes what follows in the WAL for damaged, though it came as it was shipped`
+  const short =
+    `what was committed${end}: PostgreSQL takes what follows in the WAL for damaged, though it came as it was ` +
+    'shipped'
   if (isShort) say.warn(`lost: ${short}`)
   noteRecovery({ ...note, kept: kept?.toISOString() ?? null, lost: isShort ? [short, ...lost] : lost })
 }

@@ -1,5 +1,6 @@
-// What a person had better look at before a lost site comes back: the newest need not be the good one. Somebody may have begun
-// an empty site with the same .env, two servers may have shipped to the same place, and a bucket can say anything.
+// What a person had better look at before a lost site comes back: the newest need not be the good one. Somebody may
+// have begun an empty site with the same .env, two servers may have shipped to the same place, and a bucket can say
+// anything.
 import { counted, size } from '../system/format.ts'
 import { momentText } from '../system/site_time.ts'
 import type { ChainThere, Found, RecoverPlan, SetThere } from './recover_plan.ts'
@@ -38,14 +39,16 @@ const besideIt = (chosen: ChainThere, others: ChainThere[]) =>
     .filter(({ reach }) => Date.parse(reach.at) > Date.parse(chosen.from))
     .map(
       ({ chain, reach }) =>
-        `the chain ${chain} goes on until ${text(reach.at)}, after ${chosen.chain} had begun: two servers have shipped to the same place`,
+        `the chain ${chain} goes on until ${text(reach.at)}, after ${chosen.chain} had begun: two servers have ` +
+        'shipped to the same place',
     )
 
 const smallerChain = (chosen: ChainThere, others: ChainThere[]) => {
   const [largest] = others.toSorted((a, b) => b.size - a.size)
   if (!largest || chosen.size >= largest.size * PART) return []
   return [
-    `the base of ${chosen.chain} has ${size(chosen.size)}, that of ${largest.chain} ${size(largest.size)}: was an empty site begun with this .env? --at ${typed(largest.reach.at)} takes what was before`,
+    `the base of ${chosen.chain} has ${size(chosen.size)}, that of ${largest.chain} ${size(largest.size)}: was an ` +
+      `empty site begun with this .env? --at ${typed(largest.reach.at)} takes what was before`,
   ]
 }
 
@@ -56,7 +59,8 @@ const smallerSet = (sets: SetThere[], what: string, countOf: (set: SetThere) => 
   const [largest] = others.toSorted((a, b) => countOf(b) - countOf(a))
   if (!newest || !largest || countOf(newest) >= countOf(largest) * PART) return []
   return [
-    `${newest.name} has ${counted(countOf(newest), what)}, and ${largest.name} has ${countOf(largest)}: was an empty site begun with this .env? --at ${typed(largest.made)} takes what was before`,
+    `${newest.name} has ${counted(countOf(newest), what)}, and ${largest.name} has ${countOf(largest)}: was an ` +
+      `empty site begun with this .env? --at ${typed(largest.made)} takes what was before`,
   ]
 }
 

@@ -1,5 +1,5 @@
-// Looks at what there is to bring a lost site back from. Nothing is changed, and little is read: names, sizes, and the few
-// files that are not encrypted.
+// Looks at what there is to bring a lost site back from. Nothing is changed, and little is read: names, sizes, and the
+// few files that are not encrypted.
 import { startOf } from '../archive/bases.ts'
 import { bytesToFetch, chainsIn } from '../archive/fetch_chain.ts'
 import { listArchiveOffsite, type Offsite } from '../archive/offsite_listing.ts'
@@ -25,7 +25,7 @@ const lookHere = ({ BACKUP_DIR: folder }: Settings, at: Date | undefined): Found
 }
 
 // One whose full base is gone has the name of a chain still.
-const namesOf = (there: Offsite) => [...new Set([...there.keys()].map(path => path.split('/')[0] ?? ''))]
+const namesOf = (there: Offsite) => [...new Set([...there.keys()].map(path => path.split('/')[0]!))]
 
 const lookOffsite = async (settings: Settings, { asOf, at }: Wish): Promise<Found> => {
   const site = await openOffsite(settings, asOf)
@@ -64,7 +64,9 @@ const orByHere = (settings: Settings, here: Found) => (error: unknown) => {
   throw new Failure(error.message, {
     exitCode: error.exitCode,
     cause: error,
-    hint: `nothing was touched; is OFFSITE_ENDPOINT right, and can this machine reach it (network, DNS, firewall)?${what && ` Or ${what}: take the OFFSITE_ settings out of .env until the site is back`}`,
+    hint:
+      'nothing was touched; is OFFSITE_ENDPOINT right, and can this machine reach it (network, DNS, ' +
+      `firewall)?${what && ` Or ${what}: take the OFFSITE_ settings out of .env until the site is back`}`,
   })
 }
 
@@ -77,8 +79,8 @@ export interface Wish {
 }
 
 /**
- * Looks at what there is, in BACKUP_DIR and off the site. Throws a Failure: 64 when there is nothing, 69 when the bucket
- * does not answer, 78 for its settings.
+ * Looks at what there is, in BACKUP_DIR and off the site. Throws a Failure: 64 when there is nothing, 69 when the
+ * bucket does not answer, 78 for its settings.
  */
 export async function findPlan(settings: Settings, wish: Wish): Promise<ShownPlan> {
   const { asOf, at } = wish

@@ -80,7 +80,9 @@ export function planRecovery(found: Found, time?: Date): RecoverPlan {
   if (!set)
     throw usage(
       `there is neither a backup set nor a chain of the archive${time ? ` for ${text(time.toISOString())}` : ''}`,
-      'does .env name a bucket (OFFSITE_ENDPOINT and what goes with it), is the bucket the right one (OFFSITE_BUCKET, OFFSITE_PREFIX; COMPOSE_PROJECT_NAME is what names begin with there), and is the disk of BACKUP_DIR mounted? When somebody has removed what was there: --as-of',
+      'does .env name a bucket (OFFSITE_ENDPOINT and what goes with it), is the bucket the right one ' +
+        '(OFFSITE_BUCKET, OFFSITE_PREFIX; COMPOSE_PROJECT_NAME is what names begin with there), and is the disk of ' +
+        'BACKUP_DIR mounted? When somebody has removed what was there: --as-of',
     )
   const why = chain
     ? `the archive (${chain.chain}) ends at ${text(chain.reach.at)}, before that`

@@ -1,5 +1,5 @@
-// A site that was lost, from nothing to the one that answers: the machine, the data, the start, the uploaded files. Each
-// step leaves alone what is there already, so that it goes on wherever it was stopped.
+// A site that was lost, from nothing to the one that answers: the machine, the data, the start, the uploaded files.
+// Each step leaves alone what is there already, so that it goes on wherever it was stopped.
 import { existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { isArchived } from '../archive/receiver.ts'

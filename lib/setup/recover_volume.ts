@@ -1,4 +1,5 @@
-// The volume of the database, before and while a lost site is brought back: what lies in it decides whether anything may.
+// The volume of the database, before and while a lost site is brought back: what lies in it decides whether anything
+// may.
 import { docker } from '../docker/commands.ts'
 import { composeFiles } from '../docker/release_pins.ts'
 import { readConfig } from '../docker/stack_config.ts'
@@ -29,26 +30,33 @@ const lookInto = async (volume: string) => {
   return capture(docker(...words, '-c', LOOK), { what: `looking into the volume ${volume}` })
 }
 
-/** Throws a Failure (78) on a machine that is a node of a Swarm: its nginx has the ports, and asks the lost one who is live. */
+/**
+ * Throws a Failure (78) on a machine that is a node of a Swarm: its nginx has the ports, and asks the lost one who is
+ * live.
+ */
 export async function checkNoNode() {
   if (!isInstalled('docker')) return
   const { stdout } = await attempt(docker('info', '--format', '{{.Swarm.LocalNodeState}}'))
   if (['', 'inactive'].includes(stdout.trim())) return
   throw badConfig(
     'this machine is a node of a Swarm: the site comes back on one that has nothing of it',
-    'nothing was touched; take another machine, or, when the Swarm has lost its db node for good: docker ps --all --quiet | xargs docker rm --force; docker swarm leave --force; then run this again',
+    'nothing was touched; take another machine, or, when the Swarm has lost its db node for good: docker ps --all ' +
+      '--quiet | xargs docker rm --force; docker swarm leave --force; then run this again',
   )
 }
 
 const refusal = (volume: string) =>
   badConfig(
     `this machine has a database already (the volume ${volume}): --recover is for one that has none`,
-    `nothing was touched. To bring back an earlier moment of a site that runs: tsx scripts/backup_restore.ts --at. Only if what is in that database is worth nothing: docker compose down, docker volume rm ${volume}, then run this again`,
+    'nothing was touched. To bring back an earlier moment of a site that runs: tsx scripts/backup_restore.ts ' +
+      `--at. Only if what is in that database is worth nothing: docker compose down, docker volume rm ${volume}, ` +
+      'then run this again',
   )
 
 /**
- * Whether the data of a recovery that was begun here are in their place, complete. Throws a Failure (78) when this machine
- * has a database that is of no recovery, even an empty one: it is not touched. While no engine answers there is none.
+ * Whether the data of a recovery that was begun here are in their place, complete. Throws a Failure (78) when this
+ * machine has a database that is of no recovery, even an empty one: it is not touched. While no engine answers there is
+ * none.
  */
 export async function isPlaced(settings: Settings) {
   if (!isInstalled('docker') || (await attempt(docker('version'))).code !== 0) return false

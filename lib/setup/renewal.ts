@@ -138,7 +138,10 @@ export function renewalFindings(settings: Settings): Finding[] {
   return [good('four times a day cron asks whether it is due')]
 }
 
-/** Installs cron's entry and has cron run, or removes the entry of a certificate that is not there. Throws a Failure (73). */
+/**
+ * Installs cron's entry and has cron run, or removes the entry of a certificate that is not there. Throws a Failure
+ * (73).
+ */
 export async function makeRenewing(settings: Settings) {
   const { COMPOSE_PROJECT_NAME: project, WHOST: site } = settings
   if (!isIssued(settings)) return void removeCron(project, 'certificate')

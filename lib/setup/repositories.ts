@@ -49,7 +49,8 @@ const loginFinding = (name: string, folder: string, address: string, settings: S
     })
   return warning(
     text,
-    `set ${urlSetting(name)} in .env to what git -C ${folder} config remote.origin.url prints; then tsx scripts/setup.ts takes it out there`,
+    `set ${urlSetting(name)} in .env to what git -C ${folder} config remote.origin.url prints; then tsx ` +
+      'scripts/setup.ts takes it out there',
   )
 }
 

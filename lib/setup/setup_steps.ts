@@ -99,7 +99,8 @@ const interruptedDeploy = () => {
   if (!journal || isAlive(journal.pid)) return damages
   return [
     warning(
-      `the deploy of ${repositoryNames(journalsOf(journal))} by ${journal.who} was interrupted in phase ${phaseText(journal)}`,
+      `the deploy of ${repositoryNames(journalsOf(journal))} by ${journal.who} was interrupted in phase ` +
+        phaseText(journal),
       'the next deploy puts it in order',
     ),
   ]

@@ -7,8 +7,8 @@ import { say } from '../system/progress.ts'
 import { sendNginx } from './node_nginx.ts'
 
 /**
- * Has each nginx serve a certificate that lies in its folder here (PEM), as `takeUpCertificate` does; gives whether this machine's took a
- * reload. Another node that does not take it is a warning: cron tries again.
+ * Has each nginx serve a certificate that lies in its folder here (PEM), as `takeUpCertificate` does; gives whether
+ * this machine's took a reload. Another node that does not take it is a warning: cron tries again.
  */
 export async function serveCertificate(nginx: Nginx, site: string, certificate: string) {
   const taken = await takeUpCertificate(nginx, site, certificate)

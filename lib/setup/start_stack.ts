@@ -53,7 +53,9 @@ const fetchImages = async (config: StackConfig, missing: string[]) => {
     throw new Failure(
       `the release of ${pinned.join(', ')} that docker-compose.releases.yml names is not on this machine`,
       {
-        hint: 'it was made elsewhere, or removed: rm docker-compose.releases.yml nginx/live/*.json, run this again, then deploy',
+        hint:
+          'it was made elsewhere, or removed: rm docker-compose.releases.yml nginx/live/*.json, run this again, ' +
+          'then deploy',
       },
     )
   if (pulled.length > 0) {

@@ -39,7 +39,9 @@ const proveOurs = async (project: string) => {
     )
 }
 
-/** What the trial changes, as a file of Compose: the images stay those of the real stack, and nothing leads in or out. */
+/**
+ * What the trial changes, as a file of Compose: the images stay those of the real stack, and nothing leads in or out.
+ */
 const trialOf = ({ services }: StackConfig) => {
   const changed = Object.entries(services).map(([service, { image, labels }]) => [
     service,
@@ -137,7 +139,9 @@ export async function tryStack(config: StackConfig) {
     checkInterruption()
     throw new Failure(`the trial failed: ${messageOf(error)}`, {
       ...detailsOf(error),
-      hint: 'the old site serves as before. The end of the logs stands above: correct what they say, then run this again',
+      hint:
+        'the old site serves as before. The end of the logs stands above: correct what they say, then run this ' +
+        'again',
     })
   } finally {
     await shielded(() => attempt(down))

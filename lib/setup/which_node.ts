@@ -78,7 +78,8 @@ export function checkJoining(
   if (others.some(({ name }) => name === swarm.Name))
     throw badConfig(
       `a node is called ${swarm.Name} already, and ${host} is, too`,
-      `give it a name of its own (ssh ${host} hostnamectl set-hostname <name>), restart Docker there, then run this again`,
+      `give it a name of its own (ssh ${host} hostnamectl set-hostname <name>), restart Docker there, then run ` +
+        'this again',
     )
   const leader = nodes.find(({ isLeader }) => isLeader)
   if (manager && leader && !isUnderstood(swarm.ServerVersion, leader.engineVersion))
@@ -94,7 +95,10 @@ export function checkJoining(
     throw usage(`${host} is the db node, which is no other's`, 'docker compose up -d starts its nginx with what is new')
 }
 
-/** The node of a name, as ssh or the Swarm knows it. Throws a Failure (64) with the list for any other, and for a name of two. */
+/**
+ * The node of a name, as ssh or the Swarm knows it. Throws a Failure (64) with the list for any other, and for a name
+ * of two.
+ */
 export function pickNode<N extends Pick<Node, 'id' | 'name' | 'host' | 'isUp'>>(nodes: N[], wanted: string): N {
   const found = nodes.filter(it => [it.name, it.host, it.id].includes(wanted))
   const [only] = found
@@ -105,7 +109,9 @@ export function pickNode<N extends Pick<Node, 'id' | 'name' | 'host' | 'isUp'>>(
   throw usage(`${found.length} nodes are called ${wanted}`, `say which by its id: ${texts.join(', ')}`)
 }
 
-/** Where the networks of a Swarm get their addresses from: Docker's own choice, 10.0.0.0/8, has the nodes' own in it. */
+/**
+ * Where the networks of a Swarm get their addresses from: Docker's own choice, 10.0.0.0/8, has the nodes' own in it.
+ */
 const POOLS = ['10.201.0.0/16', '198.18.0.0/16']
 
 /** Those that no network of this machine has: a container would look there for its own neighbours. */

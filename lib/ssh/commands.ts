@@ -76,7 +76,8 @@ const REASONS: [RegExp, why: string, hint: (host: string) => string][] = [
     /IDENTIFICATION HAS CHANGED|host key for .* has changed/i,
     'its host key is another one than known_hosts has',
     host =>
-      `was the server set up anew? Ask who did it for the new key's fingerprint; only then: ssh-keygen -R ${host.replace(/^.*@/, '')}. Otherwise somebody else may be answering`,
+      `was the server set up anew? Ask who did it for the new key's fingerprint; only then: ssh-keygen -R ` +
+      `${host.replace(/^.*@/, '')}. Otherwise somebody else may be answering`,
   ],
   [
     /Host key verification failed|no .* host key is known/i,
@@ -109,7 +110,7 @@ const REASONS: [RegExp, why: string, hint: (host: string) => string][] = [
 /** Why a host cannot be reached, from what ssh wrote: a Failure with 69. */
 export function unreachable(host: string, stderr: string) {
   const [, why, hint] = REASONS.find(([pattern]) => pattern.test(stderr)) ?? []
-  const said = stderr.trim().split('\n').at(-1) ?? ''
+  const said = stderr.trim().split('\n').at(-1)!
   return new Failure(`${host} cannot be reached: ${why ?? 'ssh failed'} (${said})`, {
     exitCode: EXIT.unreachable,
     hint: hint?.(host) ?? `ssh ${host} shows more`,

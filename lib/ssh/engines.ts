@@ -26,7 +26,9 @@ export async function forward(host: string, from: string, to: string, what: stri
     throw unreachable(host, outcome.stderr)
   throw new Failure(`${what} cannot be reached through ssh: ${outcome.stderr.trim()}`, {
     exitCode: EXIT.unreachable,
-    hint: `does its sshd allow forwarding (AllowTcpForwarding, AllowStreamLocalForwarding), and may this user use Docker there (ssh ${host} docker ps)?`,
+    hint:
+      'does its sshd allow forwarding (AllowTcpForwarding, AllowStreamLocalForwarding), and may this user use ' +
+      `Docker there (ssh ${host} docker ps)?`,
   })
 }
 
@@ -40,7 +42,10 @@ const open = async (host: string) => {
   return `unix://${socket}`
 }
 
-/** The engine of a host (RunOptions.engine). Throws a Failure (69) when it cannot be reached; asked again, it tries again. */
+/**
+ * The engine of a host (RunOptions.engine). Throws a Failure (69) when it cannot be reached; asked again, it tries
+ * again.
+ */
 export async function engineOf(host: string): Promise<string> {
   const engine = opened.get(host) ?? open(host)
   opened.set(host, engine)

@@ -9,7 +9,10 @@ import { readState } from '../system/state_folder.ts'
 /** The file of the state that the renewals are noted in. */
 export const RENEWAL = 'certificate.json'
 
-/** The part of its life that is left when a renewal is late: certbot begins at a third, and has tried for some time then. */
+/**
+ * The part of its life that is left when a renewal is late: certbot begins at a third, and has tried for some time
+ * then.
+ */
 const LATE = 1 / 4
 /** certbot before 4.0 begins 30 days before the end, however long the life is */
 const LATE_DAYS = 28

@@ -12,7 +12,7 @@ import { isSwarm, listTasks } from '../docker/swarm.ts'
 import { readConfig } from '../docker/stack_config.ts'
 import { root } from '../system/checkout.ts'
 import { age } from '../system/format.ts'
-import { readIfThere } from '../system/files.ts'
+import { readOrEmpty } from '../system/files.ts'
 import { isAlive } from '../system/processes.ts'
 import { attempt } from '../system/run.ts'
 import { loadSettings, type Settings } from '../system/settings.ts'
@@ -60,10 +60,12 @@ const PATIENCE = 15_000
 
 const digestOf = () =>
   [join(root, '.env'), ...baseFiles()]
-    .reduce((hash, file) => hash.update(readIfThere(file) ?? '').update('\0'), createHash('sha256'))
+    .reduce((hash, file) => hash.update(readOrEmpty(file)).update('\0'), createHash('sha256'))
     .digest('hex')
 
-/** Reads the settings and the stack anew where one of their files has changed. Throws the Failures of a wrong one (78). */
+/**
+ * Reads the settings and the stack anew where one of their files has changed. Throws the Failures of a wrong one (78).
+ */
 export async function remember(former?: Memory): Promise<Memory> {
   const digest = digestOf()
   if (former?.digest === digest) return former
@@ -128,7 +130,8 @@ const lookAtInterrupted = (): Trouble[] => {
   const [journal, work] = [readJournal(), readDataWork()]
   const deploy =
     journal &&
-    `the deploy of ${repositoryNames(journalsOf(journal))} by ${journal.who} was interrupted in phase ${phaseText(journal)}: run it again`
+    `the deploy of ${repositoryNames(journalsOf(journal))} by ${journal.who} was interrupted in phase ` +
+      `${phaseText(journal)}: run it again`
   const data =
     work &&
     `${work.who} was ${work.what}, and it was interrupted in step ${work.step}, ${age(new Date(work.since))} ago`
@@ -141,7 +144,9 @@ const lookAtInterrupted = (): Trouble[] => {
 /** Maintenance that was to be over by now is a trouble, and nobody's excuse. */
 export function lookAtMaintenance(maintenance: Maintenance | undefined): Trouble[] {
   if (!maintenance || !hasOverrun(maintenance)) return []
-  const text = `maintenance was to be over at ${maintenance.until}, and visitors still get its page: tsx scripts/maintenance.ts off`
+  const text =
+    `maintenance was to be over at ${maintenance.until}, and visitors still get its page: tsx ` +
+    'scripts/maintenance.ts off'
   return [{ about: 'maintenance', text }]
 }
 

@@ -23,7 +23,9 @@ const rolesOf = ({ labels, isLeader, isManager }: Node) => [
   ...(isManager && !isLeader ? ['manager'] : []),
 ]
 
-/** nginx/follow.js says it of a node that others may reach, but that does not reach the db node in the Swarm's network. */
+/**
+ * nginx/follow.js says it of a node that others may reach, but that does not reach the db node in the Swarm's network.
+ */
 const CUT_OFF = 'cut off'
 
 // Another answer than that of the db node's: it has not heard of a switch, or has sent a release away by itself.

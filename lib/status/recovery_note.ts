@@ -1,5 +1,5 @@
-// What a recovery notes before it touches the volume of the database: by it the next run knows that what lies there is its
-// own, and goes on.
+// What a recovery notes before it touches the volume of the database: by it the next run knows that what lies there is
+// its own, and goes on.
 import * as v from 'valibot'
 import { rmSync } from 'node:fs'
 import { time } from '../system/schema.ts'
@@ -39,11 +39,15 @@ export function forgetRecovery() {
   rmSync(statePath(FILE), { force: true })
 }
 
-/** What status.ts says of a recovery that has begun and not ended: what is wrong, and what to do; undefined without one. */
+/**
+ * What status.ts says of a recovery that has begun and not ended: what is wrong, and what to do; undefined without one.
+ */
 export function unfinishedRecovery() {
   const note = readRecovery()
   if (!note) return undefined
   const from = note.kind === 'archive' ? 'the archive' : 'a backup set'
-  const trouble = `the recovery of this server from ${from} (${note.name}) has begun and not ended: tsx scripts/setup.ts --recover goes on where it was`
+  const trouble =
+    `the recovery of this server from ${from} (${note.name}) has begun and not ended: tsx scripts/setup.ts ` +
+    '--recover goes on where it was'
   return { from: note.name, trouble }
 }

@@ -25,7 +25,9 @@ const hasCertificate = ({ WHOST: site, SSL_DIR }: Settings) => {
   }
 }
 
-/** Where visitors find the site of these settings: a public one has the standard ports, here or on a balancer before it. */
+/**
+ * Where visitors find the site of these settings: a public one has the standard ports, here or on a balancer before it.
+ */
 export function placeOf(settings: Settings): SiteAddress {
   const { WHOST: host, NGINX_BIND: bind, NGINX_PORT, NGINX_TLS_PORT } = settings
   const scheme = host !== 'localhost' && hasCertificate(settings) ? 'https' : 'http'

@@ -93,8 +93,8 @@ const without = (known: Known, entries: Entry[]): Known =>
 
 /**
  * What follows from a look: what is known now, and what is to be told. Several troubles are one text; what has not been
- * told yet is told with the others, also when only this look found it. That something is well again is told when nothing
- * is wrong any more for which somebody would get up. `remind` is in hours.
+ * told yet is told with the others, also when only this look found it. That something is well again is told when
+ * nothing is wrong any more for which somebody would get up. `remind` is in hours.
  */
 export function judge(former: Known, troubles: Trouble[], now: Date, remind: number): Judgement {
   const found = new Map(troubles.map(trouble => [trouble.about, trouble]))

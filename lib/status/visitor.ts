@@ -119,9 +119,9 @@ const judgeAll = async (place: SiteAddress, target: Destination, [first, ...othe
 }
 
 /**
- * Asks for each page as a visitor would. The public name may lead to an address that this machine cannot reach itself (a
- * router that does not turn its own packets round): then nginx is asked on this machine, by the same name, and that is
- * noted; where the name has led here before (`wasByName`), it is a trouble.
+ * Asks for each page as a visitor would. The public name may lead to an address that this machine cannot reach itself
+ * (a router that does not turn its own packets round): then nginx is asked on this machine, by the same name, and that
+ * is noted; where the name has led here before (`wasByName`), it is a trouble.
  */
 export async function visit(place: SiteAddress, pages: Page[], wasByName: boolean): Promise<Visit> {
   const { host, here } = place
@@ -155,6 +155,8 @@ export async function visit(place: SiteAddress, pages: Page[], wasByName: boolea
     const text = `visitors do not find the site: ${why}; on this machine nginx answers`
     return { troubles: [{ about: 'name', text }, ...troubles], notes: notesOf(heard), byName: wasByName }
   }
-  const note = `from this server ${why}, so nginx was asked at ${here.address}; whether visitors reach it cannot be told from here`
+  const note =
+    `from this server ${why}, so nginx was asked at ${here.address}; whether visitors reach it cannot be told from ` +
+    'here'
   return { troubles, notes: [note, ...notesOf(heard)], byName: false }
 }

@@ -116,7 +116,8 @@ export async function watch({ every, long, remind, whileThere }: Watching) {
     try {
       memory = await remember(memory)
     } catch (error) {
-      say.warn(`${messageOf(error)}; the settings from before go on counting (${detailsOf(error).hint ?? ''})`)
+      const { hint } = detailsOf(error)
+      say.warn(`${messageOf(error)}; the settings from before go on counting${hint ? ` (${hint})` : ''}`)
     }
   }
 }

@@ -10,7 +10,9 @@ export function freeSpace(folder: string) {
 export function noSpace(message: string) {
   return new Failure(message, {
     exitCode: EXIT.noSpace,
-    hint: 'no set was made, and none was removed; free some space there or enlarge the disk (scripts/backup.ts --list shows the sets)',
+    hint:
+      'no set was made, and none was removed; free some space there or enlarge the disk (scripts/backup.ts --list ' +
+      'shows the sets)',
   })
 }
 /**

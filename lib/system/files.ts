@@ -57,6 +57,11 @@ export function replaceContent(file: string, text: string) {
   if (made.uid !== uid || made.gid !== gid) chownSync(file, uid, gid)
 }
 
+/** The text of a file; empty when there is none. */
+export function readOrEmpty(file: string) {
+  return readIfThere(file) ?? ''
+}
+
 /** The text of a file, or undefined when there is none. */
 export function readIfThere(file: string) {
   try {
@@ -104,7 +109,7 @@ const openUnfollowed = (file: string) => {
   try {
     return openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   } catch (error) {
-    throw ['ELOOP', 'EMLINK', 'ENXIO'].includes((error as NodeJS.ErrnoException).code ?? '') ? notPlain(file) : error
+    throw isOneOf(error, ['ELOOP', 'EMLINK', 'ENXIO']) ? notPlain(file) : error
   }
 }
 
@@ -133,7 +138,7 @@ export function sync(path: string) {
   }
 }
 
-const isOneOf = (error: unknown, codes: string[]) => codes.includes((error as NodeJS.ErrnoException).code ?? '')
+const isOneOf = (error: unknown, codes: string[]) => codes.some(code => code === (error as NodeJS.ErrnoException).code)
 
 // Linux and macOS, FUSE and SMB say it differently; the last two are another disk, and a file that has as many names as
 // it may.

@@ -133,8 +133,8 @@ export interface HookAfter {
 }
 
 /**
- * Runs the hook before something, and gives the one after it. `about` says what is to be done, as JSON. Throws a Failure:
- * 78 for hooks that must not be run, 77 when the one before refuses.
+ * Runs the hook before something, and gives the one after it. `about` says what is to be done, as JSON. Throws a
+ * Failure: 78 for hooks that must not be run, 77 when the one before refuses.
  */
 export async function runBefore(deed: Deed, settings: HookSettings, about: object): Promise<HookAfter> {
   const { before, after } = hooksOf(deed, settings)

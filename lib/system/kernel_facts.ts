@@ -64,7 +64,7 @@ export function openKernelFacts(root: string) {
     const remote = socketsOf(pid)
       .map(inode => established.get(inode))
       .find(Boolean)
-    return remote && addressOf(remote.split(':')[0] ?? '')
+    return remote && addressOf(remote.split(':')[0]!)
   }
 
   /**

@@ -18,9 +18,9 @@ const bits4 = (text: string) => bitsOf(text.split('.').map(Number), 8)
 
 const bits6 = (text: string) => {
   // URL writes an address in one way, with at most one "::" and no dots.
-  const [head = '', tail] = new URL(`http://[${text}]`).hostname.slice(1, -1).split('::')
+  const [head = '', tail = ''] = new URL(`http://[${text}]`).hostname.slice(1, -1).split('::')
   const groups = (part: string) => part.split(':').flatMap(it => (it === '' ? [] : [parseInt(it, 16)]))
-  const [before, after] = [groups(head), groups(tail ?? '')]
+  const [before, after] = [groups(head), groups(tail)]
   return bitsOf([...before, ...Array<number>(8 - before.length - after.length).fill(0), ...after], 16)
 }
 

@@ -47,7 +47,7 @@ export function withoutSecrets({ texts }: Pick<Settings, 'texts'>, text: string)
  * without the query or the login of an address, the secrets of .env, and what a chat obeys (mentions, links).
  */
 export function noticeText(settings: Pick<Settings, 'WHOST' | 'texts'>, good: boolean, text: string) {
-  const line = withoutSecrets(settings, text.split('\n')[0] ?? '')
+  const line = withoutSecrets(settings, text.split('\n')[0]!)
     .slice(0, 2 * MOST)
     .replaceAll(/\/\/\S*@/g, '//')
     .replaceAll(/(\/[^\s?]*)\?[^\s,;)]*/g, '$1?…')

@@ -225,8 +225,8 @@ export function follow(command: string[], options: RunOptions & { onlyOutput?: b
 }
 
 /**
- * The output of a command, as it comes: large data, which is never kept here. Throws a Failure when it does not end with
- * 0, and that of a signal; who stops reading ends it.
+ * The output of a command, as it comes: large data, which is never kept here. Throws a Failure when it does not end
+ * with 0, and that of a signal; who stops reading ends it.
  */
 export async function* outputOf(command: string[], options: RunOptions = {}): AsyncGenerator<Uint8Array> {
   checkInterruption()
@@ -319,8 +319,8 @@ const RELEASE = 120_000
 /**
  * Starts a command that prints a line (given as stdout) when it is ready and then lives until its standard input is
  * closed: when `release` is called, or when this process ends in any way. Without `release` it ended before it was
- * ready. A signal that comes before, or that of the options, closes its standard input, and `patience` milliseconds later tells it to end; it
- * has ended when that is thrown.
+ * ready. A signal that comes before, or that of the options, closes its standard input, and `patience` milliseconds
+ * later tells it to end; it has ended when that is thrown.
  */
 export async function hold(
   command: string[],

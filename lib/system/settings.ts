@@ -7,7 +7,7 @@ import { parse } from 'dotenv'
 import * as v from 'valibot'
 import { root } from './checkout.ts'
 import { badConfig } from './errors.ts'
-import { readIfThere } from './files.ts'
+import { readOrEmpty } from './files.ts'
 
 /** What stands in a .env, as text: without the settings that are empty. */
 export type Texts = ReadonlyMap<string, string>
@@ -223,7 +223,9 @@ export function linesOf(text: string) {
         name,
         line,
         text: `${name ? `the line of ${name}` : 'it'} is not a setting that all readers of the file understand alike`,
-        cure: `write NAME=value, or NAME='value' when it has other characters than letters, digits and %+,-./:=@_~; NAME="value" (without $ \` \\ in it) for one with a '`,
+        cure:
+          `write NAME=value, or NAME='value' when it has other characters than letters, digits and %+,-./:=@_~; ` +
+          `NAME="value" (without $ \` \\ in it) for one with a '`,
       })
     else if (name !== undefined && lines.has(name))
       faults.push({
@@ -352,5 +354,5 @@ export function loadSettings(): Settings {
 
 /** What stands in .env, unchecked: a laptop's may have a few lines alone. */
 export function uncheckedTexts(): Texts {
-  return textsOf(readIfThere(join(root, '.env')) ?? '')
+  return textsOf(readOrEmpty(join(root, '.env')))
 }

@@ -29,7 +29,7 @@ const wallOf = (time: Date) => {
   const parts = new Map(fieldsOf(time).map(({ type, value }) => [type, value]))
   const number = (type: Intl.DateTimeFormatPartTypes) => Number(parts.get(type))
   return {
-    weekday: parts.get('weekday') ?? '',
+    weekday: parts.get('weekday')!,
     year: number('year'),
     month: number('month'),
     day: number('day'),
@@ -46,8 +46,8 @@ const HOUR = 60 * MINUTE
 const zoneAt = (time: number) => asUtc(wallOf(new Date(time))) - time
 
 /**
- * The time at which it shows this: where summer time has left an hour out, the one after; of an hour that comes twice the
- * first that is still to come.
+ * The time at which it shows this: where summer time has left an hour out, the one after; of an hour that comes twice
+ * the first that is still to come.
  */
 const timeAt = (wall: number, now: Date) => {
   const time = wall - zoneAt(wall - zoneAt(wall))
@@ -139,9 +139,9 @@ const momentIn = (text: string, now: number) => {
 }
 
 /**
- * The moment in the past that somebody means by "2026-11-25 14:32:10" or "14:32" (the last one) in the time of Paris, an
- * instant of ISO 8601, or "-10min" (s, min, h, d). Throws a Failure (64) for another text, for a moment that is still to
- * come, and for a time of the clocks that never was or was twice.
+ * The moment in the past that somebody means by "2026-11-25 14:32:10" or "14:32" (the last one) in the time of Paris,
+ * an instant of ISO 8601, or "-10min" (s, min, h, d). Throws a Failure (64) for another text, for a moment that is
+ * still to come, and for a time of the clocks that never was or was twice.
  */
 export function readMoment(text: string, now = new Date()) {
   const time = momentIn(text, now.getTime())

@@ -1,6 +1,6 @@
 // What the scripts have noted in .state. A file there that is damaged (a disk's fault, an editor) is said, and taken
 // for none where that is safe: no command fails for it.
-import { readIfThere, replaceFile } from './files.ts'
+import { readIfThere, readOrEmpty, replaceFile } from './files.ts'
 import { readJson, type Schema } from './schema.ts'
 import { say } from './progress.ts'
 import { join } from 'node:path'
@@ -32,7 +32,7 @@ export function writeState(name: string, value: unknown, mode?: number) {
 
 /** All entries of a file of lines, oldest first. Lines that are damaged are told, and left out. */
 export function readLines<T>(name: string, schema: Schema<T>): T[] {
-  const lines = (readIfThere(statePath(name)) ?? '')
+  const lines = readOrEmpty(statePath(name))
     .split('\n')
     .map((text, index) => ({ text, number: index + 1, ...readJson(schema, text) }))
   const damaged = lines.filter(({ text, damage }) => text.trim() !== '' && damage !== undefined)
@@ -40,7 +40,9 @@ export function readLines<T>(name: string, schema: Schema<T>): T[] {
   if (first) {
     const numbers = damaged.slice(0, 10).map(({ number }) => number)
     tellOnce(
-      `${statePath(name)} has damaged lines, which are left out: ${numbers.join(', ')}${damaged.length > 10 ? ', …' : ''} (${first.damage}). Look at them (sed -n ${first.number}p), and remove them`,
+      `${statePath(name)} has damaged lines, which are left out: ` +
+        `${numbers.join(', ')}${damaged.length > 10 ? ', …' : ''} (${first.damage}). Look at them (sed -n ` +
+        `${first.number}p), and remove them`,
     )
   }
   return lines.flatMap(({ value }) => value ?? [])

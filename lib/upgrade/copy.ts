@@ -49,11 +49,13 @@ export async function copyWhole({ old, server, data }: UpgradeWork, name: string
 // A session tells what it has changed when it ends; until then it may keep that for itself, and servers before 15 read
 // it half a second late. What is emptied is another file, and tells nothing else.
 const CHANGES = `
-select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+select pg_terminate_backend(pid, 5000) from pg_stat_activity
+  where datname = current_database() and pid <> pg_backend_pid()
   and application_name <> '${LOCKER}' and :'end' = 't' \\g /dev/null
 select pg_sleep(1) where :'end' = 't' and current_setting('server_version_num')::int < 150000 \\g /dev/null
 select concat_ws(' ', (select sum(n_tup_ins + n_tup_upd + n_tup_del) from pg_stat_user_tables),
-  (select md5(string_agg(oid || ' ' || relfilenode, ',' order by oid)) from pg_class where relkind = 'r' and relpersistence <> 't' and oid >= 16384))
+  (select md5(string_agg(oid || ' ' || relfilenode, ',' order by oid)) from pg_class
+    where relkind = 'r' and relpersistence <> 't' and oid >= 16384))
 `
 
 /** What changes when a database is written to. */

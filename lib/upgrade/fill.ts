@@ -14,7 +14,8 @@ import type { UpgradeWork } from './plan.ts'
 import { type Filled, finishFollowing, replaceServer } from './replace.ts'
 
 const REFRESH = String.raw`
-select format('refresh materialized view %s', oid::regclass) from pg_class where relkind = 'm' and relispopulated order by oid \gexec
+select format('refresh materialized view %s', oid::regclass) from pg_class where relkind = 'm' and relispopulated
+  order by oid \gexec
 `
 
 /** What views keep of the rows is as new as these. */
@@ -47,7 +48,8 @@ const follow = async (work: UpgradeWork) => {
 }
 
 /**
- * Does it, by replication or in a window in which nobody writes. Throws a Failure; before the switch nothing is changed.
+ * Does it, by replication or in a window in which nobody writes. Throws a Failure; before the switch nothing is
+ * changed.
  */
 export async function fillNewServer(work: UpgradeWork): Promise<Filled> {
   const { old, tables, plan, data } = work

@@ -32,7 +32,8 @@ export async function proveSettable(wanted: Pick<Cluster, 'image' | 'volume' | '
   if (image === wanted.image && volume === wanted.volume) return
   throw badConfig(
     `postgres would run ${image} on ${volume}, whatever .env says`,
-    'nothing was touched; take image and volume of postgres out of docker-compose.override.yml: POSTGRES_IMAGE and POSTGRES_VOLUME in .env are there for that',
+    'nothing was touched; take image and volume of postgres out of docker-compose.override.yml: POSTGRES_IMAGE ' +
+      'and POSTGRES_VOLUME in .env are there for that',
   )
 }
 

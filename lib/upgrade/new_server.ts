@@ -3,7 +3,7 @@
 // It outlives these scripts: what it has subscribed to would pile up in the old server.
 import { docker, removeContainers } from '../docker/commands.ts'
 import { idsWith } from '../docker/containers.ts'
-import { ACCOUNT, inServer, openSessions, type Server } from '../postgres/server.ts'
+import { ACCOUNT, inServer, openSessions, type Server, sessionsOf } from '../postgres/server.ts'
 import { Failure } from '../system/errors.ts'
 import { attempt, capture } from '../system/run.ts'
 import type { Settings } from '../system/settings.ts'
@@ -86,6 +86,6 @@ export async function startNewServer(
 
 /** The words by which a program in the new server's container reaches the old server, to read there. */
 export function fromThere(old: Server, ...command: string[]) {
-  const { options = '', reading = '' } = old.sessions ?? {}
+  const { options, reading } = sessionsOf(old)
   return ['env', 'PGHOST=127.0.0.1', 'PGPORT=5432', `PGUSER=${old.user}`, `PGOPTIONS=${options} ${reading}`, ...command]
 }

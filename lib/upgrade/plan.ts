@@ -116,19 +116,24 @@ const checkExtensions = async (server: Server, next: Server, databases: string[]
   }
 }
 
-// What a server notes of columns beside what people set: since November 2026 "pg_attver". Its own pg_dump leaves that out.
+// What a server notes of columns beside what people set: since November 2026 "pg_attver". Its own pg_dump leaves that
+// out.
 const NOTED = `
 select distinct to_jsonb(split_part(o, '=', 1)) from pg_attribute, unnest(attoptions) o
 where attrelid >= 16384 and split_part(o, '=', 1) not in ('n_distinct', 'n_distinct_inherited')
 `
 
-/** Of what a server notes of its columns that which stands in the SQL of a dump all the same, where no server takes it. */
+/**
+ * Of what a server notes of its columns that which stands in the SQL of a dump all the same, where no server takes it.
+ */
 export function dumpedNotes(noted: string[], schema: string) {
   const lines = schema.split('\n').filter(line => / ALTER COLUMN .* SET \(.*\);$/.test(line))
   return noted.filter(name => lines.some(line => line.includes(`${name}=`)))
 }
 
-/** Throws a Failure (78) when the new image is of an older release than the server, whose columns its pg_dump misreads. */
+/**
+ * Throws a Failure (78) when the new image is of an older release than the server, whose columns its pg_dump misreads.
+ */
 const checkRelease = async (server: Server, next: Server, databases: string[]) => {
   for (const name of databases) {
     const noted = await rows<string>(server, name, NOTED)
@@ -144,8 +149,10 @@ const checkRelease = async (server: Server, next: Server, databases: string[]) =
     const misread = dumpedNotes(noted, schema)
     if (misread.length > 0)
       throw badConfig(
-        `${next.image} is of an older release than ${server.image}: its pg_dump does not know what the columns of ${name} have (${misread.join(', ')})`,
-        'nothing was touched; take a newer image of the same PostgreSQL (docker pull, or POSTGRES_IMAGE in .env), then run it again',
+        `${next.image} is of an older release than ${server.image}: its pg_dump does not know what the columns of ` +
+          `${name} have (${misread.join(', ')})`,
+        'nothing was touched; take a newer image of the same PostgreSQL (docker pull, or POSTGRES_IMAGE in .env), ' +
+          'then run it again',
       )
   }
 }
@@ -163,7 +170,8 @@ const checkRoom = async (next: Server, bytes: number) => {
 }
 
 const CHANGED = `
-select to_json(format('%s = %s', name, setting)) from pg_file_settings where sourcefile = current_setting('data_directory') || '/postgresql.auto.conf'
+select to_json(format('%s = %s', name, setting)) from pg_file_settings
+  where sourcefile = current_setting('data_directory') || '/postgresql.auto.conf'
 `
 
 /** Starts the new server on a volume of its own. */

@@ -1,4 +1,5 @@
-// A whole server as it was at a moment, in a volume of its own: recovered without a network, proved, and ended in order.
+// A whole server as it was at a moment, in a volume of its own: recovered without a network, proved, and ended in
+// order.
 import { giveToApp, makeAppRole } from '../postgres/app_role.ts'
 import { collationTrouble } from '../postgres/collations.ts'
 import { admin, databaseExists } from '../postgres/databases.ts'
@@ -72,7 +73,7 @@ const setPasswords = async (server: Server, { POSTGRES_PASSWORD: own, POSTGRES_A
 }
 
 const numberOf = async (server: Server, ...command: string[]) =>
-  Number.parseInt((await capture(inServer(server, ...command))).split('\n').at(-1) ?? '')
+  Number.parseInt((await capture(inServer(server, ...command))).split('\n').at(-1)!)
 
 const lookAt = async (server: Server) => {
   const databases = await rows<string>(server, 'template1', DATABASES)

@@ -22,7 +22,7 @@ import { PLACE } from '../postgres/server_image.ts'
 import { root } from '../system/checkout.ts'
 import { changeSettings, ENV_FILE, settingsWith } from '../system/env_file.ts'
 import { Failure, messageOf } from '../system/errors.ts'
-import { readIfThere, replaceFile } from '../system/files.ts'
+import { readOrEmpty, replaceFile } from '../system/files.ts'
 import { say } from '../system/progress.ts'
 import { attempt, capture } from '../system/run.ts'
 import type { Settings } from '../system/settings.ts'
@@ -55,8 +55,8 @@ const namesOf = ({ former, next, moment }: ClusterChange) =>
     : { former: 'the former server', next: `the server of ${moment}` }
 
 /**
- * Starts the former cluster, which has its place again, if it ran before. Gives what is to be said of it. That it does not
- * start may be why the whole server was to be restored.
+ * Starts the former cluster, which has its place again, if it ran before. Gives what is to be said of it. That it does
+ * not start may be why the whole server was to be restored.
  */
 const startFormer = async (stack: Stack, { moment, stopped }: ClusterChange) => {
   if (stopped) {
@@ -87,7 +87,10 @@ const goBack = async (stack: Stack, change: ClusterChange) => {
   changeSettings(former.settings)
   const how = await startFormer(stack, change)
   if (hasBegun) noteWayBack(change)
-  return `${names.former} ${how}${hasBegun ? `; what was written meanwhile, if anything, is in the volume ${next.volume}` : ''}`
+  return (
+    `${names.former} ` +
+    `${how}${hasBegun ? `; what was written meanwhile, if anything, is in the volume ${next.volume}` : ''}`
+  )
 }
 
 /** Where the data of a cluster are while it is served. */
@@ -116,7 +119,7 @@ export async function switchTo(stack: Stack, change: ClusterChange, old: string 
   const { code } = await attempt(['flock', stateFile(SWITCHING), 'bash', script, ...words])
   rmSync(prepared, { force: true })
   if (code === 0) return
-  const said = (readIfThere(log) ?? '').trim().split('\n').slice(-8).join('\n  ')
+  const said = readOrEmpty(log).trim().split('\n').slice(-8).join('\n  ')
   const hint = await goBack(stack, change)
   throw new Failure(`${namesOf(change).next} did not start:\n  ${said}`, { hint })
 }
@@ -138,9 +141,9 @@ export interface Finished {
 const isKept = (next: ClusterChange['next']) => readUpgradeNote().kept.some(({ volume }) => volume === next.volume)
 
 /**
- * Removes what has been made for a change that did not come to its end: the server that was filled, its volume, and what
- * an upgrade has left in the old one. Throws a Failure, and removes nothing, while .env names that volume: the way back
- * failed, and Compose would make an empty one of its name. One that is lost has nothing taken out of it.
+ * Removes what has been made for a change that did not come to its end: the server that was filled, its volume, and
+ * what an upgrade has left in the old one. Throws a Failure, and removes nothing, while .env names that volume: the way
+ * back failed, and Compose would make an empty one of its name. One that is lost has nothing taken out of it.
  */
 export async function discard(
   stack: Stack,
@@ -162,8 +165,8 @@ export async function discard(
   })
 }
 
-// Nothing of the former one was changed: it is only started when the switch has stopped it, or when a way back was killed
-// that had begun to give it its place.
+// Nothing of the former one was changed: it is only started when the switch has stopped it, or when a way back was
+// killed that had begun to give it its place.
 const goBackToFormer = async (stack: Stack, settings: Settings, change: ClusterChange) => {
   const there = await serving(stack)
   if (there?.volume === change.next.volume) {
@@ -192,7 +195,11 @@ export function hasSwitched(
  * that is made by it, if one is. Throws a Failure when the server that an upgrade leaves does not start, unless it
  * `mayBeLost`: another one is to take its place.
  */
-export async function settle(stack: Stack, settings: Settings, mayBeLost = false): Promise<ClusterChange | undefined> {
+export async function recoverChange(
+  stack: Stack,
+  settings: Settings,
+  mayBeLost = false,
+): Promise<ClusterChange | undefined> {
   const { under_way: change } = readUpgradeNote()
   if (!change) return undefined
   const { former, next } = namesOf(change)
@@ -246,7 +253,7 @@ export async function settle(stack: Stack, settings: Settings, mayBeLost = false
 export async function settleWayBack(stack: Stack, settings: Settings): Promise<Finished | undefined> {
   const { under_way: change } = readUpgradeNote()
   const isWayBack = change !== undefined && isKept(change.next)
-  const finished = await settle(stack, settings)
+  const finished = await recoverChange(stack, settings)
   return isWayBack && finished ? { finished } : undefined
 }
 

@@ -41,7 +41,10 @@ export function upgradedText(
   const missing = lost.length > 0 ? `, but ${counted(lost.length, 'object')} could not be made again` : ''
   const back = `${kind === 'undo' ? 'Forward again' : 'The way back'}: tsx scripts/postgres_upgrade.ts --undo`
   const serves = `PostgreSQL ${to} serves the site${kind === 'undo' ? ' again' : ''}`
-  return `${serves}, brought by ${person} in ${seconds(spent)}${same}${missing}; requests waited for ${seconds(waited.switch * 1000)} at most. ${back}`
+  return (
+    `${serves}, brought by ${person} in ${seconds(spent)}${same}${missing}; requests waited for ` +
+    `${seconds(waited.switch * 1000)} at most. ${back}`
+  )
 }
 
 /** The same of one that failed: why, and what to do. */
@@ -51,7 +54,9 @@ export function notUpgradedText(about: AboutUpgrade, error: unknown, spent: numb
   return `${titleOf(about)} by ${person} failed after ${seconds(spent)}: ${why}; ${hint}`
 }
 
-/** Does it between the hooks, and tells people of its beginning and its end. Throws a Failure: 77 when a hook refuses. */
+/**
+ * Does it between the hooks, and tells people of its beginning and its end. Throws a Failure: 77 when a hook refuses.
+ */
 export async function announced<Result extends Done>(
   settings: Settings,
   about: AboutUpgrade,

@@ -77,9 +77,9 @@ const goBack = async (stack: Stack, data: DataWork, change: ClusterChange, id: s
 }
 
 /**
- * Plans to go back to the cluster that was put aside last; `listeners` are the settings of who hears of it, when that is
- * not told as something else. Gives what a killed way back had begun when that was brought to its end by this one. Throws
- * a Failure (64) when none is kept.
+ * Plans to go back to the cluster that was put aside last; `listeners` are the settings of who hears of it, when that
+ * is not told as something else. Gives what a killed way back had begun when that was brought to its end by this one.
+ * Throws a Failure (64) when none is kept.
  */
 export async function openUpgradeUndo(
   stack: Stack,

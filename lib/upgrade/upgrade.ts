@@ -23,7 +23,7 @@ import { startNewServer } from './new_server.ts'
 import { pauseForServer } from '../nginx/pause_for_server.ts'
 import { openOldServer } from './old_server.ts'
 import { changeFor, planUpgrade, type UpgradePlan, type UpgradeRequest, type UpgradeWork } from './plan.ts'
-import { discard, pgdataOf, settle } from './switch.ts'
+import { discard, pgdataOf, recoverChange } from './switch.ts'
 import { announced } from './tell_upgrade.ts'
 
 export interface UpgradeResult {
@@ -94,7 +94,8 @@ const execute = async (work: UpgradeWork): Promise<UpgradeResult> => {
 
 /**
  * Proves that the server can be upgraded, and plans it. Gives undefined when it has the version of its image. Throws a
- * Failure: 65 for rows that differ, 69 without a server, 74 without room, 75 for a lock, 78 for an image that does not do.
+ * Failure: 65 for rows that differ, 69 without a server, 74 without room, 75 for a lock, 78 for an image that does not
+ * do.
  */
 export async function openUpgrade(
   stack: Stack,
@@ -106,7 +107,7 @@ export async function openUpgrade(
   try {
     const data = scope.use(await takeDataLock('upgrading PostgreSQL', wait))
     scope.use(await takeDeployLock(wait))
-    await settle(stack, settings)
+    await recoverChange(stack, settings)
     const { server: old, ...own } = await openOldServer(stack, settings, request.oldImage)
     const change = await changeFor(settings, own)
     if (!change) {
@@ -124,10 +125,10 @@ export async function openUpgrade(
     const prepared = await planUpgrade(stack, settings, old, change, data, request)
     const { former, next } = change
     const about = { kind: 'upgrade', from: former.version, to: next.version, kept: former.volume } as const
-    const carryOut = () => execute({ ...prepared, stack, settings, old, data })
+    const executePlan = () => execute({ ...prepared, stack, settings, old, data })
     return {
       plan: prepared.plan,
-      execute: () => announced(settings, about, carryOut),
+      execute: () => announced(settings, about, executePlan),
       dispose: () => scope.dispose(),
     }
   } catch (error) {

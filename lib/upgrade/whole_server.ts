@@ -1,6 +1,6 @@
-// The whole server as it was at a moment, in the place of the one of now: its data become those of the site by the switch
-// to another volume that an upgrade makes, and the former volume is kept for a way back. It needs no server that runs,
-// and writes nothing to the data that are there.
+// The whole server as it was at a moment, in the place of the one of now: its data become those of the site by the
+// switch to another volume that an upgrade makes, and the former volume is kept for a way back. It needs no server that
+// runs, and writes nothing to the data that are there.
 // Long, since what is there, what is to be, and the way from one to the other are told here once.
 import { isArchived } from '../archive/receiver.ts'
 import { makeBaseAtOnce } from '../archive/due_base.ts'
@@ -26,7 +26,7 @@ import { checkInterruption, shielded } from '../system/signals.ts'
 import { type DataWork, takeDataLock } from '../system/work_lock.ts'
 import { dataFolderOf, proveSettable, serverUnder } from './images.ts'
 import { recoverServer, rolesOf, type ServerOfThen } from './recover_server.ts'
-import { discard, finishChange, type Finished, pgdataOf, serving, settle, switchTo } from './switch.ts'
+import { discard, finishChange, type Finished, pgdataOf, serving, recoverChange, switchTo } from './switch.ts'
 import { openUpgradeUndo, type UpgradeUndoPlan } from './undo.ts'
 
 /** What can be said of the server of now: "cannot be read" where some of its data are damaged. */
@@ -181,8 +181,8 @@ const switchOver = (stack: Stack, change: ClusterChange, { id, live }: Own, data
 
 /**
  * Recovers the whole server of a moment in a volume of its own, proves it, and plans to put it in the place of the one
- * of now. Gives what a killed run has left when that was brought to its end by this one. Throws a Failure: 64 or 65 when
- * there is no such moment, 65 for damage, 74 when it does not fit, 75 for a lock, 78 for settings that do not do.
+ * of now. Gives what a killed run has left when that was brought to its end by this one. Throws a Failure: 64 or 65
+ * when there is no such moment, 65 for damage, 74 when it does not fit, 75 for a lock, 78 for settings that do not do.
  */
 export async function openWholeServer(
   stack: Stack,
@@ -194,7 +194,7 @@ export async function openWholeServer(
   try {
     const data = scope.use(await takeDataLock('restoring the whole server', wait))
     scope.use(await takeDeployLock(wait))
-    const finished = await settle(stack, settings, true)
+    const finished = await recoverChange(stack, settings, true)
     if (finished) {
       const { trouble } = await beginArchive(loadSettings(), data)
       if (trouble !== null) say.warn(`the archive has no base of this server yet: ${trouble}`)
@@ -252,7 +252,10 @@ export async function openWholeServer(
   }
 }
 
-/** Plans to go back to the volume that was put aside last, or gives what a killed way back had begun. Throws a Failure (64) when none is kept. */
+/**
+ * Plans to go back to the volume that was put aside last, or gives what a killed way back had begun. Throws a Failure
+ * (64) when none is kept.
+ */
 export async function openWholeServerUndo(
   stack: Stack,
   settings: Settings,

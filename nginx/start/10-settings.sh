@@ -4,7 +4,8 @@
 # came later.
 set -eu
 
-: "${WHOST:=localhost}" "${WHOST_ALIASES:=}" "${NGINX_PORT:=80}" "${BUCKET_NAME:=avril}" "${DRAIN_SECONDS:=30}" "${POST_RATE:=1}"
+: "${WHOST:=localhost}" "${WHOST_ALIASES:=}" "${NGINX_PORT:=80}" "${BUCKET_NAME:=avril}" "${DRAIN_SECONDS:=30}" \
+  "${POST_RATE:=1}"
 # Empty means: none is sent.
 : "${CONTENT_SECURITY_POLICY=}" "${REFERRER_POLICY=strict-origin-when-cross-origin}" "${FRAME_OPTIONS=SAMEORIGIN}"
 : "${SWARM_ROLE:=}" "${SWARM_NODE:=}"

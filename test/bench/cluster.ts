@@ -1,5 +1,5 @@
-// Rollouts over three machines that are a Swarm, with more and more instances: what is lost, how long each phase takes, and how
-// many calls of the engine it needs. The machines are namespaces of this one, which also makes the load.
+// Rollouts over three machines that are a Swarm, with more and more instances: what is lost, how long each phase takes,
+// and how many calls of the engine it needs. The machines are namespaces of this one, which also makes the load.
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, rmSync } from 'node:fs'

@@ -19,8 +19,8 @@ export interface EngineTimes {
   /** how long the container of the migration ran */
   migration: number
   /**
-   * how long the app took to save and load what it keeps in its memory, where the rollout waits for nothing else: before
-   * the switch, and when the old instance is drained
+   * how long the app took to save and load what it keeps in its memory, where the rollout waits for nothing else:
+   * before the switch, and when the old instance is drained
    */
   state: number
 }

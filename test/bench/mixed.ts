@@ -1,5 +1,5 @@
-// Rollouts and bare switches under all that visitors do, over TLS, by HTTP/1.1 and by HTTP/2: uploads and downloads of 20
-// seconds and a websocket too. No request may fail.
+// Rollouts and bare switches under all that visitors do, over TLS, by HTTP/1.1 and by HTTP/2: uploads and downloads of
+// 20 seconds and a websocket too. No request may fail.
 import { say } from '../../lib/system/progress.ts'
 import type { LoadOptions } from '../load/load.ts'
 import { buildTwo, deploy } from './deploy.ts'

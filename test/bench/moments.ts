@@ -1,5 +1,5 @@
-// How long it takes until psql answers of a moment of a database of 1.5 GB: one hour, one day and six days after its full
-// base, on a site where much is written, with an incremental base each night.
+// How long it takes until psql answers of a moment of a database of 1.5 GB: one hour, one day and six days after its
+// full base, on a site where much is written, with an incremental base each night.
 import { Failure } from '../../lib/system/errors.ts'
 import { size } from '../../lib/system/format.ts'
 import { say } from '../../lib/system/progress.ts'

@@ -57,7 +57,9 @@ const measure = async (
   }
 }
 
-/** The same app, started as often without a switch: what its start alone takes of the cores that the visitors need too. */
+/**
+ * The same app, started as often without a switch: what its start alone takes of the cores that the visitors need too.
+ */
 const startAlone = async ({ folder, service }: Site, times: number, { now, doing, quiet }: Running) => {
   const done: { at: number; wall: number }[] = []
   for (let index = 1; index <= times; index += 1) {

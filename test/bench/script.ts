@@ -39,7 +39,8 @@ export async function run<Result>({ folder }: Site, name: string, ...words: stri
   const wall = (performance.now() - since) / 1000
   if (child.exitCode !== 0)
     throw new Failure(
-      `${name}.ts ended with ${child.exitCode ?? child.signalCode}\n${stderr.join('').split('\n').slice(-20).join('\n  ')}`,
+      `${name}.ts ended with ` +
+        `${child.exitCode ?? child.signalCode}\n${stderr.join('').split('\n').slice(-20).join('\n  ')}`,
     )
   return { wall, peak: Number(readFileSync(peak, 'utf8')) / 1024, result: JSON.parse(stdout.join('')) }
 }

@@ -1,5 +1,5 @@
-// What became of the websocket. It ends with its instance when its drain time is over, by rule; a message that is on its way then
-// is lost with it. That is counted by itself, and only when the websocket had all of its time.
+// What became of the websocket. It ends with its instance when its drain time is over, by rule; a message that is on
+// its way then is lost with it. That is counted by itself, and only when the websocket had all of its time.
 import { type Report } from '../load/load.ts'
 import type { TimedPhase } from '../load/old_procedure.ts'
 import { DRAIN_SECONDS } from './site.ts'

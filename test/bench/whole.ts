@@ -1,5 +1,5 @@
-// The whole server of a database of more than 1 GB, brought back by its base and its log, against a restore of a dump and
-// the command of the old scripts, in turn.
+// The whole server of a database of more than 1 GB, brought back by its base and its log, against a restore of a dump
+// and the command of the old scripts, in turn.
 import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { size } from '../../lib/system/format.ts'

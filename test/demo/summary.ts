@@ -28,7 +28,8 @@ const SLOW = 500
 const busyLine = ({ lateness, rate }: Report, before: number) => {
   if (lateness.p99 <= LATE && before <= SLOW) return []
   return [
-    `This machine is too busy, or too small, for ${rate} requests a second; fewer: DEMO_RATE=${Math.ceil(rate / 2)} npm run demo`,
+    `This machine is too busy, or too small, for ${rate} requests a second; fewer: ` +
+      `DEMO_RATE=${Math.ceil(rate / 2)} npm run demo`,
   ]
 }
 
@@ -52,7 +53,8 @@ export function results({ report, phases, steps }: Measured) {
     `steps    ${listed(Object.entries(steps))}`,
     ...failures(report),
     ...busyLine(report, before),
-    'The very same load against the old procedure (scale to two, reload nginx, stop) loses requests: see npm run bench.',
+    'The very same load against the old procedure (scale to two, reload nginx, stop) loses requests: see npm run ' +
+      'bench.',
   ].join('\n')
 }
 

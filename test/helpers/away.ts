@@ -1,5 +1,6 @@
-// away.ts make BUCKET lock|versions|none, destroy BUCKET, list BUCKET [PREFIX], forbid BUCKET, remove BUCKET PREFIX, spoil BUCKET PREFIX, copy BUCKET OTHER: what
-// people do with the bucket off the site, the worst of them with the server's own key.
+// away.ts make BUCKET lock|versions|none, destroy BUCKET, list BUCKET [PREFIX], forbid BUCKET, remove BUCKET PREFIX,
+// spoil BUCKET PREFIX, copy BUCKET OTHER: what people do with the bucket off the site, the worst of them with the
+// server's own key.
 import { S3Client } from '@aws-sdk/client-s3'
 import * as s3 from '@aws-sdk/client-s3'
 

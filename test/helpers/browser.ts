@@ -8,11 +8,12 @@ const HELP = `Usage: tsx test/helpers/browser.ts look URL [--link TEXT]
        tsx test/helpers/browser.ts watch URL --link TEXT
 
   look    the page without scripts, then with them, then what the link leads to
-  watch   loads the page and follows the link, again and again until standard input ends; a line on stderr for each new release that it shows.
-          A second page is opened at first, and its link is followed at the end.
+  watch   loads the page and follows the link, again and again until standard input ends; a line on stderr for each new
+          release that it shows. A second page is opened at first, and its link is followed at the end.
 
-What went wrong is listed in "failed" (requests without an answer, or with a status of 400 and more) and "errors" (console, scripts). In "split" is
-what went wrong in a page that began with one instance and got a 404 for one of its files from another: as a visitor would, watch loads it again.
+What went wrong is listed in "failed" (requests without an answer, or with a status of 400 and more) and "errors"
+(console, scripts). In "split" is what went wrong in a page that began with one instance and got a 404 for one of its
+files from another: as a visitor would, watch loads it again.
 `
 
 const EXECUTABLE = '/usr/bin/chromium'

@@ -1,5 +1,6 @@
-// A Docker engine that is a model in this process, with nginx and the apps of a stack: a program `docker` asks it what the scripts ask. Each call is
-// one event, so that a deploy can be killed, stopped or failed at each of them, and what visitors reach is known at any time.
+// A Docker engine that is a model in this process, with nginx and the apps of a stack: a program `docker` asks it what
+// the scripts ask. Each call is one event, so that a deploy can be killed, stopped or failed at each of them, and what
+// visitors reach is known at any time.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type ServerResponse } from 'node:http'
 import { basename, join } from 'node:path'
@@ -44,7 +45,10 @@ interface Memory {
   made: number
 }
 
-/** Called with the number and the words of each call: what `before` gives takes its place; `after` comes when it has had its effect. */
+/**
+ * Called with the number and the words of each call: what `before` gives takes its place; `after` comes when it has had
+ * its effect.
+ */
 export interface Trap {
   before?: (call: number, words: string[]) => Answer | undefined
   after?: (call: number, words: string[]) => void
@@ -58,7 +62,8 @@ here=\${0%/*}
 case "$*" in
   "exec --interactive "*" sh") CONTAINER=$3 PATH=$here/container:$PATH exec sh ;;
 esac
-printf '%s\\0' "$@" | /usr/bin/curl --silent --no-buffer --fail-with-body --unix-socket "$MODEL_ENGINE" --data-binary @- http://engine/ || exit 1
+printf '%s\\0' "$@" | /usr/bin/curl --silent --no-buffer --fail-with-body \\
+  --unix-socket "$MODEL_ENGINE" --data-binary @- http://engine/ || exit 1
 `
 const PROGRAM_INSIDE = '#!/bin/sh\nexec docker exec "$CONTAINER" "${0##*/}" "$@"\n'
 const INSIDE = ['curl', 'nginx', 'find']
@@ -67,7 +72,9 @@ const valuesOf = (option: string, words: string[]) =>
   words.flatMap((word, at) => (words[at - 1] === option ? [word] : []))
 const hostOf = (address: string) => address.replace(/:\d+$/, '')
 
-/** Starts it in a folder, for the site (the folder of the scripts) whose stack `config` describes, as Compose prints it. */
+/**
+ * Starts it in a folder, for the site (the folder of the scripts) whose stack `config` describes, as Compose prints it.
+ */
 export async function startModelEngine(
   folder: string,
   site: string,

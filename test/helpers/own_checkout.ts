@@ -6,7 +6,9 @@ import { after } from 'node:test'
 
 const original = join(import.meta.dirname, '../..')
 
-/** Gives its folder, with lib, these parts of the original and an empty .state; it is removed when the tests have ended. */
+/**
+ * Gives its folder, with lib, these parts of the original and an empty .state; it is removed when the tests have ended.
+ */
 export function ownCheckout(...parts: string[]) {
   const checkout = mkdtempSync(join(tmpdir(), 'avril-checkout-'))
   after(() => rmSync(checkout, { recursive: true }))

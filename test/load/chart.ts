@@ -140,11 +140,14 @@ const describe = ({ note, panels }: Chart) => {
 }
 
 const frameOf = (height: number, chart: Chart) => [
-  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img"`,
-  ` aria-labelledby="title desc" font-family="-apple-system, 'Segoe UI', 'Liberation Sans', Helvetica, Arial, sans-serif">`,
+  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" ` +
+    'role="img"',
+  ` aria-labelledby="title desc" font-family="-apple-system, 'Segoe UI', 'Liberation Sans', Helvetica, Arial, ` +
+    'sans-serif">',
   `<title id="title">${escape(chart.title)}</title><desc id="desc">${escape(describe(chart))}</desc>`,
   `<defs><pattern id="failed" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">`,
-  `<rect width="5" height="5" fill="${FAILED}"/><rect width="1.5" height="5" fill="#fff" fill-opacity="0.45"/></pattern></defs>`,
+  `<rect width="5" height="5" fill="${FAILED}"/><rect width="1.5" height="5" fill="#fff" ` +
+    'fill-opacity="0.45"/></pattern></defs>',
   `<rect x="0.5" y="0.5" width="${WIDTH - 1}" height="${height - 1}" rx="8" fill="#fff" stroke="${LINE}"/>`,
   text(LEFT, 38, chart.title, { size: 20, fill: INK, weight: 600 }),
   text(LEFT, 60, chart.note),

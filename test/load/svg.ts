@@ -27,7 +27,10 @@ export function rect(x: number, y: number, width: number, height: number, fill: 
 }
 
 export function line(x1: number, y1: number, x2: number, y2: number, stroke = LINE, dashes = 'none') {
-  return `<path d="M${place(x1)} ${place(y1)}L${place(x2)} ${place(y2)}" stroke="${stroke}" stroke-dasharray="${dashes}" fill="none"/>`
+  return (
+    `<path d="M${place(x1)} ${place(y1)}L${place(x2)} ${place(y2)}" stroke="${stroke}" stroke-dasharray="${dashes}" ` +
+    'fill="none"/>'
+  )
 }
 
 /** Round numbers from 0 to at least `most`, four steps or so. */

@@ -1,4 +1,5 @@
-// A certificate that renews itself: what certbot is asked and what its words mean, the rename, the entry of cron, and who hears of it.
+// A certificate that renews itself: what certbot is asked and what its words mean, the rename, the entry of cron, and
+// who hears of it.
 import assert from 'node:assert/strict'
 import {
   existsSync,
@@ -44,7 +45,10 @@ void test('certbot accepts the terms of the authority only where a person has gi
 
 // As certbot 5 writes it; before 5 the first word was Domain.
 const refused = (type: string, detail: string, word = 'Identifier') =>
-  `Renewing an existing certificate for avril.test\n\nCertbot failed to authenticate some domains (authenticator: webroot). The Certificate Authority reported these problems:\n  ${word}: avril.test\n  Type:   ${type}\n  Detail: ${detail}\n\nHint: The Certificate Authority failed to download …\n\nSome challenges have failed.\nAsk for help or search for solutions at https://community.letsencrypt.org.\n`
+  `Renewing an existing certificate for avril.test\n\nCertbot failed to authenticate some domains (authenticator: ` +
+  `webroot). The Certificate Authority reported these problems:\n  ${word}: avril.test\n  Type:   ${type}\n  ` +
+  `Detail: ${detail}\n\nHint: The Certificate Authority failed to download …\n\nSome challenges have failed.\nAsk ` +
+  `for help or search for solutions at https://community.letsencrypt.org.\n`
 const unexpected = (words: string) =>
   `Saving debug log to /x\nAn unexpected error occurred:\n${words}\nAsk for help or …\n`
 
@@ -90,7 +94,8 @@ for (const [what, words, code, said, todo] of [
   [
     'an authority that is down',
     unexpected(
-      "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='a', port=443): Max retries exceeded with url: /dir",
+      "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='a', port=443): Max retries exceeded with " +
+        'url: /dir',
     ),
     69,
     /the authority does not answer/,
@@ -108,7 +113,8 @@ for (const [what, words, code, said, todo] of [
   [
     'asked too often',
     unexpected(
-      'urn:ietf:params:acme:error:rateLimited :: too many failed authorizations (5) for "avril.test", retry after 2026-12-01 10:00:00 UTC',
+      'urn:ietf:params:acme:error:rateLimited :: too many failed authorizations (5) for "avril.test", retry after ' +
+        '2026-12-01 10:00:00 UTC',
     ),
     69,
     /asked too often \(.*retry after 2026-12-01 10:00:00 UTC\)/,
@@ -133,7 +139,8 @@ for (const [what, words, code, said, todo] of [
   ],
   [
     'no account, as certbot 4 says it',
-    'You must agree in order to register with the ACME server. Do you agree?\n\n(You can set this with the --agree-tos flag)',
+    'You must agree in order to register with the ACME server. Do you agree?\n\n(You can set this with the ' +
+      '--agree-tos flag)',
     78,
     /no account at the authority/,
     /--certificate <mail>/,

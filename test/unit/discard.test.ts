@@ -17,13 +17,21 @@ const [named, removed, note] = ['named', 'removed', '.state/postgres_upgrade.jso
   string,
 ]
 
+const config = JSON.stringify({
+  name: 's',
+  services: {
+    postgres: { image: 'i', volumes: [{ type: 'volume', source: 'p', target: '/var/lib/postgresql' }] },
+  },
+  volumes: { p: { name: '%s' } },
+})
+
 // No server starts on this engine, which notes what it is to remove; by Compose .env names a volume.
 mkdirSync(join(checkout, 'bin'))
 writeFileSync(
   join(checkout, 'bin/docker'),
   `#!/bin/sh
 case "$*" in
-  *'config --format json') printf '{"name":"s","services":{"postgres":{"image":"i","volumes":[{"type":"volume","source":"p","target":"/var/lib/postgresql"}]}},"volumes":{"p":{"name":"%s"}}}' "$(cat ${named})" ;;
+  *'config --format json') printf '${config}' "$(cat ${named})" ;;
   *' up '*) echo 'its data are damaged' >&2; exit 1 ;;
   'volume rm'*) echo "$*" >>${removed} ;;
 esac
@@ -31,7 +39,7 @@ esac
 )
 chmodSync(join(checkout, 'bin/docker'), 0o755)
 process.env.PATH = `${join(checkout, 'bin')}:${process.env.PATH}`
-const { discard, settle } = (await import(
+const { discard, recoverChange } = (await import(
   join(checkout, 'lib/upgrade/switch.ts')
 )) as typeof import('../../lib/upgrade/switch.ts')
 
@@ -78,7 +86,7 @@ for (const [what, change, name, work, error, gone, isNoted = gone === ''] of [
     'an upgrade was killed, and the former server does not start any more',
     upgrade,
     'former',
-    () => settle(stack, {} as Settings),
+    () => recoverChange(stack, {} as Settings),
     /starting postgres failed/,
     '',
   ],
@@ -86,7 +94,7 @@ for (const [what, change, name, work, error, gone, isNoted = gone === ''] of [
     'the same, and the whole server is to be restored',
     upgrade,
     'former',
-    () => settle(stack, {} as Settings, true),
+    () => recoverChange(stack, {} as Settings, true),
     /^$/,
     GONE,
   ],
@@ -94,7 +102,7 @@ for (const [what, change, name, work, error, gone, isNoted = gone === ''] of [
     'an upgrade was killed when it was made, and its server does not start any more',
     upgrade,
     'next',
-    () => settle(stack, {} as Settings, true),
+    () => recoverChange(stack, {} as Settings, true),
     /^$/,
     '',
     false,

@@ -33,7 +33,8 @@ const app = {
   healthcheck: {
     test: [
       'CMD-SHELL',
-      'n=0; until curl -sS -m 2 -w "%{http_code}" http://127.0.0.1:4000/healthcheck 2>&1 >/dev/null; do n=$((n + 1)); done',
+      'n=0; until curl -sS -m 2 -w "%{http_code}" http://127.0.0.1:4000/healthcheck 2>&1 >/dev/null; do n=$((n + ' +
+        '1)); done',
     ],
     interval: '1s',
   },

@@ -9,7 +9,8 @@ const way = (address: string, port: string, inner: string, to: string) => ({
   to: { address: undefined, port: to },
 })
 
-// Where the old nginx was published, the address of the new machine there, and what its forwarder listens on and leads to. Extend it by a line.
+// Where the old nginx was published, the address of the new machine there, and what its forwarder listens on and leads
+// to. Extend it by a line.
 const FORWARDERS: [what: string, ways: ReturnType<typeof way>[], address: string, said: string[]][] = [
   [
     'both kinds of addresses become one port of the container',

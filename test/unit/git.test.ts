@@ -288,7 +288,8 @@ const WORDS: [words: string, exitCode: number, hint: RegExp][] = [
     /remove that file/,
   ],
   [
-    "error: could not delete reference x: Unable to create '/x/.git/packed-refs.lock': File exists.\n\nAnother git process seems to be running",
+    "error: could not delete reference x: Unable to create '/x/.git/packed-refs.lock': File exists.\n\nAnother " +
+      'git process seems to be running',
     75,
     /remove that file/,
   ],

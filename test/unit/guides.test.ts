@@ -9,7 +9,9 @@ import { root } from '../../lib/system/checkout.ts'
 const scripts = readdirSync(join(root, 'scripts')).map(file => file.replace(/\.ts$/, ''))
 
 // One process prints the help of all of them.
-const print = `for (const name of ${JSON.stringify(scripts)}) { console.log('\\f' + name); await import(${JSON.stringify(join(root, 'scripts/'))} + name + '.ts') }`
+const print =
+  `for (const name of ${JSON.stringify(scripts)}) { console.log('\\f' + name); await ` +
+  `import(${JSON.stringify(join(root, 'scripts/'))} + name + '.ts') }`
 const printed = execFileSync(
   process.execPath,
   ['--import', 'tsx', '--input-type=module', '--eval', print, 'x', '--help'],

@@ -15,7 +15,8 @@ const closed = (more: Partial<Maintenance>): Maintenance => ({
   ...more,
 })
 
-// how the site is closed → whether that itself is a trouble, and the excuse for others (of a machine that has just started that)
+// how the site is closed → whether that itself is a trouble, and the excuse for others (of a machine that has just
+// started that)
 const CLOSED: [name: string, maintenance: Maintenance | undefined, trouble: boolean, excuse: RegExp][] = [
   ['open', undefined, false, /^(undefined|the machine has just started)$/],
   ['for a while', closed({}), false, /^maintenance is on$/],

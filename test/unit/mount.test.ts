@@ -41,21 +41,24 @@ for (const [what, facts, expected] of [
     'SMB with the files of a user',
     { type: 'cifs', mode: 0o600, isOwn: false },
     [
-      'warning: /mnt/b (cifs) does not keep files for their owner: another user, to whom they belong, can read the dumps and the uploaded files there',
+      'warning: /mnt/b (cifs) does not keep files for their owner: another user, to whom they belong, can read ' +
+        'the dumps and the uploaded files there',
     ],
   ],
   [
     'open to a group',
     { mode: 0o660 },
     [
-      'warning: /mnt/b (ext4) does not keep files for their owner: a group of users can read the dumps and the uploaded files there',
+      'warning: /mnt/b (ext4) does not keep files for their owner: a group of users can read the dumps and the ' +
+        'uploaded files there',
     ],
   ],
   [
     'of a kind that nobody told',
     { type: '', hasLinks: false },
     [
-      'warning: /mnt/b (a file system of unknown kind) has no hard links: each set takes room for all uploaded files anew',
+      'warning: /mnt/b (a file system of unknown kind) has no hard links: each set takes room for all uploaded ' +
+        'files anew',
     ],
   ],
 ] as const) {

@@ -71,7 +71,8 @@ const profile = { repository: 'avril-profil', service: 'nuxt_profile' }
 const DEPLOYED: [told: Told[], text: string][] = [
   [
     [told(visits(9000, 3), 'Shorter forms')],
-    'anne@10.0.0.1 deployed avril 2222 "Shorter forms" in 48.2 s; 3 of 9,000 requests failed. The way back: tsx scripts/deploy_local.ts --rollback avril',
+    'anne@10.0.0.1 deployed avril 2222 "Shorter forms" in 48.2 s; 3 of 9,000 requests failed. The way back: tsx ' +
+      'scripts/deploy_local.ts --rollback avril',
   ],
   [
     [told({ ...visits(0, 0), from: null })],
@@ -84,7 +85,9 @@ const DEPLOYED: [told: Told[], text: string][] = [
   ],
   [
     [told(visits(1, 0)), told({ ...profile, ...visits(1, 1) })],
-    'anne@10.0.0.1 deployed avril 2222 and avril-profil 2222 as one release in 48.2 s; 1 of 2 requests failed. The way back: tsx scripts/deploy_local.ts --rollback avril; tsx scripts/deploy_local.ts --rollback avril-profil',
+    'anne@10.0.0.1 deployed avril 2222 and avril-profil 2222 as one release in 48.2 s; 1 of 2 requests failed. ' +
+      'The way back: tsx scripts/deploy_local.ts --rollback avril; tsx scripts/deploy_local.ts --rollback ' +
+      'avril-profil',
   ],
 ]
 for (const [all, text] of DEPLOYED)
@@ -104,7 +107,9 @@ for (const [all, text] of FAILED)
     const [begin, command] = text.split('|')
     assert.equal(
       failedText(all, failure, 30_000),
-      `the deploy of ${begin}: avril was not deployed, phase healthy: it died; the site is as it was; correct the cause, then run this again (tsx scripts/${all.length > 1 ? 'deploy_all.ts' : 'deploy_local.ts'} ${command})`,
+      `the deploy of ${begin}: avril was not deployed, phase healthy: it died; the site is as it was; correct the ` +
+        `cause, then run this again (tsx scripts/${all.length > 1 ? 'deploy_all.ts' : 'deploy_local.ts'} ` +
+        `${command})`,
     )
   })
 

@@ -4,7 +4,9 @@ import { wasIll, whySlower, whyWorse } from '../../lib/deploy/verdict.ts'
 import { type Served, servedIn, type Tally, tallyOf } from '../../lib/nginx/traffic.ts'
 
 const line = (upstream: string, status: string, times: string, path = '/mon-espace/a%20b', complete = 'OK') =>
-  `172.18.0.1 [2026-11-28T20:08:56+00:00] GET avril.test ${path} HTTP/2.0 200 1558 time=0.004 upstream=${upstream} upstream_status=${status} upstream_time=${times} complete=${complete} id=4aba0e7d7a569f1f6e46af0c100bb98a "curl/7 upstream=9.9.9.9:1 \\x22"`
+  `172.18.0.1 [2026-11-28T20:08:56+00:00] GET avril.test ${path} HTTP/2.0 200 1558 time=0.004 ` +
+  `upstream=${upstream} upstream_status=${status} upstream_time=${times} complete=${complete} ` +
+  `id=4aba0e7d7a569f1f6e46af0c100bb98a "curl/7 upstream=9.9.9.9:1 \\x22"`
 
 const LINES: [string, string, Partial<Served> | undefined][] = [
   [

@@ -1,4 +1,5 @@
-// What the night after a recovery removes off the site: the server that was recovered has few of the sets that are there.
+// What the night after a recovery removes off the site: the server that was recovered has few of the sets that are
+// there.
 import * as s3 from '@aws-sdk/client-s3'
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'

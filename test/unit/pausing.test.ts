@@ -95,7 +95,8 @@ for (const [migrating, wanted, said, pause, probation] of [
     })
   })
 
-// the phases that the journal has of an app with a migration and of one without, and the one it was killed in → who waits again
+// the phases that the journal has of an app with a migration and of one without, and the one it was killed in → who
+// waits again
 for (const [phases, phase, waits] of [
   [{ build: 1, pause: 0 }, 'migrate', ['phoenix']],
   [{ build: 1 }, 'pause', ['phoenix']],

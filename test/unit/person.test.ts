@@ -8,7 +8,8 @@ import { addressOf } from '../../lib/system/kernel_facts.ts'
 
 const UNSET = '4294967295'
 const PASSWD =
-  'root:x:0:0:root:/root:/bin/bash\ndupont:x:1001:1001::/home/dupont:/bin/bash\navril:x:1002:1002::/home/docker:/bin/bash\n'
+  'root:x:0:0:root:/root:/bin/bash\ndupont:x:1001:1001::/home/dupont:/bin/bash\n' +
+  'avril:x:1002:1002::/home/docker:/bin/bash\n'
 
 interface Machine {
   /** from the script upwards: name and uid of each process; one without a uid cannot be looked at */
@@ -20,7 +21,8 @@ interface Machine {
 }
 
 const line = (inode: string, remote: string, state = '01') =>
-  `   0: 0100007F:0016 ${remote} ${state} 00000000:00000000 00:00000000 00000000     0        0 ${inode} 1 0000000000000000`
+  `   0: 0100007F:0016 ${remote} ${state} 00000000:00000000 00:00000000 00000000     0        0 ${inode} 1 ` +
+  '0000000000000000'
 const CLIENT = '077100CB:C350'
 const MONITOR = ['sshd', 0] as [string, number]
 const LISTENER = ['sshd', 0] as [string, number]

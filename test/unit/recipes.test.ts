@@ -187,7 +187,9 @@ void test('a secret among the settings stops the build', context => {
 
 void test('the commits of packages from git are named, and no others', context => {
   const commit = '8511ba5dffb675ea6d1dcc19e8f522af408f264f'
-  const lock = `avril@Owner/shared:\n  resolved "https://codeload.github.com/Owner/shared/tar.gz/${commit}"\n\nnuxt@2:\n  resolved "https://registry.yarnpkg.com/nuxt/-/nuxt-2.17.0.tgz#419de827175d36e206a6f0e9b70b02bebec1cbd4"\n`
+  const lock =
+    `avril@Owner/shared:\n  resolved "https://codeload.github.com/Owner/shared/tar.gz/${commit}"\n\nnuxt@2:\n  ` +
+    `resolved "https://registry.yarnpkg.com/nuxt/-/nuxt-2.17.0.tgz#419de827175d36e206a6f0e9b70b02bebec1cbd4"\n`
   const { said } = run(context, 'BUILD', {
     'package.json': {},
     'yarn.lock': lock,

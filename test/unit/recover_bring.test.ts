@@ -1,4 +1,5 @@
-// What a recovery brings when the newest of what there is turns out to be damaged: here, off the site, or in both places.
+// What a recovery brings when the newest of what there is turns out to be damaged: here, off the site, or in both
+// places.
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import {
@@ -42,7 +43,8 @@ const server = createServer((request, response) => {
       .filter(it => it.startsWith(prefix))
       .map(
         it =>
-          `<Contents><Key>${it}</Key><Size>${statSync(join(bucket, it)).size}</Size><ETag>"x"</ETag><LastModified>2026-11-29T03:00:00.000Z</LastModified></Contents>`,
+          `<Contents><Key>${it}</Key><Size>${statSync(join(bucket, it)).size}</Size><ETag>"x"</ETag>` +
+          '<LastModified>2026-11-29T03:00:00.000Z</LastModified></Contents>',
       )
     response.end(`<ListBucketResult><IsTruncated>false</IsTruncated>${contents.join('')}</ListBucketResult>`)
     return

@@ -1,4 +1,5 @@
-// What a laptop brings to a new machine, by the shell scripts that run there: a line that is cut at any byte, and tries before.
+// What a laptop brings to a new machine, by the shell scripts that run there: a line that is cut at any byte, and tries
+// before.
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'

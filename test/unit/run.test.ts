@@ -70,7 +70,8 @@ for (const [language, command, exitCode, words] of MISSING)
 // what is launched and waited for by nobody
 for (const command of [['sleep', '60'], ['no-such-program'], [import.meta.dirname], []])
   void test(`nobody waits for ${JSON.stringify(command)}, however it ends`, () => {
-    const program = `(await import(${JSON.stringify(join(import.meta.dirname, '../../lib/system/run.ts'))})).launch(${JSON.stringify(command)}); console.log('done')`
+    const run = JSON.stringify(join(import.meta.dirname, '../../lib/system/run.ts'))
+    const program = `(await import(${run})).launch(${JSON.stringify(command)}); console.log('done')`
     const { status, stdout, stderr } = spawnSync(
       process.execPath,
       ['--import', 'tsx', '--input-type=module', '--eval', program],

@@ -61,7 +61,8 @@ for (const [what, settings, facts, said] of [
       reachable: true,
     },
     [
-      'warning: avril.example has the address 2001:db8::2 (an AAAA record), and nobody can connect to it: ECONNREFUSED. Visitors with IPv6 wait for it in vain',
+      'warning: avril.example has the address 2001:db8::2 (an AAAA record), and nobody can connect to it: ' +
+        'ECONNREFUSED. Visitors with IPv6 wait for it in vain',
     ],
   ],
   [
@@ -75,7 +76,8 @@ for (const [what, settings, facts, said] of [
     { NGINX_BIND: undefined },
     { records: [], reachable: true },
     [
-      'warning: nginx listens on IPv6 too, but all visitors that come by it have one address there, and share its limits',
+      'warning: nginx listens on IPv6 too, but all visitors that come by it have one address there, and share its ' +
+        'limits',
     ],
   ],
   [

@@ -141,17 +141,21 @@ for (const [what, text, expected] of [
   [
     'an upgrade',
     upgradedText(about, done, 48_200, 'anne'),
-    'PostgreSQL 18 serves the site, brought by anne in 48.2 s; 1,204 rows in 52 tables are the same in both; requests waited for 3.1 s at most. The way back: tsx scripts/postgres_upgrade.ts --undo',
+    'PostgreSQL 18 serves the site, brought by anne in 48.2 s; 1,204 rows in 52 tables are the same in both; ' +
+      'requests waited for 3.1 s at most. The way back: tsx scripts/postgres_upgrade.ts --undo',
   ],
   [
     'a way back',
     upgradedText({ ...about, kind: 'undo', from: 18, to: 15 }, { ...done, tables: 0, rows: 0 }, 9000, 'anne'),
-    'PostgreSQL 15 serves the site again, brought by anne in 9.0 s; requests waited for 3.1 s at most. Forward again: tsx scripts/postgres_upgrade.ts --undo',
+    'PostgreSQL 15 serves the site again, brought by anne in 9.0 s; requests waited for 3.1 s at most. Forward ' +
+      'again: tsx scripts/postgres_upgrade.ts --undo',
   ],
   [
     'an upgrade that brought not all',
     upgradedText(about, { ...done, lost: ['an index'] }, 9000, 'anne'),
-    'PostgreSQL 18 serves the site, brought by anne in 9.0 s; 1,204 rows in 52 tables are the same in both, but 1 object could not be made again; requests waited for 3.1 s at most. The way back: tsx scripts/postgres_upgrade.ts --undo',
+    'PostgreSQL 18 serves the site, brought by anne in 9.0 s; 1,204 rows in 52 tables are the same in both, but 1 ' +
+      'object could not be made again; requests waited for 3.1 s at most. The way back: tsx ' +
+      'scripts/postgres_upgrade.ts --undo',
   ],
   [
     'one that failed',

@@ -19,7 +19,9 @@ after(() => rmSync(folder, { recursive: true }))
 /** A self-made certificate for a name, and its key. */
 const certify = (name: string, days: number) => {
   const [key, cert] = [join(folder, `${name}.key`), join(folder, `${name}.crt`)]
-  const words = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ${key} -out ${cert} -days ${days} -subj /CN=${name} -addext subjectAltName=DNS:${name}`
+  const words =
+    `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ${key} -out ${cert} -days ${days} ` +
+    `-subj /CN=${name} -addext subjectAltName=DNS:${name}`
   execFileSync('openssl', words.split(' '), { stdio: 'ignore' })
   return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') }
 }
@@ -133,7 +135,8 @@ const PLACES: [
     {
       troubles: [],
       notes: [
-        'from this server 127.0.0.2 (127.0.0.2) refuses connections: nothing listens there, so nginx was asked at 127.0.0.1; whether visitors reach it cannot be told from here',
+        'from this server 127.0.0.2 (127.0.0.2) refuses connections: nothing listens there, so nginx was asked at ' +
+          '127.0.0.1; whether visitors reach it cannot be told from here',
       ],
     },
   ],
@@ -143,7 +146,8 @@ const PLACES: [
     true,
     {
       troubles: [
-        'visitors do not find the site: 127.0.0.2 (127.0.0.2) refuses connections: nothing listens there; on this machine nginx answers',
+        'visitors do not find the site: 127.0.0.2 (127.0.0.2) refuses connections: nothing listens there; on this ' +
+          'machine nginx answers',
       ],
       notes: [],
     },

@@ -97,7 +97,7 @@ export async function* linesIn(chunks: AsyncIterable<string>) {
   let rest = ''
   for await (const chunk of chunks) {
     const lines = (rest + chunk).split('\n')
-    rest = lines.pop() ?? ''
+    rest = lines.pop()!
     yield* lines
   }
   if (rest !== '') yield rest

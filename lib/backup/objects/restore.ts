@@ -72,7 +72,8 @@ const uploadAll = async (
     )
     if (lost[0])
       throw new Failure(
-        `${lost.length} of ${entries.length} files are not there as they were uploaded; the first is ${shown(lost[0].key)}`,
+        `${lost.length} of ${entries.length} files are not there as they were uploaded; the first is ` +
+          shown(lost[0].key),
         {
           hint: 'did an app change them meanwhile? What is right is not uploaded again',
         },

@@ -51,8 +51,8 @@ export interface OffSite extends Bucket, Disposable {
 }
 
 /**
- * Prepares a connection to the bucket, as it is or as it was at a time. Throws a Failure: 78 when the settings name none,
- * or when it keeps no versions of what was.
+ * Prepares a connection to the bucket, as it is or as it was at a time. Throws a Failure: 78 when the settings name
+ * none, or when it keeps no versions of what was.
  */
 export async function openOffsite(settings: Settings, asOf?: Date): Promise<OffSite> {
   const [endpoint = '', bucket = '', accessKeyId = '', secretAccessKey = ''] = WANTED.map(name => settings[name])
@@ -60,9 +60,11 @@ export async function openOffsite(settings: Settings, asOf?: Date): Promise<OffS
   if (missing.length > 0) throw incomplete(missing)
   const hints = {
     unreachable:
-      'is OFFSITE_ENDPOINT right, and can this server reach it? What is missing off the site is copied by the next backup',
+      'is OFFSITE_ENDPOINT right, and can this server reach it? What is missing off the site is copied by the ' +
+      'next backup',
     refused:
-      'is it right in .env (OFFSITE_ACCESS_KEY_ID, OFFSITE_SECRET_ACCESS_KEY)? It needs the rights to list, read, write and delete in the bucket',
+      'is it right in .env (OFFSITE_ACCESS_KEY_ID, OFFSITE_SECRET_ACCESS_KEY)? It needs the rights to list, read, ' +
+      'write and delete in the bucket',
     noBucket: 'make it, or correct OFFSITE_BUCKET in .env: the scripts make no bucket',
   }
   const region = settings.OFFSITE_REGION
@@ -164,7 +166,7 @@ export async function listContents(site: OffSite) {
   const contents = new Map<string, number>()
   for await (const page of listKeys(site, `${site.prefix}/objects/`))
     for (const { key, bytes } of page) {
-      const sha256 = key.split('/').at(-1) ?? ''
+      const sha256 = key.split('/').at(-1)!
       if (/^[0-9a-f]{64}$/.test(sha256) && key === contentKey(site, sha256)) contents.set(sha256, bytes)
     }
   return contents

@@ -50,8 +50,8 @@ export function askProtection({ s3, client, bucket: Bucket, signal, withContext 
 }
 
 /**
- * A moment from now by the other side's clock, which the client takes from its answers: nobody takes back a lock that is
- * years too long.
+ * A moment from now by the other side's clock, which the client takes from its answers: nobody takes back a lock that
+ * is years too long.
  */
 export function momentThere({ connection: { client } }: Pick<Bucket, 'connection'>, milliseconds: number) {
   return new Date(Date.now() + client.config.systemClockOffset + milliseconds)

@@ -41,8 +41,8 @@ const usedBy = async (site: OffSite, sets: Manifest[]) => {
 }
 
 /**
- * Removes a set. Gives false when it is locked still: then it stays whole, for a later night; so does what a copy that was
- * killed has left.
+ * Removes a set. Gives false when it is locked still: then it stays whole, for a later night; so does what a copy that
+ * was killed has left.
  */
 export async function removeOffsiteSet(site: OffSite, name: string, files: string[]) {
   let isGone = true
@@ -57,16 +57,17 @@ export async function removeOffsiteSet(site: OffSite, name: string, files: strin
 
 /**
  * Removes off the site the sets that the rules do not keep, what copies that were killed left of sets that are nowhere
- * any more and would be as old, and the contents that no set is made of then. `here` are the names of those on this server, after the rules
- * were applied here: what they kept here stays there too. Only after copySets, and under the data lock: nobody is
- * copying then. While a manifest there cannot be understood nothing is removed, and it is named: nobody knows which
- * contents its set is made of. Gives the names of the sets that are gone.
+ * any more and would be as old, and the contents that no set is made of then. `here` are the names of those on this
+ * server, after the rules were applied here: what they kept here stays there too. Only after copySets, and under the
+ * data lock: nobody is copying then. While a manifest there cannot be understood nothing is removed, and it is named:
+ * nobody knows which contents its set is made of. Gives the names of the sets that are gone.
  */
 export async function pruneOffsite(site: OffSite, rules: Rules, here: string[]) {
   const { sets, unknown, files } = await listOffsite(site)
   if (unknown.length > 0) {
     say.warn(
-      `off the site nothing is removed while the manifest of ${unknown.join(', ')} there cannot be understood: look at it, and remove it by hand if nobody needs it`,
+      `off the site nothing is removed while the manifest of ${unknown.join(', ')} there cannot be understood: ` +
+        'look at it, and remove it by hand if nobody needs it',
     )
     return []
   }
@@ -75,8 +76,8 @@ export async function pruneOffsite(site: OffSite, rules: Rules, here: string[]) 
     .map(({ name }) => name)
   const now = Date.now()
   const left = [...files.keys()].filter(name => !files.get(name)?.includes('manifest.json') && !here.includes(name))
-  // A young one may have lost its manifest to somebody who meant harm, and a server that has just been recovered knows none
-  // of them: it stays whole until the rules would let go of it.
+  // A young one may have lost its manifest to somebody who meant harm, and a server that has just been recovered knows
+  // none of them: it stays whole until the rules would let go of it.
   const begun = left.filter(name => now - madeOf(name) >= Math.min(rules.days, rules.maxDays ?? Infinity) * DAY)
   if (goes.length + begun.length === 0) return []
   const used = await usedBy(

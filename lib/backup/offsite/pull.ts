@@ -34,7 +34,10 @@ const findHere = async (files: string[], sha256: string) => {
   return undefined
 }
 
-/** Brings an object into a file, which one that was killed may have brought. Throws a Failure (65) when it is not there, or has another content. */
+/**
+ * Brings an object into a file, which one that was killed may have brought. Throws a Failure (65) when it is not there,
+ * or has another content.
+ */
 const fetchObject = async (site: OffSite, key: string, file: string, sha256: string) => {
   if (await findHere([file], sha256)) return
   const got = await retry(() => {
@@ -86,9 +89,10 @@ const fill = async (site: OffSite, manifest: Manifest, folder: string, partial: 
 }
 
 /**
- * Brings a set, the newest one without a name, into BACKUP_DIR, as it is there or as it was at a time; each file of it is compared with its sha256, and it
- * gets its name when it is whole. Gives its folder. Throws a Failure: 64 when it is not there, or here already, 65 when
- * it is damaged there, 69 when the server does not answer, 73 and 74 for the folder and its space.
+ * Brings a set, the newest one without a name, into BACKUP_DIR, as it is there or as it was at a time; each file of it
+ * is compared with its sha256, and it gets its name when it is whole. Gives its folder. Throws a Failure: 64 when it is
+ * not there, or here already, 65 when it is damaged there, 69 when the server does not answer, 73 and 74 for the folder
+ * and its space.
  */
 export async function fetchSet(settings: Settings, name: string | undefined, wait: boolean, asOf?: Date) {
   const folder = settings.BACKUP_DIR

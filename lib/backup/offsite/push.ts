@@ -45,7 +45,8 @@ const copySet = async (site: OffSite, set: BackupSet, there: Map<string, number>
   const manifest = join(set.folder, 'manifest.json')
   await store(site, setKey(site, set.name, 'manifest.json'), manifest, (await digest(manifest)).sha256, options)
   say.detail(
-    `${set.name} is off the site: ${size(Object.values(set.files).reduce((sum, { bytes }) => sum + bytes, 0))}, and ${contents} new files`,
+    `${set.name} is off the site: ${size(Object.values(set.files).reduce((sum, { bytes }) => sum + bytes, 0))}, ` +
+      `and ${contents} new files`,
   )
 }
 

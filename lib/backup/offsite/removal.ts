@@ -36,8 +36,8 @@ const isLocked = async (site: Pick<Bucket, 'connection'>, Key: string, VersionId
 
 /**
  * Removes an object. Where there are versions all of them go: personal data would stay in them. Gives false when it is
- * locked still; then it stays as it is. What this key may not remove becomes a former version, which a rule of the bucket
- * removes.
+ * locked still; then it stays as it is. What this key may not remove becomes a former version, which a rule of the
+ * bucket removes.
  */
 export async function removeForGood(site: Bucket, key: string) {
   return site.connection.withContext(`removing ${shown(key)} off the site`, async () => {
