@@ -7,7 +7,9 @@ load helpers/site
 load helpers/screen
 
 setup_file() {
-  site_up avril-test-psql 18411
+  site_make avril-test-psql 18411
+  quiet_probes
+  compose up --detach --wait --quiet-pull postgres 2>&1
   compose exec -T postgres psql -U avril -qc "alter role avril password 'one-of-the-test'" </dev/null
   set_env POSTGRES_PASSWORD=one-of-the-test
 }
