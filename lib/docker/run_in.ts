@@ -30,8 +30,8 @@ export function openShells(id: string, engine?: string): { run: Run; dispose: ()
 const open = new Map<string, ShellSession[]>()
 
 /**
- * Runs a command that was to be run by a `docker exec` of its own (`place` is that, up to the container) through a shell
- * there that stays open as long as this process. None is run twice: where the shell ends the command has failed.
+ * Runs a command that was to be run by a `docker exec` of its own (`place` is that, up to the container) through a
+ * shell there that stays open as long as this process. None is run twice: where the shell ends the command has failed.
  */
 export async function attemptIn(
   place: string[],

@@ -19,7 +19,8 @@ export interface Tables {
 }
 
 const TABLES = `
-select json_build_object('name', format('%I.%I', nspname, relname), 'replicated', relpersistence = 'p' and (relreplident = 'f'
+select json_build_object('name', format('%I.%I', nspname, relname),
+  'replicated', relpersistence = 'p' and (relreplident = 'f'
   or exists (select from pg_index where indrelid = c.oid and indisvalid and indimmediate
     and case relreplident when 'd' then indisprimary when 'i' then indisreplident else false end)))
 from pg_class c join pg_namespace n on n.oid = relnamespace
@@ -134,11 +135,15 @@ interface Behind {
 }
 
 const BEHIND = `
-select json_build_object('bytes', case when wal_status = 'lost' then null else pg_wal_lsn_diff(coalesce(nullif(:'lsn', '')::pg_lsn, pg_current_wal_lsn()), confirmed_flush_lsn) end)
+select json_build_object('bytes', case when wal_status = 'lost' then null
+  else pg_wal_lsn_diff(coalesce(nullif(:'lsn', '')::pg_lsn, pg_current_wal_lsn()), confirmed_flush_lsn) end)
 from pg_replication_slots where slot_name = '${NAME}'
 `
 
-/** How far the new server is behind the old one, or behind a place in its log, in bytes. Throws a Failure when it does not follow any more. */
+/**
+ * How far the new server is behind the old one, or behind a place in its log, in bytes. Throws a Failure when it does
+ * not follow any more.
+ */
 export async function behind(server: Server, old: Server, lsn = '') {
   const [told] = await rows<Behind>(old, old.database, BEHIND, { lsn })
   const errors = await sql(server, server.database, 'select sum(apply_error_count) from pg_stat_subscription_stats')
@@ -161,7 +166,8 @@ export async function unsubscribe(server: Server) {
 
 // The process that sends has just been told to end.
 const DROP_SLOT = `
-select pg_terminate_backend(active_pid, 10000) from pg_replication_slots where slot_name = '${NAME}' and active_pid is not null;
+select pg_terminate_backend(active_pid, 10000) from pg_replication_slots
+where slot_name = '${NAME}' and active_pid is not null;
 select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = '${NAME}';
 `
 
@@ -172,7 +178,8 @@ export async function forgetPublication(server: Server, database: string) {
 
 // The archive sets one of them, too, and what else is replicated needs them.
 const RESET = String.raw`
-select case when value is null then format('alter system reset %I', key) else format('alter system set %I = %L', key, value) end
+select case when value is null then format('alter system reset %I', key)
+  else format('alter system set %I = %L', key, value) end
 from json_each_text(:'had') \gexec
 select pg_reload_conf();
 `

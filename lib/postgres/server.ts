@@ -60,8 +60,8 @@ export function inServer({ id }: Pick<Server, 'id'>, ...command: string[]) {
 }
 
 /**
- * Runs a command of `inServer` that is soon answered, through a shell there that stays open: a `docker exec` for each of
- * the questions of a restore takes longer than all of their answers.
+ * Runs a command of `inServer` that is soon answered, through a shell there that stays open: a `docker exec` for each
+ * of the questions of a restore takes longer than all of their answers.
  */
 export function attemptInServer(
   server: Pick<Server, 'id' | 'engine'>,

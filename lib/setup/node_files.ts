@@ -31,8 +31,8 @@ const sign = async (folder: string, name: string, extension: string, usage: stri
 }
 
 /**
- * Makes the certificates of the registry at an address, when there are none for it: the nodes know it by them, and it the
- * nodes. They are for nothing else, so their authority is one of their own.
+ * Makes the certificates of the registry at an address, when there are none for it: the nodes know it by them, and it
+ * the nodes. They are for nothing else, so their authority is one of their own.
  */
 export async function makeCertificates(address: string) {
   const former = [join(NODE, 'node.crt'), join(REGISTRY, 'registry.crt')]
@@ -57,7 +57,9 @@ export function dropCertificates(address: string) {
 /** where an engine looks for what it knows registries by */
 const TRUSTED = '/etc/docker/certs.d'
 
-/** Has an engine know the registry, and be known by it: Docker looks there at each push and pull, and is not restarted. */
+/**
+ * Has an engine know the registry, and be known by it: Docker looks there at each push and pull, and is not restarted.
+ */
 const TRUST = `set -eu; umask 077; folder=${TRUSTED}/$1:5000; mkdir -p "$folder"; cd "$folder"
 tar -xf -; mv -f node.key client.key; mv -f node.crt client.cert`
 
@@ -110,7 +112,8 @@ export async function dropSecrets(host: string) {
   await runOn(host, 'removing the certificates', 'rm -rf -- "$@"', words)
 }
 
-// Without it 15 minutes: so long an agent of the Swarm goes on telling a manager that is gone what has become of its tasks.
+// Without it 15 minutes: so long an agent of the Swarm goes on telling a manager that is gone what has become of its
+// tasks.
 const FORGET = `set -eu; file=/etc/sysctl.d/60-avril-swarm.conf; mkdir -p /etc/sysctl.d
 echo 'net.ipv4.tcp_retries2 = 6' >"$file"; echo 6 >/proc/sys/net/ipv4/tcp_retries2`
 

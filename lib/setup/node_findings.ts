@@ -42,7 +42,8 @@ export function nodesFindings(
       leader && roles.includes('manager') && !isUnderstood(engineVersion, leader.engineVersion)
         ? [
             bad(
-              `${name} has Docker ${engineVersion} and asks the leader, ${leader.name} (${leader.engineVersion}), for what that does not know`,
+              `${name} has Docker ${engineVersion} and asks the leader, ${leader.name} (${leader.engineVersion}), ` +
+                'for what that does not know',
               'bring Docker there to 23 or later, too',
             ),
           ]
@@ -86,15 +87,18 @@ export function nodesFindings(
           ? [
               warning(
                 `nginx of ${name} has something of before: ${behind.join(', ')}`,
-                `tsx scripts/setup.ts --join ${name} brings it; for a setting it starts nginx there again: --drain ${name} before, --fill ${name} after, and no request is lost`,
+                `tsx scripts/setup.ts --join ${name} brings it; for a setting it starts nginx there again: ` +
+                  `--drain ${name} before, --fill ${name} after, and no request is lost`,
               ),
             ]
           : []),
         ...(most < mtu + ENVELOPE
           ? [
               bad(
-                `${name} sends at most ${most} bytes in a packet, and the network of the Swarm needs ${mtu + ENVELOPE}: large answers get lost`,
-                `let its interface take ${mtu + ENVELOPE} (its MTU); or --one-server, and --swarm again, which heeds it`,
+                `${name} sends at most ${most} bytes in a packet, and the network of the Swarm needs ` +
+                  `${mtu + ENVELOPE}: large answers get lost`,
+                `let its interface take ${mtu + ENVELOPE} (its MTU); or --one-server, and --swarm again, which ` +
+                  'heeds it',
               ),
             ]
           : []),

@@ -57,8 +57,8 @@ export function checkFirst(address: string, swarm: OwnSwarm, own: OwnNetwork[]) 
 }
 
 /**
- * Whether a leader knows what a manager asks it. From 23 on one asks for volumes of the Swarm whenever somebody, as Compose
- * does at each start, asks it for its own; an older one says "unknown method ListVolumes".
+ * Whether a leader knows what a manager asks it. From 23 on one asks for volumes of the Swarm whenever somebody, as
+ * Compose does at each start, asks it for its own; an older one says "unknown method ListVolumes".
  */
 export function isUnderstood(manager: string, leader: string) {
   return Number.parseInt(manager) < 23 || Number.parseInt(leader) >= 23
@@ -84,7 +84,8 @@ export function checkJoining(
   const leader = nodes.find(({ isLeader }) => isLeader)
   if (manager && leader && !isUnderstood(swarm.ServerVersion, leader.engineVersion))
     throw badConfig(
-      `${host} has Docker ${swarm.ServerVersion}, and as a manager it would ask ${leader.name} (${leader.engineVersion}) for what that does not know`,
+      `${host} has Docker ${swarm.ServerVersion}, and as a manager it would ask ${leader.name} ` +
+        `(${leader.engineVersion}) for what that does not know`,
       `bring Docker on ${leader.name} to 23 or later first, or join without --manager`,
     )
   if (swarm.LocalNodeState !== 'active') return

@@ -87,7 +87,8 @@ export function openShell(command: string[], engine?: string): ShellSession {
     // In base64 it can be nothing but data.
     const input = options.input === undefined ? undefined : Buffer.from(options.input).toString('base64')
     child.stdin.write(
-      `${input === undefined ? `${command} </dev/null` : `printf %s '${input}' | base64 -d | ${command}`}; printf '\\n${mark} %s\\n' "$?"; printf '\\n${mark}\\n' >&2\n`,
+      `${input === undefined ? `${command} </dev/null` : `printf %s '${input}' | base64 -d | ${command}`}; printf ` +
+        `'\\n${mark} %s\\n' "$?"; printf '\\n${mark}\\n' >&2\n`,
     )
     try {
       const outcome = await Promise.race([told, ended])

@@ -45,7 +45,8 @@ export async function removeNewServer(project: string) {
 
 // While the image makes a cluster it serves it for a moment, and stops it again; the server that stays is process 1.
 const READY =
-  'for n in $(seq 1200); do [ "$(head -n 1 "$PGDATA/postmaster.pid" 2>/dev/null)" = 1 ] && psql -qAtXc "select 1" -d postgres >/dev/null 2>&1 && exit 0; sleep 0.1; done; exit 1'
+  'for n in $(seq 1200); do [ "$(head -n 1 "$PGDATA/postmaster.pid" 2>/dev/null)" = 1 ] && psql -qAtXc "select 1" ' +
+  '-d postgres >/dev/null 2>&1 && exit 0; sleep 0.1; done; exit 1'
 
 /**
  * Starts it, with an empty cluster or what it has of one. `beside` is the container of the old server. Only under the

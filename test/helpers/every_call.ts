@@ -1,5 +1,6 @@
-// A deploy is killed, stopped, or fails at each single thing that it asks of Docker, in a model of the engine: visitors reach an instance that is
-// ready all the time, and the next deploy leaves one instance of the new release, and nothing else.
+// A deploy is killed, stopped, or fails at each single thing that it asks of Docker, in a model of the engine: visitors
+// reach an instance that is ready all the time, and the next deploy leaves one instance of the new release, and nothing
+// else.
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
@@ -156,7 +157,10 @@ const FAULTS = {
   },
 }
 
-/** The tests of a deploy with these options. All faults at each call take minutes: one at every other call, unless all tests are wanted. */
+/**
+ * The tests of a deploy with these options. All faults at each call take minutes: one at every other call, unless all
+ * tests are wanted.
+ */
 export async function testEveryCall(...options: string[]) {
   for (const [index, name] of (await callsOf(...options)).entries())
     for (const [number, [what, happens]] of Object.entries(FAULTS).entries()) {

@@ -68,7 +68,7 @@ await test('what is given up has ended, and its shell runs nothing more', async 
   assert.equal(other.isOver(), true)
 })
 
-await test('a shell that stays open is used again, beside another when it is busy, and none runs a command twice', async () => {
+await test('an open shell is used again, beside another when it is busy, and none runs a command twice', async () => {
   const place = ['env']
   const pid = async () => (await attemptIn(place, ['sh', '-c', 'echo $PPID'])).stdout
   const first = await pid()
