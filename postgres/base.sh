@@ -10,7 +10,7 @@
 #   base.sh digest SEGMENT OFFSET BYTES  the sha256 of a range as it is
 #   base.sh anew WHY               has the service put aside what it has, and begin anew
 #   base.sh why                    why it did that last, if that was in the last day
-#   base.sh forget SEGMENT         removes the segments before that one, and what was put aside of a former server a week ago
+# base.sh forget SEGMENT removes the segments before that one, and what was put aside of a former server a week ago
 set -euo pipefail
 umask 077
 export LC_ALL=C.UTF-8 LANGUAGE=C PGUSER=$POSTGRES_USER PGCONNECT_TIMEOUT=5 PGOPTIONS='-c role=none -c statement_timeout=0'
@@ -22,7 +22,8 @@ make() {
   exec 9>"$base/.lock"
   flock --timeout 3600 9 || { echo 'another base has been being made for an hour' >&2; exit 75; }
   rm -rf "$base"/*.partial
-  set -- --pgdata="$new" --format=tar --wal-method=none --checkpoint=fast --compress=server-zstd:3 --no-password --label="avril $name"
+  set -- --pgdata="$new" --format=tar --wal-method=none --checkpoint=fast --compress=server-zstd:3 --no-password \
+    --label="avril $name"
   if [ -n "$previous" ]; then set -- "$@" --incremental="$base/$previous/backup_manifest"; fi
   if ! { pg_basebackup "$@" && pg_verifybackup --no-parse-wal --quiet "$new"; } >&2; then
     rm -rf "$new"
@@ -58,7 +59,9 @@ remove() {
   done
 }
 
-list_segments() { find "$segments" -type f -regextype posix-extended -regex '.*/[0-9A-F]{24}(\.partial)?' -printf '%f %s\n'; }
+list_segments() {
+  find "$segments" -type f -regextype posix-extended -regex '.*/[0-9A-F]{24}(\.partial)?' -printf '%f %s\n'
+}
 
 # It may get its whole name meanwhile.
 range() {
@@ -66,7 +69,10 @@ range() {
   [ -e "$file" ] || file=$file.partial
   exec 8<"$file" || exec 8<"$segments/$1"
   # dd is content with less.
-  [ "$(stat --dereference --format=%s /proc/self/fd/8)" -ge $(($2 + $3)) ] || { echo "the segment $1 is cut" >&2; exit 65; }
+  [ "$(stat --dereference --format=%s /proc/self/fd/8)" -ge $(($2 + $3)) ] || {
+    echo "the segment $1 is cut" >&2
+    exit 65
+  }
   dd bs=256K iflag=skip_bytes,count_bytes,fullblock skip="$2" count="$3" status=none <&8
 }
 
@@ -81,7 +87,10 @@ anew() {
   if [ "$(cat "/proc/$receiver/comm")" = pg_receivewal ]; then kill -INT "$receiver"; fi
 }
 
-why() { find /wal -maxdepth 2 -path '/wal/former-*/why' -mtime -1 | sort | tail -n 1 | xargs --no-run-if-empty head --bytes=300; }
+why() {
+  find /wal -maxdepth 2 -path '/wal/former-*/why' -mtime -1 | sort | tail -n 1 |
+    xargs --no-run-if-empty head --bytes=300
+}
 
 forget() {
   local name

@@ -1,6 +1,6 @@
-# bring_back.sh DATABASE DUMP JOBS SEARCH_PATH APP GIVE [options of pg_restore]: fills an empty database from a dump. The
-# data come back, or it ends with 1. Whatever else does not is printed: for each object its name, why, and its SQL, with
-# \001 between them and \002 behind. APP is the role that phoenix logs in as; GIVE is empty, or SQL that makes the
+# bring_back.sh DATABASE DUMP JOBS SEARCH_PATH APP GIVE [options of pg_restore]: fills an empty database from a dump.
+# The data come back, or it ends with 1. Whatever else does not is printed: for each object its name, why, and its SQL,
+# with \001 between them and \002 behind. APP is the role that phoenix logs in as; GIVE is empty, or SQL that makes the
 # statements which give it what belongs to a superuser.
 #
 # Who owns a table has the restore call functions of his: in checks, domains, keys of partitions, casts, a constant in a
@@ -24,7 +24,11 @@ work=$(mktemp --directory)
 trap 'take_back || true; rm -rf "$work"' EXIT
 : >"$work/lost"
 
-query() { PGOPTIONS="$PGOPTIONS -c search_path=pg_catalog" psql --dbname="$database" --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --set=path="$path" --set=app="$app" --set=give="${give:+yes}" --set=flags="${flags[*]}" "$@"; }
+query() {
+  PGOPTIONS="$PGOPTIONS -c search_path=pg_catalog" psql --dbname="$database" --no-psqlrc --quiet --no-align \
+    --tuples-only --set=ON_ERROR_STOP=1 --set=path="$path" --set=app="$app" --set=give="${give:+yes}" \
+    --set=flags="${flags[*]}" "$@"
+}
 
 # as ROLE PROGRAM …: what is set for another role does not hold, and it gets no connection that is kept for replication.
 as() {
@@ -33,7 +37,8 @@ as() {
   if [ "$role" = "$superuser" ]; then
     "$@" --dbname="$database"
   else
-    PGUSER=$role PGOPTIONS="$(cat "$work/options") $([ "$role" != "$app" ] || cat "$work/lent-options")" "$@" --dbname="${database% replication=database}"
+    PGUSER=$role PGOPTIONS="$(cat "$work/options") $([ "$role" != "$app" ] || cat "$work/lent-options")" "$@" \
+      --dbname="${database% replication=database}"
   fi
 }
 
@@ -141,18 +146,26 @@ restore() {
   if [ -f "$it.options" ]; then options=("$(cat "$it.options")"); fi
   : >"$it.ids"
   : >"$it.failed"
-  if as "$(cat "$it.role")" pg_restore --verbose "${flags[@]}" "${options[@]}" "$@" "$dump" 2>"$it.errors"; then return 0; fi
+  if as "$(cat "$it.role")" pg_restore --verbose "${flags[@]}" "${options[@]}" "$@" "$dump" 2>"$it.errors"; then
+    return 0
+  fi
   # The lines of several jobs can run into one another, but each part of a line from here on is written at once.
-  grep -o 'from TOC entry [0-9]*; [0-9]* [0-9]* ' "$it.errors" | sed 's/^from TOC entry //; s/;.*/;/' | sort -u >"$it.ids" || true
+  grep -o 'from TOC entry [0-9]*; [0-9]* [0-9]* ' "$it.errors" | sed 's/^from TOC entry //; s/;.*/;/' |
+    sort -u >"$it.ids" || true
   if ! tail -n 1 "$it.errors" | grep -q 'errors ignored on restore' || [ ! -s "$it.ids" ]; then give_up "$it"; fi
   # The entries of the table of contents that failed, in its order. Statistics of what is not there any more (another
   # version of an extension has fewer indexes) are no loss: what lacks some gets them anew.
-  pg_restore --list "${flags[@]}" "$dump" | awk 'NR == FNR { failed[$1]; next } $1 in failed && !/^[0-9]+; [0-9]+ [0-9]+ STATISTICS DATA /' "$it.ids" - >"$it.failed"
+  pg_restore --list "${flags[@]}" "$dump" |
+    awk 'NR == FNR { failed[$1]; next } $1 in failed && !/^[0-9]+; [0-9]+ [0-9]+ STATISTICS DATA /' "$it.ids" \
+    - >"$it.failed"
   [ ! -s "$it.failed" ]
 }
 
 give_up() {
-  { sed -n 's/^pg_restore: error: \(could not execute query: \)\?//p' "$1.errors" | head -n 4; tail -n 1 "$1.errors"; } >&2
+  {
+    sed -n 's/^pg_restore: error: \(could not execute query: \)\?//p' "$1.errors" | head -n 4
+    tail -n 1 "$1.errors"
+  } >&2
   exit 1
 }
 
@@ -175,7 +188,8 @@ lose_failed() {
     printf '%s\n' "$entry" >"$work/one"
     # The name without the numbers in front and the owner behind it.
     lose "$(cut -d ' ' -f 4- <<<"$entry" | sed 's/ [^ ]*$//; s/ - / /')" "$(why "$it" "$id")" \
-      "$(pg_restore --use-list="$work/one" --file=- "${flags[@]}" "$dump" | sed '1,/^-- Name: /d; /^-- PostgreSQL database dump complete/,$d' | grep -vE '^(--)?$')"
+      "$(pg_restore --use-list="$work/one" --file=- "${flags[@]}" "$dump" |
+      sed '1,/^-- Name: /d; /^-- PostgreSQL database dump complete/,$d' | grep -vE '^(--)?$')"
   done <"$it.failed"
 }
 
@@ -235,7 +249,10 @@ put_back() {
 # attempt ROLE COMMAND: runs it, and tells why it failed
 attempt() {
   local said
-  if said=$(as "$1" psql --no-psqlrc --quiet --command="set client_min_messages = error; set search_path = ''" --command="$2" 2>&1 >/dev/null); then return 0; fi
+  if said=$(as "$1" psql --no-psqlrc --quiet --command="set client_min_messages = error; set search_path = ''" \
+    --command="$2" 2>&1 >/dev/null); then
+    return 0
+  fi
   sed '1s/^[^:]*:  //; q' <<<"$said"
   return 1
 }

@@ -1,8 +1,9 @@
 #!/bin/bash
 # recover.sh ARCHIVE time|lsn|point|end TARGET BASE …: run by bash in a throw-away container, as postgres. Recovers the
-# cluster to a moment from its bases (the full one first) and the WAL in ARCHIVE, which it only reads, and leaves a server of it
-# running that nobody reaches but programs in this container. Its last line tells where the recovery stopped. With
-# MODE=become it does so in the volume of the site's own server, where settle.sh puts the data in their place.
+# cluster to a moment from its bases (the full one first) and the WAL in ARCHIVE, which it only reads, and leaves a
+# server of it running that nobody reaches but programs in this container. Its last line tells where the recovery
+# stopped. With MODE=become it does so in the volume of the site's own server, where settle.sh puts the data in their
+# place.
 # shellcheck shell=bash
 set -euo pipefail
 umask 077
@@ -13,7 +14,8 @@ fail() { printf 'error: %s\n' "$2" >&2; exit "$1"; }
 
 # broken WHAT WHY: what fails on a disk that is full says nothing of what it reads.
 broken() {
-  [ "$(df --output=avail --block-size=1M "$place" | tail -n 1)" -ge 16 ] || fail 74 "$1: the disk of the containers is full"
+  [ "$(df --output=avail --block-size=1M "$place" | tail -n 1)" -ge 16 ] ||
+    fail 74 "$1: the disk of the containers is full"
   fail 65 "$1: $2"
 }
 
@@ -33,16 +35,19 @@ data=$place/data
 log=$place/log
 mkdir --mode=700 "$place"
 
-# What an unpacked base takes, by its manifest; combining writes what has changed once more. Beside it lies the WAL that is
-# replayed, what came behind the last base, and what that adds: the site's own server may be on the same disk, and must
-# not be the one to find it full.
+# What an unpacked base takes, by its manifest; combining writes what has changed once more. Beside it lies the WAL that
+# is replayed, what came behind the last base, and what that adds: the site's own server may be on the same disk, and
+# must not be the one to find it full.
 check_room() {
   local wanted free wal
-  wal=$(find "$archive/segments" -type f -newer "${*: -1}/backup_manifest" -printf '%s\n' | awk '{ sum += $1 } END { printf "%.0f", sum < 2e9 ? sum : 2e9 }')
-  wanted=$(cat "${@/%//backup_manifest}" | grep -o '"Size": [0-9]*' | awk '{ sum += $2 } END { printf "%.0f", sum * 1.3 }')
+  wal=$(find "$archive/segments" -type f -newer "${*: -1}/backup_manifest" -printf '%s\n' |
+    awk '{ sum += $1 } END { printf "%.0f", sum < 2e9 ? sum : 2e9 }')
+  wanted=$(cat "${@/%//backup_manifest}" | grep -o '"Size": [0-9]*' |
+    awk '{ sum += $2 } END { printf "%.0f", sum * 1.3 }')
   free=$(df --output=avail --block-size=1 "$place" | tail -n 1)
   wanted=$((wanted + wal))
-  [ "$free" -ge "$wanted" ] || fail 74 "the disk of the containers has $((free / 1000000)) MB left, and the recovery takes about $((wanted / 1000000)) MB"
+  [ "$free" -ge "$wanted" ] ||
+    fail 74 "the disk of the containers has $((free / 1000000)) MB left, and the recovery takes about $((wanted / 1000000)) MB"
 }
 
 unpack() {
@@ -50,9 +55,11 @@ unpack() {
   printf 'unpacking the base %s\n' "$base"
   mkdir "$place/$base"
   # On a full disk it has something to say of each file.
-  tar --extract --zstd --file="$archive/base/$base/base.tar.zst" --directory="$place/$base" 2>&1 | sed -n 1,3p >&2 || broken "the base $base cannot be unpacked" 'it is damaged'
+  tar --extract --zstd --file="$archive/base/$base/base.tar.zst" --directory="$place/$base" 2>&1 | sed -n 1,3p >&2 ||
+    broken "the base $base cannot be unpacked" 'it is damaged'
   cp "$archive/base/$base/backup_manifest" "$place/$base/"
-  pg_verifybackup --quiet --no-parse-wal "$place/$base" || fail 65 "the base $base is damaged: it is not what its manifest says"
+  pg_verifybackup --quiet --no-parse-wal "$place/$base" ||
+    fail 65 "the base $base is damaged: it is not what its manifest says"
 }
 
 combine() {
@@ -64,15 +71,16 @@ combine() {
   printf 'combining %s bases\n' $#
   # PostgreSQL 18 has it.
   if pg_combinebackup --help | grep -q -- --link; then link=(--link); fi
-  pg_combinebackup --no-sync "${link[@]}" --output="$data" "${@/#/$place/}" || broken 'the bases cannot be combined' 'they do not fit together'
+  pg_combinebackup --no-sync "${link[@]}" --output="$data" "${@/#/$place/}" ||
+    broken 'the bases cannot be combined' 'they do not fit together'
   rm -rf "${@/#/$place/}"
 }
 
 # as_before NAME: what the cluster was run with, which its WAL may ask for
 as_before() { pg_controldata --pgdata="$data" | sed -n "s/^$1 setting: *//p"; }
 
-# Nothing that the cluster was set to (an archive, a certificate, a library, who may connect) holds here. How many prepared
-# transactions it may have can have been raised since the base, and the WAL asks for as many as there were.
+# Nothing that the cluster was set to (an archive, a certificate, a library, who may connect) holds here. How many
+# prepared transactions it may have can have been raised since the base, and the WAL asks for as many as there were.
 configure() {
   cp "$data/postgresql.auto.conf" "$place/auto.conf"
   : >"$data/postgresql.auto.conf"
@@ -113,7 +121,9 @@ serve() {
   local server=$! next=$((SECONDS + 10))
   until [ "$(psql -XqAtw -U "$POSTGRES_USER" -d template1 -c 'select pg_is_in_recovery()' 2>/dev/null)" = f ]; do
     kill -0 "$server" 2>/dev/null || { wait "$server"; return; }
-    if grep -qF "FATAL:  role \"$POSTGRES_USER\" does not exist" "$log"; then fail 65 "there was no role $POSTGRES_USER then: POSTGRES_USER in .env was another one"; fi
+    if grep -qF "FATAL:  role \"$POSTGRES_USER\" does not exist" "$log"; then
+      fail 65 "there was no role $POSTGRES_USER then: POSTGRES_USER in .env was another one"
+    fi
     if [ "$SECONDS" -ge "$next" ]; then
       printf 'replaying the WAL: %s segments so far\n' "$(grep -c 'restored log file' "$log" || true)"
       next=$((SECONDS + 10))
@@ -148,7 +158,10 @@ case $kind in
 esac
 reached=true
 if ! serve "$goal"; then
-  grep -q 'recovery ended before configured recovery target was reached' "$log" || { tail -n 8 "$log" >&2; broken 'the recovery failed' 'the lines above are of PostgreSQL'; }
+  grep -q 'recovery ended before configured recovery target was reached' "$log" || {
+    tail -n 8 "$log" >&2
+    broken 'the recovery failed' 'the lines above are of PostgreSQL'
+  }
   # The WAL ends before the target: all of it is in.
   reached=false
   serve || { tail -n 8 "$log" >&2; broken 'the recovery failed' 'the lines above are of PostgreSQL'; }
@@ -159,4 +172,5 @@ if [ "$kind" = lsn ] && [ "$reached" = true ]; then dropped=$(first_commit "$tar
 replayed=$({ grep -oE 'restored log file "[0-9A-F]{24}"' "$log" || true; } | sort -u | wc -l)
 segment=$(pg_controldata --pgdata="$data" | sed -n 's/^Bytes per WAL segment: *//p')
 last=$(sed -nE 's,.*redo done at ([0-9A-F]+/[0-9A-F]+) .*,\1,p' "$log" | tail -n 1)
-printf 'result {"reached":%s,"kept":"%s","dropped":"%s","transaction":"%s","wal":%s,"last":"%s"}\n' "$reached" "$kept" "${dropped#* }" "${dropped%% *}" $((replayed * segment)) "$last"
+printf 'result {"reached":%s,"kept":"%s","dropped":"%s","transaction":"%s","wal":%s,"last":"%s"}\n' "$reached" "$kept" \
+  "${dropped#* }" "${dropped%% *}" $((replayed * segment)) "$last"

@@ -60,18 +60,24 @@ check_dump() {
   [ -s "$dump" ] || refuse 'it is empty'
   pg_restore --list --create "$dump" >"$work/list" 2>"$work/errors" || refuse "$(explain)"
   archive=$(heading dbname)
-  say "found db/dumps/latest.dump ($(du --dereference --summarize --human-readable "$dump" | cut -f 1)): database $archive," \
-    "of $(sed -n 's/^; Archive created at //p' "$work/list"), PostgreSQL $(heading 'Dumped from database version'). Reading all of it"
+  say "found db/dumps/latest.dump ($(du --dereference --summarize --human-readable "$dump" |
+    cut -f 1)): database $archive," \
+    "of $(sed -n 's/^; Archive created at //p' "$work/list"), PostgreSQL $(heading \
+    'Dumped from database version'). Reading all of it"
   pg_restore --data-only --file=- "$dump" 2>"$work/errors" | awk "$count" >"$work/rows" || refuse "$(explain)"
   [ -s "$work/rows" ] || refuse 'it holds no data of any table'
   say "it is whole: $(awk -F '\001' '{ rows += $1 } END { printf "%d tables, %d rows", NR, rows }' "$work/rows")"
 }
 
-query() { PGOPTIONS="$PGOPTIONS -c search_path=pg_catalog" psql --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --set=archive="$archive" --set=db="$POSTGRES_DB" --set=user="$POSTGRES_USER" "$@"; }
+query() {
+  PGOPTIONS="$PGOPTIONS -c search_path=pg_catalog" psql --no-psqlrc --quiet --no-align --tuples-only \
+    --set=ON_ERROR_STOP=1 --set=archive="$archive" --set=db="$POSTGRES_DB" --set=user="$POSTGRES_USER" "$@"
+}
 
 # given FILE SCRIPT: SQL that works on the text of a file. In base64 that can be nothing but data.
 given() {
-  printf "create temp table given as select convert_from(decode('%s', 'base64'), 'UTF8') as text;\n" "$(base64 --wrap=0 "$1")"
+  printf "create temp table given as select convert_from(decode('%s', 'base64'), 'UTF8') as text;\n" \
+    "$(base64 --wrap=0 "$1")"
   cat "$2"
 }
 
@@ -85,7 +91,9 @@ create_roles() {
     *.json) given "$roles" "$scripts/make_roles.sql" ;;
     *.sql) given "$roles" "$scripts/make_old_roles.sql" ;;
   esac | query 2>"$work/errors" >/dev/null || say 'warning: the roles beside db/dumps/latest.dump cannot be read'
-  if [ -s "$work/errors" ]; then say "warning: not all roles of latest-$AVRIL_ROLES could be made: $(cat "$work/errors")"; fi
+  if [ -s "$work/errors" ]; then
+    say "warning: not all roles of latest-$AVRIL_ROLES could be made: $(cat "$work/errors")"
+  fi
 }
 
 # How the dump makes its database: owner, encoding, language, settings, rights, comment. pg_restore puts it behind
@@ -94,12 +102,14 @@ describe_database() {
   local PGOPTIONS="$PGOPTIONS -c log_min_messages=fatal"
   grep -E '^[0-9]+; [0-9]+ [0-9]+ (ACL|COMMENT|SECURITY LABEL) - DATABASE ' "$work/list" >"$work/of-database" || true
   pg_restore --create --no-tablespaces --use-list="$work/of-database" --file="$work/database.sql" "$dump"
-  grep -q '^\\restrict ' "$work/database.sql" || fail 'this PostgreSQL has no \restrict' 'take the newest minor release of its image'
+  grep -q '^\\restrict ' "$work/database.sql" ||
+    fail 'this PostgreSQL has no \restrict' 'take the newest minor release of its image'
   query <<<'drop database :"db"'
   language=
   if ! make_database --set=ON_ERROR_STOP=0 2>"$work/errors"; then
     language=own
-    say "warning: the database cannot be made with the language that it had, so it gets that of this server ($(head -n 1 "$work/errors"))"
+    say "warning: the database cannot be made with the language that it had, so it gets that of this server ($(head \
+      -n 1 "$work/errors"))"
   fi
 }
 
@@ -124,7 +134,8 @@ create_missing_roles() {
   local role quiet='-c log_min_messages=fatal'
   PGOPTIONS="$PGOPTIONS $quiet" make_database --set=ON_ERROR_STOP=0 2>"$work/errors"
   overrule_settings
-  PGOPTIONS="$PGOPTIONS $quiet" pg_restore --schema-only --no-tablespaces --dbname="$POSTGRES_DB" "$dump" 2>>"$work/errors" || true
+  PGOPTIONS="$PGOPTIONS $quiet" pg_restore --schema-only --no-tablespaces --dbname="$POSTGRES_DB" \
+    "$dump" 2>>"$work/errors" || true
   sed -n 's/.*ERROR:  role "\(.*\)" does not exist$/\1/p' "$work/errors" | sort -u >"$work/missing"
   while IFS= read -r role; do
     query --set=role="$role" <<<'create role :"role"'
@@ -144,12 +155,17 @@ make_app_role() {
     cat "$here/superusers_objects.sql"
     echo '\gexec'
   } | query --dbname="$POSTGRES_DB" --set=app="$POSTGRES_APP_USER" >/dev/null 2>"$work/errors" || true
-  if [ -s "$work/errors" ]; then say "warning: not all of $POSTGRES_DB could be given to $POSTGRES_APP_USER: $(head -n 4 "$work/errors")"; fi
+  if [ -s "$work/errors" ]; then
+    say "warning: not all of $POSTGRES_DB could be given to $POSTGRES_APP_USER: $(head -n 4 "$work/errors")"
+  fi
 }
 
 compare_rows() {
-  query --dbname="$POSTGRES_DB" --file="$(dirname "${BASH_SOURCE[0]}")/compare_rows.sql" <"$work/rows" >"$work/differences"
-  [ ! -s "$work/differences" ] || fail "what was restored is not what db/dumps/latest.dump holds: $(head -n 4 "$work/differences")" 'nothing of it is kept; this is tried again by itself'
+  query --dbname="$POSTGRES_DB" \
+    --file="$(dirname "${BASH_SOURCE[0]}")/compare_rows.sql" <"$work/rows" >"$work/differences"
+  [ ! -s "$work/differences" ] ||
+    fail "what was restored is not what db/dumps/latest.dump holds: $(head -n 4 "$work/differences")" \
+    'nothing of it is kept; this is tried again by itself'
 }
 
 # One that comes back without its password cannot log in yet.
@@ -182,14 +198,16 @@ restore_dump() {
   say 'restoring …'
   make_database
   bring_back >"$work/lost" 2>"$work/errors" ||
-    fail "db/dumps/latest.dump could not be restored: $(tail -n 5 "$work/errors")" 'nothing of it is kept; this is tried again by itself'
+    fail "db/dumps/latest.dump could not be restored: $(tail -n 5 "$work/errors")" \
+    'nothing of it is kept; this is tried again by itself'
   say 'restored; comparing the rows of each table with the dump'
   compare_rows
   make_app_role
   local only=()
   # What the dump brought along is not gathered again.
   if vacuumdb --help | grep -q -- --missing-stats-only; then only=(--missing-stats-only); fi
-  vacuumdb --quiet --analyze-only "${only[@]}" --jobs="$(nproc)" --dbname="$POSTGRES_DB" 2>"$work/errors" || say "warning: not all statistics could be gathered: $(tail -n 1 "$work/errors")"
+  vacuumdb --quiet --analyze-only "${only[@]}" --jobs="$(nproc)" --dbname="$POSTGRES_DB" 2>"$work/errors" ||
+    say "warning: not all statistics could be gathered: $(tail -n 1 "$work/errors")"
   query <<<"select 'create database postgres' where not exists (select from pg_database where datname = 'postgres') \gexec"
   say_lost
   say 'verified'

@@ -1,7 +1,7 @@
 #!/bin/bash
-# settle.sh FROM: run by bash after recover.sh with MODE=become, in the same container. Ends the server that was recovered, and
-# puts its data where the site's own server looks for them: by one rename, when every page is proved and all is safe on the
-# disk. There the file recovered_from has FROM, if there is one to name.
+# settle.sh FROM: run by bash after recover.sh with MODE=become, in the same container. Ends the server that was
+# recovered, and puts its data where the site's own server looks for them: by one rename, when every page is proved and
+# all is safe on the disk. There the file recovered_from has FROM, if there is one to name.
 set -euo pipefail
 place=$PGDATA.unfinished
 data=$place/data
@@ -14,7 +14,8 @@ flock --timeout 60 "$lock" || {
   exit 75
 }
 # Data of a server that was set up without checksums tell nothing.
-if ! pg_controldata --pgdata="$data" | grep -q '^Data page checksum version: *0$' && ! pg_checksums --check --pgdata="$data" >/dev/null; then
+if ! pg_controldata --pgdata="$data" | grep -q '^Data page checksum version: *0$' &&
+  ! pg_checksums --check --pgdata="$data" >/dev/null; then
   # A server that is there is not exchanged for such a one; of one that is lost there is nothing better.
   [ -n "$1" ] || {
     echo 'error: pages of the recovered data are damaged: the lines above name them' >&2
@@ -24,8 +25,8 @@ if ! pg_controldata --pgdata="$data" | grep -q '^Data page checksum version: *0$
 fi
 # What ALTER SYSTEM had set is part of the server.
 mv "$place/auto.conf" "$data/postgresql.auto.conf"
-# That is what it had set when the base was made: transactions that were prepared since may need more room, and without it
-# the server does not start.
+# That is what it had set when the base was made: transactions that were prepared since may need more room, and without
+# it the server does not start.
 prepared=$(find "$data/pg_twophase" -type f | wc -l)
 if [ "$(postgres -D "$data" -C max_prepared_transactions)" -lt "$prepared" ]; then
   printf 'max_prepared_transactions = %s\n' "$prepared" >>"$data/postgresql.auto.conf"

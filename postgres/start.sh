@@ -16,7 +16,8 @@ check_version() {
   local file found major
   major=$(postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
   file=$PGDATA/PG_VERSION
-  [ -s "$file" ] || file=$(find /var/lib/postgresql -maxdepth 3 -name PG_VERSION -size +0 -not -path '*.unfinished/*' -print -quit)
+  [ -s "$file" ] || file=$(find /var/lib/postgresql -maxdepth 3 -name PG_VERSION -size +0 -not -path '*.unfinished/*' \
+    -print -quit)
   [ -n "$file" ] || return 0
   found=$(cat "$file")
   case $file in
@@ -100,8 +101,10 @@ check_place() {
   local other
   other=$(find /var/lib/postgresql -maxdepth 3 -name PG_VERSION -size +0 -not -path '*.unfinished/*' -print -quit)
   [ -z "$other" ] ||
-    fail "there is data of another PostgreSQL in ${other%/*}" "PGDATA of this image is $PGDATA: set PGDATA in docker-compose.override.yml to where the data are"
-  [ -z "$(ls -A "$PGDATA" 2>/dev/null)" ] || fail "$PGDATA holds files, but is no data folder of PostgreSQL" "look what they are; an empty folder is needed"
+    fail "there is data of another PostgreSQL in ${other%/*}" \
+    "PGDATA of this image is $PGDATA: set PGDATA in docker-compose.override.yml to where the data are"
+  [ -z "$(ls -A "$PGDATA" 2>/dev/null)" ] ||
+    fail "$PGDATA holds files, but is no data folder of PostgreSQL" "look what they are; an empty folder is needed"
 }
 
 # serve [options]: starts the server with the unfinished data, which nobody reaches over the network. The entrypoint
@@ -109,7 +112,8 @@ check_place() {
 serve() {
   PGDATA=$unfinished docker-entrypoint.sh "${command[@]}" -c listen_addresses= "$@" &
   server=$!
-  until [ "$(awk 'NR == 1 || NR == 8 { printf "%s ", $1 }' "$unfinished/postmaster.pid" 2>/dev/null)" = "$server ready " ]; do
+  until [ "$(awk 'NR == 1 || NR == 8 { printf "%s ", $1 }' "$unfinished/postmaster.pid" 2>/dev/null)" = \
+    "$server ready " ]; do
     kill -0 "$server" 2>/dev/null || fail 'PostgreSQL does not start' 'the lines above say why'
     sleep 0.1
   done
@@ -136,7 +140,8 @@ first_start() {
     stop
     # Nobody finds this socket by chance (a backup, a console). What is not complete is thrown away, so nothing need be
     # safe on the disk before.
-    serve -c unix_socket_directories=@first-start -c fsync=off -c full_page_writes=off -c autovacuum=off -c lc_messages=C
+    serve -c unix_socket_directories=@first-start -c fsync=off -c full_page_writes=off -c autovacuum=off \
+      -c lc_messages=C
     restore_dump
     stop
     initdb --sync-only --pgdata="$unfinished" >/dev/null

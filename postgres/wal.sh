@@ -16,7 +16,10 @@ slot=avril_wal
 
 say() { printf '%s\n' "$*"; }
 # ask [words of psql]
-ask() { psql --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --set="slot=$slot" --set="keep=$WAL_KEEP" "$@" --dbname=postgres; }
+ask() {
+  psql --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --set="slot=$slot" --set="keep=$WAL_KEEP" \
+    "$@" --dbname=postgres
+}
 
 # What is wrong, in words; nothing when nothing is.
 trouble() {
@@ -86,7 +89,8 @@ meet_history() {
   while IFS= read -r file; do
     bytes=$(used "$segments/$file") || return 1
     [ "$bytes" = 0 ] || break
-  done < <(find "$segments" -regextype posix-extended -regex '.*/[0-9A-F]{24}(\.partial)?' -printf '%f\n' | sort --reverse)
+  done < <(find "$segments" -regextype posix-extended -regex '.*/[0-9A-F]{24}(\.partial)?' -printf '%f\n' |
+    sort --reverse)
   [ "$bytes" != 0 ] || return 0
   digest=$(head --bytes="$bytes" "$segments/$file" | sha256sum | cut --delimiter=' ' --fields=1)
   said=$(ask --set="segment=${file%.partial}" --set="bytes=$bytes" --set="digest=$digest" <<'SQL'
@@ -148,7 +152,8 @@ clear_cut() {
 }
 
 receive() {
-  pg_receivewal --directory="$segments" --slot="$slot" --synchronous --no-loop --status-interval=1 --no-password 2>/tmp/said &
+  pg_receivewal --directory="$segments" --slot="$slot" --synchronous --no-loop --status-interval=1 \
+    --no-password 2>/tmp/said &
   child=$!
   printf '%s\n' "$child" >/tmp/receiver
   wait "$child" || true

@@ -24,7 +24,8 @@ SQL
 teardown_file() {
   load helpers/site.bash
   compose down --volumes --remove-orphans --timeout 2 2>&1
-  docker ps --all --quiet --filter "label=avril.drill=$STACK" | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
+  docker ps --all --quiet --filter "label=avril.drill=$STACK" |
+    xargs --no-run-if-empty docker rm --force --volumes >/dev/null
   rm -f "/etc/cron.d/$STACK-backup"
 }
 
@@ -45,23 +46,35 @@ teardown() {
 
 backup() { script backup "$@"; }
 
-postgres() { docker ps --quiet --filter "label=com.docker.compose.project=$STACK" --filter label=com.docker.compose.service=postgres; }
+postgres() {
+  docker ps --quiet --filter "label=com.docker.compose.project=$STACK" \
+    --filter label=com.docker.compose.service=postgres
+}
 
 # By its time, which ends its name.
-newest() { find "$SETS" -mindepth 1 -maxdepth 1 -type d -name '*Z' | sed 's/.*-\(.*\)$/\1 &/' | sort | tail -n 1 | cut -d ' ' -f 2-; }
+newest() {
+  find "$SETS" -mindepth 1 -maxdepth 1 -type d -name '*Z' | sed 's/.*-\(.*\)$/\1 &/' | sort | tail -n 1 |
+    cut -d ' ' -f 2-
+}
 
 # field SET NAME: of its manifest
 field() { node -p "JSON.parse(require('fs').readFileSync(process.argv[1] + '/manifest.json')).$2" "$1"; }
 
 # All that was there before, to be compared with what is there after.
-everything() { (cd "$SETS" && find . -type f -exec sha256sum {} + | sort; cd "$SITE/db/dumps" && find . -type f -exec sha256sum {} + | sort); }
+everything() {
+  (cd "$SETS" && find . -type f -exec sha256sum {} + | sort; cd "$SITE/db/dumps" &&
+    find . -type f -exec sha256sum {} + | sort)
+}
 
 await_no_dump() {
   local end=$((SECONDS + 30))
-  until [ "$(psql postgres <<<"select count(*) from pg_stat_activity where application_name = 'pg_dump'")" = 0 ]; do [ "$SECONDS" -lt "$end" ]; done
+  until [ "$(psql postgres <<<"select count(*) from pg_stat_activity where application_name = 'pg_dump'")" = 0 ]; do
+    [ "$SECONDS" -lt "$end" ]
+  done
 }
 
-# break_pg_dump COMMAND: what pg_dump does from now on; "$real" in it is the real one, and "$@" what it was asked. Its version stays what it is.
+# break_pg_dump COMMAND: what pg_dump does from now on; "$real" in it is the real one, and "$@" what it was asked. Its
+# version stays what it is.
 break_pg_dump() {
   if [ -z "${REAL:-}" ]; then
     REAL=$(docker exec "$(postgres)" sh -c 'readlink -f "$(command -v pg_dump)"')
@@ -92,17 +105,20 @@ assert_nothing_left() {
   assert_equal "$(field "$(newest)" "database.tables['\"Odd schema\".\"a (table\"']")" 3
   assert_equal "$(field "$(newest)" 'database.tables["public.nothing"]')" 0
   assert_equal "$(field "$(newest)" 'database.extensions.postgis.length > 2')" true
-  assert_equal "$(field "$(newest)" 'files["database.dump"].sha256')" "$(sha256sum <"$(newest)/database.dump" | cut -d' ' -f1)"
+  assert_equal "$(field "$(newest)" 'files["database.dump"].sha256')" \
+    "$(sha256sum <"$(newest)/database.dump" | cut -d' ' -f1)"
   cmp "$(newest)/database.dump" "$SITE/db/dumps/latest.dump"
   (cd "$SITE/db/dumps" && sha256sum --quiet --check latest.dump.sha256)
-  assert_equal "$(node -p 'JSON.parse(fs.readFileSync(process.argv[1])).roles.map(({ name }) => name).join()' "$(newest)/roles.json")" avril
+  assert_equal "$(node -p 'JSON.parse(fs.readFileSync(process.argv[1])).roles.map(({ name }) => name).join()' \
+    "$(newest)/roles.json")" avril
   cmp "$(newest)/roles.json" "$SITE/db/dumps/latest-roles.json"
   assert_nothing_left
 }
 
 # in_minio COMMAND …: mc in minio's container, with the key that it has there; the bucket is m/avril
 in_minio() {
-  docker exec -i "$(docker ps --quiet --filter "label=com.docker.compose.project=$STACK" --filter label=com.docker.compose.service=minio)" \
+  docker exec -i "$(docker ps --quiet --filter "label=com.docker.compose.project=$STACK" \
+    --filter label=com.docker.compose.service=minio)" \
     sh -c 'MC_HOST_m="http://$MINIO_ROOT_USER:$MINIO_ROOT_PASSWORD@127.0.0.1:9000" exec mc --quiet "$@"' mc "$@" 3>&-
 }
 
@@ -230,7 +246,8 @@ in_minio() {
 @test "a restore that waited for a backup takes the dump that this has made" {
   run -0 backup
   backup_held
-  exec_script backup_restore --wait --into waited </dev/null >"$BATS_TEST_TMPDIR/restored" 2>"$BATS_TEST_TMPDIR/restored.err" &
+  exec_script backup_restore --wait \
+    --into waited </dev/null >"$BATS_TEST_TMPDIR/restored" 2>"$BATS_TEST_TMPDIR/restored.err" &
   local restore=$!
   await_line "$BATS_TEST_TMPDIR/restored.err" '^→ waiting for'
   release_table
@@ -289,7 +306,8 @@ in_minio() {
   # Not umounted by teardown: BACKUP_DIR stays.
   mount -t tmpfs -o size=8k tmpfs "$SITE/.state"
   head -c 20000 /dev/zero >"$SITE/.state/full" 2>/dev/null || true
-  run --separate-stderr timeout 60 node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/backup.ts" 3>&-
+  run --separate-stderr timeout 60 node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" \
+    "$SITE/scripts/backup.ts" 3>&-
   umount "$SITE/.state"
   assert_equal "$status" 74
   assert_regex "$stderr" 'data.json cannot be written.*the disk is full'
@@ -297,7 +315,8 @@ in_minio() {
   run --separate-stderr backup
   umount "$SITE/db/dumps"
   assert_equal "$status" 74
-  assert_regex "$stderr" 'the backup avril-test-backup-.* is made, and counts on this server, but publishing its dump did not end'
+  assert_regex "$stderr" \
+    'the backup avril-test-backup-.* is made, and counts on this server, but publishing its dump did not end'
   run -0 backup --list
   assert_output --partial "$(basename "$(newest)")"
   assert_equal "$(tail -n 1 "$SITE/.state/backups.jsonl" | node -p 'JSON.parse(fs.readFileSync(0)).result')" made
@@ -430,7 +449,8 @@ aged() {
   REAL=
   run -0 backup
   # The new one, that of this test's beginning, and that of three days ago.
-  assert_equal "$(script backup --list --json 2>/dev/null | node -p 'JSON.parse(require("fs").readFileSync(0)).length')" 3
+  assert_equal "$(script backup --list --json 2>/dev/null |
+    node -p 'JSON.parse(require("fs").readFileSync(0)).length')" 3
   assert [ -e "$SETS/avril-notes" ]
   assert [ -e "$SETS/avril-20190101T000000Z.txt" ]
   assert [ -e "$SETS/avril-20200101T000000Z/mine" ]
@@ -575,7 +595,8 @@ aged() {
   psql <<<'create table only_now ()'
 
   run --separate-stderr -0 script backup_restore --files-only --dry-run --json
-  assert_equal "$(node -p 'const { set, missing, differing, bytes, extra } = JSON.parse(process.argv[1]); JSON.stringify({ set, missing, differing, bytes, extra })' "$output")" \
+  assert_equal "$(node -p \
+    'const { set, missing, differing, bytes, extra } = JSON.parse(process.argv[1]); JSON.stringify({ set, missing, differing, bytes, extra })' "$output")" \
     "{\"set\":\"$set\",\"missing\":1,\"differing\":1,\"bytes\":12,\"extra\":1}"
   run -0 script backup_restore --files-only --dry-run with-files
   assert_output --partial 'missing     1: brought back'
@@ -599,8 +620,10 @@ aged() {
   flock 7
   run --separate-stderr -0 script backup_restore --yes --files-only --json </dev/null
   exec 7>&-
-  assert_equal "$(node -p 'const { result, set, uploaded } = JSON.parse(process.argv[1]); [result, set, uploaded].join()' "$output")" "files restored,$set,2"
-  assert_equal "$(in_minio cat m/avril/gone.txt) $(in_minio cat m/avril/changed.txt) $(in_minio cat m/avril/since.txt)" 'gone before since'
+  assert_equal "$(node -p \
+    'const { result, set, uploaded } = JSON.parse(process.argv[1]); [result, set, uploaded].join()' "$output")" "files restored,$set,2"
+  assert_equal "$(in_minio cat m/avril/gone.txt) $(in_minio cat m/avril/changed.txt) $(in_minio cat \
+    m/avril/since.txt)" 'gone before since'
   assert_equal "$(psql <<<'select count(*) from only_now')" 0
   run -0 tail -n 1 "$SITE/.state/audit.jsonl"
   assert_output --partial "\"what\":\"restore of files\",\"set\":\"$set\""
@@ -654,7 +677,9 @@ checksums() {
 SQL
 }
 
-drop_former() { psql postgres <<<"select format('drop database %I', datname) from pg_database where datname like 'avril_before_%' \gexec"; }
+drop_former() {
+  psql postgres <<<"select format('drop database %I', datname) from pg_database where datname like 'avril_before_%' \gexec"
+}
 
 # bats test_tags=long
 @test "fifty tables and 300 MB come back the same, with a checksum of each table" {
@@ -689,7 +714,8 @@ SQL
     create database avril template template0 locale_provider icu icu_locale 'fr-FR-x-icu' icu_rules '& V << w <<< W';
 SQL
   run -0 script backup_restore --yes </dev/null
-  assert_equal "$(psql <<<"select datlocprovider, datlocale, daticurules from pg_database where datname = 'avril'")" 'i|fr-FR-x-icu|& V << w <<< W'
+  assert_equal "$(psql <<<"select datlocprovider, datlocale, daticurules from pg_database where datname = 'avril'")" \
+    'i|fr-FR-x-icu|& V << w <<< W'
   run -0 diff "$BATS_TEST_TMPDIR/before" <(checksums)
   drop_former
 

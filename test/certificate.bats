@@ -44,7 +44,8 @@ port_of() { compose port nginx "$1" | sed 's/.*://'; }
 visit() {
   local name=$1
   shift
-  curl -sS -m 10 --cacert "$BATS_FILE_TMPDIR/visitors.pem" --connect-to "::127.0.0.1:$(port_of 443)" -o /dev/null "$@" "https://$name/healthcheck"
+  curl -sS -m 10 --cacert "$BATS_FILE_TMPDIR/visitors.pem" --connect-to "::127.0.0.1:$(port_of 443)" -o /dev/null "$@" \
+    "https://$name/healthcheck"
 }
 served() { visit avril.test "$@" -w '%{certs}' | openssl x509 -noout -serial; }
 workers() { compose exec -T nginx sh -c "grep -lszx 'nginx: [w]orker process' /proc/[0-9]*/cmdline"; }
@@ -99,7 +100,8 @@ workers() { compose exec -T nginx sh -c "grep -lszx 'nginx: [w]orker process' /p
   before="$(served) $(workers) $(readlink "$PLAY/ssl/avril.test/issued")"
   docker exec --detach "$STACK-certbot" python3 -m http.server --directory /var/empty 80
   while IFS='|' read -u 4 -r address code words; do
-    case $address in somebody) address=$(address_of "$STACK-certbot") ;; nobody) address=$(address_of "$STACK-authority") ;; esac
+    case $address in somebody) address=$(address_of "$STACK-certbot") ;; nobody) address=$(address_of \
+      "$STACK-authority") ;; esac
     resolves www.avril.test "$address"
     asks_for_renewal
     run "-$code" script setup --renew
@@ -173,15 +175,18 @@ TABLE
   # Two months later: nobody has renewed it.
   local late=$PLAY/ssl/avril.test/issued-late
   mkdir "$late"
-  docker exec "$STACK-certbot" openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=avril.test -addext subjectAltName=DNS:avril.test,DNS:www.avril.test \
-    -not_before "$(date -u -d '-80 days' +%Y%m%d%H%M%SZ)" -not_after "$(date -u -d '+10 days 1 hour' +%Y%m%d%H%M%SZ)" -out "$late/fullchain.pem" -keyout "$late/privkey.pem"
+  docker exec "$STACK-certbot" openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
+    -subj /CN=avril.test -addext subjectAltName=DNS:avril.test,DNS:www.avril.test \
+    -not_before "$(date -u -d '-80 days' +%Y%m%d%H%M%SZ)" -not_after "$(date -u -d '+10 days 1 hour' +%Y%m%d%H%M%SZ)" \
+    -out "$late/fullchain.pem" -keyout "$late/privkey.pem"
   ln -s issued-late "$PLAY/ssl/avril.test/next"
   mv -T "$PLAY/ssl/avril.test/next" "$PLAY/ssl/avril.test/issued"
   run -69 script setup --renew
   run -69 script setup --renew
   run -0 cat "$heard"
   assert_equal "${#lines[@]}" 1
-  assert_output --regexp '"✗ avril.test: the certificate expires in 10 days, and was not renewed; its renewal has failed for .*: no certificate was given: the authority does not answer'
+  assert_output --regexp \
+    '"✗ avril.test: the certificate expires in 10 days, and was not renewed; its renewal has failed for .*: no certificate was given: the authority does not answer'
   run -1 script status
   assert_line --regexp '^✗ certificate  until .*, 10 days left · renews itself · expires in 10 days, and was not renewed'
   run -1 script setup --check
@@ -215,7 +220,8 @@ TABLE
   local before
   before=$(workers)
   rm "$PLAY/ssl/avril.test/issued"
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 90 -subj /CN=avril.test -addext subjectAltName=DNS:avril.test,DNS:www.avril.test \
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 90 -subj /CN=avril.test \
+    -addext subjectAltName=DNS:avril.test,DNS:www.avril.test \
     -out "$PLAY/ssl/avril.test/fullchain.pem" -keyout "$PLAY/ssl/avril.test/privkey.pem" 2>/dev/null
   run -1 script setup --check
   assert_line --partial '! served: nginx does not serve fullchain.pem yet'
@@ -236,7 +242,8 @@ TABLE
   local before count
   run -0 script setup --certificate admin@avril.test
   before=$(workers)
-  node "$HERE/helpers/tls_load.mjs" "$(port_of 443)" avril.test "$BATS_FILE_TMPDIR/visitors.pem" >"$BATS_TEST_TMPDIR/load" 3>&- &
+  node "$HERE/helpers/tls_load.mjs" "$(port_of 443)" avril.test \
+    "$BATS_FILE_TMPDIR/visitors.pem" >"$BATS_TEST_TMPDIR/load" 3>&- &
   local load=$!
   await_line "$BATS_TEST_TMPDIR/load" '^began'
   for ((count = 1; count <= 60; count++)); do

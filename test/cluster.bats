@@ -1,5 +1,7 @@
 #!/usr/bin/env bats
-# Three machines that are a Swarm. ROUNDS, KILLS and PHASES have the same shown more often: ROUNDS=10 KILLS=40 PHASES='build migrate start healthy switch observe drain stop tidy'. Each test goes on with what the one before has left: a cluster takes minutes to bring up on a busy machine.
+# Three machines that are a Swarm. ROUNDS, KILLS and PHASES have the same shown more often: ROUNDS=10 KILLS=40
+# PHASES='build migrate start healthy switch observe drain stop tidy'. Each test goes on with what the one before has
+# left: a cluster takes minutes to bring up on a busy machine.
 load helpers/cluster
 
 setup_file() { cluster_up >&2; }
@@ -72,7 +74,8 @@ teardown() { loads_abandon; }
   while [ "$left" -gt 0 ]; do
     left=$((left - 1))
     # shellcheck disable=SC2016 # for that shell, which becomes the script
-    there 1 sh -c 'echo "$$" >"$0"; exec node scripts/deploy_local.js --observe 0 --probation 0 avril' "$BATS_TEST_TMPDIR/pid" >"$BATS_TEST_TMPDIR/killed" 2>&1 &
+    there 1 sh -c 'echo "$$" >"$0"; exec node scripts/deploy_local.js --observe 0 --probation 0 avril' \
+      "$BATS_TEST_TMPDIR/pid" >"$BATS_TEST_TMPDIR/killed" 2>&1 &
     sleep "$((2 + RANDOM % 25)).$((RANDOM % 10))"
     kill -9 "$(cat "$BATS_TEST_TMPDIR/pid")" 2>/dev/null || true
     wait "$!" || true
@@ -119,7 +122,8 @@ begin() {
 # Waits for it; HOW says what came of it.
 await_end() {
   wait "$DEPLOY" || true
-  HOW=$(grep -oE 'the site is as it was|going back failed too|is deployed, but|is live at' "$BATS_TEST_TMPDIR/err" | tail -n 1)
+  HOW=$(grep -oE 'the site is as it was|going back failed too|is deployed, but|is live at' "$BATS_TEST_TMPDIR/err" |
+    tail -n 1)
 }
 
 # The next deploy ends well, and nothing is left of the one before.
@@ -223,7 +227,8 @@ assert_converges() {
 clone_to() {
   local there=$CLUSTER/$1/home/play/avril-scripts
   mkdir -p "$there"
-  tar -C "$SITE" --exclude=./nginx --exclude=./.state --exclude=./db --exclude=./swarm/certificates -cf - . | tar -C "$there" -xf -
+  tar -C "$SITE" --exclude=./nginx --exclude=./.state --exclude=./db --exclude=./swarm/certificates -cf - . |
+    tar -C "$there" -xf -
   grep -q '^DEPLOY_PATH=' "$SITE/.env" || printf 'DEPLOY_PATH=%s\n' "$SITE" >>"$SITE/.env"
   cp "$SITE/.env" "$there/.env"
 }
@@ -251,8 +256,13 @@ clone_to() {
 }
 
 # images_on NODE: how many images of phoenix it has from the registry
-images_on() { on "$1" docker image ls --digests --format '{{.ID}}' 10.77.0.11:5000/avril-test-cluster-phoenix | sort -u | wc -l; }
-in_registry() { there 1 docker compose exec -T registry sh -c 'ls /var/lib/registry/docker/registry/v2/repositories/avril-test-cluster-phoenix/_manifests/tags' | wc -l; }
+images_on() {
+  on "$1" docker image ls --digests --format '{{.ID}}' 10.77.0.11:5000/avril-test-cluster-phoenix | sort -u | wc -l
+}
+in_registry() {
+  there 1 docker compose exec -T registry sh \
+    -c 'ls /var/lib/registry/docker/registry/v2/repositories/avril-test-cluster-phoenix/_manifests/tags' | wc -l
+}
 
 # bats test_tags=long
 @test "old releases leave the registry and all nodes, and those that are kept can be gone back to" {
@@ -295,7 +305,8 @@ gap_of() {
   for phase in node2 healthy; do
     : >"$BATS_TEST_TMPDIR/killed"
     # shellcheck disable=SC2016 # for that shell, which becomes the script
-    there 1 sh -c 'echo "$$" >"$0"; exec node scripts/setup.js --one-server' "$BATS_TEST_TMPDIR/pid" >"$BATS_TEST_TMPDIR/killed" 2>&1 &
+    there 1 sh -c 'echo "$$" >"$0"; exec node scripts/setup.js --one-server' \
+      "$BATS_TEST_TMPDIR/pid" >"$BATS_TEST_TMPDIR/killed" 2>&1 &
     await_line "$BATS_TEST_TMPDIR/killed" "^→ $phase"
     kill -9 "$(cat "$BATS_TEST_TMPDIR/pid")"
     wait "$!" || true

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# cluster.sh up|down FOLDER [NODES]: so many machines (three) on this one, as root: an engine and an sshd each, in namespaces of their own, with the addresses 10.77.0.11 and up on a switch that nobody else
-# has. Nothing of this machine's own engine or network is touched. They join no Swarm by themselves.
-# cluster.sh on FOLDER NODE COMMAND …: runs a command on one of them.
+# cluster.sh up|down FOLDER [NODES]: so many machines (three) on this one, as root: an engine and an sshd each, in
+# namespaces of their own, with the addresses 10.77.0.11 and up on a switch that nobody else has. Nothing of this
+# machine's own engine or network is touched. They join no Swarm by themselves. cluster.sh on FOLDER NODE COMMAND …:
+# runs a command on one of them.
 # cluster.sh link FOLDER NODE up|down: connects one of them, or cuts it off.
 # cluster.sh burn FOLDER NODE: it is gone, with all that ran there.
 #
-# FOLDER/home is one path on all of them and another folder on each, as /home is: on the first it is what this machine has there. ssh on each of them knows the others (node1, node2 …).
+# FOLDER/home is one path on all of them and another folder on each, as /home is: on the first it is what this machine
+# has there. ssh on each of them knows the others (node1, node2 …).
 set -euo pipefail
 
 action=${1:?usage: cluster.sh up|down|on|link|burn FOLDER …}
@@ -51,7 +53,8 @@ down() {
     ip netns pids "$node" | xargs --no-run-if-empty kill -9 2>/dev/null || true
     ip netns del "$node" || true
   done
-  findmnt --raw --noheadings --output TARGET | grep -F "$folder/" | sort -r | xargs --no-run-if-empty -d '\n' umount -l || true
+  findmnt --raw --noheadings --output TARGET | grep -F "$folder/" | sort -r |
+    xargs --no-run-if-empty -d '\n' umount -l || true
   rm -rf "$folder"/[0-9]* "$folder/ssh"
 }
 
@@ -65,7 +68,9 @@ keys() {
     printf 'UserKnownHostsFile %s/ssh/known_hosts\nIdentityFile %s/ssh/id\nIdentitiesOnly yes\n' "$folder" "$folder"
     for node in $(seq "$nodes"); do printf 'Host node%s\n  HostName 10.77.0.1%s\n' "$node" "$node"; done
   } >"$folder/ssh/config"
-  for node in $(seq "$nodes"); do printf 'node%s,10.77.0.1%s %s\n' "$node" "$node" "$(cut -d ' ' -f 1,2 "$folder/ssh/host.pub")"; done >"$folder/ssh/known_hosts"
+  for node in $(seq "$nodes"); do
+    printf 'node%s,10.77.0.1%s %s\n' "$node" "$node" "$(cut -d ' ' -f 1,2 "$folder/ssh/host.pub")"
+  done >"$folder/ssh/known_hosts"
 }
 
 # What a machine begins with, in its namespaces.
@@ -122,7 +127,11 @@ up() {
     local tries=600
     until [ -s "$folder/$node/run/docker.pid" ] && (on "$node" docker version) >/dev/null 2>&1; do
       tries=$((tries - 1))
-      [ "$tries" -gt 0 ] || { tail -n 20 "$folder/$node/log" >&2; printf 'cluster: the engine of node %s does not answer\n' "$node" >&2; exit 69; }
+      [ "$tries" -gt 0 ] || {
+        tail -n 20 "$folder/$node/log" >&2
+        printf 'cluster: the engine of node %s does not answer\n' "$node" >&2
+        exit 69
+      }
       sleep 0.1
     done
   done

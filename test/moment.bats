@@ -79,7 +79,8 @@ assert_nothing_left() {
 # bats test_tags=long
 @test "moments before and after a restore by rename, and a place of the log" {
   run -0 restore --at "$(moment_of restored)" --into after_the_rename
-  assert_equal "$(db -d after_the_rename -c "select count(*), max(id), count(*) filter (where place = 'elsewhere') from meetings")" '1501|2000|0'
+  assert_equal "$(db -d after_the_rename \
+    -c "select count(*), max(id), count(*) filter (where place = 'elsewhere') from meetings")" '1501|2000|0'
   run -0 restore --at "$(moment_of good)" --into before_the_rename
   assert_equal "$(db -d before_the_rename -c 'select count(*), max(id) from meetings')" '1500|1500'
   local lsn
@@ -127,11 +128,14 @@ assert_nothing_left() {
 # until_data STEP: starts a rollback with its data in the background, as DEPLOY, and waits until it enters the step
 until_data() {
   : >"$BATS_TEST_TMPDIR/err"
-  exec_script deploy_local --rollback --with-data --yes avril </dev/null >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
+  exec_script deploy_local --rollback --with-data \
+    --yes avril </dev/null >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
   DEPLOY=$!
   await_line "$BATS_TEST_TMPDIR/err" "^→ $1"
 }
-has_column() { db -c "select count(*) from information_schema.columns where table_name = 'meetings' and column_name = 'since'"; }
+has_column() {
+  db -c "select count(*) from information_schema.columns where table_name = 'meetings' and column_name = 'since'"
+}
 
 @test "--rollback --with-data: code and data go back together; it fails, or is killed: both stay" {
   have_patience
@@ -166,7 +170,8 @@ has_column() { db -c "select count(*) from information_schema.columns where tabl
 
   run -0 script deploy_local --rollback --with-data --yes avril </dev/null
   assert_equal "$(greeting avril) $(has_column) $(count)" "old 0 $before"
-  assert_equal "$(last_deploy rollback) $(last_deploy former)" "true $(db -c "select max(datname) from pg_database where datname like 'avril_before_%'")"
+  assert_equal "$(last_deploy rollback) $(last_deploy former)" \
+    "true $(db -c "select max(datname) from pg_database where datname like 'avril_before_%'")"
   assert_in_order phoenix
   assert_nothing_left
   restore --undo --yes
@@ -226,7 +231,11 @@ END
 
   exec_script psql --at "$(moment_of good)" -c 'select pg_sleep(600)' >/dev/null 2>&1 </dev/null &
   local pid=$! id
-  until id=$(docker ps --quiet --filter "label=avril.moment=$STACK") && [ -n "$id" ] && docker exec "$id" psql -XqAt -U avril -d avril -c 'select query from pg_stat_activity' 2>/dev/null 3>&- | grep -q 600; do sleep 0.2; done
+  until id=$(docker ps --quiet --filter "label=avril.moment=$STACK") && [ -n "$id" ] &&
+    docker exec "$id" psql -XqAt -U avril -d avril -c 'select query from pg_stat_activity' 2>/dev/null 3>&- |
+    grep -q 600; do
+    sleep 0.2
+  done
   kill -9 "$pid"
   docker wait "$id" >/dev/null 2>&1 || true
   until [ -z "$(docker ps --all --quiet --filter "id=$id")" ]; do sleep 0.1; done
@@ -249,7 +258,8 @@ END
   assert_output --partial '--key'
   run -0 restore --whole-server --key "$BATS_TEST_TMPDIR/key" --dry-run
   assert_line --regexp '^by +the base 20'
-  run -0 --separate-stderr script psql --at "$(moment_of good)" --key "$BATS_TEST_TMPDIR/key" -tAc 'select count(*) from meetings'
+  run -0 --separate-stderr script psql --at "$(moment_of good)" --key "$BATS_TEST_TMPDIR/key" \
+    -tAc 'select count(*) from meetings'
   in_wal sh -c 'mv /wal/hidden/* /wal/base/ && rmdir /wal/hidden'
   assert_output 1500
   assert_nothing_left
@@ -297,9 +307,12 @@ insert into app.people (name, tags, doc, raw, span, "Odd ""col") select E'p\n\\'
 insert into app.visits select i, i from generate_series(1, 50) i;
 END
   now >"$KEPT/people"
-  db -c 'delete from app.visits where id in (3, 4)' -c 'delete from app.people where id in (3, 4)' -c 'update app.people set name = $$changed$$, code = $$e$$, flags = $$0000$$ where id = 5' -c 'truncate app.told'
+  db -c 'delete from app.visits where id in (3, 4)' -c 'delete from app.people where id in (3, 4)' \
+    -c 'update app.people set name = $$changed$$, code = $$e$$, flags = $$0000$$ where id = 5' -c 'truncate app.told'
 }
-people_text() { db -c 'select id, name, shout, tags, doc, raw, span, "Odd ""col", code, flags from app.people where id < 7 order by id'; }
+people_text() {
+  db -c 'select id, name, shout, tags, doc, raw, span, "Odd ""col", code, flags from app.people where id < 7 order by id'
+}
 last_undo() { find "$SITE/.state" -name 'rows-*' -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2-; }
 
 @test "--tables lays tables of then beside the live ones; --rows puts rows back, in one transaction, with a file to undo it" {
@@ -384,7 +397,8 @@ END
   assert_equal "$(db -c 'select id, later, who from theirs.things, theirs.seen where id = 3')" '3|t|avril_app'
   run -0 restore --undo-rows "$(last_undo)" --yes
   run -0 restore --tables theirs.things --at "$at"
-  assert_equal "$(db -c "select count(*), min(tableowner) from theirs.things_at_$(tr -d ':-' <<<"${at%.*}z" | tr T t), pg_tables where tablename = 'things'")" '5|avril_app'
+  assert_equal "$(db -c "select count(*), min(tableowner) from theirs.things_at_$(tr -d ':-' <<<"${at%.*}z" |
+    tr T t), pg_tables where tablename = 'things'")" '5|avril_app'
   # What is a superuser's own is not written to in his name either.
   run -65 restore --tables meetings --rows 'where id <= 700' --at "$(moment_of good)" --yes
   assert_output --partial 'avril_app writes them'
@@ -461,7 +475,10 @@ END
   restore_until '→ rows' --at "$(moment_of good)" --tables meetings --rows 'where id <= 700'
   kill -9 "$RESTORE"
   wait "$RESTORE" 2>/dev/null || true
-  until [ "$(db -c "select count(*) from pg_stat_activity where query ~ 'avril_wanted'  and pid <> pg_backend_pid()")" = 0 ]; do sleep 0.1; done
+  until [ "$(db -c "select count(*) from pg_stat_activity where query ~ 'avril_wanted'  and pid <> pg_backend_pid()")" \
+    = 0 ]; do
+    sleep 0.1
+  done
   run -0 db -c 'select count(*) from meetings where id <= 700'
   assert_regex "$output" '^(0|700)$'
   [ "$output" = 0 ] || assert [ -s "$(last_undo)" ]
@@ -479,9 +496,14 @@ END
   run -0 greeting avril
 }
 
-live_volume() { docker inspect --format '{{range .Mounts}}{{if eq .Destination "/var/lib/postgresql"}}{{.Name}}{{end}}{{end}}' "$STACK-postgres-1"; }
+live_volume() {
+  docker inspect --format '{{range .Mounts}}{{if eq .Destination "/var/lib/postgresql"}}{{.Name}}{{end}}{{end}}' \
+    "$STACK-postgres-1"
+}
 # in_volume VOLUME SCRIPT: by root in a container of its own
-in_volume() { docker run --rm --network none --user root --entrypoint bash --volume "$1:/v" postgis/postgis:18-3.6 -c "$2" 3>&-; }
+in_volume() {
+  docker run --rm --network none --user root --entrypoint bash --volume "$1:/v" postgis/postgis:18-3.6 -c "$2" 3>&-
+}
 # The volumes of the server, without what a restore has left behind.
 assert_whole_is_in_order() {
   assert_equal "$(docker ps --all --quiet --filter "label=avril.moment=$STACK")" ''
@@ -500,7 +522,8 @@ await_received() {
 @test "--whole-server: the data folder is destroyed, and all that was committed is back, with its roles; --undo goes back to what was left" {
   local former new
   former=$(live_volume)
-  db -c "create role of_then login password 'of-then'" -c "alter role avril password 'another'" -c 'create database elsewhere'
+  db -c "create role of_then login password 'of-then'" -c "alter role avril password 'another'" \
+    -c 'create database elsewhere'
   db -d elsewhere -c 'create table kept as select generate_series(1, 7) as n'
   db -c 'create table last_words as select generate_series(1, 123) as n'
   # Since the base: as many as the recovered server must have room for.
@@ -520,7 +543,8 @@ await_received() {
   assert_equal "$(live_volume)" "$former"
 
   run -0 --separate-stderr restore --whole-server --yes --json
-  assert_equal "$(node -p 'const it = JSON.parse(process.argv[1]); [it.result, it.kept, String(it.trouble)].join(" ")' "$output")" "restored $former null"
+  assert_equal "$(node -p 'const it = JSON.parse(process.argv[1]); [it.result, it.kept, String(it.trouble)].join(" ")' \
+    "$output")" "restored $former null"
   new=$(live_volume)
   refute [ "$new" = "$former" ]
   assert_equal "$(db -c 'select count(*) from last_words') $(db -d elsewhere -c 'select count(*) from kept')" '123 7'
@@ -602,7 +626,8 @@ await_stopped() { timeout 120 docker wait "$STACK-postgres-1" >/dev/null 3>&-; }
     killed_whole "$step" true
     case $step in *restart | *archive | *base) volumes=$((volumes + 1)) ;; esac
     run -0 restore --whole-server --dry-run
-    case $step in *restart | *archive | *base) refute [ "$(live_volume)" = "$former" ] ;; *) assert_equal "$(live_volume)" "$former" ;; esac
+    case $step in *restart | *archive | *base) refute [ "$(live_volume)" = "$former" \
+      ] ;; *) assert_equal "$(live_volume)" "$former" ;; esac
     assert_whole_is_in_order "$volumes"
     # What is written goes into the archive again, and a base that it goes on from is there or due.
     script backup --ship || true

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# checks.sh ROUNDS SECONDS: what nginx's look for a pause and for maintenance costs each request while there is neither: with both (as it is), and without, in turn; plain HTTP/1.1, for a small
-# page of an app. Prints a line for each: kind, requests, seconds, and the CPU of nginx in µs a request.
+# checks.sh ROUNDS SECONDS: what nginx's look for a pause and for maintenance costs each request while there is neither:
+# with both (as it is), and without, in turn; plain HTTP/1.1, for a small page of an app. Prints a line for each: kind,
+# requests, seconds, and the CPU of nginx in µs a request.
 set -euo pipefail
 
 checkout=$(cd "$(dirname "$0")/../.." && pwd)
@@ -16,7 +17,8 @@ docker network create --label "$project" "$project" >/dev/null
 start_app
 for kind in with without; do
   proxy "$kind" localhost 1000 10
-  printf '{"upstreams":[{"address":"%s","rollout":null}]}' "$project-app:4000" >"$BATS_FILE_TMPDIR/a copy/$kind/nginx/live/phoenix.json"
+  printf '{"upstreams":[{"address":"%s","rollout":null}]}' \
+    "$project-app:4000" >"$BATS_FILE_TMPDIR/a copy/$kind/nginx/live/phoenix.json"
 done
 : >"$BATS_FILE_TMPDIR/a copy/without/nginx/hold.conf"
 # shellcheck disable=SC2016 # for sed
@@ -38,6 +40,8 @@ for ((round = 0; round < $1; round++)); do
     before=$(cpu_of "$kind")
     h2load --h1 -c 20 -t 1 -D "$2" "http://127.0.0.1:$(port_of "$kind" 80)/" >"$BATS_FILE_TMPDIR/out"
     after=$(cpu_of "$kind")
-    awk -v kind="$kind" -v seconds="$2" -v cpu="$((after - before))" '/^requests:/ { if ($8 < 1 || $10 > 0) exit 1; printf "%s %d %d %.1f\n", kind, $8, seconds, cpu / $8 }' "$BATS_FILE_TMPDIR/out"
+    awk -v kind="$kind" -v seconds="$2" -v cpu="$((after - before))" \
+      '/^requests:/ { if ($8 < 1 || $10 > 0) exit 1; printf "%s %d %d %.1f\n", kind, $8, seconds, cpu / $8 }' \
+      "$BATS_FILE_TMPDIR/out"
   done
 done

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# cluster.sh up|down: the cluster of the tests for the benchmark, as root: three machines that are a Swarm, each of which
-# notes what its program `docker` is asked. up prints the folder of the scripts, which is one path on all of them.
+# cluster.sh up|down: the cluster of the tests for the benchmark, as root: three machines that are a Swarm, each of
+# which notes what its program `docker` is asked. up prints the folder of the scripts, which is one path on all of them.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# handshakes.sh ROUNDS SECONDS: what a new TLS connection costs nginx whose certificate is a file that it reads at its start (as it was until 0.3), by a variable with
-# ssl_certificate_cache (as it is), and without that. Prints a line for each: kind, connections, seconds, and the CPU of nginx in seconds.
+# handshakes.sh ROUNDS SECONDS: what a new TLS connection costs nginx whose certificate is a file that it reads at its
+# start (as it was until 0.3), by a variable with ssl_certificate_cache (as it is), and without that. Prints a line for
+# each: kind, connections, seconds, and the CPU of nginx in seconds.
 set -euo pipefail
 
 checkout=$(cd "$(dirname "$0")/../.." && pwd)
@@ -38,7 +39,8 @@ cpu_of() {
 for ((round = 0; round < $1; round++)); do
   for kind in "${kinds[@]}"; do
     before=$(cpu_of "$kind")
-    counted=$(openssl s_time -connect "127.0.0.1:$(port_of "$kind" 443)" -new -time "$2" 2>"$BATS_FILE_TMPDIR/said" | sed -n 's/^\([0-9]*\) connections in \([0-9]*\) real.*/\1 \2/p') ||
+    counted=$(openssl s_time -connect "127.0.0.1:$(port_of "$kind" 443)" -new -time "$2" 2>"$BATS_FILE_TMPDIR/said" |
+      sed -n 's/^\([0-9]*\) connections in \([0-9]*\) real.*/\1 \2/p') ||
       { tail -n 3 "$BATS_FILE_TMPDIR/said" >&2; exit 1; }
     echo "$kind $counted $(awk "BEGIN { print $(cpu_of "$kind") - $before }")"
   done

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# proxy.sh ROUNDS SECONDS: what a request costs nginx, with the switch in shared memory and as it was until 0.3 (a map and a reload), in turn; over TLS, by
-# HTTP/1.1 and HTTP/2, for a page of an app; and what a script of 100 kB costs that was taken out of an image, that nginx keeps, and that an app (Node) is asked for
-# each time. Prints a line of JSON for each: kind, protocol, requests, failed, seconds, cpu (seconds, of nginx and the app).
+# proxy.sh ROUNDS SECONDS: what a request costs nginx, with the switch in shared memory and as it was until 0.3 (a map
+# and a reload), in turn; over TLS, by HTTP/1.1 and HTTP/2, for a page of an app; and what a script of 100 kB costs that
+# was taken out of an image, that nginx keeps, and that an app (Node) is asked for each time. Prints a line of JSON for
+# each: kind, protocol, requests, failed, seconds, cpu (seconds, of nginx and the app).
 set -euo pipefail
 
 checkout=$(cd "$(dirname "$0")/../.." && pwd)
@@ -16,7 +17,8 @@ remove_all
 trap 'remove_all; rm -rf "$BATS_FILE_TMPDIR"' EXIT
 docker network create --label "$project" "$project" >/dev/null
 start_app
-docker run -d --name "$project-files" --label "$project" --network "$project" --network-alias nuxt_profile --entrypoint node "$node_image" -e '
+docker run -d --name "$project-files" --label "$project" --network "$project" --network-alias nuxt_profile \
+  --entrypoint node "$node_image" -e '
   const body = Buffer.alloc(100000, "let a = 1\n")
   require("node:http").createServer((request, response) => {
     const kept = request.url.endsWith("/kept.js") ? { "cache-control": "public, max-age=31536000, immutable" } : {}
@@ -27,8 +29,10 @@ for kind in memory reload; do
   certificate avril.test "$BATS_FILE_TMPDIR/a copy/$kind/ssl"
 done
 "$checkout/test/helpers/former_nginx.sh" "$BATS_FILE_TMPDIR/a copy/reload/nginx"
-printf '{"upstreams":[{"address":"%s","rollout":null}]}' "$project-app:4000" >"$BATS_FILE_TMPDIR/a copy/memory/nginx/live/phoenix.json"
-printf '"~^phoenix [0123456789abcdef]" %s;\n' "$project-app:4000" >"$BATS_FILE_TMPDIR/a copy/reload/nginx/live/phoenix.map"
+printf '{"upstreams":[{"address":"%s","rollout":null}]}' \
+  "$project-app:4000" >"$BATS_FILE_TMPDIR/a copy/memory/nginx/live/phoenix.json"
+printf '"~^phoenix [0123456789abcdef]" %s;\n' \
+  "$project-app:4000" >"$BATS_FILE_TMPDIR/a copy/reload/nginx/live/phoenix.map"
 mkdir -p "$BATS_FILE_TMPDIR/a copy/memory/nginx/assets/mon-espace/_nuxt"
 head -c 100000 < <(yes 'let a = 1') | tee "$BATS_FILE_TMPDIR/a copy/memory/nginx/assets/mon-espace/_nuxt/taken.js" |
   gzip -9 >"$BATS_FILE_TMPDIR/a copy/memory/nginx/assets/mon-espace/_nuxt/taken.js.gz"
@@ -44,7 +48,8 @@ cpu_of() {
 
 # run KIND PROXY PROTOCOL PATH SECONDS
 run() {
-  local before after options=(-c 40 -t 1 -D "$5" --connect-to="127.0.0.1:$(port_of "$2" 443)" -H 'accept-encoding: gzip')
+  local before after options=(-c 40 -t 1 -D "$5" --connect-to="127.0.0.1:$(port_of "$2" \
+    443)" -H 'accept-encoding: gzip')
   before="$(cpu_of "$2") + $(cpu_of files)"
   [ "$3" = h2 ] || options+=(--h1)
   h2load "${options[@]}" "https://avril.test$4" >"$BATS_FILE_TMPDIR/out"

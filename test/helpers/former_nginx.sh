@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# former_nginx.sh FOLDER: makes a copy of nginx/ switch as it did until 0.3: by lines of a map (live/<service>.map), and a reload.
+# former_nginx.sh FOLDER: makes a copy of nginx/ switch as it did until 0.3: by lines of a map (live/<service>.map), and
+# a reload.
 set -euo pipefail
 
 cat >"$1/live.conf" <<'CONF'
@@ -10,7 +11,8 @@ map "$app $request_id" $instance {
 map "" $other_instance { default $app:$port; }
 map "" $ended { default 1; }
 CONF
-sed -i '/load_module/d; /# See live.js/d; /location .nginx.live/,/^    }/d; /location .nginx.drained/,/^    }/d' "$1/nginx.conf"
+sed -i '/load_module/d; /# See live.js/d; /location .nginx.live/,/^    }/d; /location .nginx.drained/,/^    }/d' \
+  "$1/nginx.conf"
 sed -i '/drain_seconds/d; /taken_up/d' "$1/start/10-settings.sh"
 for file in "$1/live/"*.json; do
   [ -e "$file" ] || continue

@@ -1,4 +1,5 @@
-# A whole site for a bats file: its own stack on the real engine, in a folder with a space in its name, and a load on it.
+# A whole site for a bats file: its own stack on the real engine, in a folder with a space in its name, and a load on
+# it.
 # shellcheck shell=bash
 # bats sets these in `run`.
 # shellcheck disable=SC2154
@@ -10,20 +11,25 @@ CHECKOUT=$(cd "$HERE/.." && pwd)
 load "$CHECKOUT/node_modules/bats-support/load.bash"
 load "$CHECKOUT/node_modules/bats-assert/load.bash"
 
-# site_make NAME PORT: a stack that is not started, and nothing of an earlier one of the name, which a killed run has left. Sets PLAY, SITE (the folder of the scripts), STACK and URL.
+# site_make NAME PORT: a stack that is not started, and nothing of an earlier one of the name, which a killed run has
+# left. Sets PLAY, SITE (the folder of the scripts), STACK and URL.
 site_make() {
   local label=label=com.docker.compose.project=$1
   export PLAY="$BATS_FILE_TMPDIR/a site" STACK=$1 URL=http://127.0.0.1:$2
   export SITE=$PLAY/avril-scripts
   docker ps --all --quiet --filter "$label" | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
-  { docker volume ls --quiet --filter "$label"; printf '%s\n' "${1}_postgres" "${1}_minio"; } | xargs docker volume rm --force >/dev/null
+  {
+    docker volume ls --quiet --filter "$label"
+    printf '%s\n' "${1}_postgres" "${1}_minio"
+  } | xargs docker volume rm --force >/dev/null
   STACK_NAME=$1 STACK_PORT=$2 "$HERE/stack.sh" "$PLAY"
   quick_recipes
   node "$HERE/helpers/compile.mjs" "$SITE" 3>&-
 }
 
-# A probe costs the engine more than what it asks, and several stacks stand here at a time: once one has been good since the container's start, each waits for a quarter of a minute.
-# What it asks, and how soon a start counts as healthy or not, stay as they are.
+# A probe costs the engine more than what it asks, and several stacks stand here at a time: once one has been good since
+# the container's start, each waits for a quarter of a minute. What it asks, and how soon a start counts as healthy or
+# not, stay as they are.
 quiet_probes() {
   local file=$SITE/docker-compose.yml wait='[ ! -e /dev/shm/well ] || sleep 11;' mark='touch /dev/shm/well'
   sed -i -E \
@@ -49,7 +55,8 @@ site_up() {
 
 site_down() {
   compose down --volumes --remove-orphans --timeout 2 2>&1
-  docker image ls --quiet --filter "reference=$STACK-*" | sort -u | xargs --no-run-if-empty docker image rm --force >/dev/null
+  docker image ls --quiet --filter "reference=$STACK-*" | sort -u |
+    xargs --no-run-if-empty docker image rm --force >/dev/null
 }
 
 # set_env NAME=VALUE …: changes settings in the site's .env
@@ -66,8 +73,8 @@ optional() {
 
 compose() { (cd "$SITE" && docker compose "$@" 3>&-); }
 
-# exec_script NAME …: becomes a script, for use with &: so that $! is the script itself, not a shell or the wrapper of the tsx command.
-# It runs what compile.mjs made of it.
+# exec_script NAME …: becomes a script, for use with &: so that $! is the script itself, not a shell or the wrapper of
+# the tsx command. It runs what compile.mjs made of it.
 exec_script() {
   local name=$1
   shift
@@ -100,7 +107,10 @@ greeting() {
   curl -fsS "$URL$path/version" | node -p 'JSON.parse(require("fs").readFileSync(0)).greeting'
 }
 
-instances() { docker ps --all --filter "label=com.docker.compose.project=$STACK" --filter "label=com.docker.compose.service=$1" --format '{{.Names}} {{.Status}}'; }
+instances() {
+  docker ps --all --filter "label=com.docker.compose.project=$STACK" --filter "label=com.docker.compose.service=$1" \
+    --format '{{.Names}} {{.Status}}'
+}
 
 last_deploy() { tail -n 1 "$SITE/.state/history.jsonl" | node -p "JSON.parse(require('fs').readFileSync(0)).$1"; }
 
@@ -125,8 +135,9 @@ assert_in_order() {
   assert_compose_agrees "$service"
 }
 
-# await_line FILE PATTERN: waits until a line of a file that is being written matches; 180 s at most, which a busy machine takes for some. What is written to it in the background must begin with an empty file: what was
-# there before would match. In a shell of its own: $! stays what it is.
+# await_line FILE PATTERN: waits until a line of a file that is being written matches; 180 s at most, which a busy
+# machine takes for some. What is written to it in the background must begin with an empty file: what was there before
+# would match. In a shell of its own: $! stays what it is.
 await_line() (
   # Whoever writes to it in the background may not have made it yet.
   : >>"$1"
@@ -179,7 +190,8 @@ assert_no_request_lost() {
   assert_equal "$status" 0
 }
 
-# cron_start: the machine's cron, until cron_stop. There is one at a time: another test that needs it waits. Sets CRON_PID.
+# cron_start: the machine's cron, until cron_stop. There is one at a time: another test that needs it waits. Sets
+# CRON_PID.
 cron_start() {
   exec {CRON_LOCK}>"${TMPDIR:-/tmp}/avril-test-cron.lock"
   flock "$CRON_LOCK"
@@ -195,7 +207,8 @@ cron_stop() {
   exec {CRON_LOCK}>&-
 }
 
-# await_exit PID EXPECTED: waits for a background process of this shell (`run wait` would look for it in a subshell); 15 minutes at most, in which a server is set up.
+# await_exit PID EXPECTED: waits for a background process of this shell (`run wait` would look for it in a subshell); 15
+# minutes at most, in which a server is set up.
 await_exit() {
   local status=0
   timeout 900 tail --pid="$1" --follow /dev/null || { kill -9 "$1"; echo "process $1 did not end"; return 1; }
@@ -203,12 +216,14 @@ await_exit() {
   assert_equal "$status" "$2"
 }
 
-# until_phase PHASE [options]: starts a deploy of avril-profil in the background, as DEPLOY, and waits until it enters the phase
+# until_phase PHASE [options]: starts a deploy of avril-profil in the background, as DEPLOY, and waits until it enters
+# the phase
 until_phase() {
   local phase=$1
   shift
   : >"$BATS_TEST_TMPDIR/err"
-  exec_script deploy_local --observe 0 --probation 0 "$@" avril-profil >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
+  exec_script deploy_local --observe 0 --probation 0 "$@" \
+    avril-profil >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
   # shellcheck disable=SC2034 # for the test
   DEPLOY=$!
   await_line "$BATS_TEST_TMPDIR/err" "^→ $phase"
