@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# Whatever an application has set for itself, and whatever in its database cannot be made again: a backup is made, and the data come back.
+# Whatever an application has set for itself, and whatever in its database cannot be made again: a backup is made, and
+# the data come back.
 
 # bats sets these in `run`; the single quotes are for the container.
 # shellcheck disable=SC2154,SC2016
@@ -12,7 +13,8 @@ setup_file() {
   compose up --detach --wait postgres
   # Nobody sets anything for this role.
   docker exec "$STACK-postgres-1" psql -qX -U avril -d avril -c 'create role boss superuser login' 3>&-
-  db -c 'create role reader' -c "create table people as select n as id, 'é' || n as name from generate_series(1, 1000) as n"
+  db -c 'create role reader' \
+    -c "create table people as select n as id, 'é' || n as name from generate_series(1, 1000) as n"
 }
 
 teardown_file() { compose down --volumes --remove-orphans --timeout 2; }
@@ -65,7 +67,8 @@ END
   compose down --volumes --timeout 2
   run -0 compose up --detach --no-build postgres
   run -0 timeout 120 bash -c "docker logs --follow '$STACK-postgres-1' 2>&1 | grep --max-count=1 'first start: ready'"
-  assert_equal "$(db -d postgres -c "select count(*) from pg_db_role_setting left join pg_database on setdatabase = pg_database.oid, unnest(setconfig) where setdatabase = 0 or datname = 'avril'")" $(($(settings | wc -l) * 2))
+  assert_equal "$(db -d postgres \
+    -c "select count(*) from pg_db_role_setting left join pg_database on setdatabase = pg_database.oid, unnest(setconfig) where setdatabase = 0 or datname = 'avril'")" $(($(settings | wc -l) * 2))
 }
 
 @test "with all connections taken a backup and a restore go by reserved ones, and say who has the others" {
@@ -73,14 +76,16 @@ END
   compose restart --timeout 5 postgres
   compose up --detach --wait postgres
   # The application is the superuser here, for whom nothing is kept free.
-  docker exec "$STACK-postgres-1" bash -c 'for n in {1..20}; do psql -qX -U avril -d avril -c "select pg_sleep(600)" >/dev/null 2>&1 & done; wait' 3>&- &
+  docker exec "$STACK-postgres-1" bash \
+    -c 'for n in {1..20}; do psql -qX -U avril -d avril -c "select pg_sleep(600)" >/dev/null 2>&1 & done; wait' 3>&- &
   timeout 30 bash -c "while docker exec '$STACK-postgres-1' psql -qX -U avril -d avril -c 'select 1'; do :; done" >"$BATS_TEST_TMPDIR/taken" 2>&1 3>&-
   assert_regex "$(tail -n 1 "$BATS_TEST_TMPDIR/taken")" 'too many clients'
   run -0 backup
   assert_output --partial '14 of the 14 connections of avril-test-back-postgres-1 are taken (14 by avril)'
   run -0 restore --yes
   # The restore has ended those of the former database.
-  db -d postgres -c 'alter system reset max_connections' -c 'select pg_terminate_backend(pid) from pg_stat_activity where query ~ $$^select pg_sleep$$' >/dev/null
+  db -d postgres -c 'alter system reset max_connections' \
+    -c 'select pg_terminate_backend(pid) from pg_stat_activity where query ~ $$^select pg_sleep$$' >/dev/null
   compose restart --timeout 5 postgres
   compose up --detach --wait postgres
 }
@@ -99,12 +104,14 @@ first_start() {
 @test "what counts on the search_path of the site comes back whole: restore, drill, first start" {
   db <"$HERE/restore/by_search_path.sql"
   # These are safe, and so they are not named.
-  db -c 'create function safe(text) returns text language sql immutable begin atomic; select unaccent($1); end' -c 'create index tags_safe on tags (safe(label))'
+  db -c 'create function safe(text) returns text language sql immutable begin atomic; select unaccent($1); end' \
+    -c 'create index tags_safe on tags (safe(label))'
   db -c 'create function safe_too(text) returns text language plpgsql immutable as $$begin return public.set_already(lower($1)); end$$' -c 'create index tags_too on tags (safe_too(label))'
   as_text >"$BATS_TEST_TMPDIR/before"
   run -0 backup
   assert_output --partial 'index public.tags_slug: public.slugify(text) names unaccent without its schema'
-  assert_output --partial 'default value for column slug of table public.titles: public.slug_of(text) names unaccent without its schema'
+  assert_output --partial \
+    'default value for column slug of table public.titles: public.slug_of(text) names unaccent without its schema'
   assert_output --partial 'public.is_code(text) names codes without its schema'
   assert_output --partial 'alter function public.slugify(text) set search_path = avril, public'
   refute_output --partial 'safe'
@@ -131,8 +138,10 @@ first_start() {
   for it in "${lost[@]}"; do assert_output --partial "not restored: $it: "; done
   assert_output --partial 'CREATE INDEX computed_same ON public.computed'
   assert_equal "$(as_text --data-only | grep -c '^[0-9]')" "$copies"
-  assert_equal "$(db -c "select count(*) from pg_class where relname = 'computed_label'" -c 'select id, label, copy from computed')" $'1\n1|a|'
-  assert_equal "$(db -c "select count(*) from pg_namespace where nspname like 'avril%'" -c "select count(*) from pg_proc where proconfig::text like '%avril%'")" $'0\n0'
+  assert_equal "$(db -c "select count(*) from pg_class where relname = 'computed_label'" \
+    -c 'select id, label, copy from computed')" $'1\n1|a|'
+  assert_equal "$(db -c "select count(*) from pg_namespace where nspname like 'avril%'" \
+    -c "select count(*) from pg_proc where proconfig::text like '%avril%'")" $'0\n0'
   first_start
   for it in "${lost[@]}"; do assert_output --partial "not restored: $it: "; done
   assert_equal "$(as_text --data-only | grep -c '^[0-9]')" "$copies"

@@ -1,29 +1,36 @@
 #!/usr/bin/env bats
-# What who breaks into a container finds there: no right, no network, no secret beyond what that service needs. And an existing site goes on working until setup.ts --upgrade changes it.
+# What who breaks into a container finds there: no right, no network, no secret beyond what that service needs. And an
+# existing site goes on working until setup.ts --upgrade changes it.
 
 # bats sets these in `run --separate-stderr`.
 # shellcheck disable=SC2154
 load helpers/site
 LINK=avril-confined
 
-setup_file() { site_up avril-test-confined 18270 "BACKUP_DIR=$BATS_FILE_TMPDIR/sets" POSTGRES_PASSWORD=of-postgres AWS_SECRET_ACCESS_KEY=of-the-files SECRET_KEY_BASE=of-the-cookies-of-visitors 2>&1; }
+setup_file() {
+  site_up avril-test-confined 18270 "BACKUP_DIR=$BATS_FILE_TMPDIR/sets" POSTGRES_PASSWORD=of-postgres \
+    AWS_SECRET_ACCESS_KEY=of-the-files SECRET_KEY_BASE=of-the-cookies-of-visitors 2>&1
+}
 teardown_file() {
   outside_down
   site_down
 }
 
-# In the container that "docker compose up" made. It leaves the standard input alone, so that the loops below keep their lines.
+# In the container that "docker compose up" made. It leaves the standard input alone, so that the loops below keep their
+# lines.
 in_service() {
   local service=$1
   shift
   docker exec "$STACK-$service-1" "$@" </dev/null 3>&-
 }
 
-# The capabilities of Linux are bits: 0 CHOWN, 1 DAC_OVERRIDE, 3 FOWNER, 5 KILL, 6 SETGID, 7 SETUID, 10 NET_BIND_SERVICE.
+# The capabilities of Linux are bits: 0 CHOWN, 1 DAC_OVERRIDE, 3 FOWNER, 5 KILL, 6 SETGID, 7 SETUID, 10
+# NET_BIND_SERVICE.
 @test "no container has a right that its service does not need, and none can get one" {
   while read -r service user capabilities memory; do
     # shellcheck disable=SC2016 # for the container
-    run -0 in_service "$service" sh -c 'echo "$(id -u)" "$(grep -cx "NoNewPrivs:	1" /proc/self/status)" $(sed -n "s/^CapBnd:	//p" /proc/self/status)'
+    run -0 in_service "$service" sh \
+      -c 'echo "$(id -u)" "$(grep -cx "NoNewPrivs:	1" /proc/self/status)" $(sed -n "s/^CapBnd:	//p" /proc/self/status)'
     echo "$service: $output"
     assert_regex "$output" "^$user 1 0*$capabilities$"
     run -0 docker inspect --format '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}' "$STACK-$service-1"
@@ -73,7 +80,9 @@ END
     pids+=("$!")
   done <"$wanted"
   wait "${pids[@]}"
-  while read -r from to _ answer; do assert_equal "$from $to $(cat "$BATS_TEST_TMPDIR/$from-$to")" "$from $to $answer"; done <"$wanted"
+  while read -r from to _ answer; do
+    assert_equal "$from $to $(cat "$BATS_TEST_TMPDIR/$from-$to")" "$from $to $answer"
+  done <"$wanted"
 }
 
 # A machine outside: its address is behind this one's, as the Internet is.
@@ -86,7 +95,8 @@ outside_up() {
   ip -n "$STACK" link set outside up
   ip -n "$STACK" route add default via 198.51.100.1
   : >"$BATS_TEST_TMPDIR/outside"
-  ip netns exec "$STACK" node -e 'require("node:net").createServer(socket => socket.end()).listen(7000, () => console.log("listening"))' >>"$BATS_TEST_TMPDIR/outside" 3>&- &
+  ip netns exec "$STACK" node \
+    -e 'require("node:net").createServer(socket => socket.end()).listen(7000, () => console.log("listening"))' >>"$BATS_TEST_TMPDIR/outside" 3>&- &
   await_line "$BATS_TEST_TMPDIR/outside" listening
 }
 
@@ -100,7 +110,11 @@ outside_down() {
   outside_up
   while read -r service answer; do
     echo "$service"
-    if in_service "$service" timeout 3 bash -c 'exec 3<>/dev/tcp/198.51.100.2/7000' 2>/dev/null; then assert_equal "$answer" yes; else assert_equal "$answer" no; fi
+    if in_service "$service" timeout 3 bash -c 'exec 3<>/dev/tcp/198.51.100.2/7000' 2>/dev/null; then
+      assert_equal "$answer" yes
+    else
+      assert_equal "$answer" no
+    fi
   done <<'END'
 phoenix      yes
 nuxt_profile yes
@@ -111,7 +125,8 @@ END
 }
 
 @test "phoenix writes beside its code, as somebody who is not root" {
-  run -0 in_service phoenix sh -c 'mkdir -p priv/mnesia priv/tabs && touch priv/mnesia/x priv/tabs/x && stat -c %U priv/tabs/x && mix ecto.migrate --no-compile && mix help ecto.migrate >/dev/null; id -un'
+  run -0 in_service phoenix sh \
+    -c 'mkdir -p priv/mnesia priv/tabs && touch priv/mnesia/x priv/tabs/x && stat -c %U priv/tabs/x && mix ecto.migrate --no-compile && mix help ecto.migrate >/dev/null; id -un'
   assert_line --index 0 app
   assert_line app
 }
@@ -127,7 +142,9 @@ END
   cp "$SITE/docker-compose.yml" "$BATS_TEST_TMPDIR/docker-compose.yml"
   git clone --quiet "$PLAY/origin/avril-profil.git" "$own"
   # shellcheck disable=SC2016 # for the Dockerfile
-  printf '%s\n' 'FROM node:24.21.0-trixie-slim' 'RUN command -v curl || { apt-get update && apt-get install -y curl; }' 'WORKDIR /app' 'COPY . .' 'RUN npm run build' 'CMD ["npm", "start"]' >"$own/Dockerfile"
+  printf '%s\n' 'FROM node:24.21.0-trixie-slim' \
+    'RUN command -v curl || { apt-get update && apt-get install -y curl; }' 'WORKDIR /app' 'COPY . .' \
+    'RUN npm run build' 'CMD ["npm", "start"]' >"$own/Dockerfile"
   git -C "$own" add Dockerfile
   git -C "$own" -c user.name=test -c user.email=test@example.org commit --quiet --message 'its own'
   git -C "$own" push --quiet origin HEAD
@@ -151,16 +168,22 @@ END
 
 # --- keys of the app's own
 
-# by_app SQL: as phoenix would, by the address that the network knows (by which nobody gets in without a password), with what .env says
+# by_app SQL: as phoenix would, by the address that the network knows (by which nobody gets in without a password), with
+# what .env says
 by_app() {
   local user password
   user=$(setting POSTGRES_APP_USER)
   password=$(setting POSTGRES_APP_PASSWORD)
-  printf '%s\n' "$1" | PGPASSWORD=${password:-$(setting POSTGRES_PASSWORD)} docker exec --interactive --env PGPASSWORD "$STACK-postgres-1" psql \
-    --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --host=postgres --username="${user:-$(setting POSTGRES_USER)}" --dbname=avril
+  printf '%s\n' "$1" | PGPASSWORD=${password:-$(setting POSTGRES_PASSWORD)} docker exec --interactive --env PGPASSWORD \
+    "$STACK-postgres-1" psql \
+    --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --host=postgres \
+    --username="${user:-$(setting POSTGRES_USER)}" --dbname=avril
 }
 
-query() { docker exec --interactive "$STACK-postgres-1" psql --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --username=avril --dbname="${DATABASE:-avril}" "$@" 3>&-; }
+query() {
+  docker exec --interactive "$STACK-postgres-1" psql --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 \
+    --username=avril --dbname="${DATABASE:-avril}" "$@" 3>&-
+}
 
 setting() { sed -n "s/^$1=//p" "$SITE/.env"; }
 
@@ -264,7 +287,8 @@ END
   run --separate-stderr -0 found keys
   assert_line --partial 'warning not all in avril belongs to avril_app: table public.by_hand and 1 more'
   assert_line --partial 'warning minio refuses the key of phoenix (avril_app)'
-  docker exec --detach "$STACK-postgres-1" psql --username=avril --dbname=avril --command "lock table held; select pg_sleep(600)"
+  docker exec --detach "$STACK-postgres-1" psql --username=avril --dbname=avril \
+    --command "lock table held; select pg_sleep(600)"
   query <<'SQL'
 do $$ begin
   for n in 1..300 loop
@@ -289,7 +313,9 @@ SQL
 @test "a migration that makes an extension works" {
   query <<<'drop extension postgis_tiger_geocoder, fuzzystrmatch'
   local extension statements=
-  for extension in citext fuzzystrmatch pg_trgm postgis unaccent; do statements+="create extension if not exists $extension; "; done
+  for extension in citext fuzzystrmatch pg_trgm postgis unaccent; do
+    statements+="create extension if not exists $extension; "
+  done
   commit avril "MIGRATION=sql:$statements" >/dev/null
   run -0 deploy --probation 0 avril
   assert_equal "$(query <<<"select string_agg(extname, ' ' order by extname) from pg_extension where extname not in ('plpgsql', 'postgis_topology')")" 'citext fuzzystrmatch pg_trgm postgis unaccent'
@@ -309,8 +335,10 @@ SQL
   run -0 deploy --probation 0 avril-profil
   run -0 deploy --probation 0 avril-livret1
   # shellcheck disable=SC2046 # identifiers
-  mapfile -t environment < <(docker inspect --format '{{index .Config.Labels "com.docker.compose.service"}} {{json .Config.Env}}' $(compose ps --quiet) | sort)
-  assert_equal "$(printf '%s\n' "${environment[@]%% *}" | paste -sd' ')" 'minio nginx nuxt_booklet nuxt_profile phoenix postgres'
+  mapfile -t environment < <(docker inspect \
+    --format '{{index .Config.Labels "com.docker.compose.service"}} {{json .Config.Env}}' $(compose ps --quiet) | sort)
+  assert_equal "$(printf '%s\n' "${environment[@]%% *}" | paste -sd' ')" \
+    'minio nginx nuxt_booklet nuxt_profile phoenix postgres'
   while read -r name holders; do
     held=
     for service in "${environment[@]}"; do

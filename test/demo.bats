@@ -13,18 +13,22 @@ setup_file() {
 teardown_file() {
   local name
   for name in "$DEMO_NAME" "$DEMO_NAME-astray"; do
-    docker ps --all --quiet --filter "label=com.docker.compose.project=$name" | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
+    docker ps --all --quiet --filter "label=com.docker.compose.project=$name" |
+      xargs --no-run-if-empty docker rm --force --volumes >/dev/null
     docker volume rm --force "${name}_postgres" "${name}_minio" >/dev/null
-    docker network ls --quiet --filter "label=com.docker.compose.project=$name" | xargs --no-run-if-empty docker network rm >/dev/null
+    docker network ls --quiet --filter "label=com.docker.compose.project=$name" |
+      xargs --no-run-if-empty docker network rm >/dev/null
   done
-  docker image ls --format '{{.Repository}}:{{.Tag}}' --filter "reference=$DEMO_NAME-*" | xargs --no-run-if-empty docker image rm --force >/dev/null
+  docker image ls --format '{{.Repository}}:{{.Tag}}' --filter "reference=$DEMO_NAME-*" |
+    xargs --no-run-if-empty docker image rm --force >/dev/null
 }
 
 demo() { (cd "$CHECKOUT" && exec node --import tsx test/demo.ts "$@" 3>&-); }
 
 @test "nothing is made when the port is another program's, and one line says what to do" {
   # shellcheck disable=SC2016 # for node
-  node -e 'require("net").createServer().listen(+process.argv[1], "127.0.0.1", () => console.log("listening"))' "$DEMO_PORT" \
+  node -e 'require("net").createServer().listen(+process.argv[1], "127.0.0.1", () => console.log("listening"))' \
+    "$DEMO_PORT" \
     >"$BATS_TEST_TMPDIR/other" 3>&- &
   local other=$!
   await_line "$BATS_TEST_TMPDIR/other" listening

@@ -128,7 +128,8 @@ closed_in() { docker run --rm --network none --entrypoint find "$1" /app \! -rea
   git -C "$work" push --quiet origin HEAD:submodule
   run --separate-stderr -78 deploy avril-profil submodule
   assert_regex "$stderr" 'would be missing in the release: assets/shared \(a submodule\)'
-  assert_equal "$(docker inspect --format '{{.Config.Image}}' "$(docker ps --quiet --filter "label=com.docker.compose.project=$STACK" --filter label=com.docker.compose.service=nuxt_profile)")" "$before"
+  assert_equal "$(docker inspect --format '{{.Config.Image}}' \
+    "$(docker ps --quiet --filter "label=com.docker.compose.project=$STACK" --filter label=com.docker.compose.service=nuxt_profile)")" "$before"
 }
 
 @test "images that are built by hand, of clones made under a strict umask, have neither a token nor files that their user cannot read" {
@@ -145,7 +146,8 @@ closed_in() { docker run --rm --network none --entrypoint find "$1" /app \! -rea
   for image in "$STACK-phoenix:compose" "$STACK-nuxt_profile:compose"; do
     run -0 closed_in "$image"
     assert_output ''
-    run -1 docker run --rm --network none --user root --entrypoint grep "$image" --recursive --files-with-matches dDBrZW4= /app
+    run -1 docker run --rm --network none --user root --entrypoint grep "$image" --recursive \
+      --files-with-matches dDBrZW4= /app
   done
 }
 
@@ -233,7 +235,8 @@ everything() {
   assert_in_order nuxt_profile 3
   commit avril-profil GREETING=all-three >/dev/null
   local most=$BATS_TEST_TMPDIR/most
-  docker events --filter "label=com.docker.compose.project=$STACK" --filter label=com.docker.compose.service=nuxt_profile \
+  docker events --filter "label=com.docker.compose.project=$STACK" \
+    --filter label=com.docker.compose.service=nuxt_profile \
     --filter event=start --filter event=die --format '{{.Action}}' >"$most" 3>&- &
   local events=$!
   run -0 deploy --probation 0 avril-profil
@@ -255,7 +258,8 @@ everything() {
   await_line "$BATS_TEST_TMPDIR/first" 'build:'
   run --separate-stderr -75 deploy avril-profil
   assert_output ''
-  assert_regex "$stderr" 'the lock is held by .*process [0-9]+.*deploying avril-profil since 20.*phase (build|start|healthy)'
+  assert_regex "$stderr" \
+    'the lock is held by .*process [0-9]+.*deploying avril-profil since 20.*phase (build|start|healthy)'
   run -0 deploy --probation 0 --if-change --wait avril-profil
   assert_output --partial 'waiting for'
   assert_output --partial 'nothing to do'
@@ -267,7 +271,8 @@ everything() {
   commit avril-livret1 GREETING=by-deploy-all >/dev/null
   run --separate-stderr -1 script deploy_all --observe 0 --json
   assert_equal "$(greeting avril-livret1)" by-deploy-all
-  assert_equal "$(node -p 'JSON.parse(process.argv[1]).map(it => it.result).sort().join()' "$output")" deployed,failed,unchanged
+  assert_equal "$(node -p 'JSON.parse(process.argv[1]).map(it => it.result).sort().join()' "$output")" \
+    deployed,failed,unchanged
   commit avril GREETING=mended >/dev/null
   run -0 script deploy_all --observe 0
   assert_output --partial 'all apps are at the head'
@@ -364,11 +369,14 @@ everything() {
   local labels='      avril.state.save: cat /tmp/state\n      avril.state.load: tee /tmp/state'
   sed -i "s|^      avril.path: /mon-espace/\$|&\\n$labels|" "$SITE/docker-compose.yml"
   deploy_greeting before-state
-  docker exec "$(docker ps --quiet --filter "label=com.docker.compose.project=$STACK" --filter label=com.docker.compose.service=nuxt_profile)" sh -c 'echo remembered >/tmp/state'
+  docker exec "$(docker ps --quiet --filter "label=com.docker.compose.project=$STACK" \
+    --filter label=com.docker.compose.service=nuxt_profile)" sh -c 'echo remembered >/tmp/state'
   deploy_greeting with-state
-  run -0 docker exec "$(docker ps --quiet --filter "label=com.docker.compose.project=$STACK" --filter label=com.docker.compose.service=nuxt_profile)" cat /tmp/state
+  run -0 docker exec "$(docker ps --quiet --filter "label=com.docker.compose.project=$STACK" \
+    --filter label=com.docker.compose.service=nuxt_profile)" cat /tmp/state
   assert_output remembered
-  docker exec "$(docker ps --quiet --filter "label=com.docker.compose.project=$STACK" --filter label=com.docker.compose.service=nuxt_profile)" rm /tmp/state
+  docker exec "$(docker ps --quiet --filter "label=com.docker.compose.project=$STACK" \
+    --filter label=com.docker.compose.service=nuxt_profile)" rm /tmp/state
   commit avril-profil GREETING=without-state >/dev/null
   run --separate-stderr -0 deploy --probation 0 avril-profil
   assert_regex "$stderr" 'keeps in its memory cannot be saved .*visitors may have to log in again'
@@ -382,7 +390,8 @@ everything() {
   git clone --quiet "$PLAY/origin/avril-aide.git" "$PLAY/avril-aide"
   sed -i 's|"base": "/mon-espace"|"base": "/aide"|' "$PLAY/avril-aide/package.json"
   # shellcheck source=/dev/null
-  (source "$HERE/fixtures/git.bash" && git -C "$PLAY/avril-aide" commit --quiet --all --message 'feat: at /aide' && git -C "$PLAY/avril-aide" push --quiet origin HEAD)
+  (source "$HERE/fixtures/git.bash" && git -C "$PLAY/avril-aide" commit --quiet --all --message 'feat: at /aide' &&
+    git -C "$PLAY/avril-aide" push --quiet origin HEAD)
   cp "$SITE/docker-compose.yml" "$BATS_TEST_TMPDIR/"
   node - "$SITE/docker-compose.yml" <<'JS'
     const fs = require('node:fs')
@@ -394,7 +403,8 @@ JS
   sed -i '/nuxt_aide/,/^  [a-z]/ s|avril.path: /mon-espace/|avril.path: /aide/version|' "$SITE/docker-compose.yml"
   # Until it has its location nobody can be sent to it: it goes again.
   run -1 deploy --probation 0 avril-aide
-  assert_output --partial 'phase switch: nginx was switched, but http://127.0.0.1:8081/aide/version is answered by status 404'
+  assert_output --partial \
+    'phase switch: nginx was switched, but http://127.0.0.1:8081/aide/version is answered by status 404'
   assert_output --partial 'the site is as it was'
   run -0 instances nuxt_aide
   assert_output ''
@@ -454,7 +464,8 @@ JS
 @test "the apps do not get the keys of the copies off the site, nor the addresses of those who hear of backups" {
   cp "$SITE/.env" "$BATS_TEST_TMPDIR/env"
   sed -i '/^NOTICE_URL=/d; /^PING_URL=/d' "$SITE/.env"
-  printf '%s\n' NOTICE_URL=http://not-for-apps PING_URL=http://not-for-apps OFFSITE_ACCESS_KEY_ID=not-for-apps OFFSITE_SECRET_ACCESS_KEY=not-for-apps HANDED_ON=handed-on >>"$SITE/.env"
+  printf '%s\n' NOTICE_URL=http://not-for-apps PING_URL=http://not-for-apps OFFSITE_ACCESS_KEY_ID=not-for-apps \
+    OFFSITE_SECRET_ACCESS_KEY=not-for-apps HANDED_ON=handed-on >>"$SITE/.env"
   run -0 compose config
   cp "$BATS_TEST_TMPDIR/env" "$SITE/.env"
   # The others do reach them.
@@ -462,7 +473,8 @@ JS
   refute_output --partial not-for-apps
 }
 
-# assets_image TAG NAME=CONTENT …: an image with such files in the folder that the label of nuxt_profile names, and some that nginx must not get
+# assets_image TAG NAME=CONTENT …: an image with such files in the folder that the label of nuxt_profile names, and some
+# that nginx must not get
 assets_image() {
   local tag=$1 folder="$BATS_TEST_TMPDIR/image" file
   shift

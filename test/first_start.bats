@@ -12,7 +12,8 @@ setup_file() {
   query <"$HERE/fixtures/database.sql"
   run_in pg_dump --username=avril --format=custom avril >"$DUMPS/good"
   # A role can set this for itself, and it takes effect only when something is made of it by lines.
-  query --dbname=postgres --set=text=$'x\nALTER ROLE reader SUPERUSER;\n\\! touch /tmp/pwned\n' <<<"set role reader; alter role reader set application_name = :'text'"
+  query --dbname=postgres \
+    --set=text=$'x\nALTER ROLE reader SUPERUSER;\n\\! touch /tmp/pwned\n' <<<"set role reader; alter role reader set application_name = :'text'"
   run_in pg_dumpall --username=avril --globals-only >"$DUMPS/globals"
   query <"$HERE/../postgres/save_roles.sql" >"$DUMPS/roles"
   query_as_text >"$DUMPS/contents"
@@ -30,7 +31,10 @@ setup() {
 }
 
 run_in() { docker exec "$STACK-postgres-1" "$@"; }
-query() { docker exec --interactive "$STACK-postgres-1" psql --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --username=avril --dbname="${DATABASE:-avril}" "$@"; }
+query() {
+  docker exec --interactive "$STACK-postgres-1" psql --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 \
+    --username=avril --dbname="${DATABASE:-avril}" "$@"
+}
 log() { compose logs --no-color --no-log-prefix postgres; }
 
 # All that the database holds, as SQL; the keys of \restrict are new each time.
@@ -40,7 +44,8 @@ query_as_text() { run_in pg_dump --username=avril --create "${DATABASE:-avril}" 
 give() { install -m 600 "$DUMPS/$1" "$SITE/db/dumps/latest.dump"; }
 
 assert_roles() {
-  run -0 diff <(run_in pg_dumpall --username=avril --globals-only | grep -v -e '^ALTER ROLE avril ' -e restrict) <(grep -v -e '^ALTER ROLE avril ' -e restrict "$DUMPS/globals")
+  run -0 diff <(run_in pg_dumpall --username=avril --globals-only | grep -v -e '^ALTER ROLE avril ' -e restrict) \
+    <(grep -v -e '^ALTER ROLE avril ' -e restrict "$DUMPS/globals")
   assert_harmless
 }
 
@@ -76,7 +81,8 @@ killed_at() {
   run -0 compose up --detach --wait postgres
   run -0 log
   assert_output --partial 'first start: there is no db/dumps/latest.dump'
-  assert_equal "$(query <<<"select string_agg(tablename, ' ') from pg_tables where schemaname = 'public'")" spatial_ref_sys
+  assert_equal "$(query <<<"select string_agg(tablename, ' ') from pg_tables where schemaname = 'public'")" \
+    spatial_ref_sys
   local ask=(docker run --rm --network "${STACK}_back" --entrypoint psql)
   run -0 "${ask[@]}" -e PGPASSWORD=change-me postgis/postgis:18-3.6 -h postgres -U avril -Atc 'select 1'
   assert_output 1
@@ -88,16 +94,19 @@ killed_at() {
   cp "$DUMPS/roles" "$SITE/db/dumps/latest-roles.json"
   run -0 compose up --detach --wait postgres
   run -0 log
-  assert_output --regexp 'first start: found db/dumps/latest.dump .*database avril.*first start: it is whole: .* rows.*restoring.*verified.*ready in'
+  assert_output --regexp \
+    'first start: found db/dumps/latest.dump .*database avril.*first start: it is whole: .* rows.*restoring.*verified.*ready in'
   assert_restored
   assert_roles
   run -0 docker top "$STACK-postgres-1" -o pid,uid,args
   # Docker's own health check begins as root.
   refute_line --regexp '^[0-9]+ +0 +(postgres|bash|/bin/bash|pg_[a-z]+)[: ]'
   assert_line --regexp '^[0-9]+ +999 +postgres: checkpointer'
-  run -0 docker run --rm --network "${STACK}_back" --entrypoint psql -e PGPASSWORD=change-me postgis/postgis:18-3.6 -h postgres -U avril -Atc 'select count(*) from people'
+  run -0 docker run --rm --network "${STACK}_back" --entrypoint psql -e PGPASSWORD=change-me postgis/postgis:18-3.6 \
+    -h postgres -U avril -Atc 'select count(*) from people'
   assert_output 50000
-  run -0 docker run --rm --network "${STACK}_back" --entrypoint psql -e PGPASSWORD=of-reader postgis/postgis:18-3.6 -h postgres -U reader -d avril -Atc 'select count(*) from people'
+  run -0 docker run --rm --network "${STACK}_back" --entrypoint psql -e PGPASSWORD=of-reader postgis/postgis:18-3.6 \
+    -h postgres -U reader -d avril -Atc 'select count(*) from people'
   assert_output 50000
   run -0 query --file=/etc/avril/compare_rows.sql <<<$'50000\001COPY public.people (id) FROM stdin;\n1\001COPY odd."Odd (name"", x" (b) FROM stdin;'
   assert_output 'odd."Odd (name"", x" has 2 rows, in the dump it has 1'
@@ -154,7 +163,8 @@ SQL
   LC_ALL=C sed "s|$there|$(printf '%-*s' $((${#there} + 1)) '\\! touch /tmp/pwned')|" "$DUMPS/good" >"$DUMPS/hostile"
   assert_equal "$(LC_ALL=C grep -c 'CREATE DATABASE avril .! touch' "$DUMPS/hostile")" 1
   give hostile
-  printf '%s\n' 'CREATE ROLE reader;' 'GRANT pg_monitor TO reader \! touch /tmp/pwned' ';' >"$SITE/db/dumps/latest-globals.sql"
+  printf '%s\n' 'CREATE ROLE reader;' 'GRANT pg_monitor TO reader \! touch /tmp/pwned' \
+    ';' >"$SITE/db/dumps/latest-globals.sql"
   run -0 compose up --detach --wait postgres
   run -0 log
   assert_output --partial 'not all roles of latest-globals.sql could be made'
@@ -166,7 +176,8 @@ SQL
   : >"$DUMPS/empty"
   head -c "$(($(stat -c %s "$DUMPS/good") * 6 / 10))" "$DUMPS/good" >"$DUMPS/short"
   cp "$DUMPS/good" "$DUMPS/damaged"
-  head -c 3000 /dev/zero | dd of="$DUMPS/damaged" bs=1 seek="$(($(stat -c %s "$DUMPS/good") / 2))" conv=notrunc status=none
+  head -c 3000 /dev/zero |
+    dd of="$DUMPS/damaged" bs=1 seek="$(($(stat -c %s "$DUMPS/good") / 2))" conv=notrunc status=none
   cp "$DUMPS/contents" "$DUMPS/text"
   local name
   for name in 'empty:it is empty' 'short:it ends too early' 'damaged:it is damaged' 'text:text format' 'schema-only:no data of any table'; do
@@ -187,7 +198,8 @@ SQL
   now=$(date +%s)
   give good
   # The restart policy tries again by itself. Not by Compose, which gives a container up that is between two tries.
-  timeout 120 docker events --since "$now" --filter "container=$STACK-postgres-1" --format '{{.Action}}' | grep -qx 'health_status: healthy'
+  timeout 120 docker events --since "$now" --filter "container=$STACK-postgres-1" --format '{{.Action}}' |
+    grep -qx 'health_status: healthy'
   assert_equal "$(query <<<'select count(*) from people')" 50000
 }
 
@@ -241,7 +253,8 @@ SQL
   give good
   refused 'there is data of another PostgreSQL in /var/lib/postgresql/17/docker'
   compose rm --stop --force postgres
-  compose run --rm --no-deps -T postgres bash -c 'mkdir -p /var/lib/postgresql/18/docker; rm -r /var/lib/postgresql/17; echo x >/var/lib/postgresql/18/docker/x'
+  compose run --rm --no-deps -T postgres bash \
+    -c 'mkdir -p /var/lib/postgresql/18/docker; rm -r /var/lib/postgresql/17; echo x >/var/lib/postgresql/18/docker/x'
   refused 'holds files, but is no data folder'
   run -0 compose run --rm --no-deps -T postgres cat /var/lib/postgresql/18/docker/x
   assert_output x

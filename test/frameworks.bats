@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# Applications on the real frameworks, Nuxt 2 and Nuxt 4, as a visitor sees them in a real browser. The quick apps of all other tests stand for these.
+# Applications on the real frameworks, Nuxt 2 and Nuxt 4, as a visitor sees them in a real browser. The quick apps of
+# all other tests stand for these.
 
 load helpers/site
 
@@ -7,8 +8,10 @@ setup_file() {
   base_image
   SECRET=$(openssl rand -hex 32)
   export SECRET
-  # These apps render a page in tens of milliseconds: on a machine that is busy with other things requests queue in them for seconds, and a drain waits as long.
-  REAL_RECIPES=yes site_up avril-test-frameworks 18262 DRAIN_SECONDS=120 "NUXT_BASE_IMAGE=$BASE_IMAGE" CLIENT_TO_PHOENIX_URL=http://127.0.0.1:18262 "SECRET_KEY_BASE=$SECRET"
+  # These apps render a page in tens of milliseconds: on a machine that is busy with other things requests queue in them
+  # for seconds, and a drain waits as long.
+  REAL_RECIPES=yes site_up avril-test-frameworks 18262 DRAIN_SECONDS=120 "NUXT_BASE_IMAGE=$BASE_IMAGE" \
+    CLIENT_TO_PHOENIX_URL=http://127.0.0.1:18262 "SECRET_KEY_BASE=$SECRET"
   commit avril GREETING='Bonjour de phoenix' >/dev/null
   deploy --probation 0 avril
   "$HERE/fixtures/replace.sh" "$PLAY" avril-profil frameworks/nuxt2
@@ -29,7 +32,8 @@ base_image() {
   export BASE_IMAGE=avril-test-frameworks-base
   cp -R "$HERE/fixtures/frameworks/base" "$context"
   cp /etc/ssl/certs/ca-certificates.crt "$context/authorities.crt"
-  docker buildx build --quiet --tag "$BASE_IMAGE" --build-arg "BASE=$(sed -n 's/^NUXT_BASE_IMAGE=//p' "$CHECKOUT/.env.example")" "$context"
+  docker buildx build --quiet --tag "$BASE_IMAGE" \
+    --build-arg "BASE=$(sed -n 's/^NUXT_BASE_IMAGE=//p' "$CHECKOUT/.env.example")" "$context"
 }
 
 browser() { node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$HERE/helpers/browser.ts" "$@" 3>&-; }
@@ -45,7 +49,8 @@ assert_nothing_wrong() {
   assert_equal "$(seen "[${1:-it}].flatMap(({ failed, errors, split }) => [...failed, ...errors, ...split]).join('\n')")" ''
 }
 
-# assert_two_pages BASE TITLE RELEASE LINK TITLE2 PATH2: the first page by the server and by the scripts, then the second one by a click
+# assert_two_pages BASE TITLE RELEASE LINK TITLE2 PATH2: the first page by the server and by the scripts, then the
+# second one by a click
 assert_two_pages() {
   look "$1/" --link "$4"
   assert_nothing_wrong
@@ -89,7 +94,8 @@ assert_two_pages() {
 watch_start() {
   mkfifo "$BATS_TEST_TMPDIR/watch.in"
   : >"$BATS_TEST_TMPDIR/watch.err"
-  browser watch "$URL$1" --link "$2" <"$BATS_TEST_TMPDIR/watch.in" >"$BATS_TEST_TMPDIR/seen" 2>"$BATS_TEST_TMPDIR/watch.err" &
+  browser watch "$URL$1" \
+    --link "$2" <"$BATS_TEST_TMPDIR/watch.in" >"$BATS_TEST_TMPDIR/seen" 2>"$BATS_TEST_TMPDIR/watch.err" &
   WATCH_PID=$!
   exec {WATCH_FD}>"$BATS_TEST_TMPDIR/watch.in"
   await_line "$BATS_TEST_TMPDIR/watch.err" .
@@ -106,10 +112,12 @@ watch_stop() {
 files_for_browsers() {
   local service=nuxt_profile folder=.nuxt/dist/client
   if [ "$1" = avril-livret1 ]; then service=nuxt_booklet folder=.output/public/_nuxt; fi
-  docker cp "$(docker ps --quiet --filter "label=com.docker.compose.project=$STACK" --filter "label=com.docker.compose.service=$service"):/app/$folder" "$BATS_TEST_TMPDIR/files" >/dev/null
+  docker cp "$(docker ps --quiet --filter "label=com.docker.compose.project=$STACK" \
+    --filter "label=com.docker.compose.service=$service"):/app/$folder" "$BATS_TEST_TMPDIR/files" >/dev/null
 }
 
-# assert_files_there BASE FOLDER: whoever asks for any file of a release gets it, also when nobody has asked for it before
+# assert_files_there BASE FOLDER: whoever asks for any file of a release gets it, also when nobody has asked for it
+# before
 assert_files_there() {
   local file count=0
   while IFS= read -r file; do
@@ -120,7 +128,8 @@ assert_files_there() {
   assert [ "$count" -gt 3 ]
 }
 
-# assert_rollout_unseen REPO BASE LINK: a new release under load, with a visitor who goes on looking, and one who comes back to a page that was open before
+# assert_rollout_unseen REPO BASE LINK: a new release under load, with a visitor who goes on looking, and one who comes
+# back to a page that was open before
 assert_rollout_unseen() {
   local before
   before=$(release "$1")
@@ -167,7 +176,8 @@ found_in() { grep -aoF -e "$SECRET" -e http://127.0.0.1:18262 | sort -u; }
 
 # files_of IMAGE: all that its files say of the two
 files_of() {
-  docker run --rm --user 0 --network none --entrypoint grep "$1" -rshaoF --exclude-dir=proc --exclude-dir=sys -e "$SECRET" -e http://127.0.0.1:18262 /
+  docker run --rm --user 0 --network none --entrypoint grep "$1" -rshaoF --exclude-dir=proc --exclude-dir=sys \
+    -e "$SECRET" -e http://127.0.0.1:18262 /
 }
 
 @test "the secret that signs the cookies is in no file that is served, and nowhere in the images" {
@@ -178,7 +188,8 @@ files_of() {
     # What stands beside it is found: so would be the secret.
     assert_equal "$(served "${base[$service]}" | found_in)" http://127.0.0.1:18262
     assert_equal "$(files_of "$image" | sort -u)" http://127.0.0.1:18262
-    assert_equal "$({ docker history --no-trunc "$image"; docker image inspect "$image"; } | grep -oF -e "$SECRET" -e NODE_ENV=production | sort -u)" NODE_ENV=production
+    assert_equal "$({ docker history --no-trunc "$image"; docker image inspect "$image"; } |
+      grep -oF -e "$SECRET" -e NODE_ENV=production | sort -u)" NODE_ENV=production
   done
 }
 

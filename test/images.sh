@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Makes sure that every image that docker-compose.yml names is there: it is pulled, and where no registry can be reached a
-# stand-in of the same name is built from Debian's packages. Does nothing when all of them are there.
-# images.sh acme: an authority (pebble) and certbot, of Debian.
+# Makes sure that every image that docker-compose.yml names is there: it is pulled, and where no registry can be reached
+# a stand-in of the same name is built from Debian's packages. Does nothing when all of them are there. images.sh acme:
+# an authority (pebble) and certbot, of Debian.
 # images.sh registry: a registry of images, of Debian.
 # images.sh ceph: an S3 server with object lock, of Debian.
-# images.sh old [version]: the same for the database of an old server: PostgreSQL 15 (of Debian 12) or 17 (of Debian 13), which Debian has of those before today's.
+# images.sh old [version]: the same for the database of an old server: PostgreSQL 15 (of Debian 12) or 17 (of Debian
+# 13), which Debian has of those before today's.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -38,7 +39,8 @@ needed() {
 # A stand-in whose sources have changed since it was built counts as absent.
 present() {
   local made
-  made=$(docker image inspect --format '{{with .Config.Labels}}{{index . "avril.source"}}{{end}}' "$1" 2>/dev/null) || return 1
+  made=$(docker image inspect --format '{{with .Config.Labels}}{{index . "avril.source"}}{{end}}' "$1" 2>/dev/null) ||
+    return 1
   [ -z "$made" ] || [ "$made" = "$(source_of "$1")" ]
 }
 
@@ -72,7 +74,8 @@ pull() {
   if grep -q 'Pulling from' "$work/pull"; then
     registry=reachable
     timeout 900 docker pull "$1" >"$work/pull" 2>&1 && return 0
-  elif [ "$registry" = unknown ] && ! grep -Eqi 'manifest unknown|not found|access denied|toomanyrequests' "$work/pull"; then
+  elif [ "$registry" = unknown ] &&
+    ! grep -Eqi 'manifest unknown|not found|access denied|toomanyrequests' "$work/pull"; then
     registry=unreachable
     say 'no registry can be reached, so stand-ins are built from Debian packages'
     return 1
@@ -112,7 +115,8 @@ build_standin() {
   local arguments=()
   if [ "$image" = "$old" ]; then
     local suite
-    case ${old#*:} in 15) suite=bookworm ;; 17) suite=trixie ;; *) say "no Debian here has PostgreSQL ${old#*:}"; return 64 ;; esac
+    case ${old#*:} in 15) suite=bookworm ;; 17) suite=trixie ;; *) say \
+      "no Debian here has PostgreSQL ${old#*:}"; return 64 ;; esac
     import_base "$suite"
     arguments=(--build-arg BASE="avril-standin-base:$suite" --build-arg VERSION="${old#*:}")
   else

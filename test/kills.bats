@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# A deploy that is killed in any phase, or stopped by a signal, under load: the site answers throughout, and the next run puts all in order.
+# A deploy that is killed in any phase, or stopped by a signal, under load: the site answers throughout, and the next
+# run puts all in order.
 
 # bats sets these in `run --separate-stderr`.
 # shellcheck disable=SC2154
@@ -34,7 +35,9 @@ kill_in() {
 
 for phase in build start healthy switch stop; do
   case $phase in switch) tags= ;; *) tags=long ;; esac
-  bats_test_function --tags "$tags" --description "kill -9 in phase $phase: the site answers, and the next deploy puts all in order" -- killed_hard "$phase"
+  bats_test_function --tags "$tags" \
+    --description "kill -9 in phase $phase: the site answers, and the next deploy puts all in order" -- killed_hard \
+    "$phase"
 done
 
 killed_hard() {
@@ -53,7 +56,8 @@ killed_hard() {
 # Before the switch a signal takes the deploy back; after it the deploy ends well.
 for pair in INT:build TERM:healthy; do
   case $pair in INT:build) tags=long ;; *) tags= ;; esac
-  bats_test_function --tags "$tags" --description "${pair%%:*} in phase ${pair##*:}: taken back" -- stopped_before "${pair%%:*}" "${pair##*:}"
+  bats_test_function --tags "$tags" --description "${pair%%:*} in phase ${pair##*:}: taken back" -- stopped_before \
+    "${pair%%:*}" "${pair##*:}"
 done
 bats_test_function --description "HUP in phase drain: the deploy is finished" -- stopped_after HUP drain
 
@@ -85,7 +89,8 @@ stopped_after() {
   local socket before=$BATS_TEST_TMPDIR/before
   commit avril GREETING=before >"$before"
   run -0 deploy --probation 0 avril
-  node "$SITE/test/helpers/websocket_client.js" "${URL/http/ws}/socket/websocket" 30000 hello >"$BATS_TEST_TMPDIR/socket" 3>&- &
+  node "$SITE/test/helpers/websocket_client.js" "${URL/http/ws}/socket/websocket" 30000 \
+    hello >"$BATS_TEST_TMPDIR/socket" 3>&- &
   socket=$!
   commit avril READY_AFTER=3 GREETING=never >/dev/null
   exec_script deploy_local --observe 0 --probation 0 avril 2>"$BATS_TEST_TMPDIR/err" &
@@ -148,7 +153,10 @@ stopped_after() {
   # What an engine does at boot: everything is started again, in any order, with new addresses.
   docker ps --quiet --filter "label=com.docker.compose.project=$STACK" | xargs docker restart --time 1 >/dev/null
   local end=$((SECONDS + 120))
-  until curl -fsS -o /dev/null "$URL/mon-espace/version"; do [ "$SECONDS" -lt "$end" ]; inotifywait -qq -t 1 "$BATS_TEST_TMPDIR" || true; done
+  until curl -fsS -o /dev/null "$URL/mon-espace/version"; do
+    [ "$SECONDS" -lt "$end" ]
+    inotifywait -qq -t 1 "$BATS_TEST_TMPDIR" || true
+  done
   local _
   for _ in $(seq 10); do assert_equal "$(greeting avril-profil)" "$before"; done
   run -0 deploy --probation 0 avril-profil

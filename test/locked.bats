@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# Copies off the site that somebody with this server and its key cannot destroy, on a real S3 server that has object lock (Ceph).
+# Copies off the site that somebody with this server and its key cannot destroy, on a real S3 server that has object
+# lock (Ceph).
 
 # bats sets these in `run --separate-stderr`.
 # shellcheck disable=SC2154
@@ -11,7 +12,8 @@ setup_file() {
   export SETS="$BATS_FILE_TMPDIR/the sets" KEY=$BATS_FILE_TMPDIR/key.txt
   export S3_ENDPOINT=http://127.0.0.1:18442 S3_KEY=offsite S3_SECRET=offsite-secret
   docker rm --force --volumes avril-test-locked-away >/dev/null 2>&1 || true
-  docker run --detach --name avril-test-locked-away --publish 127.0.0.1:18442:9000 --env S3_KEY --env S3_SECRET avril-ceph:forky >/dev/null
+  docker run --detach --name avril-test-locked-away --publish 127.0.0.1:18442:9000 --env S3_KEY --env S3_SECRET \
+    avril-ceph:forky >/dev/null
   site_make avril-test-locked 18441
   age-keygen --output "$KEY" 2>/dev/null
   set_env "BACKUP_DIR='$SETS'"
@@ -20,7 +22,8 @@ setup_file() {
   compose up --detach --wait --quiet-pull postgres minio 2>&1
   psql <<<"create table visitors as select n as id, 'visitor ' || n as name from generate_series(1, 5000) n"
   # shellcheck disable=SC2016 # for the shell in the container
-  docker exec -i "$STACK-minio-1" sh -c 'MC_HOST_m="http://$MINIO_ROOT_USER:$MINIO_ROOT_PASSWORD@127.0.0.1:9000" exec mc --quiet pipe m/avril/photo.txt' <<<'a photo' 3>&-
+  docker exec -i "$STACK-minio-1" sh \
+    -c 'MC_HOST_m="http://$MINIO_ROOT_USER:$MINIO_ROOT_PASSWORD@127.0.0.1:9000" exec mc --quiet pipe m/avril/photo.txt' <<<'a photo' 3>&-
   timeout 120 sh -c "until docker exec avril-test-locked-away test -e /ready; do sleep 0.5; done"
 }
 
@@ -45,7 +48,8 @@ make_old_set() {
   run --separate-stderr -0 backup
   OLD=$STACK-$(date -u -d '40 days ago' +%Y%m%dT%H%M%SZ)
   mv "$output" "$SETS/$OLD"
-  sed -i -e "s/\"name\": \"$STACK-.*Z\"/\"name\": \"$OLD\"/" -e "s/\"made\": .*/\"made\": \"$(date -u -d '40 days ago' +%Y-%m-%dT%H:%M:%SZ)\",/" "$SETS/$OLD/manifest.json"
+  sed -i -e "s/\"name\": \"$STACK-.*Z\"/\"name\": \"$OLD\"/" \
+    -e "s/\"made\": .*/\"made\": \"$(date -u -d '40 days ago' +%Y-%m-%dT%H:%M:%SZ)\",/" "$SETS/$OLD/manifest.json"
   for _ in 1 2 3; do run -0 backup; done
 }
 

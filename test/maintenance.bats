@@ -35,7 +35,10 @@ gap() {
 }
 maintenance() { script maintenance "$@"; }
 # asked [ARGUMENTS OF curl …]: the status and some headers of an answer, in one line
-asked() { curl -sS -m 40 -o /dev/null -w '%{http_code} %header{retry-after} %header{cache-control} %header{location}' "$@" | tr -s ' '; }
+asked() {
+  curl -sS -m 40 -o /dev/null -w '%{http_code} %header{retry-after} %header{cache-control} %header{location}' "$@" |
+    tr -s ' '
+}
 status_of() { curl -sS -m 40 -o /dev/null -w '%{http_code}' "$@"; }
 # The workers of nginx: others after a reload.
 workers() { docker exec "$STACK-nginx-1" sh -c 'grep -lszx "nginx: [w]orker process" /proc/[0-9]*/cmdline'; }
@@ -55,10 +58,13 @@ workers() { docker exec "$STACK-nginx-1" sh -c 'grep -lszx "nginx: [w]orker proc
   assert_equal "$(status_of --data a=b "$URL/echo")" 503
   assert_equal "$(head -c 9000000 /dev/zero | status_of --data-binary @- "$URL/echo")" 503
   assert_equal "$(head -c 12000000 /dev/zero | status_of --request PUT --data-binary @- "$URL/echo")" 503
-  assert_equal "$(status_of -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==' "$URL/socket")" 503
-  assert_equal "$(status_of "$URL/files/a.pdf") $(status_of "$URL/static/a.css") $(status_of "$URL/_avril/404.html")" '503 503 404'
+  assert_equal "$(status_of -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' \
+    -H 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==' "$URL/socket")" 503
+  assert_equal "$(status_of "$URL/files/a.pdf") $(status_of "$URL/static/a.css") $(status_of "$URL/_avril/404.html")" \
+    '503 503 404'
   assert_equal "$(status_of "$URL/healthcheck") $(status_of "$URL/.well-known/acme-challenge/t")" '200 200'
-  run -0 docker exec "$STACK-nginx-1" curl -sS -o /dev/null -o /dev/null -w '%{http_code} ' http://127.0.0.1:8080/ http://127.0.0.1:8081/mon-espace/
+  run -0 docker exec "$STACK-nginx-1" curl -sS -o /dev/null -o /dev/null -w '%{http_code} ' http://127.0.0.1:8080/ \
+    http://127.0.0.1:8081/mon-espace/
   assert_output '200 200 '
   assert_equal "$(workers)" "$before"
   # It holds when nginx is started again.
@@ -77,7 +83,8 @@ workers() { docker exec "$STACK-nginx-1" sh -c 'grep -lszx "nginx: [w]orker proc
 
 @test "those who are allowed get the site, by the address of their connection and by no header" {
   run -0 maintenance on --allow 192.0.2.7 --allow 2001:db8::/32
-  assert_equal "$(status_of -H 'X-Forwarded-For: 192.0.2.7' -H 'X-Real-IP: 192.0.2.7' -H 'Forwarded: for=192.0.2.7' "$URL/")" 503
+  assert_equal "$(status_of -H 'X-Forwarded-For: 192.0.2.7' -H 'X-Real-IP: 192.0.2.7' -H 'Forwarded: for=192.0.2.7' \
+    "$URL/")" 503
   run -0 maintenance on --allow 192.0.2.7 --allow "${VISITOR%.*}.0/31"
   assert_equal "$(status_of "$URL/")" 200
   run -0 maintenance redirect https://example.org/ailleurs --allow "$VISITOR"
@@ -108,10 +115,15 @@ workers() { docker exec "$STACK-nginx-1" sh -c 'grep -lszx "nginx: [w]orker proc
   body=$(head -c 3000000 /dev/urandom | base64 -w0 | head -c 4000000 | tee "$BATS_TEST_TMPDIR/sent" | sha256sum)
   run -0 told POST paused/phoenix
   assert_output true
-  curl -sS -m 20 -o "$BATS_TEST_TMPDIR/got" -w '%{http_code} %{time_total}' --data-binary "@$BATS_TEST_TMPDIR/sent" "$URL$path" >"$BATS_TEST_TMPDIR/post" 3>&- & pids+=($!)
-  curl -sS -m 20 --path-as-is -o "$BATS_TEST_TMPDIR/version" -w '%{http_code} %{time_total}' "$URL/version" >"$BATS_TEST_TMPDIR/get" 3>&- & pids+=($!)
-  curl -sS -m 20 -o /dev/null -w '%{http_code} %{time_total}' "$URL/static/app.css" >"$BATS_TEST_TMPDIR/static" 3>&- & pids+=($!)
-  curl -sS -m 20 -i -N -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==' "$URL/socket/websocket" >"$BATS_TEST_TMPDIR/socket" 2>/dev/null 3>&- & pids+=($!)
+  curl -sS -m 20 -o "$BATS_TEST_TMPDIR/got" -w '%{http_code} %{time_total}' --data-binary "@$BATS_TEST_TMPDIR/sent" \
+    "$URL$path" >"$BATS_TEST_TMPDIR/post" 3>&- & pids+=($!)
+  curl -sS -m 20 --path-as-is -o "$BATS_TEST_TMPDIR/version" -w '%{http_code} %{time_total}' \
+    "$URL/version" >"$BATS_TEST_TMPDIR/get" 3>&- & pids+=($!)
+  curl -sS -m 20 -o /dev/null -w '%{http_code} %{time_total}' \
+    "$URL/static/app.css" >"$BATS_TEST_TMPDIR/static" 3>&- & pids+=($!)
+  curl -sS -m 20 -i -N -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' \
+    -H 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==' \
+    "$URL/socket/websocket" >"$BATS_TEST_TMPDIR/socket" 2>/dev/null 3>&- & pids+=($!)
   # Other apps, and the proof of a deploy, do not wait.
   assert_equal "$(status_of "$URL/mon-espace/version")" 200
   run -0 docker exec "$STACK-nginx-1" curl -sS -m 2 -o /dev/null -w '%{http_code}' http://127.0.0.1:8081/version
@@ -151,7 +163,8 @@ workers() { docker exec "$STACK-nginx-1" sh -c 'grep -lszx "nginx: [w]orker proc
   assert_no_request_lost
   # Less what the clocks of two programs differ.
   assert [ "$(gap | cut -d. -f1)" -ge 2900 ]
-  assert_regex "$stderr" '→ pause: requests of phoenix wait in nginx.*→ migrate.*→ switch.*✓ requests of phoenix go on, after [0-9.]+ s'
+  assert_regex "$stderr" \
+    '→ pause: requests of phoenix wait in nginx.*→ migrate.*→ switch.*✓ requests of phoenix go on, after [0-9.]+ s'
   assert_in_order phoenix
 }
 
@@ -175,7 +188,8 @@ workers() { docker exec "$STACK-nginx-1" sh -c 'grep -lszx "nginx: [w]orker proc
   # The migration would go on for minutes.
   run -0 curl -sS -m 40 -o /dev/null -w '%{http_code}' "$URL/version"
   assert_output 200
-  docker ps --quiet --filter "label=com.docker.compose.project=$STACK" --filter label=com.docker.compose.oneoff=True | xargs docker kill >/dev/null
+  docker ps --quiet --filter "label=com.docker.compose.project=$STACK" --filter label=com.docker.compose.oneoff=True |
+    xargs docker kill >/dev/null
   commit avril >/dev/null
   run -0 deploy avril
   assert_in_order phoenix

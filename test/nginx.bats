@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# The proxy: a real nginx in the image of docker-compose.yml, small servers behind it, asked through its published ports.
+# The proxy: a real nginx in the image of docker-compose.yml, small servers behind it, asked through its published
+# ports.
 
 bats_require_minimum_version 1.5.0
 
@@ -22,13 +23,16 @@ setup_file() {
     --env NGINX_LOG_DIR=/logs --volume "$BATS_FILE_TMPDIR/logs:/var/log/avril"
   proxy open www.example.org 20 10 --env WHOST_ALIASES=example.org --env REFERRER_POLICY= --env FRAME_OPTIONS=
   proxy again localhost 1 30
-  proxy quic avril.test 100000 30 --publish 127.0.0.1::443/udp --env HTTP3=on --env NGINX_TLS_PORT=8443 --env WHOST_ALIASES=www.avril.test
+  proxy quic avril.test 100000 30 --publish 127.0.0.1::443/udp --env HTTP3=on --env NGINX_TLS_PORT=8443 \
+    --env WHOST_ALIASES=www.avril.test
   # The host's own curl may be without HTTP/3.
-  docker create --name "$project-client" --label "$project" --network host --volume "$BATS_FILE_TMPDIR/a copy/quic/ssl:/ssl:ro" \
+  docker create --name "$project-client" --label "$project" --network host \
+    --volume "$BATS_FILE_TMPDIR/a copy/quic/ssl:/ssl:ro" \
     --entrypoint sleep "$nginx_image" infinity >/dev/null
   certificate avril.test "$BATS_FILE_TMPDIR/a copy/tls/ssl"
   certificate avril.test "$BATS_FILE_TMPDIR/a copy/quic/ssl"
-  docker start "$project-plain" "$project-brief" "$project-tls" "$project-open" "$project-again" "$project-quic" "$project-client" >/dev/null
+  docker start "$project-plain" "$project-brief" "$project-tls" "$project-open" "$project-again" "$project-quic" \
+    "$project-client" >/dev/null
   await plain /
   await plain /mon-espace/
   await plain /ma-candidature-vae/
@@ -56,9 +60,11 @@ setup() {
   load helpers/nginx.bash
 }
 
-# https ARGUMENTS…: curl with the test's certificate, for any name, to the port of the container. HTTP/1.1 leaves the names of headers as they are written.
+# https ARGUMENTS…: curl with the test's certificate, for any name, to the port of the container. HTTP/1.1 leaves the
+# names of headers as they are written.
 https() {
-  curl -sS -m 10 --http1.1 --cacert "$BATS_FILE_TMPDIR/a copy/tls/ssl/fullchain.pem" --connect-to "::127.0.0.1:$tls" "$@"
+  curl -sS -m 10 --http1.1 --cacert "$BATS_FILE_TMPDIR/a copy/tls/ssl/fullchain.pem" \
+    --connect-to "::127.0.0.1:$tls" "$@"
 }
 
 # http3 ARGUMENTS…: the same by HTTP/3 and nothing else.
@@ -80,7 +86,8 @@ status_of() {
 
 @test "the health check reads a page of an error as visitors do" {
   local errors="$BATS_FILE_TMPDIR/a copy/plain/nginx/errors"
-  mapfile -t probe < <(docker compose --project-directory "$checkout" -f "$checkout/docker-compose.yml" config --format json | node -e '
+  mapfile -t probe < <(docker compose --project-directory "$checkout" -f "$checkout/docker-compose.yml" config \
+    --format json | node -e '
     console.log(JSON.parse(require("node:fs").readFileSync(0, "utf8")).services.nginx.healthcheck.test.slice(1).join("\n"))')
   run -0 inside plain "${probe[@]}"
   assert_output plain
@@ -123,7 +130,8 @@ CLAIMS='X-Forwarded-For X-Real-IP X-Forwarded-Proto X-Forwarded-Host X-Forwarded
   for name in $CLAIMS; do claims+=(-H "$name: claimed"); done
   run -0 curl -fsS -m 5 "${claims[@]}" "$plain/"
   refute_output --partial claimed
-  assert_equal "$(field headers.x-forwarded-host <<<"$output") $(field headers.x-forwarded-port <<<"$output")" "${plain#http://} ${plain##*:}"
+  assert_equal "$(field headers.x-forwarded-host <<<"$output") $(field headers.x-forwarded-port <<<"$output")" \
+    "${plain#http://} ${plain##*:}"
   assert_equal "$(field headers.host <<<"$output")" "${plain#http://}"
   assert_equal "$(field headers.x-forwarded-proto <<<"$output")" http
   assert_equal "$(field headers.x-forwarded-for <<<"$output")" "$(field headers.x-real-ip <<<"$output")"
@@ -137,7 +145,8 @@ CLAIMS='X-Forwarded-For X-Real-IP X-Forwarded-Proto X-Forwarded-Host X-Forwarded
   run -0 inside tls curl -fsS -X POST http://127.0.0.1:8081/nginx/paused/phoenix
   assert_output true
   for http in http1.1 http2; do
-    https "--$http" --data-binary "@$sent" -o "$got.$http" -w '%{http_code} %{http_version} %{time_total}' https://avril.test/echo >"$got.$http.said" 3>&- &
+    https "--$http" --data-binary "@$sent" -o "$got.$http" -w '%{http_code} %{http_version} %{time_total}' \
+      https://avril.test/echo >"$got.$http.said" 3>&- &
     pids+=($!)
     https "--$http" -w '\n' 'https://avril.test/a%20b//c?d=%2F&e=f' >"$got.$http.url" 3>&- &
     pids+=($!)
@@ -165,7 +174,8 @@ CLAIMS='X-Forwarded-For X-Real-IP X-Forwarded-Proto X-Forwarded-Host X-Forwarded
     curl -sS -m 20 -o /dev/null -w '%{http_code}\n' --data a=b "http://127.0.0.1:$open/" >>"$statuses" 3>&- &
     pids+=($!)
   done
-  run timeout 20 bash -c "until [ \$(ss -Hnt state established '( dport = :$open )' | wc -l) -ge 40 ] || [ -s '$statuses' ]; do sleep 0.1; done"
+  run timeout 20 bash -c \
+    "until [ \$(ss -Hnt state established '( dport = :$open )' | wc -l) -ge 40 ] || [ -s '$statuses' ]; do sleep 0.1; done"
   inside open curl -fsS -X DELETE http://127.0.0.1:8081/nginx/paused/phoenix
   rm "$BATS_FILE_TMPDIR/a copy/open/nginx/live/paused"
   wait "${pids[@]}"
@@ -204,7 +214,8 @@ told() {
 @test "on the inner ports what is forwarded is kept when it is well-formed, and nothing else" {
   local scheme for real expected self=127.0.0.1 ask=(inside tls curl -fsS -m 5 http://127.0.0.1:8081/)
   while IFS='|' read -r scheme for real expected; do
-    run -0 "${ask[@]}" -H "X-Forwarded-Proto: $scheme" -H "X-Forwarded-For: $for" -H "X-Real-IP: $real" -H 'Host: evil.test' \
+    run -0 "${ask[@]}" -H "X-Forwarded-Proto: $scheme" -H "X-Forwarded-For: $for" -H "X-Real-IP: $real" \
+      -H 'Host: evil.test' \
       -H 'X-Forwarded-Host: evil.test' -H 'X-Forwarded-Port: 666' -H 'Forwarded: host=evil.test'
     assert_equal "$scheme|$for|$real|$(told "$output")" "$scheme|$for|$real|avril.test $expected"
     # The id of the request is random, and may have any digits.
@@ -308,7 +319,8 @@ FORWARDED
   done
 }
 
-# drip PORT COUNT: so many POSTs whose bodies come a byte at a time, until it is killed; a line for each that is begun, and for each that is answered its status.
+# drip PORT COUNT: so many POSTs whose bodies come a byte at a time, until it is killed; a line for each that is begun,
+# and for each that is answered its status.
 drip() {
   exec node -e '
     const { connect } = require("node:net")
@@ -330,7 +342,8 @@ drip() {
   docker start "$project-six" >/dev/null
   await six /
   # shellcheck disable=SC2016 # a template of docker's
-  address=$(docker inspect --format "{{(index .NetworkSettings.Networks \"$project-v6\").GlobalIPv6Address}}" "$project-six")
+  address=$(docker inspect --format "{{(index .NetworkSettings.Networks \"$project-v6\").GlobalIPv6Address}}" \
+    "$project-six")
   # The networks' bursts of five.
   local statuses
   statuses=$(for from in 1::1 1::2 1::1 1::2 1::1 1::2 1::1 1::2 2::1; do
@@ -517,7 +530,8 @@ FILES
     # Without a slash it is a path of the app, as any other.
     if [ "$path" = /static ]; then assert_line 200; else assert_equal "$path ${lines[-1]}" "$path 404"; fi
   done
-  assert_equal "$(status_of -X POST "$plain/static/css/site.css") $(status_of -X POST "$plain/static/robots.txt")" '405 405'
+  assert_equal "$(status_of -X POST "$plain/static/css/site.css") $(status_of -X POST "$plain/static/robots.txt")" \
+    '405 405'
 }
 
 @test "a file named after its content outlives the release that had it, for every browser; what is not for everybody and for ever does not" {
@@ -527,10 +541,12 @@ FILES
     assert_equal "$(field headers.accept-encoding <<<"$output")" undefined
     run -0 curl -fsS -m 5 "$plain$file?status=404"
     assert_equal "$(field url <<<"$output")" "$file?cache=$forever"
-    assert_equal "$(status_of -X POST "$plain$file?status=404") $(status_of "$plain/ma-candidature-vae$file?status=404")" '404 404'
+    assert_equal "$(status_of -X POST "$plain$file?status=404") $(status_of \
+      "$plain/ma-candidature-vae$file?status=404")" '404 404'
   done
   for file in "profil?cache=$forever" _nuxt/1.js?cache=private _nuxt/2.js?cache=public,%20max-age=60 _nuxt/3.js; do
-    assert_equal "$(status_of "$plain/mon-espace/$file") $(status_of "$plain/mon-espace/${file%\?*}?status=404")" '200 404'
+    assert_equal "$(status_of "$plain/mon-espace/$file") $(status_of "$plain/mon-espace/${file%\?*}?status=404")" \
+      '200 404'
   done
 }
 
@@ -575,7 +591,8 @@ FILES
     assert_equal "$(status_of "$plain/css/app-0000000000000000000000000000000$id.css?only=nobody")" 404
   done
   live plain "$project-two:4000=a"
-  assert_equal "$(status_of "$plain/css/app.css?only=one") $(status_of "$plain/css/app-00000000000000000000000000000001.css?only=one")" '404 404'
+  assert_equal "$(status_of "$plain/css/app.css?only=one") $(status_of \
+    "$plain/css/app-00000000000000000000000000000001.css?only=one")" '404 404'
   live plain
   run -0 inside plain curl -fsS http://127.0.0.1:8081/nginx/live/phoenix
   assert_output '{"route":{"upstreams":[]},"open":{},"waiting":{}}'
@@ -583,7 +600,8 @@ FILES
 
 # headers_of ARGUMENTS…: the three policies of an answer, one a line, sorted.
 headers_of() {
-  https -o /dev/null -D - "$@" | tr -d '\r' | grep -iE '^(Content-Security-Policy|Referrer-Policy|X-Frame-Options):' | sort
+  https -o /dev/null -D - "$@" | tr -d '\r' |
+    grep -iE '^(Content-Security-Policy|Referrer-Policy|X-Frame-Options):' | sort
 }
 
 @test "the policies are on what the apps and nginx answer, an app's own win, and files keep theirs" {
@@ -619,10 +637,12 @@ X-Frame-Options: SAMEORIGIN"
     assert_line --regexp '^HTTP/1.1 301'
     assert_line --regexp '^Location: https://avril.test/a%20b/c\?d=e&f=%2F.$'
     refute_output --partial Strict-Transport-Security
-    run -0 curl -sS -m 5 -o /dev/null -w '%{http_code} %{redirect_url}' -H "Host: $name" "http://127.0.0.1:$tls_http/a?b=c"
+    run -0 curl -sS -m 5 -o /dev/null -w '%{http_code} %{redirect_url}' -H "Host: $name" \
+      "http://127.0.0.1:$tls_http/a?b=c"
     assert_output '301 https://avril.test/a?b=c'
   done
-  run -0 curl -sS -m 5 -o /dev/null -w '%{http_code} %{redirect_url}' -H 'Host: example.org' "http://127.0.0.1:$open/a?b=c"
+  run -0 curl -sS -m 5 -o /dev/null -w '%{http_code} %{redirect_url}' -H 'Host: example.org' \
+    "http://127.0.0.1:$open/a?b=c"
   assert_output '301 http://www.example.org/a?b=c'
   for name in www.example.org 127.0.0.1 other.example.org; do
     assert_equal "$name $(status_of -H "Host: $name" "http://127.0.0.1:$open/")" "$name 200"
@@ -663,7 +683,8 @@ ask_both() {
   echo '<p>Retour à midi.</p>' >"$folder/live/maintenance.html"
   echo '{"url":null,"message":"x","until":null,"allow":[]}' >"$folder/live/maintenance.json"
   inside first curl -fsS -o /dev/null -X POST http://127.0.0.1:8081/nginx/maintenance
-  run -0 inside follower sh -c 'for try in 1 2 3 4 5 6 7 8 9 10; do curl -sS http://127.0.0.1/ | grep -q midi && break; sleep 0.5; done'
+  run -0 inside follower sh \
+    -c 'for try in 1 2 3 4 5 6 7 8 9 10; do curl -sS http://127.0.0.1/ | grep -q midi && break; sleep 0.5; done'
   run -0 ask_both / -w '%{http_code}\n'
   assert_output $'<p>Retour à midi.</p>\n503\n<p>Retour à midi.</p>\n503'
 }
@@ -682,14 +703,16 @@ ask_both() {
   run -1 grep -r s3cret "$logs"
   run -0 stat -c %a "$logs/access.log"
   assert_output 640
-  # As logrotate does it. Not by docker kill: the engine would take nginx for stopped by hand, and not start it again after a reboot.
+  # As logrotate does it. Not by docker kill: the engine would take nginx for stopped by hand, and not start it again
+  # after a reboot.
   for file in access error; do
     mv "$logs/$file.log" "$logs/$file.log.1"
     install -m 0640 /dev/null "$logs/$file.log"
   done
   run -0 inside tls nginx -c /etc/nginx/avril/nginx.conf -s reopen
   # The workers reopen after their master.
-  run -0 timeout 5 bash -c "until curl -sko /dev/null --http1.1 --connect-to ::127.0.0.1:$tls https://avril.test/after && grep -q /after '$logs/access.log'; do sleep 0.1; done"
+  run -0 timeout 5 bash -c \
+    "until curl -sko /dev/null --http1.1 --connect-to ::127.0.0.1:$tls https://avril.test/after && grep -q /after '$logs/access.log'; do sleep 0.1; done"
   inside tls /etc/nginx/avril/reload.sh
   run -0 grep -c reconfiguring "$logs/error.log"
   run -0 docker logs "$project-tls"
@@ -818,7 +841,8 @@ slow_upload() {
     case $kind in
       slow) curl -fsS -o "$BATS_TEST_TMPDIR/$kind" "$url/?ms=3000" 3>&- & ;;
       upload) slow_upload "$url/" >"$BATS_TEST_TMPDIR/$kind" 3>&- & ;;
-      websocket) node --import tsx "$checkout/test/helpers/websocket_client.ts" "${url/http/ws}/live/websocket" 5000 >"$BATS_TEST_TMPDIR/$kind" 3>&- & ;;
+      websocket) node --import tsx "$checkout/test/helpers/websocket_client.ts" "${url/http/ws}/live/websocket" \
+        5000 >"$BATS_TEST_TMPDIR/$kind" 3>&- & ;;
     esac
     jobs+=($!)
     count=$((count + 1))
@@ -833,7 +857,8 @@ slow_upload() {
   assert_output 0
   # Nothing holds the instance up any more.
   for job in "${jobs[@]}"; do run -0 timeout 10 tail --pid="$job" --sleep-interval=0.1 -f /dev/null; done
-  assert_equal "$(field name <"$BATS_TEST_TMPDIR/slow") $(field body <"$BATS_TEST_TMPDIR/upload") $(cat "$BATS_TEST_TMPDIR/websocket")" 'one 50 hello open'
+  assert_equal "$(field name <"$BATS_TEST_TMPDIR/slow") $(field body <"$BATS_TEST_TMPDIR/upload") $(cat \
+    "$BATS_TEST_TMPDIR/websocket")" 'one 50 hello open'
   live open
 }
 
@@ -884,7 +909,8 @@ assert_drained() {
 
 @test "ten reloads under load reset no connection" {
   coproc LOAD {
-    node --import tsx "$checkout/test/load/load.ts" --url "$plain" --rate 150 --slow 0 --websocket 0 --until-stdin-closes \
+    node --import tsx "$checkout/test/load/load.ts" --url "$plain" --rate 150 --slow 0 --websocket 0 \
+      --until-stdin-closes \
       >"$BATS_TEST_TMPDIR/report" 2>/dev/null 3>&-
   }
   local load=$LOAD_PID input=${LOAD[1]}
@@ -914,7 +940,8 @@ assert_drained() {
   run -0 http3 -D - -w '\n%{http_version}' https://avril.test/mon-espace/x
   assert_line 3
   assert_line --regexp '^strict-transport-security: max-age=63072000.$'
-  assert_equal "$(field headers.host <<<"${lines[-2]}") $(field headers.x-forwarded-proto <<<"${lines[-2]}")" 'avril.test https'
+  assert_equal "$(field headers.host <<<"${lines[-2]}") $(field headers.x-forwarded-proto <<<"${lines[-2]}")" \
+    'avril.test https'
   assert_regex "$(field headers.x-real-ip <<<"${lines[-2]}")" '^[0-9.]+$'
   run -0 http3 -o /dev/null -w '%{http_code} %{redirect_url}' https://www.avril.test/a?b=c
   assert_output '301 https://avril.test/a?b=c'
@@ -945,7 +972,8 @@ served_on() {
 
 # alternative OPTION…: what a browser is told of HTTP/3, and "end"; fails when the site does not answer.
 alternative() {
-  curl -sS -m 10 -k -D - -o /dev/null --connect-to "::127.0.0.1:$(port_of quic 443)" "$@" https://avril.test/ >"$BATS_TEST_TMPDIR/head" || return
+  curl -sS -m 10 -k -D - -o /dev/null --connect-to "::127.0.0.1:$(port_of quic 443)" "$@" \
+    https://avril.test/ >"$BATS_TEST_TMPDIR/head" || return
   grep -q '^HTTP/[0-9.]* 200' "$BATS_TEST_TMPDIR/head" || return
   tr -d '\r' <"$BATS_TEST_TMPDIR/head" | sed -n 's/^alt-svc: /told: /Ip; $s/^$/end/p'
 }
@@ -955,7 +983,8 @@ alternative() {
   assert_equal "$(alternative --http1.1) $(alternative --http2)" "$told $told"
   run https -D - -o /dev/null https://avril.test/
   refute_output --partial Alt-Svc
-  run -28 curl -sS -m 3 -k -D - -o /dev/null --http1.1 --connect-to "::127.0.0.1:$(port_of quic 443)" -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
+  run -28 curl -sS -m 3 -k -D - -o /dev/null --http1.1 --connect-to "::127.0.0.1:$(port_of quic 443)" \
+    -H 'Connection: Upgrade' -H 'Upgrade: websocket' \
     -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==' https://avril.test/live/websocket
   assert_line --regexp '^HTTP/1.1 101'
   # Whoever comes by an old machine, which hands on TCP alone, has its address.
@@ -990,7 +1019,8 @@ alternative() {
   run -1 inside quic grep -rhE '^[^#]*quic|h3=' /run/avril --include=*.conf
   inside quic /etc/nginx/avril/reload.sh
   assert_equal "$(alternative)" end
-  run -0 curl -sS -m 10 -k -o /dev/null -w '%{http_code} %{http_version}' --http2 --connect-to "::127.0.0.1:$(port_of quic 443)" https://avril.test/
+  run -0 curl -sS -m 10 -k -o /dev/null -w '%{http_code} %{http_version}' --http2 \
+    --connect-to "::127.0.0.1:$(port_of quic 443)" https://avril.test/
   assert_output '200 2'
   run -0 inside quic /docker-entrypoint.d/10-settings.sh
   served_on
@@ -1018,8 +1048,10 @@ alternative() {
   local jobs=() index
   live quic "$project-one:4000"
   for index in 1 2 3; do
-    docker exec "$project-client" curl -sS -m 10 --http3-only -k --no-progress-meter --rate 10/s --connect-to "::127.0.0.1:$quic" \
-      -w '\n%{http_version} %{http_code}\n' 'https://avril.test/?ms=50&x=[1-80]' >"$BATS_TEST_TMPDIR/load-$index" 2>&1 3>&- &
+    docker exec "$project-client" curl -sS -m 10 --http3-only -k --no-progress-meter --rate 10/s \
+      --connect-to "::127.0.0.1:$quic" \
+      -w '\n%{http_version} %{http_code}\n' \
+      'https://avril.test/?ms=50&x=[1-80]' >"$BATS_TEST_TMPDIR/load-$index" 2>&1 3>&- &
     jobs+=($!)
   done
   run -0 timeout 20 bash -c "until grep -qs '^3 200' '$BATS_TEST_TMPDIR/load-3'; do sleep 0.1; done"
@@ -1030,8 +1062,10 @@ alternative() {
   live quic "$project-two:4000" >/dev/null
   wait "${jobs[@]}"
   assert_equal "$(cat "$BATS_TEST_TMPDIR"/load-* | grep -c '^3 200$')" 240
-  assert_equal "$(cat "$BATS_TEST_TMPDIR"/load-* | grep -o '"name":"[a-z]*"' | sort -u | paste -sd ' ')" '"name":"one" "name":"two"'
-  docker exec "$project-client" timeout -s KILL 4 curl -sS --http3-only -k --connect-to "::127.0.0.1:$quic" 'https://avril.test/?ms=6000' 3>&- &
+  assert_equal "$(cat "$BATS_TEST_TMPDIR"/load-* | grep -o '"name":"[a-z]*"' | sort -u | paste -sd ' ')" \
+    '"name":"one" "name":"two"'
+  docker exec "$project-client" timeout -s KILL 4 curl -sS --http3-only -k --connect-to "::127.0.0.1:$quic" \
+    'https://avril.test/?ms=6000' 3>&- &
   timeout 20 bash -c "until docker exec $project-quic curl -sS http://127.0.0.1:8081/nginx/live/phoenix | grep -q '\"open\":{\"$project-two:4000\":1}'; do sleep 0.1; done"
   wait "$!" || true
   live quic "$project-one:4000"
@@ -1040,7 +1074,8 @@ alternative() {
 }
 
 @test "TLS: HTTP redirects to the site's own name, but answers a renewal" {
-  run -0 curl -sS -m 5 -o /dev/null -w '%{http_code} %{redirect_url}' -H 'Host: evil.test' "http://127.0.0.1:$tls_http/a?b=c"
+  run -0 curl -sS -m 5 -o /dev/null -w '%{http_code} %{redirect_url}' -H 'Host: evil.test' \
+    "http://127.0.0.1:$tls_http/a?b=c"
   assert_output '301 https://avril.test/a?b=c'
   mkdir -p "$BATS_FILE_TMPDIR/a copy/tls/nginx/static/.well-known/acme-challenge"
   echo token >"$BATS_FILE_TMPDIR/a copy/tls/nginx/static/.well-known/acme-challenge/token"
@@ -1054,25 +1089,30 @@ alternative() {
   run -0 https -o /dev/null -w '%{http_code}' -H 'Host: other.test' https://avril.test/
   assert_output 421
   for version in tls1 tls1_1; do
-    run ! openssl s_client -connect "127.0.0.1:$tls" -servername avril.test "-$version" -cipher 'ALL:@SECLEVEL=0' </dev/null
+    run ! openssl s_client -connect "127.0.0.1:$tls" -servername avril.test "-$version" \
+      -cipher 'ALL:@SECLEVEL=0' </dev/null
     assert_output --partial 'alert protocol version'
   done
-  run ! openssl s_client -connect "127.0.0.1:$tls" -servername avril.test -tls1_2 -cipher ECDHE-ECDSA-AES128-SHA </dev/null
+  run ! openssl s_client -connect "127.0.0.1:$tls" -servername avril.test -tls1_2 \
+    -cipher ECDHE-ECDSA-AES128-SHA </dev/null
   run -0 openssl s_client -connect "127.0.0.1:$tls" -servername avril.test -tls1_2 </dev/null
 }
 
 # served PROXY [OPTION of curl …]: the number of the certificate that a visitor is shown.
 served() {
-  curl -sS -m 10 -k -o /dev/null -w '%{certs}' --connect-to "::127.0.0.1:$(port_of "$1" 443)" "${@:2}" https://avril.test/ | serial
+  curl -sS -m 10 -k -o /dev/null -w '%{certs}' --connect-to "::127.0.0.1:$(port_of "$1" 443)" "${@:2}" \
+    https://avril.test/ | serial
 }
 serial() { openssl x509 -noout -serial; }
 workers() { inside "$1" sh -c "grep -lszx 'nginx: [w]orker process' /proc/[0-9]*/cmdline"; }
 served_by_http3() {
-  docker exec "$project-client" curl -sS -m 10 --http3-only -k --connect-to "::127.0.0.1:$quic" -o /dev/null -w '%{certs}' https://avril.test/ | serial
+  docker exec "$project-client" curl -sS -m 10 --http3-only -k --connect-to "::127.0.0.1:$quic" -o /dev/null \
+    -w '%{certs}' https://avril.test/ | serial
 }
 # Each worker takes it up for itself, within a second.
 until_served() { # certificate, command that tells what is served
-  run -0 timeout 10 bash -c "$(declare -f served served_by_http3 serial port_of); until [ \"\$(${*:2})\" = '$(serial <"$1")' ]; do sleep 0.1; done"
+  run -0 timeout 10 bash \
+    -c "$(declare -f served served_by_http3 serial port_of); until [ \"\$(${*:2})\" = '$(serial <"$1")' ]; do sleep 0.1; done"
 }
 
 @test "TLS: a new certificate is served without a reload, by HTTP/1.1, HTTP/2 and HTTP/3; one that cannot be used replaces none" {
@@ -1087,7 +1127,9 @@ until_served() { # certificate, command that tells what is served
     mv -T "$folder/issued.new" "$folder/issued"
     run -0 inside quic /etc/nginx/avril/certificate.sh
     assert_output 'tls /ssl/issued/fullchain.pem'
-    for kind in 'served quic --http1.1' 'served quic --http2' served_by_http3; do until_served "$folder/issued/fullchain.pem" "$kind"; done
+    for kind in 'served quic --http1.1' 'served quic --http2' served_by_http3; do
+      until_served "$folder/issued/fullchain.pem" "$kind"
+    done
   done
   run -0 inside quic stat -L -c '%a %U %G' /run/avril/pair /run/avril/pair/key.pem
   assert_output $'750 root nginx\n640 root nginx'
@@ -1095,7 +1137,11 @@ until_served() { # certificate, command that tells what is served
   local good
   good=$(serial <"$folder/issued/fullchain.pem")
   for again in 'rm issued' 'ln -sfn issued-1 issued; cp issued-2/privkey.pem issued-1/' 'ln -sfn issued-2 issued; truncate -s 300 issued-2/fullchain.pem' 'rm issued-2/privkey.pem; mkdir issued-2/privkey.pem'; do
-    [ "$again" != 'rm issued' ] || { rm "$folder/issued"; ln -s nowhere "$folder/issued"; mv "$folder/privkey.pem" "$folder/kept.pem"; }
+    [ "$again" != 'rm issued' ] || {
+      rm "$folder/issued"
+      ln -s nowhere "$folder/issued"
+      mv "$folder/privkey.pem" "$folder/kept.pem"
+    }
     (cd "$folder" && eval "$again")
     run -78 inside quic /etc/nginx/avril/certificate.sh
     assert_output --partial 'tls as before, because what lies there now cannot be used: '
@@ -1137,7 +1183,8 @@ until_served() { # certificate, command that tells what is served
   rm privkey.pem
   ln -s ../../archive/privkey1.pem privkey.pem
   run -0 inside tls /docker-entrypoint.d/10-settings.sh
-  assert_output --partial 'issued/fullchain.pem + issued/privkey.pem, fullchain.pem + privkey.pem, avril.test.crt + avril.test.key'
+  assert_output --partial \
+    'issued/fullchain.pem + issued/privkey.pem, fullchain.pem + privkey.pem, avril.test.crt + avril.test.key'
 
   mv fullchain.pem avril.test.crt
   mv right.pem entrust-avril.test-key.pem

@@ -1,5 +1,5 @@
-# Later versions of Node run the scripts as they are, without tsx. That of Debian stable runs all other tests: with tsx what is about
-# how a script is started, else what test/helpers/compile.mjs has made of it.
+# Later versions of Node run the scripts as they are, without tsx. That of Debian stable runs all other tests: with tsx
+# what is about how a script is started, else what test/helpers/compile.mjs has made of it.
 
 # shellcheck disable=SC2154 # bats sets these in `run`
 load helpers/site
@@ -8,7 +8,8 @@ load helpers/site
 with_node() {
   local version=$1 arch=arm64
   [ "$(uname -m)" != x86_64 ] || arch=x64
-  npm install --prefix "$BATS_TEST_TMPDIR" --no-save --no-audit --no-fund --loglevel error "node-linux-$arch@$version" 3>&-
+  npm install --prefix "$BATS_TEST_TMPDIR" --no-save --no-audit --no-fund --loglevel error \
+    "node-linux-$arch@$version" 3>&-
   export PATH=$BATS_TEST_TMPDIR/node_modules/node-linux-$arch/bin:$PATH
   run -0 node --version
   assert_output "v$version"

@@ -28,7 +28,10 @@ teardown() {
 objects() { node "$SITE/test/helpers/objects.js" "$@" 3>&-; }
 
 # put_text KEY CONTENT
-put_text() { node -p 'JSON.stringify({ key: process.argv[1], content: process.argv[2], type: "text/plain" })' -- "$1" "$2" | objects put; }
+put_text() {
+  node -p 'JSON.stringify({ key: process.argv[1], content: process.argv[2], type: "text/plain" })' -- "$1" "$2" |
+    objects put
+}
 
 # big COUNT: so many files of 20 MB
 big() { seq "$1" | sed 's|.*|{ "key": "big &", "bytes": 20000000, "type": "application/pdf" }|' | objects put; }
@@ -236,5 +239,6 @@ assert_contents_whole() {
   REGION=local run -0 objects list
   assert_output --partial '"key":"signed"'
   run -0 compose config --format json phoenix
-  assert_equal "$(node -p 'const { MINIO_ACCESS_KEY, MINIO_SECRET_KEY } = JSON.parse(require("fs").readFileSync(0)).services.phoenix.environment; [MINIO_ACCESS_KEY, MINIO_SECRET_KEY].join()' <<<"$output")" "avril,$SECRET"
+  assert_equal "$(node -p \
+    'const { MINIO_ACCESS_KEY, MINIO_SECRET_KEY } = JSON.parse(require("fs").readFileSync(0)).services.phoenix.environment; [MINIO_ACCESS_KEY, MINIO_SECRET_KEY].join()' <<<"$output")" "avril,$SECRET"
 }

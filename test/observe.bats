@@ -28,7 +28,8 @@ count_failed() {
   before=$(greeting avril-profil)
   commit avril-profil FAIL=all >/dev/null
   run --separate-stderr -1 observed --observe 20
-  assert_regex "$stderr" 'phase observe: the new release is worse than the one before: [0-9]+ of [0-9]+ requests failed .*; the worst: /mon-espace/(version|slow|echo) 500 \([0-9]+ times\), /mon-espace/'
+  assert_regex "$stderr" \
+    'phase observe: the new release is worse than the one before: [0-9]+ of [0-9]+ requests failed .*; the worst: /mon-espace/(version|slow|echo) 500 \([0-9]+ times\), /mon-espace/'
   assert_regex "$stderr" 'hint: the site is as it was; docker compose logs nginx has each request'
   assert_regex "$stderr" '✗ observe failed after [0-4]\.[0-9] s'
   count_failed
@@ -49,7 +50,8 @@ count_failed() {
 @test "a good one stays; how it was is told, and is in the history" {
   commit avril-profil GREETING=observed >/dev/null
   run --separate-stderr -0 observed --observe 6 --canary 50
-  assert_regex "$stderr" '→ observe: 50 % of the visitors for 3 s .*→ observe: all visitors for 3 s .*0 of [0-9]+ requests failed'
+  assert_regex "$stderr" \
+    '→ observe: 50 % of the visitors for 3 s .*→ observe: all visitors for 3 s .*0 of [0-9]+ requests failed'
   assert_equal "$(greeting avril-profil)" observed
   assert_equal "$(last_deploy visits.during.failed)" 0
   assert [ "$(last_deploy visits.before.requests)" -gt 1000 ]
@@ -89,7 +91,11 @@ JS
   assert_regex "$group" '^[0-9]{1,2}$'
   for group in 0 29 30 99; do
     run -0 curl -fsS -D "$BATS_TEST_TMPDIR/head" --cookie "avril_group=$group" "$URL/mon-espace/version"
-    if [ "$group" -lt 30 ]; then assert_output --partial '"greeting":"canary"'; else assert_output --partial "\"greeting\":\"$before\""; fi
+    if [ "$group" -lt 30 ]; then
+      assert_output --partial '"greeting":"canary"'
+    else
+      assert_output --partial "\"greeting\":\"$before\""
+    fi
     run -1 grep -i set-cookie "$BATS_TEST_TMPDIR/head"
   done
   # Another app has nothing to do with it.
@@ -138,7 +144,8 @@ JS
   assert_in_order nuxt_profile
   assert_no_request_lost
   run --separate-stderr -1 script deploy_all --observe 0
-  assert_regex "$stderr" 'avril-profil at [0-9a-f]{12} was taken back at .*stopped by Ctrl-C.*hint: to try it once more all the same'
+  assert_regex "$stderr" \
+    'avril-profil at [0-9a-f]{12} was taken back at .*stopped by Ctrl-C.*hint: to try it once more all the same'
   run -0 deploy --probation 0 avril-profil
 }
 
@@ -158,7 +165,8 @@ JS
   compose restart nginx
   timeout 15 bash -c "until curl -fsS -o /dev/null '$URL/mon-espace/version'; do sleep 0.1; done"
   await_exit "$DEPLOY" 1
-  assert_regex "$(cat "$BATS_TEST_TMPDIR/err")" 'nginx has gone back to the release before by itself, or was started again meanwhile'
+  assert_regex "$(cat "$BATS_TEST_TMPDIR/err")" \
+    'nginx has gone back to the release before by itself, or was started again meanwhile'
   assert_equal "$(greeting avril-profil)" "$before"
   assert_in_order nuxt_profile
 }

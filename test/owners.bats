@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# Who owns what is in a database has no more rights at a restore than anywhere else. On a server of its own, without a site.
+# Who owns what is in a database has no more rights at a restore than anywhere else. On a server of its own, without a
+# site.
 
 # bats sets these in `run`; the single quotes are for the server.
 # shellcheck disable=SC2154,SC2016
@@ -8,9 +9,11 @@ load helpers/site
 setup_file() {
   export SERVER=avril-test-owners
   docker rm --force --volumes "$SERVER" >/dev/null 2>&1 || true
-  docker run --detach --name "$SERVER" --network none --tmpfs /docker-entrypoint-initdb.d --env POSTGRES_USER=avril --env POSTGRES_PASSWORD=x postgis/postgis:18-3.6
+  docker run --detach --name "$SERVER" --network none --tmpfs /docker-entrypoint-initdb.d --env POSTGRES_USER=avril \
+    --env POSTGRES_PASSWORD=x postgis/postgis:18-3.6
   # While it is being set up a server answers on the socket alone.
-  docker exec "$SERVER" timeout 60 bash -c 'until psql -h 127.0.0.1 -U avril -d postgres -c "select 1" >/dev/null 2>&1; do sleep 0.1; done'
+  docker exec "$SERVER" timeout 60 bash \
+    -c 'until psql -h 127.0.0.1 -U avril -d postgres -c "select 1" >/dev/null 2>&1; do sleep 0.1; done'
   query --dbname=postgres <<<'create role avril_app login; create role reader login; create database origin owner avril_app'
   query --dbname=origin --username=avril_app <"$HERE/restore/takeover.sql" >/dev/null 2>&1
   query --dbname=origin <"$HERE/restore/others.sql"
@@ -40,7 +43,9 @@ restore() {
   query --dbname=postgres <<<"alter role avril_app connection limit 0 valid until '2000-01-01'; alter role reader nologin"
   local options
   options="$(query --dbname=postgres <"$CHECKOUT/postgres/session_settings.sql") -c synchronous_commit=off -c wal_compression=lz4"
-  run -0 --separate-stderr in_server env PGUSER=avril "PGOPTIONS=$options" bash -c "$(cat "$CHECKOUT/postgres/bring_back.sh")" bring_back restored /tmp/dump 2 '"$user", public' avril_app "$(gift)" "$@"
+  run -0 --separate-stderr in_server env PGUSER=avril "PGOPTIONS=$options" bash \
+    -c "$(cat "$CHECKOUT/postgres/bring_back.sh")" bring_back restored /tmp/dump 2 '"$user", public' avril_app \
+    "$(gift)" "$@"
   lost=$(tr '\001\002' '|\n' <<<"$output" | cut -d '|' -f 1 | grep .)
 }
 
@@ -72,7 +77,8 @@ assert_nothing_lent() {
   assert_nothing_lent
   # Then a superuser's are the app's there, too.
   { gift; echo '\gexec'; } | query --dbname=origin --set=app=avril_app
-  run -0 diff <(dump --exclude-table=computed --exclude-table=checked_here origin) <(dump --exclude-table=computed --exclude-table=checked_here restored)
+  run -0 diff <(dump --exclude-table=computed --exclude-table=checked_here origin) \
+    <(dump --exclude-table=computed --exclude-table=checked_here restored)
   assert_equal "$(query --dbname=restored <<<'select v from computed; select v from checked_here')" $'x\nx'
 }
 

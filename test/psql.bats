@@ -32,13 +32,18 @@ in_postgres() { docker exec "$STACK-postgres-1" "$@"; }
 # What psql.ts has left running: processes in the container, and sessions on the server. Waits up to 20 s for none.
 assert_nothing_left() {
   local end=$((SECONDS + 20)) left
-  until left=$(in_postgres sh -c 'grep -lzs ^PSQL_SESSION= /proc/[0-9]*/environ'; sql "select query from pg_stat_activity where application_name like 'psql of %'"); [ -z "$left" ]; do
+  until left=$(in_postgres sh -c 'grep -lzs ^PSQL_SESSION= /proc/[0-9]*/environ'; sql \
+    "select query from pg_stat_activity where application_name like 'psql of %'"); [ -z "$left" ]; do
     [ "$SECONDS" -lt "$end" ] || { printf 'left: %s\n' "$left"; in_postgres ps -ef; return 1; }
     sleep 0.2
   done
 }
 
-await_query() { until [ "$(sql "select count(*) from pg_stat_activity where query = '$1' and state = 'active'")" = 1 ]; do sleep 0.1; done; }
+await_query() {
+  until [ "$(sql "select count(*) from pg_stat_activity where query = '$1' and state = 'active'")" = 1 ]; do
+    sleep 0.1
+  done
+}
 
 # pid_of script, or pid_of PATTERN: the script in the terminal, or what it runs
 pid_of() {
@@ -88,9 +93,11 @@ pid_of() {
 
 @test "a large result arrives whole, and a reader that goes away ends the query" {
   # shellcheck disable=SC2016 # for the shell of bash -c
-  run -0 bash -c '"$@" | (sleep 1; md5sum)' - node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/psql.ts" -tAc "select repeat('é', 100) from generate_series(1, 100000)"
+  run -0 bash -c '"$@" | (sleep 1; md5sum)' - node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" \
+    "$SITE/scripts/psql.ts" -tAc "select repeat('é', 100) from generate_series(1, 100000)"
   assert_output "$(sql "select repeat('é', 100) from generate_series(1, 100000)" | md5sum)"
-  run -0 bash -c '"$@" | head -n 1' - node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/psql.ts" -tAc 'select generate_series(1, 3000000)'
+  run -0 bash -c '"$@" | head -n 1' - node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" \
+    "$SITE/scripts/psql.ts" -tAc 'select generate_series(1, 3000000)'
   assert_output 1
   assert_nothing_left
 }
@@ -110,7 +117,8 @@ pid_of() {
   # What anybody can set proves nothing. A second copy goes where the file cannot be changed: the system's log.
   printf '#!/bin/sh\nprintf "%%s\\n" "$*" >>"%s/syslog"\n' "$BATS_TEST_TMPDIR" >"$BATS_TEST_TMPDIR/logger"
   chmod +x "$BATS_TEST_TMPDIR/logger"
-  PATH=$BATS_TEST_TMPDIR:$PATH SSH_CONNECTION='203.0.113.7 50000 203.0.113.1 22' SUDO_USER=dupont run -0 script psql -c "select 'told-to-nobody'"
+  PATH=$BATS_TEST_TMPDIR:$PATH SSH_CONNECTION='203.0.113.7 50000 203.0.113.1 22' SUDO_USER=dupont run -0 script psql \
+    -c "select 'told-to-nobody'"
   refute_regex "$(last_audit .from)" '203\.0\.113'
   refute_regex "$(last_audit .who)" 'dupont|203\.0\.113'
   assert_equal "$(last_audit .what)" psql
@@ -119,10 +127,12 @@ pid_of() {
   assert_equal "$(sed 's/^.* -- //' "$BATS_TEST_TMPDIR/syslog")" "$(tail -n 1 "$SITE/.state/audit.jsonl")"
   # sudo and su keep the login uid.
   # shellcheck disable=SC2016 # for the shell of bash -c
-  run -0 bash -c 'echo "$(id -u nobody)" >/proc/self/loginuid && exec "$@"' - node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/psql.ts" -c 'select 1'
+  run -0 bash -c 'echo "$(id -u nobody)" >/proc/self/loginuid && exec "$@"' - node \
+    --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/psql.ts" -c 'select 1'
   assert_equal "$(last_audit .who)" nobody
   cp "$(command -v bash)" "$BATS_TEST_TMPDIR/cron"
-  run -0 "$BATS_TEST_TMPDIR/cron" -c '"$@"; exit' - node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/psql.ts" -c 'select 1'
+  run -0 "$BATS_TEST_TMPDIR/cron" -c '"$@"; exit' - node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" \
+    "$SITE/scripts/psql.ts" -c 'select 1'
   assert_equal "$(last_audit .from)" cron
   run -0 stat -c %a "$SITE/.state/audit.jsonl"
   assert_output 600

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# A lost server: a clean Debian with nothing but Node, this checkout, the .env of the lost site, and the key to what is in its bucket (Ceph).
+# A lost server: a clean Debian with nothing but Node, this checkout, the .env of the lost site, and the key to what is
+# in its bucket (Ceph).
 
 # shellcheck disable=SC2154 # bats sets these in `run`
 load helpers/site
@@ -37,7 +38,10 @@ teardown_file() {
 }
 
 # By this checkout: the lost site has no packages any more.
-away() { (cd "$CHECKOUT" && AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node --import tsx test/helpers/away.ts "$@" 3>&-); }
+away() {
+  (cd "$CHECKOUT" && AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node --import tsx test/helpers/away.ts \
+    "$@" 3>&-)
+}
 lost() { docker exec --interactive "$STACK-postgres-1" psql -XqAt -v ON_ERROR_STOP=1 -U avril -d avril 3>&-; }
 found() { on docker exec "$STACK-postgres-1" psql -XqAt -U avril -d avril "$@"; }
 
@@ -45,7 +49,8 @@ found() { on docker exec "$STACK-postgres-1" psql -XqAt -U avril -d avril "$@"; 
 lose_a_site() {
   lost <<<"create table letters as select n as id, 'letter ' || n as text from generate_series(1, 5000) n; create role reader login password 'of its own'; grant select on letters to reader"
   # shellcheck disable=SC2016 # for the shell in the container
-  docker exec -i "$STACK-minio-1" sh -c 'MC_HOST_m="http://$MINIO_ROOT_USER:$MINIO_ROOT_PASSWORD@127.0.0.1:9000" exec mc --quiet pipe m/avril/photo.txt' <<<'a photo' 3>&-
+  docker exec -i "$STACK-minio-1" sh \
+    -c 'MC_HOST_m="http://$MINIO_ROOT_USER:$MINIO_ROOT_PASSWORD@127.0.0.1:9000" exec mc --quiet pipe m/avril/photo.txt' <<<'a photo' 3>&-
   script backup >/dev/null
   local from
   for from in 5001 5101 5201; do
@@ -58,7 +63,8 @@ lose_a_site() {
   rm -rf "${SETS:?}" "$SITE/db" "$SITE/.state" "$SITE/node_modules"
   set_env BACKUP_DIR=/mnt/backups/avril
   # It had several servers, and comes back on one.
-  printf '%s\n' SWARM=10.0.0.1 COMPOSE_FILE=docker-compose.yml:docker-compose.swarm.yml:docker-compose.releases.yml >>"$SITE/.env"
+  printf '%s\n' SWARM=10.0.0.1 \
+    COMPOSE_FILE=docker-compose.yml:docker-compose.swarm.yml:docker-compose.releases.yml >>"$SITE/.env"
 }
 
 @test "one command, killed in the middle and run again: the rows up to the last second that was shipped, the files, the site" {
@@ -89,14 +95,16 @@ lose_a_site() {
   run -0 on docker exec "$STACK-nginx-1" curl -fsS http://127.0.0.1/mon-espace/version
   assert_output --partial '"app":"avril-profil"'
   # shellcheck disable=SC2016 # for the shell in the container
-  run -0 on docker exec "$STACK-minio-1" sh -c 'MC_HOST_m="http://$MINIO_ROOT_USER:$MINIO_ROOT_PASSWORD@127.0.0.1:9000" exec mc --quiet cat m/avril/photo.txt'
+  run -0 on docker exec "$STACK-minio-1" sh \
+    -c 'MC_HOST_m="http://$MINIO_ROOT_USER:$MINIO_ROOT_PASSWORD@127.0.0.1:9000" exec mc --quiet cat m/avril/photo.txt'
   assert_output 'a photo'
   run ! on grep -E '^(SWARM|COMPOSE_FILE=.*swarm)' .env
   run -78 set_up --recover --key /run/key.txt --yes
   assert_output --partial 'this machine has a database already'
 }
 
-# wipe [FOLDER]: the machine as it was before it was recovered, but for its programs and images; FOLDER goes instead of the backups
+# wipe [FOLDER]: the machine as it was before it was recovered, but for its programs and images; FOLDER goes instead of
+# the backups
 wipe() {
   # A test that failed may have left its disk there.
   on sh -c '! mountpoint -q /mnt/backups || umount /mnt/backups'
@@ -170,7 +178,8 @@ END
   local pieces whole
   wipe
   set_away other
-  mapfile -t pieces < <(away list other "$STACK/archive/" | sed -n 's/^version \(.*\/wal\/.*\.zst\.age\)$/\1/p' | sort -u)
+  mapfile -t pieces < <(away list other "$STACK/archive/" | sed -n 's/^version \(.*\/wal\/.*\.zst\.age\)$/\1/p' |
+    sort -u)
   whole=$(now)
   sleep 1.1
   away spoil other "${pieces[-1]}"
@@ -240,7 +249,8 @@ laptop_up() {
   server_up "$PLAY"
   on sh -ec 'find . -mindepth 1 -maxdepth 1 ! -name node_modules -exec rm -rf {} +; umask 077; mkdir -p /root/.ssh /run/sshd; cat >/root/.ssh/authorized_keys
     rm -rf /mnt/backups; apt-get update && apt-get install -y --no-install-recommends openssh-server && /usr/sbin/sshd' <"$BATS_TEST_TMPDIR/id.pub"
-  printf '%s\n' 'Host new' "HostName $(docker inspect --format '{{.NetworkSettings.IPAddress}}' "$SERVER")" 'User root' "IdentityFile $BATS_TEST_TMPDIR/id" \
+  printf '%s\n' 'Host new' "HostName $(docker inspect --format '{{.NetworkSettings.IPAddress}}' "$SERVER")" \
+    'User root' "IdentityFile $BATS_TEST_TMPDIR/id" \
     'StrictHostKeyChecking no' "UserKnownHostsFile $BATS_TEST_TMPDIR/known" >"$BATS_TEST_TMPDIR/config"
   printf '#!/bin/sh\nexec %s -F "%s/config" "$@"\n' "$(command -v ssh)" "$BATS_TEST_TMPDIR" >"$BATS_TEST_TMPDIR/bin/ssh"
   chmod +x "$BATS_TEST_TMPDIR/bin/ssh"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# From a laptop over a real sshd: what arrives, what is refused, what a lost connection does, the consoles, and the database brought home.
+# From a laptop over a real sshd: what arrives, what is refused, what a lost connection does, the consoles, and the
+# database brought home.
 
 # bats sets these in `run --separate-stderr`, and SC2016: for the shells that a test starts.
 # shellcheck disable=SC2154,SC2016
@@ -44,7 +45,8 @@ teardown() {
   run -64 remote deploy_remote --to v1 --rollback avril
   run -0 --separate-stderr remote psql --on server -tAc "select 'a ; \"b\" \$c'"
   assert_output 'a ; "b" $c'
-  run -0 --separate-stderr bash -c 'exec node --import "$0" "$@" <<<"select 1;"' "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$LAPTOP/scripts/psql.ts" --on server -tA
+  run -0 --separate-stderr bash -c 'exec node --import "$0" "$@" <<<"select 1;"' \
+    "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$LAPTOP/scripts/psql.ts" --on server -tA
   assert_output 1
   run -1 --separate-stderr remote psql --on server -c 'select nonsense'
   assert_output ''
@@ -122,16 +124,18 @@ END
   run -64 remote status --on 'a;b'
 }
 
-# remote_until PHASE REPO: starts deploy_remote of an app in the background, as DEPLOY, and waits until it enters the phase
+# remote_until PHASE REPO: starts deploy_remote of an app in the background, as DEPLOY, and waits until it enters the
+# phase
 remote_until() {
   : >"$BATS_TEST_TMPDIR/err"
-  exec_remote deploy_remote ${VIA:+--on "$VIA"} --observe 0 --probation 0 "$2" </dev/null >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
+  exec_remote deploy_remote ${VIA:+--on "$VIA"} --observe 0 --probation 0 \
+    "$2" </dev/null >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
   DEPLOY=$!
   await_line "$BATS_TEST_TMPDIR/err" "^→ $1"
 }
 
-# cut_in PHASE REPO RESULT [KEY=VALUE …]: the connection is lost as a deploy of a new commit enters the phase. What was begun on the server ends in order by itself, as if it
-# had not been or as planned; the next call says which.
+# cut_in PHASE REPO RESULT [KEY=VALUE …]: the connection is lost as a deploy of a new commit enters the phase. What was
+# begun on the server ends in order by itself, as if it had not been or as planned; the next call says which.
 cut_in() {
   local phase=$1 repository=$2 expected=$3 before result status=0
   shift 3
@@ -210,10 +214,14 @@ unplug() {
   # Where the standard input is data.
   exec_remote psql --on server -c 'select pg_sleep(600)' </dev/null >/dev/null 2>&1 &
   DEPLOY=$!
-  until [ "$(database '' "select count(*) from pg_stat_activity where query = 'select pg_sleep(600)'")" = 1 ]; do sleep 0.1; done
+  until [ "$(database '' "select count(*) from pg_stat_activity where query = 'select pg_sleep(600)'")" = 1 ]; do
+    sleep 0.1
+  done
   kill -INT "$DEPLOY"
   await_exit "$DEPLOY" 130
-  until [ "$(database '' "select count(*) from pg_stat_activity where query = 'select pg_sleep(600)'")" = 0 ]; do sleep 0.1; done
+  until [ "$(database '' "select count(*) from pg_stat_activity where query = 'select pg_sleep(600)'")" = 0 ]; do
+    sleep 0.1
+  done
 }
 
 @test "psql over ssh is a real terminal: it answers, follows the size, Ctrl-C cancels the query, Ctrl-D ends" {
@@ -224,9 +232,14 @@ unplug() {
   enter '\! stty size'
   await_screen '^24 80$'
   screen resize-window -x 100 -y 30
-  until enter '\! stty size' && await_screen '^(24 80|30 100)$' && screen capture-pane -p | grep -qx '30 100'; do :; done
+  until enter '\! stty size' && await_screen '^(24 80|30 100)$' && screen capture-pane -p | grep -qx '30 100'; do
+    :
+  done
   enter "select pg_sleep(600), 'asleep';"
-  until [ "$(database '' "select count(*) from pg_stat_activity where query like '%asleep%' and state = 'active' and pid <> pg_backend_pid()")" = 1 ]; do sleep 0.1; done
+  until [ "$(database '' \
+    "select count(*) from pg_stat_activity where query like '%asleep%' and state = 'active' and pid <> pg_backend_pid()")" = 1 ]; do
+    sleep 0.1
+  done
   screen send-keys C-c
   await_screen 'canceling statement due to user request'
   enter "select 'goes on';"
@@ -259,14 +272,17 @@ consoles() { docker exec "$STACK-phoenix-1" sh -c 'grep -lzs ^CONSOLE_SESSION= /
   drop_connections
   await_screen '^ended with 69$'
   until [ "$(consoles)" = 0 ]; do sleep 0.2; done
-  run -0 bash -c 'exec node --import "$0" "$@" <<<"IO.puts(6 * 7)"' "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$LAPTOP/scripts/console_remote.ts"
+  run -0 bash -c 'exec node --import "$0" "$@" <<<"IO.puts(6 * 7)"' "$CHECKOUT/node_modules/tsx/dist/loader.mjs" \
+    "$LAPTOP/scripts/console_remote.ts"
   assert_line --regexp '^(iex.*)?42$'
   run -64 remote console_local --on server avril-profil
   assert_output --partial 'avril-profil has no console'
 }
 
 # What the instance runs: each file of its code with its time and its content.
-code_of() { docker exec "$1" sh -c 'find _build -name "*.beam" -exec stat -c "%n %y" {} + -exec sha256sum {} + | sort' 3>&-; }
+code_of() {
+  docker exec "$1" sh -c 'find _build -name "*.beam" -exec stat -c "%n %y" {} + -exec sha256sum {} + | sort' 3>&-
+}
 
 @test "neither the start nor a console nor a migration compiles the code of the live instance, even when it looks stale" {
   local before
@@ -274,7 +290,8 @@ code_of() { docker exec "$1" sh -c 'find _build -name "*.beam" -exec stat -c "%n
   refute_output --partial Compiling
   before=$(code_of "$STACK-phoenix-1")
   docker exec "$STACK-phoenix-1" sh -c 'echo "# stale" >>lib/avril/router.ex' 3>&-
-  run -0 bash -c 'exec node --import "$0" "$@" <<<"IO.puts(6 * 7)"' "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/console_local.ts"
+  run -0 bash -c 'exec node --import "$0" "$@" <<<"IO.puts(6 * 7)"' "$CHECKOUT/node_modules/tsx/dist/loader.mjs" \
+    "$SITE/scripts/console_local.ts"
   assert_line --regexp '^(iex.*)?42$'
   refute_output --partial Compiling
   assert_equal "$(code_of "$STACK-phoenix-1")" "$before"
@@ -307,7 +324,8 @@ code_of() { docker exec "$1" sh -c 'find _build -name "*.beam" -exec stat -c "%n
 
 @test "the console opens in the live instance, also during a rollout" {
   local live
-  live=$(docker ps --filter "label=com.docker.compose.project=$STACK" --filter label=com.docker.compose.service=phoenix --format '{{.Names}}')
+  live=$(docker ps --filter "label=com.docker.compose.project=$STACK" \
+    --filter label=com.docker.compose.service=phoenix --format '{{.Names}}')
   commit avril READY_AFTER=60 >/dev/null
   : >"$BATS_TEST_TMPDIR/err"
   exec_script deploy_local --observe 0 --probation 0 avril >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
@@ -376,7 +394,8 @@ END
 @test "a download that is cut goes on where it stopped, also in the next call; what is damaged on the way is not taken" {
   local before names
   printf 150000 >"$SSH_DIR/limit"
-  host weak 18421 "ProxyCommand node '$HERE/helpers/weak_line.mjs' 18421 '$SSH_DIR/limit'" 'HostKeyAlias [127.0.0.1]:18421'
+  host weak 18421 "ProxyCommand node '$HERE/helpers/weak_line.mjs' 18421 '$SSH_DIR/limit'" \
+    'HostKeyAlias [127.0.0.1]:18421'
   run -0 remote backup_remote --on weak
   assert_output --regexp 'the connection was cut at [0-9.]+ kB of [0-9.]+ kB: going on'
   assert_downloaded
@@ -392,7 +411,8 @@ END
   before=$(sha256 "$LAPTOP/db/dumps/latest.dump")
   interrupt_download
   printf 100000000 >"$SSH_DIR/limit"
-  printf x | dd of="$(find "$BATS_FILE_TMPDIR/sets" -name database.dump | sort | tail -n 1)" bs=1 seek=200000 conv=notrunc status=none
+  printf x | dd of="$(find "$BATS_FILE_TMPDIR/sets" -name database.dump | sort | tail -n 1)" bs=1 seek=200000 \
+    conv=notrunc status=none
   run -65 remote backup_remote --on weak
   assert_output --partial 'did not arrive as it is on weak: its sha256 is another'
   assert_equal "$(sha256 "$LAPTOP/db/dumps/latest.dump")" "$before"

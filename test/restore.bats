@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# backup_restore on a real stack: what it brings back, what it refuses, and that nothing good is lost when it is killed at any step.
+# backup_restore on a real stack: what it brings back, what it refuses, and that nothing good is lost when it is killed
+# at any step.
 
 # bats sets these in `run --separate-stderr`.
 # shellcheck disable=SC2154
@@ -31,7 +32,9 @@ dump() { docker exec "$STACK-postgres-1" pg_dump -U avril -d avril "$@" 3>&-; }
 in_server() { docker exec "$STACK-postgres-1" "$@" 3>&-; }
 restore() { script backup_restore "$@" </dev/null; }
 describe() { db -d "${1:-avril}" <"$HERE/restore/describe.sql" | LC_ALL=C sort; }
-databases() { db -c "select datname from pg_database where datname !~ '^template|^postgres' order by 1" | paste -sd' '; }
+databases() {
+  db -c "select datname from pg_database where datname !~ '^template|^postgres' order by 1" | paste -sd' '
+}
 former() { db -c "select max(datname) from pg_database where datname like 'avril_before_%'"; }
 # What a site does after a dump: with it "dumped" becomes "live".
 go_on() { db -c 'delete from app.people where id < 2000'; }
@@ -67,7 +70,8 @@ until_step() { restore_until "→ $1" "${@:2}"; }
   db -c "select pg_terminate_backend(pid) from pg_stat_activity where query = 'select pg_sleep(60)'" >/dev/null
   local result=$output words=$stderr
   assert_no_request_lost
-  assert_equal "$(node -p 'const it = JSON.parse(process.argv[1]); [it.result, it.database, it.swap < 10, Object.keys(it.seconds).join()].join(" ")' "$result")" \
+  assert_equal "$(node -p \
+    'const it = JSON.parse(process.argv[1]); [it.result, it.database, it.swap < 10, Object.keys(it.seconds).join()].join(" ")' "$result")" \
     'restored avril true begin,open,prove,restore,check,analyze,swap,restart'
   assert_regex "$words" 'app.people: 19,000 → 20,000'
   assert_regex "$words" 'time without service: [0-9.]+ s at most'
@@ -175,7 +179,8 @@ make_set() {
 @test "a dump in directory format, from another disk, with roles that this server lacks" {
   local other
   other=$(mktemp -d /dev/shm/restore.XXXXXX)
-  db -c 'create role gone' -c 'create table app.theirs (id int)' -c 'alter table app.theirs owner to gone' -c 'grant select on app.people to gone'
+  db -c 'create role gone' -c 'create table app.theirs (id int)' -c 'alter table app.theirs owner to gone' \
+    -c 'grant select on app.people to gone'
   dump --format=directory --file=/tmp/folder
   docker cp "$STACK-postgres-1:/tmp/folder" "$other/" 3>&-
   db -c 'drop table app.theirs' -c 'drop owned by gone' -c 'drop role gone'
@@ -210,12 +215,14 @@ strange_dump() {
   assert_equal "$(stat -c %s "$strange")" "$(stat -c %s "$BATS_TEST_TMPDIR/dump")"
 
   : >"$BATS_TEST_TMPDIR/err"
-  exec_script backup_restore --dry-run --json --from-database stranger "$strange" </dev/null >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
+  exec_script backup_restore --dry-run --json --from-database stranger \
+    "$strange" </dev/null >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
   local trial=$!
   await_line "$BATS_TEST_TMPDIR/err" '^→ try'
   local id end=$((SECONDS + 30))
   until id=$(docker ps --quiet --filter "label=avril.drill=$STACK") && [ -n "$id" ]; do [ "$SECONDS" -lt "$end" ]; done
-  run -0 docker inspect --format '{{.HostConfig.NetworkMode}} {{.HostConfig.CapDrop}} {{.Config.User}} {{.HostConfig.Binds}}' "$id"
+  run -0 docker inspect --format \
+    '{{.HostConfig.NetworkMode}} {{.HostConfig.CapDrop}} {{.Config.User}} {{.HostConfig.Binds}}' "$id"
   assert_output 'none [ALL] postgres []'
   await_exit "$trial" 0
   run -0 node -p 'JSON.parse(require("fs").readFileSync(process.argv[1])).runs.join("\n")' "$BATS_TEST_TMPDIR/out"
@@ -292,7 +299,9 @@ END
   assert_output --partial 'Read-only file system'
   until_step restore
   local end=$((SECONDS + 30))
-  until run -0 docker top "$STACK-postgres-1" -o pid,uid,args && [[ $output = *pg_restore* ]]; do [ "$SECONDS" -lt "$end" ]; done
+  until run -0 docker top "$STACK-postgres-1" -o pid,uid,args && [[ $output = *pg_restore* ]]; do
+    [ "$SECONDS" -lt "$end" ]
+  done
   # The health check, which may be there at this moment, begins as root.
   refute_line --regexp '^[0-9]+ +0 .*(bring_back|pg_restore|--no-psqlrc)'
   await_exit "$RESTORE" 0
@@ -309,7 +318,10 @@ END
   assert_untouched
 }
 
-script_tty() { (sleep 0.1; echo "$2"; cat "$BATS_TEST_TMPDIR/hold" 2>/dev/null) | command script --quiet --return --command "$1" /dev/null 3>&-; }
+script_tty() {
+  (sleep 0.1; echo "$2"; cat "$BATS_TEST_TMPDIR/hold" 2>/dev/null) |
+    command script --quiet --return --command "$1" /dev/null 3>&-
+}
 
 # bats test_tags=long
 @test "kill -9 at each step: the live database is as it was, and the next run is clean" {
@@ -414,7 +426,8 @@ held() {
   assert_output --partial 'the database is restored, but postgres does not start'
   compose stop postgres 2>&1
   # shellcheck disable=SC2016 # for the container
-  compose run --rm --no-deps --no-TTY --entrypoint bash postgres -c 'sed -i /nonsense/d "$PGDATA/postgresql.auto.conf"' </dev/null
+  compose run --rm --no-deps --no-TTY --entrypoint bash postgres \
+    -c 'sed -i /nonsense/d "$PGDATA/postgresql.auto.conf"' </dev/null
   compose up --detach --wait 2>&1
   assert_same dumped
   assert_nothing_left
@@ -434,7 +447,9 @@ held() {
 
 @test "former databases are removed when their time is over, and nothing else" {
   local name
-  for name in avril_before_20200101t000000z avril_before_20209901t000000z avril_beforehand avril_before_20200101t000000z_mine; do db -c "create database $name"; done
+  for name in avril_before_20200101t000000z avril_before_20209901t000000z avril_beforehand avril_before_20200101t000000z_mine; do
+    db -c "create database $name"
+  done
   local before
   before=$(databases)
   run -0 node --input-type=module -e '
@@ -484,7 +499,8 @@ held() {
   run -0 restore --dry-run --no-owner
   refute_output --partial "$ready"
   run -0 --separate-stderr restore --yes --json
-  assert_equal "$(node -p 'Object.keys(JSON.parse(process.argv[1]).seconds).join()' "$output")" begin,open,prove,swap,restart
+  assert_equal "$(node -p 'Object.keys(JSON.parse(process.argv[1]).seconds).join()' "$output")" \
+    begin,open,prove,swap,restart
   run -0 diff "$BATS_TEST_TMPDIR/saved" <(describe | grep -v ^setting)
   run -0 greeting avril
   restore --undo --yes
@@ -516,7 +532,8 @@ drill_until_app() {
   DRILL=$!
   await_line "$BATS_TEST_TMPDIR/err" '^→ app: phoenix'
   local end=$((SECONDS + 60))
-  until APP=$(docker ps --quiet --filter "label=avril.drill=$STACK" --filter label=com.docker.compose.service=phoenix) && [ -n "$APP" ]; do
+  until APP=$(docker ps --quiet --filter "label=avril.drill=$STACK" \
+    --filter label=com.docker.compose.service=phoenix) && [ -n "$APP" ]; do
     [ "$SECONDS" -lt "$end" ]
   done
 }
@@ -532,7 +549,8 @@ drill_until_app() {
   commit avril HEALTH=reads:app.notices 'MIGRATION=sql:create table if not exists app.notices as select 1 as n'
   run -0 deploy --probation 0 avril
   drill_until_app
-  run -0 docker inspect --format '{{json .HostConfig.Binds}} {{json .Mounts}} {{.HostConfig.OomScoreAdj}} {{.HostConfig.Memory}}' "$APP"
+  run -0 docker inspect --format \
+    '{{json .HostConfig.Binds}} {{json .Mounts}} {{.HostConfig.OomScoreAdj}} {{.HostConfig.Memory}}' "$APP"
   assert_output 'null [] 1000 2147483648'
   run -0 docker exec "$APP" sh -c 'wc -l </proc/net/route; ls /sys/class/net; printenv POSTGRES_DB'
   assert_output $'1\nlo\navril'
@@ -543,7 +561,8 @@ drill_until_app() {
   await_exit "$DRILL" 137
 
   run --separate-stderr -0 script backup --drill --json
-  assert_equal "$(node -p 'const { apps } = JSON.parse(process.argv[1]); JSON.stringify(apps[0].answers)' "$output")" '[{"path":"/","status":200}]'
+  assert_equal "$(node -p 'const { apps } = JSON.parse(process.argv[1]); JSON.stringify(apps[0].answers)' "$output")" \
+    '[{"path":"/","status":200}]'
   assert_regex "$stderr" "$set was restored in .* and phoenix showed its page on it"
   assert_nothing_left
   assert_equal "$(docker network ls --quiet --filter "name=$STACK-drill")" ''

@@ -1,4 +1,5 @@
-# The roles of a backup: saved as data, made again as data, whatever stands in them. On a server of its own, without a site.
+# The roles of a backup: saved as data, made again as data, whatever stands in them. On a server of its own, without a
+# site.
 
 # shellcheck disable=SC2154 # bats sets these in `run`
 load helpers/site
@@ -6,9 +7,11 @@ load helpers/site
 setup_file() {
   export SERVER=avril-test-roles
   docker rm --force --volumes "$SERVER" >/dev/null 2>&1 || true
-  docker run --detach --name "$SERVER" --network none --tmpfs /docker-entrypoint-initdb.d --env POSTGRES_USER=avril --env POSTGRES_PASSWORD=x postgis/postgis:18-3.6
+  docker run --detach --name "$SERVER" --network none --tmpfs /docker-entrypoint-initdb.d --env POSTGRES_USER=avril \
+    --env POSTGRES_PASSWORD=x postgis/postgis:18-3.6
   # While it is being set up a server answers on the socket alone.
-  docker exec "$SERVER" timeout 60 bash -c 'until psql -h 127.0.0.1 -U avril -d postgres -c "select 1" >/dev/null 2>&1; do sleep 0.1; done'
+  docker exec "$SERVER" timeout 60 bash \
+    -c 'until psql -h 127.0.0.1 -U avril -d postgres -c "select 1" >/dev/null 2>&1; do sleep 0.1; done'
 }
 
 teardown_file() { docker rm --force --volumes "$SERVER"; }
@@ -19,13 +22,20 @@ setup() {
   query <<<"alter role avril reset all"
 }
 
-query() { docker exec --interactive --user postgres "$SERVER" psql --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --set=user=avril --username=avril --dbname=postgres "$@"; }
+query() {
+  docker exec --interactive --user postgres "$SERVER" psql --no-psqlrc --quiet --no-align --tuples-only \
+    --set=ON_ERROR_STOP=1 --set=user=avril --username=avril --dbname=postgres "$@"
+}
 
 save() { query <"$CHECKOUT/postgres/save_roles.sql"; }
 
 # make KIND TEXT: the roles of a text, by postgres/make_KIND.sql, as the product gives it to psql
 make() {
-  { printf "create temp table given as select convert_from(decode('%s', 'base64'), 'UTF8') as text;\n" "$(printf %s "$2" | base64 --wrap=0)"; cat "$CHECKOUT/postgres/make_$1.sql"; } | query
+  {
+    printf "create temp table given as select convert_from(decode('%s', 'base64'), 'UTF8') as text;\n" \
+      "$(printf %s "$2" | base64 --wrap=0)"
+    cat "$CHECKOUT/postgres/make_$1.sql"
+  } | query
 }
 
 # Nobody ran a program, and nobody became more than he was.

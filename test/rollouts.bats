@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# The promise: rollouts in a row under load lose no request. And the proof that this test can fail: the old procedure does lose some.
+# The promise: rollouts in a row under load lose no request. And the proof that this test can fail: the old procedure
+# does lose some.
 
 load helpers/site
 
@@ -34,7 +35,8 @@ sent() { node -p "const it = JSON.parse(require('fs').readFileSync('$LOAD.json')
 
 @test "the same load against the procedure of the old scripts sees requests fail" {
   load_start --rate 250 --timeout 4000
-  run -0 node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$HERE/helpers/old_rollout.ts" "$SITE" "$STACK" phoenix
+  run -0 node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$HERE/helpers/old_rollout.ts" "$SITE" \
+    "$STACK" phoenix
   await_line "$LOAD.err" ' [1-9][0-9]+ failed'
   load_stop || true
   cat "$LOAD.out"

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Prepares what the tests need and runs them: test/run.sh [all|file.bats|unit|static|compose …]
-# Without a word those that show each promise once; with "all" also those that are tagged long: the same promise at more moments, on other
-# stacks, with more data. What is named is run as a whole.
+# Without a word those that show each promise once; with "all" also those that are tagged long: the same promise at more
+# moments, on other stacks, with more data. What is named is run as a whole.
 # What needs no engine (static, unit) installs nothing when it is all that is named.
 # Its last line is "N passed, N failed".
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
-# A file whose tests wait for what never comes fails after half an hour, and the others run. (With BATS_TEST_TIMEOUT bats waits that long behind each test that failed.)
+# A file whose tests wait for what never comes fails after half an hour, and the others run. (With BATS_TEST_TIMEOUT
+# bats waits that long behind each test that failed.)
 bats=(timeout --kill-after=10 1800 node_modules/bats/bin/bats --formatter tap --timing)
 case ${1:-} in
   '') bats+=(--filter-tags '!long') ;;
@@ -39,7 +40,8 @@ check() {
   fi
 }
 
-# What a runner (the first word names it) writes as TAP: its lines are shown as they come, and counted. A skipped test counts as failed where CI is set.
+# What a runner (the first word names it) writes as TAP: its lines are shown as they come, and counted. A skipped test
+# counts as failed where CI is set.
 tap() {
   local name=$1 pattern='^not ok' status bad line
   shift
@@ -52,7 +54,8 @@ tap() {
   failed=$((failed + ${#bad[@]}))
   # With why: bats says it in comments behind the line.
   for line in "${bad[@]}"; do
-    failures+=("$name: $line" "$(awk -v bad="$line" '$0 == bad { on = 1; next } on && /^#/ { if (count++ < 15) print "  " $0; next } { on = 0 }' "$log")")
+    failures+=("$name: $line" "$(awk -v bad="$line" \
+      '$0 == bad { on = 1; next } on && /^#/ { if (count++ < 15) print "  " $0; next } { on = 0 }' "$log")")
   done
   passed=$((passed + $(grep -c '^ok' "$log")))
 }
@@ -60,7 +63,8 @@ tap() {
 node_tests() {
   local name=$1
   shift
-  tap "$name" node --import tsx --test --test-concurrency 4 --test-reporter tap "$@" > >(grep -E --line-buffered '^(not )?ok|^  |^Bail' || true)
+  tap "$name" node --import tsx --test --test-concurrency 4 --test-reporter tap \
+    "$@" > >(grep -E --line-buffered '^(not )?ok|^  |^Bail' || true)
 }
 
 prepare() {
@@ -116,9 +120,12 @@ if needs_engine; then
 fi
 if is_wanted compose; then node_tests compose test/compose/*.test.ts; fi
 
-# Shows what a file's tests wrote when they have ended, or when all have and these were killed. The status comes by a rename, so that it is never read while it is written.
+# Shows what a file's tests wrote when they have ended, or when all have and these were killed. The status comes by a
+# rename, so that it is never read while it is written.
 finished() {
-  until [ -e "$outputs/$1.status" ] || [ -e "$outputs/ended" ]; do inotifywait --quiet --quiet --timeout 1 --event moved_to --event create "$outputs" || true; done
+  until [ -e "$outputs/$1.status" ] || [ -e "$outputs/ended" ]; do
+    inotifywait --quiet --quiet --timeout 1 --event moved_to --event create "$outputs" || true
+  done
   cat "$outputs/$1"
   return "$(cat "$outputs/$1.status" || echo 1)"
 }
@@ -140,7 +147,8 @@ for file in "${alone[@]}"; do
 done
 
 outputs=$(mktemp -d)
-mapfile -t together < <(for file in "${together[@]}"; do if [ -e "test/$file" ] && is_wanted "$file"; then echo "$file"; fi; done)
+mapfile -t together < <(for file in "${together[@]}"; do if [ -e "test/$file" ] &&
+  is_wanted "$file"; then echo "$file"; fi; done)
 # shellcheck disable=SC2016 # for the shell that runs a file
 {
   printf '%s\n' "${together[@]}" | xargs --no-run-if-empty --max-procs 4 -I '{}' bash -c \

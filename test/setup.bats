@@ -27,13 +27,20 @@ teardown_file() {
 }
 
 # What a second run must not change: files, containers, images, cron.
-state() { on sh -c 'sha256sum .env /etc/cron.d/*; stat -c "%a %Y %n" .env; git -C ../avril rev-parse HEAD; docker ps --all --no-trunc --format "{{.ID}} {{.Names}} {{.Image}}"; docker image ls --no-trunc --quiet' | sort; }
+state() {
+  on sh -c 'sha256sum .env /etc/cron.d/*; stat -c "%a %Y %n" .env; git -C ../avril rev-parse HEAD; docker ps --all --no-trunc --format "{{.ID}} {{.Names}} {{.Image}}"; docker image ls --no-trunc --quiet' | sort
+}
 
 # ask PATH: what a visitor gets
-ask() { on docker exec avril-nginx-1 curl --silent --show-error --fail --insecure --connect-to "$HOST:443:127.0.0.1:443" "https://$HOST$1"; }
+ask() {
+  on docker exec avril-nginx-1 curl --silent --show-error --fail --insecure --connect-to "$HOST:443:127.0.0.1:443" \
+    "https://$HOST$1"
+}
 
 # finds LEVEL STEP WORDS: --check has such a finding
-finds() { node -e 'const [report, level, step, words] = process.argv.slice(1); process.exit(JSON.parse(report).findings.some(it => it.level === level && it.step === step && it.text.includes(words)) ? 0 : 1)' "$report" "$@"; }
+finds() {
+  node -e 'const [report, level, step, words] = process.argv.slice(1); process.exit(JSON.parse(report).findings.some(it => it.level === level && it.step === step && it.text.includes(words)) ? 0 : 1)' "$report" "$@"
+}
 
 assert_finds() { finds "$@" || { echo "no $1 of $2 with: $3"; echo "$report"; return 1; }; }
 
@@ -88,8 +95,10 @@ check() {
   run -0 ask /ma-candidature-vae/version
   assert_output --partial '"app":"avril-livret1"'
   # The first images are of a commit, too.
-  assert_equal "$(on docker image inspect --format '{{index .Config.Labels "org.opencontainers.image.revision"}}' avril-phoenix:compose)" "$(on git -C ../avril rev-parse HEAD)"
-  run -0 on docker exec avril-postgres-1 psql --username=avril --tuples-only --no-align --command='select count(*) from people'
+  assert_equal "$(on docker image inspect --format '{{index .Config.Labels "org.opencontainers.image.revision"}}' \
+    avril-phoenix:compose)" "$(on git -C ../avril rev-parse HEAD)"
+  run -0 on docker exec avril-postgres-1 psql --username=avril --tuples-only --no-align \
+    --command='select count(*) from people'
   assert_output 50000
   run -0 on sh -c 'stat -c "%a %U" .env; diff .env .env.example | sed -n "s/^< \([A-Z_]*\)=.*/\1/p" | sort | xargs'
   assert_line --index 0 '600 root'
@@ -175,8 +184,10 @@ visitor_up() {
   local pid=$1
   ip netns add "$SERVER"
   ip link add v6server netns "$pid" type veth peer name v6visitor netns "$SERVER"
-  nsenter --net="/proc/$pid/ns/net" sh -ec 'sysctl -qw net.ipv6.conf.all.disable_ipv6=0; ip link set v6server up; ip -6 addr add 2001:db8:7::1/64 dev v6server nodad'
-  ip netns exec "$SERVER" sh -ec 'ip link set lo up; ip link set v6visitor up; ip -6 addr add 2001:db8:7::2/64 dev v6visitor nodad'
+  nsenter --net="/proc/$pid/ns/net" sh \
+    -ec 'sysctl -qw net.ipv6.conf.all.disable_ipv6=0; ip link set v6server up; ip -6 addr add 2001:db8:7::1/64 dev v6server nodad'
+  ip netns exec "$SERVER" sh \
+    -ec 'ip link set lo up; ip link set v6visitor up; ip -6 addr add 2001:db8:7::2/64 dev v6visitor nodad'
 }
 
 @test "IPv6 on an engine that can do it: nginx listens there, and knows each visitor" {
@@ -184,7 +195,8 @@ visitor_up() {
   on sed -i -e 's/^NGINX_BIND=.*/NGINX_BIND=/' -e 's/^#NETWORK_IPV6=.*/NETWORK_IPV6=true/' .env
   run -0 on docker compose down
   run -0 on docker compose up --detach --no-build --wait
-  run -0 ip netns exec "$SERVER" curl -6 -sS -m 10 --insecure --resolve "$HOST:443:[2001:db8:7::1]" "https://$HOST/mon-espace/version"
+  run -0 ip netns exec "$SERVER" curl -6 -sS -m 10 --insecure --resolve "$HOST:443:[2001:db8:7::1]" \
+    "https://$HOST/mon-espace/version"
   assert_output --partial '"app":"avril-profil"'
   run -0 on docker compose logs --no-log-prefix nginx
   assert_output --regexp '2001:db8:7::2.*/mon-espace/version'

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# stack.sh FOLDER: makes a whole playground in FOLDER: a copy of this checkout with a .env of its own, and the repositories of the
-# fixture apps beside it. STACK_NAME is the Compose project, STACK_PORT the port of the site. Starts nothing.
+# stack.sh FOLDER: makes a whole playground in FOLDER: a copy of this checkout with a .env of its own, and the
+# repositories of the fixture apps beside it. STACK_NAME is the Compose project, STACK_PORT the port of the site. Starts
+# nothing.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# The old site taken over: an old stack that serves on a port, made by Compose 1 with an older PostgreSQL, its settings, its rows and its files, and the way back.
+# The old site taken over: an old stack that serves on a port, made by Compose 1 with an older PostgreSQL, its settings,
+# its rows and its files, and the way back.
 
 # shellcheck disable=SC2016,SC2154 # for other shells; bats sets these in `run`
 load helpers/site
@@ -26,7 +27,10 @@ old_await() {
 
 old_sql() { old_compose exec -T postgres psql -U postgres -d vae -qAt -c "$1"; }
 
-old_put() { printf '%s' "$2" | old_compose exec -T minio sh -c 'mc --quiet alias set old http://127.0.0.1:9000 oldminio oldminiosecret >/dev/null && mc --quiet mb --ignore-existing old/resumes >/dev/null && mc --quiet pipe "old/resumes/$0" >/dev/null' "$1"; }
+old_put() {
+  printf '%s' "$2" | old_compose exec -T minio sh \
+    -c 'mc --quiet alias set old http://127.0.0.1:9000 oldminio oldminiosecret >/dev/null && mc --quiet mb --ignore-existing old/resumes >/dev/null && mc --quiet pipe "old/resumes/$0" >/dev/null' "$1"
+}
 
 old_remove() { old_compose exec -T minio mc --quiet rm "old/resumes/$1" >/dev/null; }
 
@@ -34,9 +38,13 @@ new_sql() { compose exec -T postgres psql -U postgres -d vae -qAt -c "$1"; }
 
 new_list() { (cd "$SITE" && node test/helpers/objects.js list); }
 
-old_policies() { old_list '{{.ID}}' | xargs docker inspect --format '{{index .Config.Labels "com.docker.compose.service"}} {{.HostConfig.RestartPolicy.Name}}' | sort; }
+old_policies() {
+  old_list '{{.ID}}' | xargs docker inspect \
+    --format '{{index .Config.Labels "com.docker.compose.service"}} {{.HostConfig.RestartPolicy.Name}}' | sort
+}
 
-# docker_that: makes a docker in BIN that first does what stands on stdin, a `case` of its words; `once NAME` is true one time.
+# docker_that: makes a docker in BIN that first does what stands on stdin, a `case` of its words; `once NAME` is true
+# one time.
 docker_that() {
   BIN=$BATS_TEST_TMPDIR/bin
   mkdir -p "$BIN"
@@ -58,7 +66,9 @@ taken_by_program() {
   await_line "$BATS_TEST_TMPDIR/taker" listens
 }
 taken_by_program_off() { kill "$TAKER"; }
-taken_by_container() { docker run --detach --rm --name avril-test-taker --publish "127.0.0.1:$1:80" "$(image_of nginx)" sleep 600 3>&-; }
+taken_by_container() {
+  docker run --detach --rm --name avril-test-taker --publish "127.0.0.1:$1:80" "$(image_of nginx)" sleep 600 3>&-
+}
 taken_by_container_off() { docker rm --force avril-test-taker; }
 
 page() { curl -sS --max-time 5 "http://127.0.0.1:$PORT/$1"; }
@@ -72,7 +82,8 @@ setup_file() {
   cp "$HERE"/fixtures/old_stack/* "$OLD/"
   echo 'the old site' >"$OLD/page/index.html"
   mkdir -p "$OLD/ssl"
-  openssl req -x509 -newkey rsa:2048 -nodes -keyout "$OLD/ssl/avril.key" -out "$OLD/ssl/avril.crt" -days 30 -subj /CN=avril.example.org -addext subjectAltName=DNS:avril.example.org 2>&1
+  openssl req -x509 -newkey rsa:2048 -nodes -keyout "$OLD/ssl/avril.key" -out "$OLD/ssl/avril.crt" -days 30 \
+    -subj /CN=avril.example.org -addext subjectAltName=DNS:avril.example.org 2>&1
   cat >"$OLD/.env" <<ENV
 # Keep unchanged
 COMPOSE_PROJECT_NAME=avril-test-old
@@ -272,7 +283,8 @@ SH
   assert_equal "$(docker ps --quiet --filter label=com.docker.compose.project=avril-site)" ''
   run -0 page ''
   assert_output 'the old site'
-  # Besides: a role with a password and settings, a database and a bucket that nobody brings, a container that may write.
+  # Besides: a role with a password and settings, a database and a bucket that nobody brings, a container that may
+  # write.
   old_sql "create role metabase login password 'secret'; alter role metabase set statement_timeout = '5s'"
   old_sql 'create database other'
   old_compose exec -T minio mc --quiet mb old/another >/dev/null
@@ -369,7 +381,8 @@ avril-test-old_postgres_1 exited"
 
 @test "--back is refused before anything stops: another command at work, a container that is gone, another folder" {
   local note="$SITE/.state/cutover.json"
-  run -75 flock "$SITE/.state/lock" node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" "$SITE/scripts/setup.ts" --from "$OLD" --back --yes
+  run -75 flock "$SITE/.state/lock" node --import "$CHECKOUT/node_modules/tsx/dist/loader.mjs" \
+    "$SITE/scripts/setup.ts" --from "$OLD" --back --yes
   cp "$note" "$BATS_TEST_TMPDIR/note"
   sed -i 's/"stopped":\[/&{"id":"0123456789abcdef","name":"old_gone_1","restart":"no","well":true},/' "$note"
   run -69 script setup --from "$OLD" --back --yes
@@ -407,7 +420,8 @@ avril-test-old_postgres_1 exited"
   assert_output 'the old site'
 }
 
-# The machine with the old site, as ssh reaches it: this one, by two addresses of it, with another port for the new site. Sets HERE_SEEN, the address of this machine as that one sees it.
+# The machine with the old site, as ssh reaches it: this one, by two addresses of it, with another port for the new
+# site. Sets HERE_SEEN, the address of this machine as that one sees it.
 old_machine() {
   GATEWAY=$(ip -4 -o addr show dev docker0 | sed 's|.* inet \([0-9.]*\)/.*|\1|')
   if [ ! -d "$BATS_FILE_TMPDIR/ssh" ]; then

@@ -24,7 +24,10 @@ commits() { for app in "${APPS[@]}"; do commit "$app" "$@" >/dev/null; done; }
 greetings() { for app in "${APPS[@]}"; do greeting "$app"; done | paste --serial --delimiters ' '; }
 
 # What the last two deploys say of themselves: history FIELD
-history_of() { tail -n 2 "$SITE/.state/history.jsonl" | node -p "require('fs').readFileSync(0, 'utf8').trim().split('\n').map(line => JSON.parse(line).$1).join(' ')"; }
+history_of() {
+  tail -n 2 "$SITE/.state/history.jsonl" |
+    node -p "require('fs').readFileSync(0, 'utf8').trim().split('\n').map(line => JSON.parse(line).$1).join(' ')"
+}
 
 assert_all_in_order() { for service in nuxt_profile nuxt_booklet; do assert_in_order "$service"; done; }
 
@@ -56,7 +59,8 @@ assert_none_lost() {
   commits GREETING=both
   load_both
   run --separate-stderr -0 script deploy_all --together --observe 12 --json
-  assert_equal "$(node -p 'JSON.parse(process.argv[1]).map(it => it.result).sort().join()' "$output")" deployed,deployed,unchanged
+  assert_equal "$(node -p 'JSON.parse(process.argv[1]).map(it => it.result).sort().join()' "$output")" \
+    deployed,deployed,unchanged
   assert_regex "$stderr" 'nuxt_profile: ready: waiting for the other apps'
   assert_equal "$(greetings)" 'both both'
   local apart=$(($(first_served nuxt_profile) - $(first_served nuxt_booklet)))
@@ -78,7 +82,8 @@ TROUBLES=('BUILD=fail build' 'PAGE=fail healthy' 'FAIL=/version observe')
     commit avril-profil "GREETING=with $key" >/dev/null
     commit avril-livret1 "$key" >/dev/null
     run --separate-stderr -1 script deploy_all --together --observe 10
-    assert_regex "$stderr" "avril-(profil|livret1) and avril-(profil|livret1) were not deployed, phase $phase of nuxt_booklet"
+    assert_regex "$stderr" \
+      "avril-(profil|livret1) and avril-(profil|livret1) were not deployed, phase $phase of nuxt_booklet"
     assert_regex "$stderr" 'the site is as it was'
     assert_equal "$(greetings)" "$before"
     assert_all_in_order
@@ -128,7 +133,11 @@ KILLS=('nuxt_(profile|booklet): ready old' 'nuxt_(profile|booklet): observe old'
     wait "$pid" || true
     run --separate-stderr -0 deploy --if-change avril
     assert_regex "$stderr" 'the deploy of avril-.* and avril-.* by .* was interrupted in phase'
-    if [ "$whose" = old ]; then assert_equal "$(greetings)" "$before"; else assert_equal "$(greetings)" "release $number release $number"; fi
+    if [ "$whose" = old ]; then
+      assert_equal "$(greetings)" "$before"
+    else
+      assert_equal "$(greetings)" "release $number release $number"
+    fi
     assert_all_in_order
   done
   assert_none_lost

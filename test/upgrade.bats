@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# postgres_upgrade on a real stack, from the PostgreSQL of the Debian before to that of docker-compose.yml, while somebody writes; and back. One after the other: each
-# test begins where the one before ended.
+# postgres_upgrade on a real stack, from the PostgreSQL of the Debian before to that of docker-compose.yml, while
+# somebody writes; and back. One after the other: each test begins where the one before ended.
 
 # bats sets these in `run --separate-stderr`.
 # shellcheck disable=SC2154
@@ -21,12 +21,14 @@ setup_file() {
   db <"$HERE/restore/rich.sql"
   db <"$HERE/fixtures/sorted.sql"
   db -c 'create database other' -c "alter role reader password 'of-reader'"
-  db -d other -c 'create table kept as select generate_series(1, 7) as n' -c 'create table emptied as table kept' -c 'create sequence numbers'
+  db -d other -c 'create table kept as select generate_series(1, 7) as n' -c 'create table emptied as table kept' \
+    -c 'create sequence numbers'
   describe >"$KEPT/old"
 }
 teardown_file() {
   docker ps --all --quiet --filter "name=^$STACK-writer\$" | xargs --no-run-if-empty docker rm --force >/dev/null
-  docker ps --all --quiet --filter "label=avril.upgrade=$STACK" | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
+  docker ps --all --quiet --filter "label=avril.upgrade=$STACK" |
+    xargs --no-run-if-empty docker rm --force --volumes >/dev/null
   site_down
   docker volume ls --quiet --filter "name=${STACK}_" | xargs --no-run-if-empty docker volume rm --force >/dev/null
 }
@@ -41,16 +43,21 @@ db() { docker exec --interactive "$STACK-postgres-1" psql -XqAt -v ON_ERROR_STOP
 upgrade() { script postgres_upgrade "$@" </dev/null; }
 version() { db -c 'show server_version_num' | cut -c 1-2; }
 volumes() { docker volume ls --quiet --filter "name=${STACK}_postgres" | sort | paste -sd' '; }
-live_volume() { docker inspect --format '{{range .Mounts}}{{if eq .Destination "/var/lib/postgresql"}}{{.Name}}{{end}}{{end}}' "$STACK-postgres-1"; }
+live_volume() {
+  docker inspect --format '{{range .Mounts}}{{if eq .Destination "/var/lib/postgresql"}}{{.Name}}{{end}}{{end}}' \
+    "$STACK-postgres-1"
+}
 
-# What the two versions say alike: the rights have one more from 17 on, the checks of 18 those that columns are not null, extensions are newer.
+# What the two versions say alike: the rights have one more from 17 on, the checks of 18 those that columns are not
+# null, extensions are newer.
 describe() {
   sed "s/datlocale,/to_jsonb(pg_database) ->> 'datlocale',/; s/and conname/and contype <> 'n' and conname/; s/'setting', setrole,/'setting', nullif(setrole, 0)::regrole,/" "$HERE/restore/describe.sql" |
     docker exec --interactive "$STACK-postgres-1" psql -XqAt -v ON_ERROR_STOP=1 -U avril -d avril 3>&- |
     grep -vE '^(extension|tiger\.|topology\.|rights\|(public|tiger|topology)\.|constraint\|.*\|NOT NULL)|^sequence\|(tiger|topology)' | sed -E '/^rights/s/([a-zA-Z])m\//\1\//g' | LC_ALL=C sort
 }
 
-# What an app writes: each time a row in a table with a key and one in a table without, a change, a number of a sequence. What was acknowledged is noted.
+# What an app writes: each time a row in a table with a key and one in a table without, a change, a number of a
+# sequence. What was acknowledged is noted.
 write_start() {
   # shellcheck disable=SC2016 # of that shell
   local loop='n=0; until [ -e /tmp/stop ]; do n=$((n + 1))
@@ -58,16 +65,21 @@ write_start() {
       update app.people set notes = '"'changed'"' where id = 1000 + $n; delete from app.people where id = 20000 - $n; commit; select nextval('"'app.numbers'"')" >/dev/null 2>&1 && echo $n >>/tmp/written
     done; touch /tmp/ended; exec sleep infinity'
   docker rm --force "$STACK-writer" >/dev/null 2>&1 || true
-  docker run --detach --init --name "$STACK-writer" --network "${STACK}_back" --env PGPASSWORD=change-me --env PGCONNECT_TIMEOUT=5 --entrypoint bash "$OLD" -c "$loop" 3>&- >/dev/null
+  docker run --detach --init --name "$STACK-writer" --network "${STACK}_back" --env PGPASSWORD=change-me \
+    --env PGCONNECT_TIMEOUT=5 --entrypoint bash "$OLD" -c "$loop" 3>&- >/dev/null
   await_written '[ -s /tmp/written ]'
 }
 # await_written CONDITION: of bash, in the writer's container
-await_written() { docker exec "$STACK-writer" timeout 120 bash -c "n=\$(cat /tmp/written | wc -l); until $1; do sleep 0.1; done" 3>&-; }
-# write_stop: has it end when it has written to the server of now, and leaves what was acknowledged in $BATS_TEST_TMPDIR/written
+await_written() {
+  docker exec "$STACK-writer" timeout 120 bash -c "n=\$(cat /tmp/written | wc -l); until $1; do sleep 0.1; done" 3>&-
+}
+# write_stop: has it end when it has written to the server of now, and leaves what was acknowledged in
+# $BATS_TEST_TMPDIR/written
 write_stop() {
   # shellcheck disable=SC2016 # of that shell
   await_written '[ "$(wc -l </tmp/written)" -gt "$n" ]'
-  docker exec "$STACK-writer" bash -c 'touch /tmp/stop; until [ -e /tmp/ended ]; do sleep 0.1; done; cat /tmp/written' 3>&- >"$BATS_TEST_TMPDIR/written"
+  docker exec "$STACK-writer" bash \
+    -c 'touch /tmp/stop; until [ -e /tmp/ended ]; do sleep 0.1; done; cat /tmp/written' 3>&- >"$BATS_TEST_TMPDIR/written"
   docker rm --force "$STACK-writer" >/dev/null
 }
 # All that was acknowledged is there, in both tables.
@@ -101,7 +113,8 @@ assert_nothing_left() {
   run -0 compose logs postgres
   assert_output --partial 'are of PostgreSQL 15, and this image is PostgreSQL 18'
   assert_output --partial 'tsx scripts/postgres_upgrade.ts'
-  assert_equal "$(docker run --rm --entrypoint find --volume "${STACK}_postgres:/v" "$OLD" /v -maxdepth 3 | sort)" "$before"
+  assert_equal "$(docker run --rm --entrypoint find --volume "${STACK}_postgres:/v" "$OLD" /v -maxdepth 3 | sort)" \
+    "$before"
   run -78 upgrade --dry-run
   assert_output --partial 'name the image that they were served by: --old-image'
   run -0 --separate-stderr upgrade --dry-run --old-image "$OLD"
@@ -128,22 +141,29 @@ assert_nothing_left() {
   local result=$output
   write_stop
   assert_no_request_lost
-  assert_equal "$(node -p 'const it = JSON.parse(process.argv[1]); [it.result, it.from, it.to, it.kept, it.lost.length].join(" ")' "$result")" "upgraded 15 18 ${STACK}_postgres 0"
+  assert_equal "$(node -p \
+    'const it = JSON.parse(process.argv[1]); [it.result, it.from, it.to, it.kept, it.lost.length].join(" ")' "$result")" "upgraded 15 18 ${STACK}_postgres 0"
   assert_equal "$(version)" 18
   assert_written_is_there
   assert_nothing_left
-  assert_equal "$(got before-upgrade kind) $(got after-upgrade result) $(got after-upgrade from) $(got after-upgrade to) $(got after-upgrade lost)" 'upgrade done 15 18 0'
+  assert_equal "$(got before-upgrade kind) $(got after-upgrade result) $(got after-upgrade from) $(got after-upgrade \
+    to) $(got after-upgrade lost)" 'upgrade done 15 18 0'
   run -0 heard
   assert_line --index 0 --regexp 'has begun the upgrade of PostgreSQL 15 to 18$'
-  assert_line --index 1 --regexp 'PostgreSQL 18 serves the site, brought by .* are the same in both; requests waited for .* --undo$'
+  assert_line --index 1 --regexp \
+    'PostgreSQL 18 serves the site, brought by .* are the same in both; requests waited for .* --undo$'
   # The next number is one that nobody has got; a role logs in as it did; indexes are sorted as they are looked through.
   assert_equal "$(db -c "select nextval('app.numbers') > 7 + 3 * $(wc -l <"$BATS_TEST_TMPDIR/written")")" t
-  docker exec --env PGPASSWORD=of-reader "$STACK-postgres-1" psql -h "$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$STACK-postgres-1")" -U reader -d avril -c 'select count(*) from app.people' 3>&-
+  docker exec --env PGPASSWORD=of-reader "$STACK-postgres-1" psql \
+    -h "$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$STACK-postgres-1")" \
+    -U reader -d avril -c 'select count(*) from app.people' 3>&-
   assert_equal "$(db -d other -c 'select count(*) from kept')" 7
-  db -c 'create extension amcheck' -c "select bt_index_check(indexrelid, true) from pg_index join pg_class c on c.oid = indexrelid where relam = (select oid from pg_am where amname = 'btree') and relkind = 'i'" >/dev/null
+  db -c 'create extension amcheck' \
+    -c "select bt_index_check(indexrelid, true) from pg_index join pg_class c on c.oid = indexrelid where relam = (select oid from pg_am where amname = 'btree') and relkind = 'i'" >/dev/null
   db -c 'drop extension amcheck'
   assert_equal "$(db -c 'select count(*) from pg_collation where collversion <> pg_collation_actual_version(oid)')" 0
-  run -0 diff <(grep -vE '^(sequence|app.people)' "$KEPT/old") <(forget_written; describe | grep -vE '^(sequence|app.people)')
+  run -0 diff <(grep -vE '^(sequence|app.people)' "$KEPT/old") \
+    <(forget_written; describe | grep -vE '^(sequence|app.people)')
 
   local new
   new=$(live_volume)
@@ -169,7 +189,8 @@ assert_nothing_left() {
   assert_output --partial 'fr-x-icu'
   assert_output --partial '2 indexes of avril are sorted as this image sorts'
   mapfile -t after < <(db -c "$built")
-  assert [ "${before[0]}" != "${after[0]}" ] && assert [ "${before[1]}" = "${after[1]}" ] && assert [ "${before[2]}" != "${after[2]}" ]
+  assert [ "${before[0]}" != "${after[0]}" ] && assert [ "${before[1]}" = "${after[1]}" ] &&
+    assert [ "${before[2]}" != "${after[2]}" ]
   assert_equal "$(db -c 'select count(*) from pg_collation where collversion <> pg_collation_actual_version(oid)')" 0
   run -0 upgrade
   refute_output --partial sorted
@@ -186,7 +207,8 @@ begin() {
   await_line "$BATS_TEST_TMPDIR/err" "^→ $1"
 }
 
-# killed_at STEP [SETTING]: then the old server goes on, and the next run removes what was left; SETTING is what ALTER SYSTEM has set all the while
+# killed_at STEP [SETTING]: then the old server goes on, and the next run removes what was left; SETTING is what ALTER
+# SYSTEM has set all the while
 killed_at() {
   local before
   before=$(volumes)
@@ -251,7 +273,8 @@ killed_at() {
   forget_written
   write_start
   begin lock --window
-  db -d other -c 'update kept set n = 8 where n = 7' -c 'truncate emptied' -c "select nextval('numbers') from kept" >/dev/null
+  db -d other -c 'update kept set n = 8 where n = 7' -c 'truncate emptied' \
+    -c "select nextval('numbers') from kept" >/dev/null
   run -0 greeting avril
   await_exit "$UPGRADE" 0
   write_stop
@@ -271,7 +294,8 @@ killed_at() {
   local seventeen=avril-old-postgis:17
   "$HERE/images.sh" old 17 2>&1
   compose down --volumes --timeout 2 2>&1
-  docker volume ls --quiet --filter "name=${STACK}_postgres" | xargs --no-run-if-empty docker volume rm --force >/dev/null
+  docker volume ls --quiet --filter "name=${STACK}_postgres" |
+    xargs --no-run-if-empty docker volume rm --force >/dev/null
   rm -f "$SITE/.state/postgres_upgrade.json"
   sed -i -E '/^POSTGRES_(IMAGE|VOLUME)=/d' "$SITE/.env"
   printf 'POSTGRES_IMAGE=%s\n' "$seventeen" >>"$SITE/.env"
@@ -281,7 +305,8 @@ killed_at() {
   describe >"$KEPT/seventeen"
   # What Debian has of the two is not always of the same day.
   if db -c "select 'noted' from pg_attribute where attoptions::text ~ 'pg_attver' limit 1" | grep -q noted &&
-    ! docker run --rm --entrypoint sh postgis/postgis:18-3.6 -c 'grep -q pg_attver /usr/lib/postgresql/18/bin/pg_dump' 3>&-; then
+    ! docker run --rm --entrypoint sh postgis/postgis:18-3.6 \
+    -c 'grep -q pg_attver /usr/lib/postgresql/18/bin/pg_dump' 3>&-; then
     run -78 upgrade --yes
     assert_output --partial 'is of an older release than avril-old-postgis:17'
     assert_output --partial 'nothing was touched'
@@ -296,7 +321,8 @@ killed_at() {
   assert_equal "$(version)" 18
   assert_written_is_there
   assert_nothing_left
-  run -0 diff <(grep -vE '^(sequence|app.people)' "$KEPT/seventeen") <(forget_written; describe | grep -vE '^(sequence|app.people)')
+  run -0 diff <(grep -vE '^(sequence|app.people)' "$KEPT/seventeen") \
+    <(forget_written; describe | grep -vE '^(sequence|app.people)')
   run -0 upgrade --undo --yes
   assert_equal "$(version)" 17
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# Encrypted backup sets: nothing clear on their disk, shared between sets without the private key, and read again with it; and their copies off the site.
+# Encrypted backup sets: nothing clear on their disk, shared between sets without the private key, and read again with
+# it; and their copies off the site.
 
 # bats sets these in `run --separate-stderr`.
 # shellcheck disable=SC2154
@@ -36,7 +37,8 @@ backup() { script backup "$@"; }
 restore() { script backup_restore --yes "$@" </dev/null; }
 in_minio() {
   # shellcheck disable=SC2016 # for the shell in the container
-  docker exec -i "$STACK-minio-1" sh -c 'MC_HOST_m="http://$MINIO_ROOT_USER:$MINIO_ROOT_PASSWORD@127.0.0.1:9000" exec mc --quiet "$@"' mc "$@" 3>&-
+  docker exec -i "$STACK-minio-1" sh \
+    -c 'MC_HOST_m="http://$MINIO_ROOT_USER:$MINIO_ROOT_PASSWORD@127.0.0.1:9000" exec mc --quiet "$@"' mc "$@" 3>&-
 }
 # put KEY CONTENT
 put() { in_minio pipe "m/avril/$1" <<<"$2"; }
@@ -48,7 +50,9 @@ inodes() { find "$1/objects" -type f -printf '%i\n' | sort; }
 # What is no manifest and no list must be encrypted.
 assert_no_clear_file() {
   local file
-  while IFS= read -r file; do assert_equal "$file: $(head -c 21 "$file")" "$file: age-encryption.org/v1"; done < <(find "$SETS" -type f ! -name manifest.json ! -name objects.sha256 ! -name drill.html)
+  while IFS= read -r file; do
+    assert_equal "$file: $(head -c 21 "$file")" "$file: age-encryption.org/v1"
+  done < <(find "$SETS" -type f ! -name manifest.json ! -name objects.sha256 ! -name drill.html)
   run -1 grep -rlaE 'PGDMP|Dupont|a photo|"superuser"|visitor 1' "$SETS"
 }
 
@@ -80,14 +84,16 @@ assert_nothing_left() {
   assert_no_clear_file
   run -0 find "$SETS" "$SITE/.state/objects.jsonl" "$DUMPS" -type f -perm /077
   assert_output ''
-  assert_equal "$(age --decrypt --identity "$KEY" "$set/database.dump.age" | sha256sum)" "$(field "$set" 'files["database.dump.age"].plain.sha256')  -"
+  assert_equal "$(age --decrypt --identity "$KEY" "$set/database.dump.age" | sha256sum)" \
+    "$(field "$set" 'files["database.dump.age"].plain.sha256')  -"
   assert_equal "$(sha256sum <"$DUMPS/latest.dump")" "$(field "$set" 'files["database.dump.age"].plain.sha256')  -"
   assert_equal "$(sha256sum <"$set/database.dump.age")" "$(field "$set" 'files["database.dump.age"].sha256')  -"
   run -0 age --decrypt --identity "$KEY" "$set/roles.json.age"
   assert_output --partial '"name": "avril"'
   run -0 age --decrypt --identity "$KEY" "$set/objects.jsonl.age"
   assert_output --partial '"key":"letter of Dupont.txt"'
-  assert_equal "$(for file in "$set"/objects/*/*; do age --decrypt --identity "$KEY" "$file"; done | sort)" $'Dear Dupont\na photo'
+  assert_equal "$(for file in "$set"/objects/*/*; do age --decrypt --identity "$KEY" "$file"; done | sort)" \
+    $'Dear Dupont\na photo'
   (cd "$set" && sha256sum --quiet --check objects.sha256)
   run -0 backup --list
   assert_output --partial 'encrypted'
@@ -140,7 +146,10 @@ assert_nothing_left() {
   run --separate-stderr -65 restore --key "$KEY" damaged
   assert_regex "$stderr" 'cannot be decrypted'
   cp "$SETS/$set/database.dump.age" "$SETS/damaged-20260101T000000Z/"
-  for content in "$SETS"/damaged-20260101T000000Z/objects/*/*; do cp --remove-destination "$KEY" "$content"; truncate --reference="$SETS/$set/${content#"$SETS/damaged-20260101T000000Z/"}" "$content"; done
+  for content in "$SETS"/damaged-20260101T000000Z/objects/*/*; do
+    cp --remove-destination "$KEY" "$content"
+    truncate --reference="$SETS/$set/${content#"$SETS/damaged-20260101T000000Z/"}" "$content"
+  done
   in_minio rm m/avril/photo.txt
   run --separate-stderr -65 restore --key "$KEY" --files damaged
   assert_regex "$stderr" 'not all of the files: .*damaged'
@@ -226,12 +235,18 @@ assert_nothing_left() {
 }
 
 # in_offsite COMMAND …: mc for the server off the site, whose bucket is o/away
-in_offsite() { docker exec -i --env MC_HOST_o=http://offsite:offsite-secret@127.0.0.1:9000 "$STACK-offsite" mc --quiet "$@" 3>&-; }
-keys() { in_offsite ls --recursive --json o/away | node -p 'require("fs").readFileSync(0, "utf8").trim().split("\n").filter(Boolean).map(line => JSON.parse(line).key).join("\n")'; }
+in_offsite() {
+  docker exec -i --env MC_HOST_o=http://offsite:offsite-secret@127.0.0.1:9000 "$STACK-offsite" mc --quiet "$@" 3>&-
+}
+keys() {
+  in_offsite ls --recursive --json o/away |
+    node -p 'require("fs").readFileSync(0, "utf8").trim().split("\n").filter(Boolean).map(line => JSON.parse(line).key).join("\n")'
+}
 offsite_sets() { backup --list --offsite | cut -d ' ' -f 1 | sort; }
 sets_here() { find "$SETS" -mindepth 1 -maxdepth 1 -name '*Z' -printf '%f\n' | sort; }
 
-# proxy METHOD PATTERN hold|cut|stumble|lose|halve|forge: what is copied off the site goes through a proxy (helpers/s3_proxy.mjs) until proxy_end
+# proxy METHOD PATTERN hold|cut|stumble|lose|halve|forge: what is copied off the site goes through a proxy
+# (helpers/s3_proxy.mjs) until proxy_end
 proxy() {
   node "$HERE/helpers/s3_proxy.mjs" http://127.0.0.1:18431 "$@" >"$BATS_TEST_TMPDIR/proxy" 3>&- &
   PROXY_PID=$!
@@ -248,7 +263,8 @@ proxy_end() {
 
 @test "off the site: half of the settings, or no encryption, is refused with 78; a bucket that is missing leaves the set good here, and the next run copies both" {
   rm -rf "${SETS:?}"/*
-  docker run --detach --name "$STACK-offsite" --publish 127.0.0.1:18431:9000 --env MINIO_ROOT_USER=offsite --env MINIO_ROOT_PASSWORD=offsite-secret \
+  docker run --detach --name "$STACK-offsite" --publish 127.0.0.1:18431:9000 --env MINIO_ROOT_USER=offsite \
+    --env MINIO_ROOT_PASSWORD=offsite-secret \
     "$(docker inspect --format '{{.Config.Image}}' "$STACK-minio-1")" >/dev/null
   optional OFFSITE_ENDPOINT=http://127.0.0.1:18431
   run --separate-stderr -78 backup
@@ -282,7 +298,8 @@ proxy_end() {
   assert_equal "$(offsite_sets)" "$(sets_here)"
   # Each content once, and what is there is what is here.
   assert_equal "$(keys | grep -c "^$STACK/objects/")" "$(cat "$SETS"/*/objects.sha256 | sort -u | wc -l)"
-  assert_equal "$(in_offsite cat "o/away/$STACK/sets/$(basename "$output")/database.dump.age" | sha256sum)" "$(sha256sum <"$output/database.dump.age")"
+  assert_equal "$(in_offsite cat "o/away/$STACK/sets/$(basename "$output")/database.dump.age" | sha256sum)" \
+    "$(sha256sum <"$output/database.dump.age")"
   run -0 backup --list
   assert_equal "$(grep -c 'off the site too' <<<"$output")" 3
   run script status
@@ -302,7 +319,8 @@ proxy_end() {
 
   proxy PUT 'roles.json.age' cut
   run --separate-stderr -69 backup
-  assert_regex "$stderr" 'counts on this server, but the copy off the site did not end: storing .*roles.json.age off the site failed: the server off the site does not answer'
+  assert_regex "$stderr" \
+    'counts on this server, but the copy off the site did not end: storing .*roles.json.age off the site failed: the server off the site does not answer'
   proxy_end
   name=$(basename "$(newest)")
   run -0 offsite_sets
@@ -328,7 +346,10 @@ proxy_end() {
 
   run --separate-stderr -0 backup
   assert_equal "$(offsite_sets)" "$(sets_here)"
-  for folder in "$SETS"/*/; do assert_equal "$(in_offsite cat "o/away/$STACK/sets/$(basename "$folder")/manifest.json")" "$(cat "$folder/manifest.json")"; done
+  for folder in "$SETS"/*/; do
+    assert_equal "$(in_offsite cat "o/away/$STACK/sets/$(basename "$folder")/manifest.json")" \
+      "$(cat "$folder/manifest.json")"
+  done
 }
 
 @test "a large file goes in parts; an upload in parts that was killed is ended by the next run" {
@@ -388,7 +409,8 @@ proxy_end() {
   printf X | dd of="$content" bs=1 seek=5 conv=notrunc status=none
   run --separate-stderr -0 backup --fetch
   diff -r "$BATS_TEST_TMPDIR/lost/$(basename "$set")" "$set"
-  assert_equal "$(comm -12 <(inodes "$set") <(inodes "$SETS/$STACK-20260101T000000Z") | wc -l)" "$(($(inodes "$set" | wc -l) - 1))"
+  assert_equal "$(comm -12 <(inodes "$set") <(inodes "$SETS/$STACK-20260101T000000Z") | wc -l)" \
+    "$(($(inodes "$set" | wc -l) - 1))"
   rm -r "${SETS:?}"
   mv "$BATS_TEST_TMPDIR/lost" "$SETS"
 }
@@ -421,7 +443,8 @@ proxy_end() {
   run -0 --separate-stderr backup
   old=$STACK-$(date -u -d '40 days ago' +%Y%m%dT%H%M%SZ)
   mv "$output" "$SETS/$old"
-  sed -i -e "s/\"name\": \"$STACK-.*Z\"/\"name\": \"$old\"/" -e "s/\"made\": .*/\"made\": \"$(date -u -d '40 days ago' +%Y-%m-%dT%H:%M:%SZ)\",/" "$SETS/$old/manifest.json"
+  sed -i -e "s/\"name\": \"$STACK-.*Z\"/\"name\": \"$old\"/" \
+    -e "s/\"made\": .*/\"made\": \"$(date -u -d '40 days ago' +%Y-%m-%dT%H:%M:%SZ)\",/" "$SETS/$old/manifest.json"
   in_minio rm m/avril/old.txt
   begun=$STACK-20260101T000000Z
   in_offsite pipe "o/away/$STACK/sets/$begun/database.dump.age" <<<'of a copy that was killed'
@@ -442,7 +465,9 @@ proxy_end() {
   assert_line other/sets/mine
   assert_line "$STACK/objects/mine"
   # The contents that are left are those of the sets that are left.
-  assert_equal "$(keys | sed -n "s|^$STACK/objects/../||p" | sort)" "$(for set in $(offsite_sets); do in_offsite cat "o/away/$STACK/sets/$set/objects.sha256"; done | cut -d ' ' -f 1 | sort -u)"
+  assert_equal "$(keys | sed -n "s|^$STACK/objects/../||p" | sort)" \
+    "$(for set in $(offsite_sets); do in_offsite cat "o/away/$STACK/sets/$set/objects.sha256"; done | cut -d ' ' -f 1 |
+    sort -u)"
 }
 
 # bats test_tags=long

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# The archive: what is committed lies beside the database at once and is shipped each minute, through the end of any part of it; what is cut or missing is
-# found; a moment comes back.
+# The archive: what is committed lies beside the database at once and is shipped each minute, through the end of any
+# part of it; what is cut or missing is found; a moment comes back.
 
 # bats sets these in `run --separate-stderr`; what stands between single quotes is for other shells and databases.
 # shellcheck disable=SC2154,SC2016
@@ -62,7 +62,9 @@ await_receiving() { in_wal timeout 120 bash -c 'until bash /etc/avril/wal.sh hea
 await_answer() { docker exec --user postgres "$STACK-postgres-1" timeout 120 bash -c 'until psql -h 127.0.0.1 -U avril -c "select 1" avril >/dev/null 2>&1; do sleep 0.1; done' 3>&-; }
 until_health() { timeout 120 sh -c 'until [ "$(docker inspect --format "{{.State.Health.Status}}" "$0")" = "$1" ]; do sleep 0.5; done' "$STACK-wal-1" "$1"; }
 # fill MB: so much WAL
-fill() { psql <<<"insert into commits (text) select repeat(md5(random()::text), 32) from generate_series(1, $1 * 900)"; }
+fill() {
+  psql <<<"insert into commits (text) select repeat(md5(random()::text), 32) from generate_series(1, $1 * 900)"
+}
 
 # Each piece begins where the one before ends, from the first segment of the chain on.
 assert_no_gap() {
@@ -96,7 +98,9 @@ moment() { node "$SITE/test/helpers/moment.js" "$@" 3>&-; }
 }
 
 @test "the service has no network and no rights; who receives is postgres, and the server's socket is for nobody else" {
-  run -0 docker inspect --format '{{.HostConfig.NetworkMode}} {{.HostConfig.CapDrop}} {{.HostConfig.PidsLimit}} {{.HostConfig.Memory}}' "$STACK-wal-1"
+  run -0 docker inspect --format \
+    '{{.HostConfig.NetworkMode}} {{.HostConfig.CapDrop}} {{.HostConfig.PidsLimit}} {{.HostConfig.Memory}}' \
+    "$STACK-wal-1"
   assert_output 'none [ALL] 1024 536870912'
   run -0 docker top "$STACK-wal-1" -o pid,uid,args
   assert_line --regexp '^[0-9]+ +999 +pg_receivewal'
@@ -127,13 +131,15 @@ committed() {
     pg_waldump --path="$links" --start="$0" --rmgr=Transaction 2>/dev/null; rm -r "$links"' "$1" | sed -nE 's/.*tx: +([0-9]+),.*desc: COMMIT.*/\1/p' | sort
 }
 
-# kill_round: some clients commit all the time; postgres is killed; what they were told is compared with what the service wal has: at once, while there is no server, and when it lives again.
+# kill_round: some clients commit all the time; postgres is killed; what they were told is compared with what the
+# service wal has: at once, while there is no server, and when it lives again.
 kill_round() {
   local start pid client clients=() acknowledged=$BATS_TEST_TMPDIR/acknowledged
   await_received
   start=$(now_lsn)
   for client in 1 2 3 4; do
-    in_wal psql -XqAt -h /pg-work/socket -U avril avril <<<'insert into commits (text) values ($$x$$) returning xid \watch 0.03' >"$acknowledged.$client" 2>/dev/null &
+    in_wal psql -XqAt -h /pg-work/socket -U avril \
+      avril <<<'insert into commits (text) values ($$x$$) returning xid \watch 0.03' >"$acknowledged.$client" 2>/dev/null &
     clients+=($!)
   done
   sleep "$(shuf -i 1-3 -n 1).$(shuf -i 0-9 -n 1)"
@@ -151,7 +157,9 @@ kill_round() {
   LOST=$((${LOST:-0} + $(comm -23 "$acknowledged" <(committed "$start") | wc -l)))
 }
 
-tell_kills() { echo "# $TRIED commits acknowledged before $1 kills, $LOST lost; $LATE were on the disk of the database alone for the moment in which it was killed" >&3; }
+tell_kills() {
+  echo "# $TRIED commits acknowledged before $1 kills, $LOST lost; $LATE were on the disk of the database alone for the moment in which it was killed" >&3
+}
 
 @test "no commit that was acknowledged is missing in the archive after postgres was killed" {
   for _ in 1 2; do kill_round; done
@@ -179,7 +187,8 @@ tell_kills() { echo "# $TRIED commits acknowledged before $1 kills, $LOST lost; 
   for round in 1 2 3; do
     fill 3
     # The container may just have been killed itself.
-    timeout 60 sh -c 'until docker exec --user postgres "$0" pkill -9 pg_receivewal 2>/dev/null; do sleep 0.1; done' "$STACK-wal-1"
+    timeout 60 sh -c 'until docker exec --user postgres "$0" pkill -9 pg_receivewal 2>/dev/null; do sleep 0.1; done' \
+      "$STACK-wal-1"
     fill 3
     kill -9 "$(docker inspect --format '{{.State.Pid}}' "$STACK-wal-1")"
     fill 3
@@ -302,7 +311,8 @@ tell_kills() { echo "# $TRIED commits acknowledged before $1 kills, $LOST lost; 
   truncate --size=-1 "$(newest_chain)/wal/$cut"
   rm "$(newest_chain)/wal/$missing"
   run --separate-stderr -0 backup --no-files
-  assert_regex "$stderr" "warning: the piece $cut is cut: it has [0-9]+ bytes instead of [0-9]+; the chain .* has a gap: after .* nothing can be brought back"
+  assert_regex "$stderr" \
+    "warning: the piece $cut is cut: it has [0-9]+ bytes instead of [0-9]+; the chain .* has a gap: after .* nothing can be brought back"
   assert_regex "$stderr" "warning: the piece $missing is missing"
   assert_regex "$stderr" 'is shipped again'
   assert_no_gap
@@ -335,7 +345,8 @@ tell_kills() { echo "# $TRIED commits acknowledged before $1 kills, $LOST lost; 
   run -0 backup --no-files
   run -0 backup --ship
   run --separate-stderr -0 backup --drill
-  assert_regex "$stderr" 'the database of .* was recovered in [0-9.]+ s: public.small has its .* rows, and no table or index is damaged'
+  assert_regex "$stderr" \
+    'the database of .* was recovered in [0-9.]+ s: public.small has its .* rows, and no table or index is damaged'
   sed -i 's/"rows":[0-9]*/"rows":1/g' "$SITE/.state/counts.json"
   run --separate-stderr -65 backup --drill
   assert_regex "$stderr" 'public.small had 1 row, and what was recovered has'
@@ -460,10 +471,12 @@ old_history() {
   optional OFFSITE_BUCKET=away
   optional OFFSITE_ACCESS_KEY_ID=offsite
   optional OFFSITE_SECRET_ACCESS_KEY=offsite-secret
-  docker run --detach --name "$STACK-offsite" --publish "${OFFSITE#http://}:9000" --env MINIO_ROOT_USER=offsite --env MINIO_ROOT_PASSWORD=offsite-secret \
+  docker run --detach --name "$STACK-offsite" --publish "${OFFSITE#http://}:9000" --env MINIO_ROOT_USER=offsite \
+    --env MINIO_ROOT_PASSWORD=offsite-secret \
     "$(docker inspect --format '{{.Config.Image}}' "$STACK-minio-1")" >/dev/null
   timeout 60 sh -c 'until curl -fs -m 2 -o /dev/null "$0/minio/health/live"; do :; done' "$OFFSITE"
-  docker exec --env MC_HOST_o=http://offsite:offsite-secret@127.0.0.1:9000 "$STACK-offsite" mc --quiet mb o/away >/dev/null
+  docker exec --env MC_HOST_o=http://offsite:offsite-secret@127.0.0.1:9000 "$STACK-offsite" mc --quiet mb \
+    o/away >/dev/null
   # Whoever gets the key must be able to read all of the chain.
   run --separate-stderr -0 backup --no-files
   assert_regex "$stderr" 'base: all of the data'
@@ -472,7 +485,9 @@ old_history() {
   run -0 backup --ship
   local chain moment file
   chain=$(newest_chain)
-  while IFS= read -r file; do assert_equal "$(head -c 21 "$file")" age-encryption.org/v1; done < <(find "$chain" -type f ! -name '*.json*')
+  while IFS= read -r file; do
+    assert_equal "$(head -c 21 "$file")" age-encryption.org/v1
+  done < <(find "$chain" -type f ! -name '*.json*')
   moment=$(date --utc +%FT%T.%3NZ)
   sleep 0.1
   psql <<<"delete from commits where text = 'a secret of Dupont'"

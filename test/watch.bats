@@ -39,8 +39,10 @@ watch() {
   commit avril-profil HEALTH=ok >/dev/null
   run -0 heard
   assert_equal "${#lines[@]}" 2
-  assert_regex "${lines[0]}" '^✓ localhost: [^ ]+ deployed avril-profil [0-9a-f]{12}[^ ]* "[^"]+" in [0-9.]+ s; (0 of [0-9,]+ requests? failed|nobody asked for it meanwhile)\. The way back: tsx scripts/deploy_local\.ts --rollback avril-profil$'
-  assert_regex "${lines[1]}" '^✗ localhost: the deploy of avril-profil by [^ ]+ failed after [0-9.]+ s; .*was not deployed, phase healthy: .*the site is as it was; .*\(tsx scripts/deploy_local\.ts avril-profil\)$'
+  assert_regex "${lines[0]}" \
+    '^✓ localhost: [^ ]+ deployed avril-profil [0-9a-f]{12}[^ ]* "[^"]+" in [0-9.]+ s; (0 of [0-9,]+ requests? failed|nobody asked for it meanwhile)\. The way back: tsx scripts/deploy_local\.ts --rollback avril-profil$'
+  assert_regex "${lines[1]}" \
+    '^✗ localhost: the deploy of avril-profil by [^ ]+ failed after [0-9.]+ s; .*was not deployed, phase healthy: .*the site is as it was; .*\(tsx scripts/deploy_local\.ts avril-profil\)$'
 }
 
 @test "postgres is stopped: told once, by a webhook that was away at first, and once when it is well again" {
@@ -57,7 +59,8 @@ watch() {
   compose start postgres 2>/dev/null
   await_line "$HEARD" 'well again'
   run -0 heard
-  assert_line --index 0 --regexp '^✗ localhost: (.*; )?postgres is not running.* \(for .*\)\. On the server: tsx scripts/status\.ts$'
+  assert_line --index 0 --regexp \
+    '^✗ localhost: (.*; )?postgres is not running.* \(for .*\)\. On the server: tsx scripts/status\.ts$'
   assert_line --index -1 --regexp '^✓ localhost: well again, after .*: .*postgres is not running'
   assert_equal "$(grep -c 'well again' <<<"$output")" 1
   refute_output --partial '; still: '
@@ -68,7 +71,8 @@ watch() {
 @test "nobody is told of what stops while somebody restores" {
   hear
   set_env "NOTICE_URL=$HEARD_URL/hooks/a-secret"
-  printf '{"what":"restoring","who":"anne","pid":%s,"since":"%s","step":"swap"}\n' "$$" "$(date --utc +%FT%T.000Z)" >"$SITE/.state/data.json"
+  printf '{"what":"restoring","who":"anne","pid":%s,"since":"%s","step":"swap"}\n' "$$" \
+    "$(date --utc +%FT%T.000Z)" >"$SITE/.state/data.json"
   compose stop nuxt_booklet 2>/dev/null
   run -1 script watch
   assert_line '· nobody is told of that now: anne is restoring'
@@ -139,7 +143,8 @@ watch() {
   assert [ ! -e "$BATS_TEST_TMPDIR/after-restore" ]
   hook before-restore </dev/null
   run -0 script backup_restore --yes
-  assert_equal "$(got before-restore kind) $(got after-restore result) $(got after-restore database)" 'restore done avril'
+  assert_equal "$(got before-restore kind) $(got after-restore result) $(got after-restore database)" \
+    'restore done avril'
   run -0 script backup_restore --yes --undo
   assert_equal "$(got after-restore kind)" undo
   rm -r "$SITE/hooks"

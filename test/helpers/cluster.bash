@@ -2,10 +2,12 @@
 # shellcheck shell=bash
 load helpers/site
 
-# The images that the site on a node is made of. What runs there has no network outside, so what the apps are built from has all that they need.
+# The images that the site on a node is made of. What runs there has no network outside, so what the apps are built from
+# has all that they need.
 load_images() {
   local node=$1 image
-  docker save nginx:1.30.5 registry:3 postgis/postgis:18-3.6 pgsty/silo:RELEASE.2026-09-16T00-00-00Z | on "$node" docker load --quiet
+  docker save nginx:1.30.5 registry:3 postgis/postgis:18-3.6 pgsty/silo:RELEASE.2026-09-16T00-00-00Z |
+    on "$node" docker load --quiet
   for image in node:24.21.0-trixie-slim elixir:1.20.2-slim; do
     build_with_curl "$image" "avril-cluster-${image%%:*}"
     docker save "avril-cluster-${image%%:*}" | on "$node" docker load --quiet
@@ -66,7 +68,8 @@ burn() { "$HERE/cluster.sh" burn "$CLUSTER" "$1" 3>&-; }
 # What a node has as PLAY
 home_of() { echo "$CLUSTER/$1/home/play"; }
 
-# loads_start NODE …: requests to the nginx of each, at a constant rate, until loads_stop; LOAD_RATE a second. With LOAD_ALL also websockets, and uploads that take a while
+# loads_start NODE …: requests to the nginx of each, at a constant rate, until loads_stop; LOAD_RATE a second. With
+# LOAD_ALL also websockets, and uploads that take a while
 loads_start() {
   local node kinds=(--slow 1 --websocket 0)
   [ -z "${LOAD_ALL:-}" ] || kinds=(--slow 1 --websocket 1 --upload 1 --long 5)
@@ -75,7 +78,8 @@ loads_start() {
     local name=$BATS_TEST_TMPDIR/load$node fd
     [ -p "$name.in" ] || mkfifo "$name.in"
     : >"$name.err"
-    nsenter --net=/run/netns/avril-switch node "$SITE/test/load/load.js" --url "http://10.77.0.1$node" --rate "${LOAD_RATE:-50}" \
+    nsenter --net=/run/netns/avril-switch node "$SITE/test/load/load.js" --url "http://10.77.0.1$node" \
+      --rate "${LOAD_RATE:-50}" \
       "${kinds[@]}" --until-stdin-closes --json "$name.json" --drain 10 <"$name.in" >"$name.out" 2>"$name.err" 3>&- &
     LOAD_PIDS+=("$!")
     exec {fd}>"$name.in"
@@ -84,7 +88,8 @@ loads_start() {
   done
 }
 
-# loads_stop [TIME]: ends them. Sets FAILED, how many failed of each node, as "1:0 2:0", and LATE, how many of these were sent after a time (milliseconds): they were not in flight then.
+# loads_stop [TIME]: ends them. Sets FAILED, how many failed of each node, as "1:0 2:0", and LATE, how many of these
+# were sent after a time (milliseconds): they were not in flight then.
 # shellcheck disable=SC2034 # for the test
 loads_stop() {
   local index node fd failed=() late=()
@@ -113,7 +118,8 @@ loads_abandon() { [ -z "${LOAD_PIDS[*]:-}" ] || kill "${LOAD_PIDS[@]}" 2>/dev/nu
 # What the live release says of itself, on a node
 greeting_on() { from_outside curl -fsS "http://10.77.0.1$1/version" | sed -E 's/.*"greeting":"([^"]*)".*/\1/'; }
 
-# answers NODE SECONDS: asks it again and again; prints what came, each once: the status code and what the release says of itself, as "200 revision 3"
+# answers NODE SECONDS: asks it again and again; prints what came, each once: the status code and what the release says
+# of itself, as "200 revision 3"
 answers() {
   # shellcheck disable=SC2016 # for that shell
   from_outside sh -c 'end=$(($(date +%s) + $1)); while [ "$(date +%s)" -lt "$end" ]; do curl -s -m 8 -w " %{http_code}\n" "http://10.77.0.1$0/version"; sleep 0.2; done' "$1" "$2" |
@@ -121,7 +127,10 @@ answers() {
 }
 
 # The instances of phoenix that the Swarm has, as "node1 node2"
-places() { on "${FIRST:-1}" docker service ps --filter desired-state=running --format '{{.Node}}' "$(on "${FIRST:-1}" docker service ls --quiet --filter label=avril.service=phoenix)" | sort | xargs; }
+places() {
+  on "${FIRST:-1}" docker service ps --filter desired-state=running --format '{{.Node}}' \
+    "$(on "${FIRST:-1}" docker service ls --quiet --filter label=avril.service=phoenix)" | sort | xargs
+}
 
 # until_true COMMAND …: two minutes at most
 until_true() {
@@ -140,9 +149,13 @@ leader() {
   on "${1:-1}" docker node ls --format '{{.Hostname}} {{.ManagerStatus}}' | sed -n 's/^node\(.*\) Leader$/\1/p'
 }
 
-is_manager() { [[ $(on "$1" docker info --format '{{.Swarm.ControlAvailable}}') == true ]] && on "$1" docker node ls >/dev/null 2>&1; }
+is_manager() {
+  [[ $(on "$1" docker info --format '{{.Swarm.ControlAvailable}}') == true ]] && on "$1" docker node ls >/dev/null 2>&1
+}
 is_worker() { [[ $(on "$1" docker info --format '{{.Swarm.ControlAvailable}}') == false ]]; }
-is_reachable() { [[ $(on "$2" docker node inspect --format '{{.ManagerStatus.Reachability}}' "node$1" 2>/dev/null) == reachable ]]; }
+is_reachable() {
+  [[ $(on "$2" docker node inspect --format '{{.ManagerStatus.Reachability}}' "node$1" 2>/dev/null) == reachable ]]
+}
 
 # abdicate NODE: another manager leads from now on
 abdicate() {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# former_nginx.sh FOLDER: makes a copy of nginx/ switch as it did until 0.3: by lines of a map (live/<service>.map), and a reload.
+# former_nginx.sh FOLDER: makes a copy of nginx/ switch as it did until 0.3: by lines of a map (live/<service>.map), and
+# a reload.
 set -euo pipefail
 
 cat >"$1/live.conf" <<'CONF'

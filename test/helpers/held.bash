@@ -18,7 +18,9 @@ backup_held() {
   await_line "$BATS_TEST_TMPDIR/err" '^→ dump'
   # The step is announced before pg_dump starts, and the rows are counted meanwhile, which waits for the table too.
   local end=$((SECONDS + 30))
-  until [ "$(psql avril <<<"select count(*) from pg_locks join pg_stat_activity using (pid) where not granted and application_name = 'pg_dump'")" != 0 ]; do [ "$SECONDS" -lt "$end" ]; done
+  until [ "$(psql avril <<<"select count(*) from pg_locks join pg_stat_activity using (pid) where not granted and application_name = 'pg_dump'")" != 0 ]; do
+    [ "$SECONDS" -lt "$end" ]
+  done
 }
 
 release_table() {

@@ -27,7 +27,8 @@ http {
   server { listen 4000; location / { default_type text/html; return 200 "$(printf '%02000d' 0)"; } }
 }
 CONF
-  docker run -d --name "$project-app" --label "$project" --network "$project" --network-alias phoenix --volume "$BATS_FILE_TMPDIR/app.conf:/app.conf:ro" \
+  docker run -d --name "$project-app" --label "$project" --network "$project" --network-alias phoenix \
+    --volume "$BATS_FILE_TMPDIR/app.conf:/app.conf:ro" \
     --entrypoint nginx "$nginx_image" -c /app.conf -g 'daemon off;' >/dev/null
 }
 
@@ -44,8 +45,8 @@ upstream() {
     --entrypoint node "$node_image" /upstream.mjs >/dev/null
 }
 
-# proxy NAME WHOST POST_RATE DRAIN_SECONDS [OPTION OF docker …]: an nginx run as docker-compose.yml runs it, with a copy of nginx/ in
-# $BATS_FILE_TMPDIR/a copy/NAME.
+# proxy NAME WHOST POST_RATE DRAIN_SECONDS [OPTION OF docker …]: an nginx run as docker-compose.yml runs it, with a copy
+# of nginx/ in $BATS_FILE_TMPDIR/a copy/NAME.
 proxy() {
   local name=$1 folder="$BATS_FILE_TMPDIR/a copy/$1"
   mkdir -p "$folder/ssl"
@@ -70,7 +71,8 @@ port_of() { # proxy, port in the container
 
 # Waits until nginx and what is behind it answer.
 await() { # proxy, path
-  inside "$1" curl -fsS -o /dev/null --retry 100 --retry-all-errors --retry-max-time 20 "http://127.0.0.1:8081$2" 2>/dev/null
+  inside "$1" curl -fsS -o /dev/null --retry 100 --retry-all-errors --retry-max-time 20 \
+    "http://127.0.0.1:8081$2" 2>/dev/null
 }
 
 # A self-signed certificate: certificate NAME FOLDER
@@ -86,7 +88,8 @@ field() {
     process.argv[1].split(".").reduce((value, key) => value?.[key], answer)' "$1"
 }
 
-# live PROXY ADDRESS[=ROLLOUT] …: what a deploy does to switch phoenix, the rename included; without an address what it was before the first.
+# live PROXY ADDRESS[=ROLLOUT] …: what a deploy does to switch phoenix, the rename included; without an address what it
+# was before the first.
 live() {
   local folder="$BATS_FILE_TMPDIR/a copy/$1/nginx/live" proxy=$1
   shift

@@ -25,7 +25,10 @@ hear_no_more() {
 }
 
 # The texts of the notices, a line each.
-heard() { sed -n 's/^POST [^ ]* //p' "$HEARD" | while IFS= read -r body; do node -p 'JSON.parse(process.argv[1]).text' "$body"; done; }
+heard() {
+  sed -n 's/^POST [^ ]* //p' "$HEARD" |
+    while IFS= read -r body; do node -p 'JSON.parse(process.argv[1]).text' "$body"; done
+}
 
 # hook NAME: a hook that writes what it gets to a file of its name, and does what stands on its standard input
 hook() {

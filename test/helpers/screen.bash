@@ -1,11 +1,13 @@
-# A script in a real terminal (tmux). Each terminal has a tmux server of its own: one that was told to end may still be there for a moment.
+# A script in a real terminal (tmux). Each terminal has a tmux server of its own: one that was told to end may still be
+# there for a moment.
 # shellcheck shell=bash
 
 SCREEN=0-0
 
 screen() { tmux -L "$STACK-$SCREEN" "$@" 3>&-; }
 
-# open_screen CHECKOUT NAME [argument …]: a script of a checkout in a terminal of 80 × 24; SCREEN_LOG grows with each change of the screen
+# open_screen CHECKOUT NAME [argument …]: a script of a checkout in a terminal of 80 × 24; SCREEN_LOG grows with each
+# change of the screen
 open_screen() {
   local at=$1 name=$2
   shift 2

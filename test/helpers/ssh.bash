@@ -1,7 +1,9 @@
-# A real sshd on this machine plays the server of a site, with keys, a HOME and a working folder of its own; a second checkout plays the laptop.
+# A real sshd on this machine plays the server of a site, with keys, a HOME and a working folder of its own; a second
+# checkout plays the laptop.
 # shellcheck shell=bash
 
-# sshd_up PORT: starts it, and makes the laptop's checkout (LAPTOP) and its configuration of ssh, in which the host is "server"
+# sshd_up PORT: starts it, and makes the laptop's checkout (LAPTOP) and its configuration of ssh, in which the host is
+# "server"
 sshd_up() {
   local port=$1
   export SSH_DIR=$BATS_FILE_TMPDIR/ssh LAPTOP=$BATS_FILE_TMPDIR/laptop
@@ -9,7 +11,8 @@ sshd_up() {
   ssh-keygen -q -t ed25519 -N '' -f "$SSH_DIR/host"
   ssh-keygen -q -t ed25519 -N '' -f "$SSH_DIR/key"
   printf '[127.0.0.1]:%s %s\n' "$port" "$(cut -d' ' -f1,2 "$SSH_DIR/host.pub")" >"$SSH_DIR/known"
-  printf '%s\n' 'UsePAM no' 'StrictModes no' 'PasswordAuthentication no' "HostKey $SSH_DIR/host" "AuthorizedKeysFile $SSH_DIR/key.pub" \
+  printf '%s\n' 'UsePAM no' 'StrictModes no' 'PasswordAuthentication no' "HostKey $SSH_DIR/host" \
+    "AuthorizedKeysFile $SSH_DIR/key.pub" \
     "SetEnv HOME=$SSH_DIR/home" 'ClientAliveInterval 1' 'ClientAliveCountMax 2' >"$SSH_DIR/sshd_config"
   serve 127.0.0.1 "$port"
   host server "$port"
@@ -32,11 +35,13 @@ serve() {
     -o "PidFile=$SSH_DIR/pid-$port" -o "ListenAddress=$address:$port" "$@" 3>&-
 }
 
-# host NAME PORT [line …]: a host in the laptop's configuration of ssh; of several lines for the same setting the first counts
+# host NAME PORT [line …]: a host in the laptop's configuration of ssh; of several lines for the same setting the first
+# counts
 host() {
   local name=$1 port=$2
   shift 2
-  printf '%s\n' "Host $name" "$@" 'HostName 127.0.0.1' "Port $port" 'User root' "IdentityFile $SSH_DIR/key" 'IdentitiesOnly yes' \
+  printf '%s\n' "Host $name" "$@" 'HostName 127.0.0.1' "Port $port" 'User root' "IdentityFile $SSH_DIR/key" \
+    'IdentitiesOnly yes' \
     "UserKnownHostsFile $SSH_DIR/known" >>"$SSH_DIR/config"
 }
 

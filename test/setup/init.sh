@@ -1,6 +1,6 @@
 #!/bin/sh
-# The first program of a container that plays a server: makes writable what an engine of its own needs, and serves the images that are in the
-# archive as a registry would.
+# The first program of a container that plays a server: makes writable what an engine of its own needs, and serves the
+# images that are in the archive as a registry would.
 set -eu
 for folder in /sys /sys/fs/cgroup /sys/fs/cgroup/*/; do
   mount -o remount,bind,rw "$folder" 2>/dev/null || true

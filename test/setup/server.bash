@@ -1,5 +1,6 @@
-# A server to set up: a container with a clean Debian, Node and this checkout, and later an engine of its own in it. The rest of the world is played
-# by its files: git finds the repositories of the fixtures at GitHub's addresses, and the engine finds the images at a mirror.
+# A server to set up: a container with a clean Debian, Node and this checkout, and later an engine of its own in it. The
+# rest of the world is played by its files: git finds the repositories of the fixtures at GitHub's addresses, and the
+# engine finds the images at a mirror.
 # shellcheck shell=bash
 SERVER=${SERVER:-avril-test-setup}
 # shellcheck disable=SC2034 # for the tests
@@ -11,7 +12,8 @@ on() { docker exec --interactive --workdir "$AT" "$SERVER" "$@" 3>&-; }
 # exec_setup [options]: becomes setup.ts there; /run/setup.pid has its process number
 exec_setup() {
   # shellcheck disable=SC2016 # for the shell there
-  exec docker exec --workdir "$AT" "$SERVER" sh -c 'echo $$ >/run/setup.pid; exec node --import tsx scripts/setup.ts "$@"' setup "$@" 3>&-
+  exec docker exec --workdir "$AT" "$SERVER" sh \
+    -c 'echo $$ >/run/setup.pid; exec node --import tsx scripts/setup.ts "$@"' setup "$@" 3>&-
 }
 
 set_up() { (exec_setup "$@"); }
@@ -30,7 +32,8 @@ save_images() {
 
 # A dump of the database of the fixtures.
 make_dump() {
-  docker run --detach --name "$SERVER-dump" --env POSTGRES_USER=avril --env POSTGRES_PASSWORD=x --env POSTGRES_DB=avril postgis/postgis:18-3.6 >/dev/null
+  docker run --detach --name "$SERVER-dump" --env POSTGRES_USER=avril --env POSTGRES_PASSWORD=x \
+    --env POSTGRES_DB=avril postgis/postgis:18-3.6 >/dev/null
   local ask=(docker exec --interactive "$SERVER-dump" psql --quiet --host=127.0.0.1 --username=avril --dbname=avril)
   local end=$((SECONDS + 300))
   until "${ask[@]}" --command='select 1' >/dev/null 2>&1; do
@@ -45,7 +48,8 @@ make_dump() {
 # make_certificate FOLDER: a certificate of the site that it has signed itself
 make_certificate() {
   mkdir -p "$1"
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 90 -subj "/CN=$HOST" -addext "subjectAltName=DNS:$HOST" \
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 90 -subj "/CN=$HOST" \
+    -addext "subjectAltName=DNS:$HOST" \
     -keyout "$1/privkey.pem" -out "$1/fullchain.pem" 2>/dev/null
 }
 
@@ -59,9 +63,12 @@ server_remove() {
 server_up() {
   local rights=(--cgroupns private --cap-add ALL --cap-drop SYS_RESOURCE --device-cgroup-rule 'a *:* rwm')
   for part in seccomp apparmor systempaths; do rights+=(--security-opt "$part=unconfined"); done
-  docker run --detach --init --name "$SERVER" --hostname server "${rights[@]}" --env SYSTEMD_OFFLINE=1 --tmpfs /run --volume "$SERVER:/var/lib/docker" \
-    --volume "$HERE/setup:/srv/setup:ro" --volume "$1/images.tar:/srv/images.tar:ro" --volume "$1/origin:/srv/origin:ro" \
-    --volume "$CHECKOUT/node_modules:$AT/node_modules:ro" "$(sed -n 's/^NUXT_BASE_IMAGE=//p' "$CHECKOUT/.env.example")" sh /srv/setup/init.sh >/dev/null
+  docker run --detach --init --name "$SERVER" --hostname server "${rights[@]}" --env SYSTEMD_OFFLINE=1 --tmpfs /run \
+    --volume "$SERVER:/var/lib/docker" \
+    --volume "$HERE/setup:/srv/setup:ro" --volume "$1/images.tar:/srv/images.tar:ro" \
+    --volume "$1/origin:/srv/origin:ro" \
+    --volume "$CHECKOUT/node_modules:$AT/node_modules:ro" \
+    "$(sed -n 's/^NUXT_BASE_IMAGE=//p' "$CHECKOUT/.env.example")" sh /srv/setup/init.sh >/dev/null
   tar -C "$1/avril-scripts" -cf - . | on tar --no-same-owner -xf -
   on sh -e <<'SH'
 mkdir -p /etc/docker /mnt/backups

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The contract of the official image: before nginx starts, the scripts of /docker-entrypoint.d run in order of their names.
-# One that cannot be executed is passed over, one that fails ends the container.
+# The contract of the official image: before nginx starts, the scripts of /docker-entrypoint.d run in order of their
+# names. One that cannot be executed is passed over, one that fails ends the container.
 set -e
 
 if [ "$1" = nginx ]; then

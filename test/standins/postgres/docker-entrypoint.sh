@@ -1,6 +1,6 @@
 #!/bin/bash
-# The contract of the official image: the first start makes the cluster, its user and its database, and runs what lies in
-# /docker-entrypoint-initdb.d against a server that only listens on its unix socket.
+# The contract of the official image: the first start makes the cluster, its user and its database, and runs what lies
+# in /docker-entrypoint-initdb.d against a server that only listens on its unix socket.
 set -euo pipefail
 
 init() {
