@@ -9,7 +9,8 @@
 #
 # NEWER names those that are Debian forky, with its engine (28 and later): NEWER=3
 #
-# FOLDER/home is one path on all of them and another folder on each, as /home is: on the first it is what this machine has there. ssh on each of them knows the others (node1, node2 …).
+# FOLDER/home is one path on all of them and another folder on each, as /home is: on the first it is what this machine
+# has there. ssh on each of them knows the others (node1, node2 …).
 set -euo pipefail
 
 action=${1:?usage: cluster.sh up|down|on|link|power|burn FOLDER …}
@@ -55,7 +56,8 @@ down() {
     ip netns pids "$node" | xargs --no-run-if-empty kill -9 2>/dev/null || true
     ip netns del "$node" || true
   done
-  findmnt --raw --noheadings --output TARGET | grep -F "$folder/" | sort -r | xargs --no-run-if-empty -d '\n' umount -l || true
+  findmnt --raw --noheadings --output TARGET | grep -F "$folder/" | sort -r |
+    xargs --no-run-if-empty -d '\n' umount -l || true
   rm -rf "$folder"/[0-9]* "$folder/ssh" "$folder/newer"
 }
 
@@ -69,7 +71,9 @@ keys() {
     printf 'UserKnownHostsFile %s/ssh/known_hosts\nIdentityFile %s/ssh/id\nIdentitiesOnly yes\n' "$folder" "$folder"
     for node in $(seq "$count"); do printf 'Host node%s\n  HostName 10.77.0.1%s\n' "$node" "$node"; done
   } >"$folder/ssh/config"
-  for node in $(seq "$count"); do printf 'node%s,10.77.0.1%s %s\n' "$node" "$node" "$(cut -d ' ' -f 1,2 "$folder/ssh/host.pub")"; done >"$folder/ssh/known_hosts"
+  for node in $(seq "$count"); do
+    printf 'node%s,10.77.0.1%s %s\n' "$node" "$node" "$(cut -d ' ' -f 1,2 "$folder/ssh/host.pub")"
+  done >"$folder/ssh/known_hosts"
 }
 
 is_newer() { [[ " ${NEWER:-} " == *" $1 "* ]]; }
@@ -114,7 +118,8 @@ END
 
 start() {
   local node=$1
-  nsenter --net="/run/netns/avril-node$node" unshare --uts --mount sh "$folder/$node/machine" >"$folder/$node/log" 2>&1 </dev/null 3>&- &
+  nsenter --net="/run/netns/avril-node$node" unshare --uts --mount sh \
+    "$folder/$node/machine" >"$folder/$node/log" 2>&1 </dev/null 3>&- &
 }
 
 await_engines() {
@@ -122,7 +127,11 @@ await_engines() {
   for node in "$@"; do
     until [ -s "$folder/$node/run/docker.pid" ] && (on "$node" docker version) >/dev/null 2>&1; do
       tries=$((tries - 1))
-      [ "$tries" -gt 0 ] || { tail -n 20 "$folder/$node/log" >&2; printf 'cluster: the engine of node %s does not answer\n' "$node" >&2; exit 69; }
+      [ "$tries" -gt 0 ] || {
+        tail -n 20 "$folder/$node/log" >&2
+        printf 'cluster: the engine of node %s does not answer\n' "$node" >&2
+        exit 69
+      }
       sleep 0.1
     done
   done
@@ -137,8 +146,8 @@ processes_of() {
 }
 
 power() {
-  local node nodes=("$folder"/[0-9]*)
-  nodes=("${nodes[@]##*/}")
+  local node nodes
+  mapfile -t nodes < <(cd "$folder" && printf '%s\n' [0-9]*)
   if [ "$1" = on ]; then
     for node in "${nodes[@]}"; do start "$node"; done
     await_engines "${nodes[@]}"

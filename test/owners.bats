@@ -32,7 +32,9 @@ teardown() { query --dbname=postgres <<<'drop database restored'; }
 in_server() { docker exec --interactive --user postgres "$SERVER" "$@" 3>&-; }
 query() { in_server psql --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --username=avril "$@"; }
 # In spite of what is set for it.
-by_app() { in_server env PGOPTIONS='-c role=none -c default_transaction_read_only=off -c statement_timeout=0 -c search_path=public' psql --no-psqlrc --quiet --dbname=restored --username=avril_app; }
+by_app() {
+  in_server env PGOPTIONS='-c role=none -c default_transaction_read_only=off -c statement_timeout=0 -c search_path=public' psql --no-psqlrc --quiet --dbname=restored --username=avril_app
+}
 dump() { in_server pg_dump --username=avril "$@" </dev/null | grep -v '^\\\(un\)\?restrict'; }
 gift() { cat "$CHECKOUT/postgres/superusers_objects.sql"; }
 
@@ -96,7 +98,8 @@ assert_nothing_lent() {
 @test "into a database that somebody has written to before it is filled nothing is restored" {
   by_app <<<'create function public.planted() returns int language sql as $$select 1$$'
   in_server pg_dump --username=avril --format=custom --file=/tmp/dump origin
-  run -1 in_server env PGUSER=avril bash -c "$(cat "$CHECKOUT/postgres/bring_back.sh")" bring_back restored /tmp/dump 2 public avril_app ''
+  run -1 in_server env PGUSER=avril bash -c "$(cat "$CHECKOUT/postgres/bring_back.sh")" bring_back restored /tmp/dump \
+    2 public avril_app ''
   assert_output --partial 'somebody has written to the database before it was filled'
 }
 

@@ -101,7 +101,9 @@ if is_wanted static; then
   check 'structure (house)' node --import tsx test/house.ts
   mapfile -t files < <(shell_files)
   # shellcheck disable=SC2016 # for that shell
-  check 'shell files (shellcheck)' bash -c 'printf "%s\0" "$@" | xargs --null --max-args 6 --max-procs "$(nproc)" shellcheck --external-sources' shellcheck "${files[@]}"
+  check 'shell files (shellcheck)' bash \
+    -c 'printf "%s\0" "$@" | xargs --null --max-args 6 --max-procs "$(nproc)" shellcheck --external-sources' \
+    shellcheck "${files[@]}"
 fi
 if is_wanted unit; then
   mapfile -t files < <(find test -name '*.test.ts' -not -path 'test/compose/*')
@@ -130,8 +132,8 @@ finished() {
   return "$(cat "$outputs/$1.status" || echo 1)"
 }
 
-# What counts requests at a high rate, or is three machines in one, runs alone. What mostly waits for containers runs four at a time, the longest first: it would be waited for at the end. What
-# nobody has measured comes last.
+# What counts requests at a high rate, or is three machines in one, runs alone. What mostly waits for containers runs
+# four at a time, the longest first: it would be waited for at the end. What nobody has measured comes last.
 alone=(cluster.bats observe.bats rollouts.bats)
 longest=(deploy.bats take_over.bats setup.bats nginx.bats remote.bats recover.bats moment.bats locked.bats upgrade.bats wal.bats confined.bats restore.bats backup.bats vault.bats watch.bats signals.bats
   maintenance.bats together.bats kills.bats frameworks.bats failures.bats comes_back.bats first_start.bats certificate.bats demo.bats nodes.bats psql.bats objects.bats roles.bats owners.bats)

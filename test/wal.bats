@@ -59,8 +59,13 @@ END
 }
 # By the service's own probe, asked at once and not at Docker's next time.
 await_receiving() { in_wal timeout 120 bash -c 'until bash /etc/avril/wal.sh health >/dev/null; do sleep 0.2; done'; }
-await_answer() { docker exec --user postgres "$STACK-postgres-1" timeout 120 bash -c 'until psql -h 127.0.0.1 -U avril -c "select 1" avril >/dev/null 2>&1; do sleep 0.1; done' 3>&-; }
-until_health() { timeout 120 sh -c 'until [ "$(docker inspect --format "{{.State.Health.Status}}" "$0")" = "$1" ]; do sleep 0.5; done' "$STACK-wal-1" "$1"; }
+await_answer() {
+  docker exec --user postgres "$STACK-postgres-1" timeout 120 bash \
+    -c 'until psql -h 127.0.0.1 -U avril -c "select 1" avril >/dev/null 2>&1; do sleep 0.1; done' 3>&-
+}
+until_health() {
+  timeout 120 sh -c 'until [ "$(docker inspect --format "{{.State.Health.Status}}" "$0")" = "$1" ]; do sleep 0.5; done' "$STACK-wal-1" "$1"
+}
 # fill MB: so much WAL
 fill() {
   psql <<<"insert into commits (text) select repeat(md5(random()::text), 32) from generate_series(1, $1 * 900)"

@@ -48,7 +48,8 @@ cluster_up() {
   quick_recipes
   quiet_probes
   # One address for all of them; nobody is limited.
-  set_env "BACKUP_DIR=$PLAY/backups" NGINX_BIND=0.0.0.0 NGINX_TLS_PORT=443 POST_RATE=10000 DRAIN_SECONDS=10 PHOENIX_REPLICAS=2
+  set_env "BACKUP_DIR=$PLAY/backups" NGINX_BIND=0.0.0.0 NGINX_TLS_PORT=443 POST_RATE=10000 DRAIN_SECONDS=10 \
+    PHOENIX_REPLICAS=2
   compile_site
   load_images 1
   docker save nginx:1.30.5 | on 2 docker load --quiet

@@ -20,10 +20,12 @@ set_up() { (exec_setup "$@"); }
 
 signal_setup() { on sh -c "kill -$1 \"\$(cat /run/setup.pid)\""; }
 
-# The images that docker-compose.yml names, as `docker save` writes them. What the apps are built on has curl: each engine installs it once, which the engine of the other tests has done.
+# The images that docker-compose.yml names, as `docker save` writes them. What the apps are built on has curl: each
+# engine installs it once, which the engine of the other tests has done.
 save_images() {
   local images image
-  images=$(docker compose --project-directory "$CHECKOUT" --file "$CHECKOUT/docker-compose.yml" config --format json | node -e '
+  images=$(docker compose --project-directory "$CHECKOUT" --file "$CHECKOUT/docker-compose.yml" config --format json |
+    node -e '
     const services = Object.values(JSON.parse(require("node:fs").readFileSync(0, "utf8")).services)
     console.log([...new Set(services.map(({ image, build }) => (build ? "with-curl/" + build.args.BASE : image)))].join("\n"))')
   grep ^with-curl/ <<<"$images" | while read -r image; do build_with_curl "${image#*/}" "$image"; done

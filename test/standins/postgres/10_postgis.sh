@@ -1,5 +1,6 @@
 #!/bin/bash
-# The same extensions in the same two databases as the official image, because a dump holds them. Made once: to copy them is quicker.
+# The same extensions in the same two databases as the official image, because a dump holds them. Made once: to copy
+# them is quicker.
 set -euo pipefail
 
 psql -c 'create database template_postgis is_template true'
