@@ -103,10 +103,11 @@ order by (rolname = :'app') = (:'give' <> '') desc limit 1
 SQL
 }
 
-# Who restores what a role owns: nobody for a superuser; the app when it has that role's rights; else the role.
+# Who restores what a role owns: nobody for a superuser; the app when it has that role's rights; else the role. Where
+# phoenix is a superuser, nobody for a role that cannot log in, either: nobody can have left code there as that role.
 owners() {
   query <<'SQL'
-select concat(case when rolsuper then '' when pg_has_role(app, pg_roles.oid, 'usage') or :'flags' ~ '--no-owner' then :'app' else rolname end, E'\x01', rolname)
+select concat(case when rolsuper or :'app' = '' and not rolcanlogin then '' when pg_has_role(app, pg_roles.oid, 'usage') or :'flags' ~ '--no-owner' then :'app' else rolname end, E'\x01', rolname)
 from pg_roles left join (select oid as app from pg_roles where rolname = :'app') as it on true where rolname !~ '\n'
 SQL
 }
