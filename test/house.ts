@@ -2,7 +2,7 @@
 // when something leads upwards or in a circle, when two things have one name, when a long module does not say why, or
 // when a line is too long.
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, relative } from 'node:path'
 
 const root = process.argv[2] ?? join(import.meta.dirname, '..')
@@ -99,7 +99,7 @@ const withoutCode = (text: string) => text.replaceAll(/^ *```[^]*?^ *```/gm, blo
 const longLinesOf = (kind: string, ...globs: string[]) =>
   execFileSync('git', ['-C', root, 'ls-files', ...globs, ':!test/fixtures'], { encoding: 'utf8' })
     .split('\n')
-    .filter(Boolean)
+    .filter(file => file !== '' && existsSync(join(root, file)))
     .flatMap(file => {
       const text = readFileSync(join(root, file), 'utf8')
       return (kind === 'md' ? withoutCode(text) : text)

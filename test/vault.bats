@@ -80,6 +80,7 @@ assert_nothing_left() {
 
 @test "no clear file is on the disk of the sets; the program age opens each with the key; latest.dump stays readable" {
   run --separate-stderr -0 backup
+  refute_regex "$stderr" 'an interrupted'
   local set=$output file
   assert_no_clear_file
   run -0 find "$SETS" "$SITE/.state/objects.jsonl" "$DUMPS" -type f -perm /077

@@ -148,6 +148,8 @@ const finish = async ({ settings, names }: BackupOptions, work: DataWork, made: 
     await afterwards(set, 'tidying up', async () => {
       work.step('tidy')
       if (set.recipients && set.objects) keepIndex(plaintext)
+      // Else it would be swept as what another one has left.
+      await made.dispose()
       await sweepRestores(stack.project, server)
       const removed = [
         ...applyRetention(settings.BACKUP_DIR, rules),
