@@ -96,7 +96,7 @@ void test('error pages, answers that are cut off, wrong echoes', async () => {
 })
 
 void test('a request without an answer fails at the time-out, and stop waits for it', async () => {
-  const { report, counts } = await loaded({ hang: 40 }, { seconds: 1.5, rate: 200, timeout: 1500 })
+  const { report, counts } = await loaded({ hang: 40 }, { seconds: 1.5, rate: 100, timeout: 5000 })
   ok(counts.faults > 0)
   equal(report.failed, counts.faults)
   deepEqual(codes(report), ['timeout'])
