@@ -15,8 +15,8 @@ export interface Lost {
 
 // None is kept for whoever is no superuser.
 const TAKEN =
-  'for "too many clients": the apps hold all connections; docker compose restart phoenix has them let go, then ' +
-  'run this again'
+  'for "too many clients": the apps hold all connections; docker compose restart phoenix (with several servers: a ' +
+  'deploy of it) has them let go, then run this again'
 
 interface Filling {
   /** of the application's sessions; missing when nobody knows it */

@@ -7,14 +7,17 @@ export function freeSpace(folder: string) {
   const { bavail, bsize } = statfsSync(folder)
   return bavail * bsize
 }
+
+/** Nothing else is said than what holds for whoever reads or writes there. */
 export function noSpace(message: string) {
   return new Failure(message, {
     exitCode: EXIT.noSpace,
     hint:
-      'no set was made, and none was removed; free some space there or enlarge the disk (scripts/backup.ts --list ' +
-      'shows the sets)',
+      'free some space there (df -h; scripts/backup.ts --list shows the sets) or enlarge the disk, then run this ' +
+      'again',
   })
 }
+
 /**
  * An error; when one of the folders has no space left, that instead. To be asked before what was written there is
  * removed.
