@@ -351,3 +351,29 @@ gap_of() {
   run -0 node_deploy avril
   run -0 node_script setup --one-server
 }
+
+has_no_leader() { ! on 1 docker node ls >/dev/null 2>&1; }
+
+# bats test_tags=long
+@test "all other managers are lost for good: the one with the database goes on alone, as the guide says" {
+  [[ $(on 1 docker node ls --format '{{.Hostname}}' 2>/dev/null) == *node2* ]] || {
+    run -0 node_script setup --swarm 10.77.0.11
+    run -0 node_script setup --join node2 --manager
+  }
+  run -0 node_deploy avril
+  loads_start 1
+  local cut node
+  for node in 2 3; do cut_off "$node"; done
+  cut=$(milliseconds)
+  until_true has_no_leader
+  run -0 there 1 docker swarm init --force-new-cluster --advertise-addr 10.77.0.11
+  for node in $(on 1 docker node ls --filter role=worker --format '{{.Hostname}}') \
+    $(on 1 docker node ls --filter role=manager --format '{{.Hostname}}'); do
+    [ "$node" = node1 ] || run -0 node_script setup --leave "$node"
+  done
+  run -0 node_deploy avril
+  loads_stop "$cut"
+  echo "# failed: $FAILED" >&3
+  assert_equal "$LATE" '1:0'
+  assert_equal "$(places | tr ' ' '\n' | sort -u)" node1
+}
