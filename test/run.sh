@@ -136,8 +136,8 @@ finished() {
 
 # What counts requests at a high rate, or is three machines in one, runs alone. What mostly waits for containers runs
 # four at a time, the longest first: it would be waited for at the end. What nobody has measured comes last.
-alone=(cluster.bats observe.bats rollouts.bats)
-longest=(deploy.bats take_over.bats setup.bats nginx.bats remote.bats recover.bats moment.bats locked.bats upgrade.bats wal.bats confined.bats restore.bats backup.bats vault.bats watch.bats signals.bats
+alone=(cluster.bats observe.bats rollouts.bats nginx.bats)
+longest=(deploy.bats take_over.bats setup.bats remote.bats recover.bats moment.bats locked.bats upgrade.bats wal.bats confined.bats restore.bats backup.bats vault.bats watch.bats signals.bats
   maintenance.bats together.bats kills.bats frameworks.bats failures.bats comes_back.bats first_start.bats certificate.bats demo.bats nodes.bats psql.bats objects.bats roles.bats owners.bats)
 together=("${longest[@]}")
 for file in test/*.bats; do
