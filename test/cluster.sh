@@ -119,7 +119,7 @@ END
 start() {
   local node=$1
   nsenter --net="/run/netns/avril-node$node" unshare --uts --mount sh \
-    "$folder/$node/machine" >"$folder/$node/log" 2>&1 </dev/null 3>&- &
+    "$folder/$node/machine" >>"$folder/$node/log" 2>&1 </dev/null 3>&- &
 }
 
 await_engines() {
@@ -141,7 +141,7 @@ await_engines() {
 processes_of() {
   ip netns pids "avril-node$1"
   find "$folder/$1/data/containers" -mindepth 1 -maxdepth 1 -printf '%f\n' | while read -r container; do
-    find /sys/fs/cgroup -type d -name "*$container*" -exec find {} -name cgroup.procs -exec cat {} + \;
+    find /sys/fs/cgroup -path "*$container*/cgroup.procs" -exec cat {} +
   done | sort -u
 }
 
