@@ -157,7 +157,8 @@ power() {
   # A shim is told of the end of a container by it: who was started meanwhile goes, too.
   for node in "${nodes[@]}"; do
     processes_of "$node" | xargs --no-run-if-empty kill -9 2>/dev/null || true
-    rm -f "$folder/$node"/run/*.pid
+    # What a machine has in /run.
+    rm -rf "$folder/$node"/run/*.pid "$folder/$node"/exec/*
   done
 }
 
