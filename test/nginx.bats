@@ -1214,3 +1214,14 @@ until_served() { # certificate, command that tells what is served
   run -78 docker exec --env WHOST_ALIASES=a.b,AVRIL.test "$project-tls" /docker-entrypoint.d/10-settings.sh
   assert_output --partial 'names the site itself'
 }
+
+@test "the nginx of another node of a Swarm starts again after it was killed: what it listened on is left" {
+  docker run --detach --name "$project-killed" --label "$project" --env SWARM_ROLE=other --env SWARM_NODE=x \
+    --volume "$checkout/nginx:/etc/nginx/avril:ro" --volume "$checkout/nginx/start:/docker-entrypoint.d:ro" \
+    "$(image_of nginx)" nginx -c /etc/nginx/avril/nginx.conf -g 'daemon off;'
+  timeout 30 sh -c "until docker exec '$project-killed' ls /run/avril/follow.sock; do sleep 0.1; done"
+  docker kill --signal KILL "$project-killed"
+  docker start "$project-killed"
+  # Of the second start.
+  timeout 30 sh -c "until [ \"\$(docker logs '$project-killed' 2>&1 | grep -c 'start worker processes')\" = 2 ]; do sleep 0.1; done"
+}

@@ -14,6 +14,10 @@ config=/etc/nginx/avril
 run=/run/avril
 logs=/var/log/avril
 
+# Of an nginx that was killed it is left, and nothing could listen there again. One that runs (this is run by hand then)
+# needs it.
+[ "$(cat /proc/1/comm)" = nginx ] || rm -f "$run/follow.sock"
+
 say() {
   printf 'avril: %s\n' "$*" >&2
 }
