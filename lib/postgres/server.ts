@@ -78,8 +78,7 @@ export async function captureInServer(
   command: string[],
   options: Pick<RunOptions, 'input' | 'what' | 'hint'> = {},
 ) {
-  const { input } = options
-  const outcome = await attemptInServer(server, command, input === undefined ? {} : { input })
+  const outcome = await attemptInServer(server, command, options)
   if (outcome.code !== 0) throw failureOf(command, outcome, options)
   return outcome.stdout.replace(/\n$/, '')
 }

@@ -6,7 +6,7 @@ import { messageOf } from '../system/errors.ts'
 import { bad, type Finding } from './findings.ts'
 import { runOn } from './node_files.ts'
 import { type NodeFacts, nodesFindings } from './node_findings.ts'
-import { readBehind } from './node_nginx.ts'
+import { type NginxWanted, readBehind, readNginxWanted } from './node_nginx.ts'
 import { networkMtu } from './node_networks.ts'
 
 /** Whoever is to be a node reaches the db node by these (tcp). */
@@ -29,7 +29,7 @@ cat "/sys/class/net/$device/mtu"`
 /** milliseconds: more than all that is tried there in vain; a disk that is gone lets nobody answer */
 const PATIENCE = 40_000
 
-const factsOf = async (node: Node): Promise<NodeFacts> => {
+const factsOf = async (node: Node, wanted: NginxWanted): Promise<NodeFacts> => {
   const { name } = node
   const host = node.isHere ? undefined : node.host
   try {
@@ -44,7 +44,7 @@ const factsOf = async (node: Node): Promise<NodeFacts> => {
     const [least, most] = [asked / 1000 - 1, Date.now() / 1000]
     const now = Number(clock)
     const ahead = now > most ? now - most : Math.min(now - least, 0)
-    const behind = host === undefined ? [] : await readBehind(node, signal)
+    const behind = host === undefined ? [] : await readBehind(node, wanted, signal)
     return { name, ahead, free: Number(free), registry, closed, mtu: Number(mtu), behind }
   } catch {
     return { name, ahead: undefined, free: 0, registry: 'unreached', closed: [], mtu: 0, behind: [] }
@@ -56,7 +56,8 @@ export async function lookAtNodes(): Promise<Finding[]> {
   if (!isSwarm()) return []
   try {
     const nodes = await listNodes()
-    const facts = await Promise.all(nodes.filter(({ isUp }) => isUp).map(factsOf))
+    const wanted = await readNginxWanted()
+    const facts = await Promise.all(nodes.filter(({ isUp }) => isUp).map(node => factsOf(node, wanted)))
     const stack = await openStack()
     return nodesFindings(await readNodes(stack), facts, await networkMtu(stack.project))
   } catch (error) {

@@ -50,23 +50,37 @@ export function behindOf(wanted: Record<string, string | null>, env: string[]) {
   return Object.entries(wanted).flatMap(([name, value]) => (env.includes(`${name}=${value ?? ''}`) ? [] : [name]))
 }
 
+/** What nginx of another node is to have. */
+export interface NginxWanted {
+  project: string
+  /** of its files, as sha256sum prints them */
+  sums: string
+  /** the settings that it is started with, but for the id of its node */
+  environment: Record<string, string | null>
+}
+
+/** Reads that here, for all nodes. Throws a Failure. */
+export async function readNginxWanted(): Promise<NginxWanted> {
+  const config = configOf(await attempt(composeConfig(composeFiles()), { env: otherNginx('') }))
+  const sums = await capture(['find', ...nginxPaths(config), '-type', 'f', ...BROUGHT, '-exec', 'sha256sum', '{}', '+'])
+  return { project: config.name, sums, environment: config.services.nginx?.environment ?? {} }
+}
+
 /**
  * What nginx of another node has as it was before: files, and the names of settings; sendNginx and a start would bring
  * them. Throws a Failure when the node does not say.
  */
-export async function readBehind({ id, host }: Node, signal: AbortSignal): Promise<string[]> {
-  const config = configOf(await attempt(composeConfig(composeFiles()), { env: otherNginx(id) }))
-  const sums = await capture(['find', ...nginxPaths(config), '-type', 'f', ...BROUGHT, '-exec', 'sha256sum', '{}', '+'])
+export async function readBehind({ id, host }: Node, { project, sums, environment }: NginxWanted, signal: AbortSignal) {
   const script = 'sha256sum --check --status - && echo same || echo other'
   const files = await runOn(host, "looking at nginx's files", script, [], { input: `${sums}\n`, signal })
   const engine = await engineOf(host)
-  const [nginx] = await listIds(config.name, 'nginx', engine)
+  const [nginx] = await listIds(project, 'nginx', engine)
   // That it has none is said elsewhere.
   const said =
     nginx === undefined
       ? '[]'
       : await capture(docker('inspect', '--format', '{{json .Config.Env}}', nginx), { engine, signal })
   const env = readAnswer(v.array(v.string()), said, 'docker inspect')
-  const wanted = nginx === undefined ? {} : (config.services.nginx?.environment ?? {})
+  const wanted = nginx === undefined ? {} : { ...environment, ...otherNginx(id) }
   return [...(files === 'other' ? ['files in nginx/, or those that .env names'] : []), ...behindOf(wanted, env)]
 }
