@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # cluster.sh up|down FOLDER [NODES]: so many machines (three) on this one, as root: an engine and an sshd each, in
 # namespaces of their own, with the addresses 10.77.0.11 and up on a switch that nobody else has. Nothing of this
-# machine's own engine or network is touched. They join no Swarm by themselves. cluster.sh on FOLDER NODE COMMAND …:
-# runs a command on one of them.
+# machine's own engine or network is touched. They join no Swarm by themselves.
+# cluster.sh on FOLDER NODE COMMAND …: runs a command on one of them.
 # cluster.sh link FOLDER NODE up|down: connects one of them, or cuts it off.
 # cluster.sh power FOLDER off|on: a power cut of all of them at once, and its end.
 # cluster.sh burn FOLDER NODE: it is gone, with all that ran there.

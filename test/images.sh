@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that every image that docker-compose.yml names is there: it is pulled, and where no registry can be reached
-# a stand-in of the same name is built from Debian's packages. Does nothing when all of them are there. images.sh acme:
-# an authority (pebble) and certbot, of Debian.
+# a stand-in of the same name is built from Debian's packages. Does nothing when all of them are there.
+# images.sh acme: an authority (pebble) and certbot, of Debian.
 # images.sh registry: a registry of images, of Debian.
 # images.sh ceph: an S3 server with object lock, of Debian.
 # images.sh old [version]: the same for the database of an old server: PostgreSQL 15 (of Debian 12) or 17 (of Debian
@@ -115,8 +115,11 @@ build_standin() {
   local arguments=()
   if [ "$image" = "$old" ]; then
     local suite
-    case ${old#*:} in 15) suite=bookworm ;; 17) suite=trixie ;; *) say \
-      "no Debian here has PostgreSQL ${old#*:}"; return 64 ;; esac
+    case ${old#*:} in
+      15) suite=bookworm ;;
+      17) suite=trixie ;;
+      *) say "no Debian here has PostgreSQL ${old#*:}"; return 64 ;;
+    esac
     import_base "$suite"
     arguments=(--build-arg BASE="avril-standin-base:$suite" --build-arg VERSION="${old#*:}")
   else

@@ -137,8 +137,10 @@ finished() {
 # What counts requests at a high rate, or is three machines in one, runs alone. What mostly waits for containers runs
 # four at a time, the longest first: it would be waited for at the end. What nobody has measured comes last.
 alone=(cluster.bats observe.bats rollouts.bats nginx.bats)
-longest=(deploy.bats take_over.bats setup.bats remote.bats recover.bats moment.bats locked.bats upgrade.bats wal.bats confined.bats restore.bats backup.bats vault.bats watch.bats signals.bats
-  maintenance.bats together.bats kills.bats frameworks.bats failures.bats comes_back.bats first_start.bats certificate.bats demo.bats nodes.bats psql.bats objects.bats roles.bats owners.bats)
+longest=(deploy.bats take_over.bats setup.bats remote.bats recover.bats moment.bats locked.bats upgrade.bats wal.bats
+  confined.bats restore.bats backup.bats vault.bats watch.bats signals.bats maintenance.bats together.bats kills.bats
+  frameworks.bats failures.bats comes_back.bats first_start.bats certificate.bats demo.bats nodes.bats psql.bats
+  objects.bats roles.bats owners.bats)
 together=("${longest[@]}")
 for file in test/*.bats; do
   file=${file##*/}
@@ -151,8 +153,11 @@ for file in "${alone[@]}"; do
 done
 
 outputs=$(mktemp -d)
-mapfile -t together < <(for file in "${together[@]}"; do if [ -e "test/$file" ] &&
-  is_wanted "$file"; then echo "$file"; fi; done)
+mapfile -t together < <(
+  for file in "${together[@]}"; do
+    if [ -e "test/$file" ] && is_wanted "$file"; then echo "$file"; fi
+  done
+)
 # shellcheck disable=SC2016 # for the shell that runs a file
 {
   printf '%s\n' "${together[@]}" | xargs --no-run-if-empty --max-procs 4 -I '{}' bash -c \
