@@ -41,12 +41,16 @@ publish() {
   sync "$base"
 }
 
+# The service may put all of them aside meanwhile (base.sh anew): what is gone is none.
 list() {
-  local file
+  local file text
   for file in "$base"/*/base.json; do
     case $file in *.partial/* | *\**) continue ;; esac
-    tr -d '\n' <"$file"
-    echo
+    if text=$(tr -d '\n' <"$file"); then
+      printf '%s\n' "$text"
+    elif [ -e "$file" ]; then
+      return 74
+    fi
   done
 }
 

@@ -111,6 +111,7 @@ mount --bind '$own/sysctl' /etc/sysctl.d
 mount --bind '$own/home' '$folder/home'
 mount --bind '$folder/ssh/config' /etc/ssh/ssh_config
 [ -d /root/.ssh ] && mount -t tmpfs tmpfs /root/.ssh
+cron
 /usr/sbin/sshd -f /dev/null -o 'PidFile=$own/run/sshd.pid' -o 'HostKey=$folder/ssh/host' -o 'AuthorizedKeysFile=$folder/ssh/authorized_keys' -o StrictModes=no -o PasswordAuthentication=no -o MaxStartups=100 -o MaxSessions=100 -o 'ListenAddress=10.77.0.1$node'
 exec dockerd --data-root '$own/data' --exec-root '$own/exec' --pidfile '$own/run/docker.pid' --bip 172.3$node.0.1/24
 END

@@ -3,6 +3,8 @@ import { openStack } from '../docker/stack.ts'
 import { isSwarm, listNodes, type Node, swarmAddress } from '../docker/swarm.ts'
 import { readNodes } from '../status/nodes_status.ts'
 import { messageOf } from '../system/errors.ts'
+import { loadSettings } from '../system/settings.ts'
+import { cronFile } from './cron.ts'
 import { bad, type Finding } from './findings.ts'
 import { runOn } from './node_files.ts'
 import { type NodeFacts, nodesFindings } from './node_findings.ts'
@@ -24,7 +26,8 @@ else echo refused; fi
 for port in ${PORTS.join(' ')}; do reaches "$1" "$port" || printf '%s ' "$port"; done; echo
 device=$(ip -o -4 addr show to "$1" | awk '{ print $2; exit }')
 [ -n "$device" ] || device=$(ip -o route get "$1" | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p')
-cat "/sys/class/net/$device/mtu"`
+cat "/sys/class/net/$device/mtu"
+if [ -e "$2" ] && grep -qxE 'crond?' /proc/[0-9]*/comm 2>/dev/null; then echo yes; else echo no; fi`
 
 /** milliseconds: more than all that is tried there in vain; a disk that is gone lets nobody answer */
 const PATIENCE = 40_000
@@ -34,10 +37,10 @@ const factsOf = async (node: Node, wanted: NginxWanted): Promise<NodeFacts> => {
   const host = node.isHere ? undefined : node.host
   try {
     const asked = Date.now()
-    const words = [swarmAddress() ?? '']
+    const words = [swarmAddress() ?? '', cronFile(loadSettings().COMPOSE_PROJECT_NAME, 'node')]
     const signal = AbortSignal.timeout(PATIENCE)
     const said = await runOn(host, 'asking how it is', FACTS, words, { signal })
-    const [clock = '', free = '', found, ports = '', mtu] = said.split('\n').map(line => line.trim())
+    const [clock = '', free = '', found, ports = '', mtu, starts] = said.split('\n').map(line => line.trim())
     const registry = found === 'good' || found === 'refused' ? found : 'unreached'
     const closed = ports.split(' ').filter(Boolean)
     // It has answered at some time between the two.
@@ -45,9 +48,9 @@ const factsOf = async (node: Node, wanted: NginxWanted): Promise<NodeFacts> => {
     const now = Number(clock)
     const ahead = now > most ? now - most : Math.min(now - least, 0)
     const behind = host === undefined ? [] : await readBehind(node, wanted, signal)
-    return { name, ahead, free: Number(free), registry, closed, mtu: Number(mtu), behind }
+    return { name, ahead, free: Number(free), registry, closed, mtu: Number(mtu), behind, starts: starts === 'yes' }
   } catch {
-    return { name, ahead: undefined, free: 0, registry: 'unreached', closed: [], mtu: 0, behind: [] }
+    return { name, ahead: undefined, free: 0, registry: 'unreached', closed: [], mtu: 0, behind: [], starts: true }
   }
 }
 

@@ -12,7 +12,7 @@ import { ownLoader } from '../system/runtime.ts'
 import { quoteWord } from '../system/shell.ts'
 
 /** What cron does for a stack. */
-export type Job = 'backup' | 'certificate' | 'ship' | 'watch'
+export type Job = 'backup' | 'certificate' | 'node' | 'ship' | 'watch'
 
 // cron reads only names of letters, digits, _ and -.
 export function cronFile(project: string, job: Job = 'backup') {
@@ -28,10 +28,8 @@ export function clockOf(match: RegExpExecArray | null) {
 // cron itself turns % into a line end, even within quotes.
 const quote = (word: string) => quoteWord(word).replaceAll('%', String.raw`\%`)
 
-const ENVIRONMENT = [
-  `PATH=${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
-  'LANG=C.UTF-8',
-]
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+const ENVIRONMENT = [`PATH=${dirname(process.execPath)}:${PATH}`, 'LANG=C.UTF-8']
 
 /** How an entry begins Node on a script, in words for its shell. */
 const nodeWords = () => {
@@ -109,6 +107,28 @@ export function shipCronText() {
     ...ENVIRONMENT,
     `* * * * * root cd ${quote(root)} && exec flock --nonblock --close ${lock} sh -c 'exec "$@" >${log} 2>&1' - ` +
       `timeout --kill-after=10 7200 ${nodeWords()} scripts/backup.ts --ship --hour --wait`,
+    '',
+  ].join('\n')
+}
+
+/**
+ * The text of the entry of a node of a Swarm, which starts what its engine could not. An engine tries once, at its own
+ * start, to start what is in the networks of the Swarm, and after a power cut of all nodes there is no leader yet that
+ * could give them (https://github.com/moby/moby/issues/32607). What somebody has stopped has no error, and stays.
+ */
+export function nodeCronText(project: string) {
+  const filters = [
+    'status=exited',
+    `label=com.docker.compose.project=${project}`,
+    'label=com.docker.compose.oneoff=False',
+  ]
+  return [
+    '# Made by scripts/setup.ts on each node, removed by --leave and --one-server. After a power cut it starts what ' +
+      'the engine could not: nginx, on the db node postgres, minio, wal and the registry too.',
+    `PATH=${PATH}`,
+    `* * * * * root flock --nonblock --close /run/avril-node.lock sh -c 'docker ps --all --quiet ` +
+      `${filters.map(it => `--filter ${it}`).join(' ')} | xargs -r docker inspect --format ` +
+      `"{{if .State.Error}}{{.Id}}{{end}}" | xargs -r -n 1 docker start' >/dev/null 2>&1`,
     '',
   ].join('\n')
 }

@@ -1,4 +1,4 @@
-// What a node of a Swarm has of this machine: the registry's certificates, and a setting of its kernel.
+// What a node of a Swarm has of this machine: the registry's certificates, a setting of its kernel, an entry of cron.
 import { X509Certificate } from 'node:crypto'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -9,6 +9,7 @@ import { root } from '../system/checkout.ts'
 import { attempt, capture, failureOf, type RunOptions } from '../system/run.ts'
 import { loadSettings } from '../system/settings.ts'
 import { stateFile } from '../system/state_folder.ts'
+import { cronFile, nodeCronText } from './cron.ts'
 
 /** Those of who has signed the others, of the registry itself, and of the nodes. */
 const AUTHORITY = join(CERTIFICATES, 'authority')
@@ -105,11 +106,26 @@ export async function trustRegistry(address: string, host?: string) {
   await withArchive(words, from => runOn(host, 'the certificate of the registry', TRUST, [address], { from }))
 }
 
-/** Removes from a machine that was a node what others must not have: the keys of the registry, and of the site. */
-export async function dropSecrets(host: string) {
+/**
+ * Removes from a machine that was a node its entry of cron, and what others must not have: the keys of the registry,
+ * and of the site.
+ */
+export async function dropFiles(host: string) {
   const settings = loadSettings()
-  const words = [`/etc/docker/certs.d/${settings.SWARM}:5000`, resolve(root, certificateFolder(settings))]
-  await runOn(host, 'removing the certificates', 'rm -rf -- "$@"', words)
+  await runOn(host, 'removing the certificates', 'rm -rf -- "$@"', [
+    cronFile(settings.COMPOSE_PROJECT_NAME, 'node'),
+    join(TRUSTED, `${settings.SWARM}:5000`),
+    resolve(root, certificateFolder(settings)),
+  ])
+}
+
+// cron reads no file whose name has a dot.
+const WRITE = `set -eu; cat >"$1.new"; mv "$1.new" "$1"`
+
+/** Has cron, on a host (without one: here), start what the engine could not start by itself. */
+export async function startAfterPowerCut(host?: string) {
+  const { COMPOSE_PROJECT_NAME: project } = loadSettings()
+  await runOn(host, "cron's entry", WRITE, [cronFile(project, 'node')], { input: nodeCronText(project) })
 }
 
 // Without it 15 minutes: so long an agent of the Swarm goes on telling a manager that is gone what has become of its

@@ -18,6 +18,8 @@ export interface NodeFacts {
   mtu: number
   /** what its nginx has as it was before (readBehind); of this machine's nothing is said */
   behind: string[]
+  /** whether cron starts what its engine could not, after a power cut */
+  starts: boolean
 }
 
 /** bytes that a packet grows by on its way from node to node */
@@ -62,7 +64,7 @@ export function nodesFindings(
           ),
         ]
       : []),
-    ...facts.flatMap(({ name, ahead, free, registry, closed, mtu: most, behind }): Finding[] => {
+    ...facts.flatMap(({ name, ahead, free, registry, closed, mtu: most, behind, starts }): Finding[] => {
       if (ahead === undefined) return [bad(`${name} is not reached by ssh`)]
       return [
         ...(Math.abs(ahead) > MOST_AHEAD
@@ -92,6 +94,14 @@ export function nodesFindings(
               ),
             ]
           : []),
+        ...(starts
+          ? []
+          : [
+              warning(
+                `after a power cut nobody starts nginx on ${name}: cron does not run there, or has no entry for it`,
+                `tsx scripts/setup.ts --join ${name} makes it; on the db node: --swarm, with its address again`,
+              ),
+            ]),
         ...(most < mtu + ENVELOPE
           ? [
               bad(

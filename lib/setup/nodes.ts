@@ -20,7 +20,14 @@ import { say } from '../system/progress.ts'
 import { attempt, capture, show } from '../system/run.ts'
 import { sleep } from '../system/signals.ts'
 import { takeDeployLock } from '../deploy/deploy_lock.ts'
-import { dropSecrets, endDeadConnections, makeCertificates, runOn, trustRegistry } from './node_files.ts'
+import {
+  dropFiles,
+  endDeadConnections,
+  makeCertificates,
+  runOn,
+  startAfterPowerCut,
+  trustRegistry,
+} from './node_files.ts'
 import { otherNginx, sendNginx } from './node_nginx.ts'
 import { isOfSwarm, makeNetworks } from './node_networks.ts'
 import { outageDuring } from './outage.ts'
@@ -75,6 +82,7 @@ export async function beginSwarm(address: string) {
     await makeCertificates(address)
     await trustRegistry(address)
     await endDeadConnections()
+    await startAfterPowerCut()
     setSwarm(address)
     linkReleases()
     await takeAlong(before.project)
@@ -101,12 +109,12 @@ const requireSwarm = () => {
 }
 
 /** Runs a script that it is sent, read as a whole: what that starts finds nothing of it to read. */
-export const SENT = 'exec bash -c "$(cat)"'
+export const SENT = 'exec bash -c "$(cat)" sent "$@"'
 
 const installEngine = async (host: string) => {
   const from = openSync(join(root, 'lib', 'docker', 'engine.sh'), 'r')
   try {
-    await runOn(host, 'installing Docker', SENT, [], { from })
+    await runOn(host, 'installing Docker', SENT, ['cron'], { from })
   } finally {
     closeSync(from)
   }
@@ -151,6 +159,7 @@ export async function joinNode(host: string, { manager }: { manager: boolean }) 
   const { NodeID: id } = await readOwnSwarm(engine)
   await trustRegistry(address, host)
   await endDeadConnections(host)
+  await startAfterPowerCut(host)
   say.step(`nginx on ${host}`)
   await sendNginx(host)
   const nodes = await listNodes()
@@ -237,7 +246,7 @@ export async function forgetNode({ id, name, host, isUp, isManager }: Node, { pr
       .filter(Boolean)
     if (ids.length > 0) await capture(docker('rm', '--force', ...ids), { engine })
     await capture(docker('swarm', 'leave', '--force'), { engine, what: `taking ${name} out of the Swarm` })
-    await dropSecrets(host)
+    await dropFiles(host)
   } else
     say.warn(`on its disk are still the keys of the site's certificate and of the registry: docs/several-servers.md`)
   for (let tries = 30; ; tries -= 1) {

@@ -27,7 +27,7 @@ const STANDINS: Record<string, string> = {
       esac
       exit 100
     }
-    touch installed`,
+    case $* in *compose*) touch installed ;; esac`,
   dpkg: '[ "$*" = "--configure -a" ] && touch mended',
   sleep: 'touch mended',
   id: 'echo 0',
@@ -53,7 +53,10 @@ const runEngine = (trouble: string, isSent = false) => {
       TROUBLE: trouble,
     }
     const script = join(import.meta.dirname, '../../lib/docker/engine.sh')
-    const [program, words, input] = isSent ? ['sh', ['-c', SENT], readFileSync(script)] : ['bash', [script], '']
+    const packages = ['avril-cron']
+    const [program, words, input] = isSent
+      ? ['sh', ['-c', SENT, 'sh', ...packages], readFileSync(script)]
+      : ['bash', [script, ...packages], '']
     const { status, stderr } = spawnSync(program, words, {
       input,
       cwd: folder,
@@ -72,10 +75,12 @@ for (const trouble of ['', 'lock', 'interrupted'])
     const { status, stderr, told } = runEngine(trouble)
     assert.equal(status, 0, stderr)
     assert.match(told, /install .*docker-compose-v2/)
+    assert.match(told, /install .*avril-cron/)
   })
 
 void test('a machine that is to be a node is sent it, and whatever reads its standard input gets nothing of it', () => {
   const { status, stderr, told } = runEngine('', true)
   assert.equal(status, 0, stderr)
   assert.match(told, /install .*docker-compose-v2/)
+  assert.match(told, /install .*avril-cron/)
 })

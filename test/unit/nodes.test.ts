@@ -24,6 +24,7 @@ const facts = (name: string, more: Partial<NodeFacts> = {}): NodeFacts => ({
   closed: [],
   mtu: 1500,
   behind: [],
+  starts: true,
   ...more,
 })
 
@@ -76,6 +77,11 @@ const table: [string, Parameters<typeof nodesFindings>, RegExp[]][] = [
     'an nginx of before',
     [nodes, [facts('a'), facts('b', { behind: ['DRAIN_SECONDS'] })], 1450],
     [/^warning nginx of b has something of before: DRAIN_SECONDS/],
+  ],
+  [
+    'nothing after a power cut',
+    [nodes, [facts('a'), facts('b', { starts: false })], 1450],
+    [/^warning after a power cut nobody starts nginx on b/],
   ],
   ['ssh', [nodes, [facts('a'), facts('b', { ahead: undefined })], 1450], [/^bad b is not reached by ssh/]],
 ]
