@@ -135,7 +135,7 @@ docker stop avril-minio-1
 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:prime256v1 -out "/root/ssl/avril.example.org/privkey.pem"
 rm /etc/cron.d/avril-backup
 # Who ships the archive puts the notes of the data in order, too, and cron begins one each minute.
-pkill -STOP -x cron
+kill -STOP "$(cat /run/crond.pid)"
 while grep -lsz '[-]-ship' /proc/[0-9]*/cmdline >/tmp/ship; do xargs -n 1 dirname </tmp/ship | xargs -n 1 basename | xargs kill 2>/dev/null || true; done
 touch /var/run/reboot-required
 mkdir -p /run/systemd/system
@@ -154,7 +154,7 @@ SH
   assert_finds warning running 'other settings (POST_RATE)'
   assert_finds warning releases 'the deploy of avril by al was interrupted'
   assert_finds warning releases '.state/data.json is damaged'
-  on pkill -CONT -x cron
+  on sh -c 'kill -CONT "$(cat /run/crond.pid)"'
 
   run -78 set_up
   assert_output --partial '→ repositories: cloning https://github.com/StartupsPoleEmploi/avril-profil'
