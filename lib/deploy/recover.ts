@@ -5,7 +5,7 @@ import { isCommitted, takeBack } from './take_back.ts'
 import { docker, removeContainers } from '../docker/commands.ts'
 import { Failure, messageOf } from '../system/errors.ts'
 import { record } from './history.ts'
-import { idsWith, isHealthy, listInstances } from '../docker/containers.ts'
+import { composeLabels, idsWith, isHealthy, listInstances } from '../docker/containers.ts'
 import { journalsOf, phaseText, removeJournal, repositoryNames, type ReleaseJournal } from './journal.ts'
 import { readRoute, sendsTo } from '../nginx/live.ts'
 import { endPauses, pauseRequests } from '../nginx/pause.ts'
@@ -148,12 +148,7 @@ const isSwitched = async ({ stack, app, nginx }: Rollout, next: Pin) => {
 
 /** A migration that was left running must not be cut: what it has begun it may end. */
 export async function awaitOneOffs({ project }: Stack, { service }: App) {
-  const labels = [
-    `com.docker.compose.project=${project}`,
-    `com.docker.compose.service=${service}`,
-    'com.docker.compose.oneoff=True',
-  ]
-  const ids = await idsWith(labels)
+  const ids = await idsWith([...composeLabels(project, service), 'com.docker.compose.oneoff=True'])
   if (ids.length === 0) return
   say.step('its migration is still running: waiting for it to end')
   await attempt(docker('wait', ...ids))

@@ -6,7 +6,7 @@ import * as v from 'valibot'
 import { readAnswer } from './answers.ts'
 import { events } from './commands.ts'
 import { Failure } from '../system/errors.ts'
-import type { Instance } from './containers.ts'
+import { composeLabels, type Instance } from './containers.ts'
 import { follow } from '../system/run.ts'
 import { together } from '../system/concurrency.ts'
 import { checkInterruption, onAbort, onInterruption, sleep } from '../system/signals.ts'
@@ -110,8 +110,7 @@ const found = <T>(told: Told, look: () => T | undefined, milliseconds: number, o
 
 /** Begins to watch a service's containers. */
 export function watchService(project: string, service: string): Watch {
-  const labels = [`com.docker.compose.project=${project}`, `com.docker.compose.service=${service}`]
-  const stream = follow(events(labels, Math.floor(Date.now() / 1000) - 1))
+  const stream = follow(events(composeLabels(project, service), Math.floor(Date.now() / 1000) - 1))
   return watchWith(told => readEvents(stream.lines, told), stream.stop)
 }
 

@@ -95,13 +95,21 @@ export async function idsWith(labels: string[], engine?: Engine) {
   return (await capture(containerIds(...labels), reaching(engine))).split('\n').filter(Boolean)
 }
 
-/** The ids of all containers of the project, or of one of its services. */
-export async function listIds(project: string, service?: string, engine?: Engine) {
-  const labels = [
+/**
+ * The labels of all that Compose makes for a project, or for one of its services. Images that it has built have those
+ * two as well, and so has whatever runs of them: a task of a Swarm, a shell that somebody starts by `docker run`.
+ */
+export function composeLabels(project: string, service?: string) {
+  return [
+    'com.docker.compose.oneoff',
     `com.docker.compose.project=${project}`,
     ...(service === undefined ? [] : [`com.docker.compose.service=${service}`]),
   ]
-  return idsWith(labels, engine)
+}
+
+/** The ids of all containers that Compose has made for the project, or for one of its services. */
+export async function listIds(project: string, service?: string, engine?: Engine) {
+  return idsWith(composeLabels(project, service), engine)
 }
 
 /** The containers in the JSON that `docker inspect` prints, oldest first. */

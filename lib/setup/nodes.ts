@@ -17,7 +17,7 @@ import { Failure, usage } from '../system/errors.ts'
 import { replaceFile } from '../system/files.ts'
 import { ownNetworks } from '../system/networks.ts'
 import { say } from '../system/progress.ts'
-import { attempt, capture, show } from '../system/run.ts'
+import { attempt, capture, failureOf, show } from '../system/run.ts'
 import { sleep } from '../system/signals.ts'
 import { takeDeployLock } from '../deploy/deploy_lock.ts'
 import {
@@ -232,9 +232,17 @@ export async function fillNode(host: string) {
   say.done(`${node.name} is in again; the next deploy of each app runs there, too`)
 }
 
+const demote = async (id: string) => {
+  const words = docker('node', 'demote', id)
+  const outcome = await attempt(words)
+  // Of managers that were left behind by `--force-new-cluster` the list of nodes still says that they are some.
+  if (outcome.code !== 0 && !outcome.stderr.includes("can't find manager in raft memberlist"))
+    throw failureOf(words, outcome)
+}
+
 /** Takes a node out of the Swarm that `drainNode` has emptied, or that is lost for good. */
 export async function forgetNode({ id, name, host, isUp, isManager }: Node, { project }: Stack) {
-  if (isManager) await capture(docker('node', 'demote', id))
+  if (isManager) await demote(id)
   if (isUp) {
     const engine = await engineOf(host)
     const ids = (

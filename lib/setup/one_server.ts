@@ -2,7 +2,7 @@
 import { takeDeployLock } from '../deploy/deploy_lock.ts'
 import { compose, docker, removeContainers } from '../docker/commands.ts'
 import { baseFiles, linkReleases } from '../docker/compose_files.ts'
-import { idsWith, type Instance, listContainers } from '../docker/containers.ts'
+import { type Instance, listContainers, listIds } from '../docker/containers.ts'
 import { joinNetworks } from '../docker/join_networks.ts'
 import { composeFiles } from '../docker/release_pins.ts'
 import { openStack, type Stack } from '../docker/stack.ts'
@@ -28,8 +28,7 @@ const takeHome = async ({ project, services, apps }: Stack) => {
 }
 
 const dropRegistry = async ({ project }: Stack, address: string) => {
-  const label = (name: string) => `com.docker.compose.${name}`
-  const ids = await idsWith([`${label('project')}=${project}`, `${label('service')}=registry`])
+  const ids = await listIds(project, 'registry')
   if (ids.length > 0) await capture(removeContainers(ids))
   await attempt(docker('volume', 'rm', `${project}_registry`))
   await attempt(docker('network', 'rm', `${project}_registry`))

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { journalsOf, phaseText, readJournal, repositoryNames } from '../deploy/journal.ts'
 import { containerIds, inspect } from '../docker/commands.ts'
 import { baseFiles } from '../docker/compose_files.ts'
-import { type Instance, instancesIn } from '../docker/containers.ts'
+import { composeLabels, type Instance, instancesIn } from '../docker/containers.ts'
 import { type Stack, stackOf } from '../docker/stack.ts'
 import { isSwarm, listTasks } from '../docker/swarm.ts'
 import { readConfig } from '../docker/stack_config.ts'
@@ -79,7 +79,7 @@ const ask = async (command: string[]) => {
 
 // A container that goes between the two calls is looked at by the next look.
 const instancesOf = async (project: string): Promise<Instance[] | undefined> => {
-  const listed = await ask(containerIds(`com.docker.compose.project=${project}`))
+  const listed = await ask(containerIds(...composeLabels(project)))
   if (listed === undefined) return undefined
   const ids = listed.split('\n').filter(Boolean)
   const inspected = ids.length === 0 ? '[]' : await ask(inspect(ids))

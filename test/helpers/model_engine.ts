@@ -125,7 +125,13 @@ export async function startModelEngine(
     const taken = new Set(ofService(service).map(it => it.name))
     let number = 1
     while (taken.has(`${project}-${service}-${number}`)) number += 1
-    const own = { 'com.docker.compose.project': project, 'com.docker.compose.service': service, ...labels }
+    const compose = (name: string) => `com.docker.compose.${name}`
+    const own = {
+      [compose('oneoff')]: 'False',
+      [compose('project')]: project,
+      [compose('service')]: service,
+      ...labels,
+    }
     const it: Container = {
       id: memory.made.toString(16).padStart(64, '0'),
       name: `${project}-${service}-${number}`,
