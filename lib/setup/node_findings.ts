@@ -37,29 +37,31 @@ export function nodesFindings(
   mtu: number,
 ): Finding[] {
   const versions = [...new Set(nodes.map(({ engineVersion }) => engineVersion))]
-  const managers = nodes.filter(({ roles }) => roles.some(role => role === 'leader' || role === 'manager')).length
-  const leader = nodes.find(({ roles }) => roles.includes('leader'))
+  const managers = nodes.filter(({ roles }) => roles.some(role => role === 'leader' || role === 'manager'))
   const findings = [
-    ...nodes.flatMap(({ name, roles, engineVersion }) =>
-      leader && roles.includes('manager') && !isUnderstood(engineVersion, leader.engineVersion)
-        ? [
-            bad(
-              `${name} has Docker ${engineVersion} and asks the leader, ${leader.name} (${leader.engineVersion}), ` +
-                'for what that does not know',
-              'bring Docker there to 23 or later, too',
+    ...managers.flatMap(({ name, roles, engineVersion }) => {
+      const newer = managers.filter(it => !isUnderstood(it.engineVersion, engineVersion))
+      if (newer.length === 0) return []
+      const said = `${newer.map(it => `${it.name} (Docker ${it.engineVersion})`).join(', ')} can start nothing`
+      const hint = `bring Docker on ${name} to 23 or later, too`
+      return roles.includes('leader')
+        ? [bad(`${said}: the leader, ${name} (${engineVersion}), does not know what that asks`, hint)]
+        : [
+            warning(
+              `${said} when ${name} (${engineVersion}) becomes the leader, which does not know what that asks`,
+              `${hint}; until then: docker node demote ${name}`,
             ),
           ]
-        : [],
-    ),
+    }),
     ...nodes.flatMap(({ name, trouble }) => (trouble === null ? [] : [bad(`${name}: ${trouble}`)])),
     ...nodes.flatMap(({ name, isOut }) =>
       isOut ? [warning(`${name} is taken out`, `tsx scripts/setup.ts --fill ${name} gives it its visitors back`)] : [],
     ),
     ...(versions.length > 1 ? [warning(`the nodes have different versions of Docker: ${versions.join(', ')}`)] : []),
-    ...(managers % 2 === 0
+    ...(managers.length % 2 === 0
       ? [
           warning(
-            `${managers} managers: when one is lost, nothing can be changed`,
+            `${managers.length} managers: when one is lost, nothing can be changed`,
             'one or three of them (setup.ts --join <host> --manager)',
           ),
         ]

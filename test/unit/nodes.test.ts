@@ -51,7 +51,26 @@ const table: [string, Parameters<typeof nodesFindings>, RegExp[]][] = [
       well,
       1450,
     ],
-    [/^bad b has Docker 28\.5 .* the leader, a \(20\.10\)/, /^bad c has/, /^warning the nodes have different/],
+    [
+      /^bad b \(Docker 28\.5\), c \(Docker 28\.5\) can start nothing: the leader, a \(20\.10\)/,
+      /^warning the nodes have different/,
+    ],
+  ],
+  [
+    'a manager that is too old to become the leader',
+    [
+      [
+        node('a', { roles: ['leader'] }),
+        node('b', { roles: ['manager'] }),
+        node('c', { roles: ['manager'], engineVersion: '20.10' }),
+      ],
+      well,
+      1450,
+    ],
+    [
+      /^warning a \(Docker 28\.5\), b \(Docker 28\.5\) can start nothing when c \(20\.10\) becomes the leader/,
+      /^warning the nodes have different/,
+    ],
   ],
   ['two managers', [[nodes[0]!, node('b', { roles: ['manager'] })], well, 1450], [/^warning 2 managers/]],
   ['a clock', [nodes, [facts('a'), facts('b', { ahead: -7 })], 1450], [/^warning the clock of b differs by 7 s/]],
