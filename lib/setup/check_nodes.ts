@@ -39,7 +39,7 @@ const factsOf = async (node: Node, wanted: NginxWanted): Promise<NodeFacts> => {
     const asked = Date.now()
     const words = [swarmAddress() ?? '', cronFile(loadSettings().COMPOSE_PROJECT_NAME, 'node')]
     const signal = AbortSignal.timeout(PATIENCE)
-    const said = await runOn(host, 'asking how it is', FACTS, words, { signal })
+    const said = await runOn(host, `asking for ${PATIENCE / 1000} s at most how it is`, FACTS, words, { signal })
     const [clock = '', free = '', found, ports = '', mtu, starts] = said.split('\n').map(line => line.trim())
     const registry = found === 'good' || found === 'refused' ? found : 'unreached'
     const closed = ports.split(' ').filter(Boolean)
@@ -49,8 +49,8 @@ const factsOf = async (node: Node, wanted: NginxWanted): Promise<NodeFacts> => {
     const ahead = now > most ? now - most : Math.min(now - least, 0)
     const behind = host === undefined ? [] : await readBehind(node, wanted, signal)
     return { name, ahead, free: Number(free), registry, closed, mtu: Number(mtu), behind, starts: starts === 'yes' }
-  } catch {
-    return { name, ahead: undefined, free: 0, registry: 'unreached', closed: [], mtu: 0, behind: [], starts: true }
+  } catch (silent) {
+    return { name, silent, ahead: 0, free: 0, registry: 'unreached', closed: [], mtu: 0, behind: [], starts: true }
   }
 }
 

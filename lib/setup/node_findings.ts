@@ -1,13 +1,16 @@
 // What is wrong with the nodes of a Swarm, by what they say of themselves.
 import type { NodeState } from '../status/nodes_status.ts'
+import { detailsOf, messageOf } from '../system/errors.ts'
 import { bad, type Finding, unless, warning } from './findings.ts'
 import { isUnderstood } from './which_node.ts'
 
 /** What a node says of itself. */
 export interface NodeFacts {
   name: string
-  /** seconds that its clock is ahead of this machine's; undefined: it was not reached */
-  ahead: number | undefined
+  /** why nothing of this is known */
+  silent?: unknown
+  /** seconds that its clock is ahead of this machine's */
+  ahead: number
   /** bytes that are free where its engine keeps images */
   free: number
   /** whether it reaches the registry, and the certificates of both are taken */
@@ -66,8 +69,9 @@ export function nodesFindings(
           ),
         ]
       : []),
-    ...facts.flatMap(({ name, ahead, free, registry, closed, mtu: most, behind, starts }): Finding[] => {
-      if (ahead === undefined) return [bad(`${name} is not reached by ssh`)]
+    ...facts.flatMap(({ name, silent, ahead, free, registry, closed, mtu: most, behind, starts }): Finding[] => {
+      if (silent !== undefined)
+        return [bad(`${name} does not say how it is: ${messageOf(silent)}`, detailsOf(silent).hint)]
       return [
         ...(Math.abs(ahead) > MOST_AHEAD
           ? [

@@ -102,7 +102,11 @@ const table: [string, Parameters<typeof nodesFindings>, RegExp[]][] = [
     [nodes, [facts('a'), facts('b', { starts: false })], 1450],
     [/^warning after a power cut nobody starts nginx on b/],
   ],
-  ['ssh', [nodes, [facts('a'), facts('b', { ahead: undefined })], 1450], [/^bad b is not reached by ssh/]],
+  [
+    'one that says nothing',
+    [nodes, [facts('a'), facts('b', { silent: new Error('Docker does not answer') })], 1450],
+    [/^bad b does not say how it is: Docker does not answer$/],
+  ],
 ]
 for (const [what, words, expected] of table)
   void test(`nodes: ${what}`, () => {
