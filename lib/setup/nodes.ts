@@ -17,7 +17,7 @@ import { Failure, usage } from '../system/errors.ts'
 import { replaceFile } from '../system/files.ts'
 import { ownNetworks } from '../system/networks.ts'
 import { say } from '../system/progress.ts'
-import { attempt, capture, show } from '../system/run.ts'
+import { attempt, capture, failureOf, show } from '../system/run.ts'
 import { sleep } from '../system/signals.ts'
 import { takeDeployLock } from '../deploy/deploy_lock.ts'
 import {
@@ -245,8 +245,12 @@ export async function forgetNode({ id, name, host, isUp, isManager }: Node, { pr
       .split('\n')
       .filter(Boolean)
     if (ids.length > 0) await capture(docker('rm', '--force', ...ids), { engine })
-    await capture(docker('swarm', 'leave', '--force'), { engine, what: `taking ${name} out of the Swarm` })
     await dropFiles(host)
+    const words = docker('swarm', 'leave', '--force')
+    const outcome = await attempt(words, { engine })
+    // The managers hear some seconds later of one that has left: who was killed meanwhile runs this again.
+    if (outcome.code !== 0 && !/not part of a swarm/i.test(outcome.stderr))
+      throw failureOf(words, outcome, { what: `taking ${name} out of the Swarm` })
   } else
     say.warn(`on its disk are still the keys of the site's certificate and of the registry: docs/several-servers.md`)
   for (let tries = 30; ; tries -= 1) {

@@ -1,0 +1,56 @@
+// A node leaves the Swarm: what it must not keep goes first, and who was killed half-way can run it again.
+import assert from 'node:assert/strict'
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type { Node } from '../../lib/docker/swarm.ts'
+import type { Stack } from '../../lib/docker/stack.ts'
+import { ownCheckout } from '../helpers/own_checkout.ts'
+
+const checkout = ownCheckout('.env.example')
+copyFileSync(join(checkout, '.env.example'), join(checkout, '.env'))
+mkdirSync(join(checkout, 'nginx'))
+const program = (name: string, text: string) => {
+  writeFileSync(join(checkout, name), `#!/bin/sh\n${text}\n`)
+  chmodSync(join(checkout, name), 0o755)
+}
+const [told, left] = [join(checkout, 'told'), join(checkout, 'left')]
+program('ssh', `case "$*" in *" -L "*) echo ready; exec cat >/dev/null ;; *"rm -rf"*) echo files >>'${told}' ;; esac`)
+program(
+  'docker',
+  `case "$*" in
+  *'swarm leave --force')
+    echo leave >>'${told}'
+    [ ! -e '${left}' ] || { echo 'Error response from daemon: This node is not part of a swarm' >&2; exit 1; }
+    [ -z "$BROKEN" ] || { echo 'Error response from daemon: context deadline exceeded' >&2; exit 1; }
+    touch '${left}'
+    ;;
+  'node inspect'*) echo '[]' ;;
+esac`,
+)
+process.env.PATH = `${checkout}:${process.env.PATH}`
+process.env.XDG_RUNTIME_DIR = checkout
+const { forgetNode } = (await import(join(checkout, 'lib/setup/nodes.ts'))) as {
+  forgetNode: (node: Node, stack: Stack) => Promise<void>
+}
+
+const node = { id: 'n2', name: 'node2', host: 'root@h', isUp: true, isManager: false } as Node
+const forget = async () => {
+  rmSync(told, { force: true })
+  await forgetNode(node, { project: 'avril' } as Stack)
+  return readFileSync(told, 'utf8')
+}
+
+void test('a node that does not leave is told', async () => {
+  process.env.BROKEN = '1'
+  await assert.rejects(forget(), /taking node2 out of the Swarm failed.*deadline/s)
+  delete process.env.BROKEN
+})
+
+void test('the keys go while the node can still be run for again', async () => {
+  assert.equal(await forget(), 'files\nleave\n')
+  assert.ok(existsSync(left))
+})
+
+void test('one that has left already, which the managers have not heard yet', async () =>
+  assert.equal(await forget(), 'files\nleave\n'))
