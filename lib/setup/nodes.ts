@@ -9,7 +9,17 @@ import { joinNetworks } from '../docker/join_networks.ts'
 import { composeFiles } from '../docker/release_pins.ts'
 import { APP_NODE } from '../docker/service_words.ts'
 import { openStack, type Stack } from '../docker/stack.ts'
-import { DB_NODE, listNodes, type Node, OUT, setSwarm, SSH_HOST, swarmAddress, WEB_NODE } from '../docker/swarm.ts'
+import {
+  DB_NODE,
+  listNodes,
+  type Node,
+  OUT,
+  setSwarm,
+  SSH_HOST,
+  swarmAddress,
+  tellManagers,
+  WEB_NODE,
+} from '../docker/swarm.ts'
 import { LIVE } from '../nginx/live.ts'
 import { engineOf } from '../ssh/engines.ts'
 import { root } from '../system/checkout.ts'
@@ -232,9 +242,24 @@ export async function fillNode(host: string) {
   say.done(`${node.name} is in again; the next deploy of each app runs there, too`)
 }
 
+// A node is one of the managers until they have agreed on that: were it to leave before, the last of two would wait for it
+// for ever.
+const beNoManager = async ({ id, name, isManager }: Node) => {
+  if (isManager) await tellManagers(docker('node', 'demote', id))
+  const isMember = docker('node', 'inspect', '--format', '{{if .ManagerStatus}}yes{{end}}', id)
+  for (let tries = 100; (await tellManagers(isMember)) !== ''; tries -= 1) {
+    if (tries === 0)
+      throw new Failure(`${name} is still one of the managers`, {
+        hint: 'more than half of them must be there without it: docker node ls; then run this again',
+      })
+    await sleep(300)
+  }
+}
+
 /** Takes a node out of the Swarm that `drainNode` has emptied, or that is lost for good. */
-export async function forgetNode({ id, name, host, isUp, isManager }: Node, { project }: Stack) {
-  if (isManager) await capture(docker('node', 'demote', id))
+export async function forgetNode(node: Node, { project }: Stack) {
+  const { id, name, host, isUp } = node
+  await beNoManager(node)
   if (isUp) {
     const engine = await engineOf(host)
     const ids = (

@@ -10,11 +10,12 @@ import { ownCheckout } from '../helpers/own_checkout.ts'
 const checkout = ownCheckout('.env.example')
 copyFileSync(join(checkout, '.env.example'), join(checkout, '.env'))
 mkdirSync(join(checkout, 'nginx'))
+const [told, left, member] = [join(checkout, 'told'), join(checkout, 'left'), join(checkout, 'member')]
+writeFileSync(member, '')
 const program = (name: string, text: string) => {
   writeFileSync(join(checkout, name), `#!/bin/sh\n${text}\n`)
   chmodSync(join(checkout, name), 0o755)
 }
-const [told, left] = [join(checkout, 'told'), join(checkout, 'left')]
 program('ssh', `case "$*" in *" -L "*) echo ready; exec cat >/dev/null ;; *"rm -rf"*) echo files >>'${told}' ;; esac`)
 program(
   'docker',
@@ -25,6 +26,8 @@ program(
     [ -z "$BROKEN" ] || { echo 'Error response from daemon: context deadline exceeded' >&2; exit 1; }
     touch '${left}'
     ;;
+  'node demote n2') echo demote >>'${told}'; echo yes >'${member}' ;;
+  'node inspect --format'*) echo asked >>'${told}'; cat '${member}'; : >'${member}' ;;
   'node inspect'*) echo '[]' ;;
 esac`,
 )
@@ -35,9 +38,9 @@ const { forgetNode } = (await import(join(checkout, 'lib/setup/nodes.ts'))) as {
 }
 
 const node = { id: 'n2', name: 'node2', host: 'root@h', isUp: true, isManager: false } as Node
-const forget = async () => {
+const forget = async (isManager = false) => {
   rmSync(told, { force: true })
-  await forgetNode(node, { project: 'avril' } as Stack)
+  await forgetNode({ ...node, isManager }, { project: 'avril' } as Stack)
   return readFileSync(told, 'utf8')
 }
 
@@ -48,9 +51,12 @@ void test('a node that does not leave is told', async () => {
 })
 
 void test('the keys go while the node can still be run for again', async () => {
-  assert.equal(await forget(), 'files\nleave\n')
+  assert.equal(await forget(), 'asked\nfiles\nleave\n')
   assert.ok(existsSync(left))
 })
 
 void test('one that has left already, which the managers have not heard yet', async () =>
-  assert.equal(await forget(), 'files\nleave\n'))
+  assert.equal(await forget(), 'asked\nfiles\nleave\n'))
+
+void test('a manager leaves when the others have agreed that it is none any more', async () =>
+  assert.equal(await forget(true), 'demote\nasked\nasked\nfiles\nleave\n'))
