@@ -242,8 +242,8 @@ export async function fillNode(host: string) {
   say.done(`${node.name} is in again; the next deploy of each app runs there, too`)
 }
 
-// A node is one of the managers until they have agreed on that: were it to leave before, the last of two would wait for it
-// for ever.
+// A node is one of the managers until they have agreed that it is none: were it to leave before, the last of two would
+// wait for it for ever.
 const beNoManager = async ({ id, name, isManager }: Node) => {
   if (isManager) await tellManagers(docker('node', 'demote', id))
   const isMember = docker('node', 'inspect', '--format', '{{if .ManagerStatus}}yes{{end}}', id)
