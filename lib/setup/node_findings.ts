@@ -104,7 +104,7 @@ export function nodesFindings(
           ? []
           : [
               warning(
-                `after a power cut nobody starts nginx on ${name}: cron does not run there, or has no entry for it`,
+                `after a power cut nobody starts nginx on ${name}: cron does not run there, or has not the entry for it`,
                 `tsx scripts/setup.ts --join ${name} makes it; on the db node: --swarm, with its address again`,
               ),
             ]),

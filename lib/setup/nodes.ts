@@ -226,7 +226,12 @@ export async function drainNode(host: string, seconds: number, moveApps: () => P
       'docs/several-servers.md says how the data move',
     )
   await takeOut([node], seconds)
-  await moveApps()
+  try {
+    await moveApps()
+  } catch (error) {
+    say.warn(`balancers send nobody to ${node.name}: run this again, or --fill ${host} has them do so again`)
+    throw error
+  }
   await capture(docker('node', 'update', '--availability', 'drain', node.id))
   say.done(`${node.name} has no instance, and balancers send it nobody: it may be switched off`)
   return node

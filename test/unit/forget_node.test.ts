@@ -1,6 +1,6 @@
-// A node leaves the Swarm: what it must not keep goes first, and who was killed half-way can run it again.
+// A node is taken out and leaves the Swarm: what it must not keep goes first, and who was killed half-way can run it again.
 import assert from 'node:assert/strict'
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Node } from '../../lib/docker/swarm.ts'
@@ -8,8 +8,13 @@ import type { Stack } from '../../lib/docker/stack.ts'
 import { ownCheckout } from '../helpers/own_checkout.ts'
 
 const checkout = ownCheckout('.env.example')
-copyFileSync(join(checkout, '.env.example'), join(checkout, '.env'))
-mkdirSync(join(checkout, 'nginx'))
+const example = readFileSync(join(checkout, '.env.example'), 'utf8')
+writeFileSync(join(checkout, '.env'), `${example}\nSWARM=10.0.0.1\n`)
+mkdirSync(join(checkout, 'nginx', 'live'), { recursive: true })
+const spec = { Labels: {}, Role: 'worker', Availability: 'active' }
+const description = { Hostname: 'node2', Engine: { EngineVersion: '28.5.2' } }
+const status = { State: 'ready', Addr: '10.0.0.2' }
+const known = JSON.stringify([{ ID: 'n2', UpdatedAt: '', Spec: spec, Description: description, Status: status }])
 const [told, left, member] = [join(checkout, 'told'), join(checkout, 'left'), join(checkout, 'member')]
 writeFileSync(member, '')
 const program = (name: string, text: string) => {
@@ -28,14 +33,18 @@ program(
     ;;
   'node demote n2') echo demote >>'${told}'; echo yes >'${member}' ;;
   'node inspect --format'*) echo asked >>'${told}'; cat '${member}'; : >'${member}' ;;
-  'node inspect'*) echo '[]' ;;
+  'node ls'*) echo n2 ;;
+  'node inspect'*) echo '${known}' ;;
 esac`,
 )
 process.env.PATH = `${checkout}:${process.env.PATH}`
 process.env.XDG_RUNTIME_DIR = checkout
-const { forgetNode } = (await import(join(checkout, 'lib/setup/nodes.ts'))) as {
-  forgetNode: (node: Node, stack: Stack) => Promise<void>
-}
+const { drainNode, forgetNode } = (await import(
+  join(checkout, 'lib/setup/nodes.ts')
+)) as typeof import('../../lib/setup/nodes.ts')
+const { reportTo, SILENT } = (await import(
+  join(checkout, 'lib/system/progress.ts')
+)) as typeof import('../../lib/system/progress.ts')
 
 const node = { id: 'n2', name: 'node2', host: 'root@h', isUp: true, isManager: false } as Node
 const forget = async (isManager = false) => {
@@ -60,3 +69,11 @@ void test('one that has left already, which the managers have not heard yet', as
 
 void test('a manager leaves when the others have agreed that it is none any more', async () =>
   assert.equal(await forget(true), 'demote\nasked\nasked\nfiles\nleave\n'))
+
+void test('a node whose instances do not move is told to be out', async () => {
+  const warnings: string[] = []
+  reportTo({ ...SILENT, warn: text => warnings.push(text) })
+  const work = drainNode('node2', 0, () => Promise.reject(new Error('the site is as it was')))
+  await assert.rejects(work, /the site is as it was/)
+  assert.match(warnings.join(), /^balancers send nobody to node2: .*--fill node2/)
+})

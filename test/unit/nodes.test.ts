@@ -1,9 +1,11 @@
 // What is said of the nodes of a Swarm.
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { FACTS } from '../../lib/setup/check_nodes.ts'
 import { type NodeFacts, nodesFindings } from '../../lib/setup/node_findings.ts'
 import { behindOf, nginxPaths } from '../../lib/setup/node_nginx.ts'
 import { root } from '../../lib/system/checkout.ts'
@@ -144,4 +146,21 @@ void test('the settings that an nginx was started without as they are', () => {
   const env = ['PATH=/bin', 'DRAIN_SECONDS=30', 'WHOST=a', 'HTTP3=', 'NGINX_PORT=80']
   const wanted = { DRAIN_SECONDS: '5', WHOST: 'a', HTTP3: null, NGINX_PORT: '80', SWARM_NODE: 'x' }
   assert.deepEqual(behindOf(wanted, env), ['DRAIN_SECONDS', 'SWARM_NODE'])
+})
+
+void test('an entry of cron of before starts nothing as it is to be', () => {
+  const [program, entry] = [join(work, 'cron'), join(work, 'entry')]
+  copyFileSync('/bin/sleep', program)
+  const cron = spawn(program, ['60'])
+  const said = (text: string) =>
+    execFileSync('sh', ['-c', FACTS, 'sh', '127.0.0.1', entry, text], { encoding: 'utf8' }).trim().split('\n').at(-1)
+  try {
+    writeFileSync(entry, 'one\ntwo\n')
+    assert.equal(said('one\ntwo'), 'yes')
+    assert.equal(said('one\nthree'), 'no')
+    rmSync(entry)
+    assert.equal(said('one\ntwo'), 'no')
+  } finally {
+    cron.kill()
+  }
 })
