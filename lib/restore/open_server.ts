@@ -98,10 +98,11 @@ const serveAlone = async ({ project }: Stack) => {
       stderr.trim().split('\n').slice(-8).join('\n  '),
     {
       exitCode: EXIT.unreachable,
-      hint:
-        'nothing was changed. With WAL=on the archive has all that was committed: scripts/backup_restore.ts ' +
-        '--whole-server. Without any data the first start restores db/dumps/latest.dump by itself: docker compose ' +
-        'up -d postgres',
+      hint: stderr.includes('another server is using this data')
+        ? 'nothing was changed: a server has just started with them; run this again'
+        : 'nothing was changed. With WAL=on the archive has all that was committed: scripts/backup_restore.ts ' +
+          '--whole-server. Without any data the first start restores db/dumps/latest.dump by itself: docker compose ' +
+          'up -d postgres',
     },
   )
 }

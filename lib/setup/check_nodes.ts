@@ -4,7 +4,7 @@ import { isSwarm, listNodes, type Node, swarmAddress } from '../docker/swarm.ts'
 import { readNodes } from '../status/nodes_status.ts'
 import { messageOf } from '../system/errors.ts'
 import { loadSettings } from '../system/settings.ts'
-import { cronFile } from './cron.ts'
+import { cronFile, nodeCronText } from './cron.ts'
 import { bad, type Finding } from './findings.ts'
 import { runOn } from './node_files.ts'
 import { type NodeFacts, nodesFindings } from './node_findings.ts'
@@ -15,7 +15,7 @@ import { networkMtu } from './node_networks.ts'
 const PORTS = ['2377', '7946']
 
 // A line each. To see the certificate of who asks the registry needs a whole question.
-const FACTS = `date +%s; df --output=avail -B1 /var/lib/docker 2>/dev/null | tail -n 1 | grep . || echo 0
+export const FACTS = `date +%s; df --output=avail -B1 /var/lib/docker 2>/dev/null | tail -n 1 | grep . || echo 0
 reaches() { timeout 5 bash -c ': </dev/tcp/$0/$1' "$@" 2>/dev/null; }
 folder=/etc/docker/certs.d/$1:5000
 if ! reaches "$1" 5000; then echo unreached
@@ -27,7 +27,7 @@ for port in ${PORTS.join(' ')}; do reaches "$1" "$port" || printf '%s ' "$port";
 device=$(ip -o -4 addr show to "$1" | awk '{ print $2; exit }')
 [ -n "$device" ] || device=$(ip -o route get "$1" | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p')
 cat "/sys/class/net/$device/mtu"
-if [ -e "$2" ] && grep -qxE 'crond?' /proc/[0-9]*/comm 2>/dev/null; then echo yes; else echo no; fi`
+if [ "$(cat "$2" 2>/dev/null)" = "$3" ] && grep -qxE 'crond?' /proc/[0-9]*/comm 2>/dev/null; then echo yes; else echo no; fi`
 
 /** milliseconds: more than all that is tried there in vain; a disk that is gone lets nobody answer */
 const PATIENCE = 40_000
@@ -37,9 +37,10 @@ const factsOf = async (node: Node, wanted: NginxWanted): Promise<NodeFacts> => {
   const host = node.isHere ? undefined : node.host
   try {
     const asked = Date.now()
-    const words = [swarmAddress() ?? '', cronFile(loadSettings().COMPOSE_PROJECT_NAME, 'node')]
+    const { COMPOSE_PROJECT_NAME: project } = loadSettings()
+    const words = [swarmAddress() ?? '', cronFile(project, 'node'), nodeCronText(project).trimEnd()]
     const signal = AbortSignal.timeout(PATIENCE)
-    const said = await runOn(host, 'asking how it is', FACTS, words, { signal })
+    const said = await runOn(host, `asking for ${PATIENCE / 1000} s at most how it is`, FACTS, words, { signal })
     const [clock = '', free = '', found, ports = '', mtu, starts] = said.split('\n').map(line => line.trim())
     const registry = found === 'good' || found === 'refused' ? found : 'unreached'
     const closed = ports.split(' ').filter(Boolean)
@@ -49,8 +50,8 @@ const factsOf = async (node: Node, wanted: NginxWanted): Promise<NodeFacts> => {
     const ahead = now > most ? now - most : Math.min(now - least, 0)
     const behind = host === undefined ? [] : await readBehind(node, wanted, signal)
     return { name, ahead, free: Number(free), registry, closed, mtu: Number(mtu), behind, starts: starts === 'yes' }
-  } catch {
-    return { name, ahead: undefined, free: 0, registry: 'unreached', closed: [], mtu: 0, behind: [], starts: true }
+  } catch (silent) {
+    return { name, silent, ahead: 0, free: 0, registry: 'unreached', closed: [], mtu: 0, behind: [], starts: true }
   }
 }
 

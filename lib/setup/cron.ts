@@ -114,7 +114,8 @@ export function shipCronText() {
 /**
  * The text of the entry of a node of a Swarm, which starts what its engine could not. An engine tries once, at its own
  * start, to start what is in the networks of the Swarm, and after a power cut of all nodes there is no leader yet that
- * could give them (https://github.com/moby/moby/issues/32607). What somebody has stopped has no error, and stays.
+ * could give them (https://github.com/moby/moby/issues/32607). What somebody has stopped while it ran has no error, and
+ * stays; so does what the engine is not to start by itself.
  */
 export function nodeCronText(project: string) {
   const filters = [
@@ -122,13 +123,14 @@ export function nodeCronText(project: string) {
     `label=com.docker.compose.project=${project}`,
     'label=com.docker.compose.oneoff=False',
   ]
+  const wanted = String.raw`and .State.Error (eq .HostConfig.RestartPolicy.Name \"always\" \"unless-stopped\")`
   return [
     '# Made by scripts/setup.ts on each node, removed by --leave and --one-server. After a power cut it starts what ' +
       'the engine could not: nginx, on the db node postgres, minio, wal and the registry too.',
     `PATH=${PATH}`,
     `* * * * * root flock --nonblock --close /run/avril-node.lock sh -c 'docker ps --all --quiet ` +
       `${filters.map(it => `--filter ${it}`).join(' ')} | xargs -r docker inspect --format ` +
-      `"{{if .State.Error}}{{.Id}}{{end}}" | xargs -r -n 1 docker start' >/dev/null 2>&1`,
+      `"{{if ${wanted}}}{{.Id}}{{end}}" | xargs -r -n 1 docker start' >/dev/null 2>&1`,
     '',
   ].join('\n')
 }

@@ -1,13 +1,16 @@
 // What is wrong with the nodes of a Swarm, by what they say of themselves.
 import type { NodeState } from '../status/nodes_status.ts'
+import { detailsOf, messageOf } from '../system/errors.ts'
 import { bad, type Finding, unless, warning } from './findings.ts'
 import { isUnderstood } from './which_node.ts'
 
 /** What a node says of itself. */
 export interface NodeFacts {
   name: string
-  /** seconds that its clock is ahead of this machine's; undefined: it was not reached */
-  ahead: number | undefined
+  /** why nothing of this is known */
+  silent?: unknown
+  /** seconds that its clock is ahead of this machine's */
+  ahead: number
   /** bytes that are free where its engine keeps images */
   free: number
   /** whether it reaches the registry, and the certificates of both are taken */
@@ -37,35 +40,38 @@ export function nodesFindings(
   mtu: number,
 ): Finding[] {
   const versions = [...new Set(nodes.map(({ engineVersion }) => engineVersion))]
-  const managers = nodes.filter(({ roles }) => roles.some(role => role === 'leader' || role === 'manager')).length
-  const leader = nodes.find(({ roles }) => roles.includes('leader'))
+  const managers = nodes.filter(({ roles }) => roles.some(role => role === 'leader' || role === 'manager'))
   const findings = [
-    ...nodes.flatMap(({ name, roles, engineVersion }) =>
-      leader && roles.includes('manager') && !isUnderstood(engineVersion, leader.engineVersion)
-        ? [
-            bad(
-              `${name} has Docker ${engineVersion} and asks the leader, ${leader.name} (${leader.engineVersion}), ` +
-                'for what that does not know',
-              'bring Docker there to 23 or later, too',
+    ...managers.flatMap(({ name, roles, engineVersion }) => {
+      const newer = managers.filter(it => !isUnderstood(it.engineVersion, engineVersion))
+      if (newer.length === 0) return []
+      const said = `${newer.map(it => `${it.name} (Docker ${it.engineVersion})`).join(', ')} can start nothing`
+      const hint = `bring Docker on ${name} to 23 or later, too`
+      return roles.includes('leader')
+        ? [bad(`${said}: the leader, ${name} (${engineVersion}), does not know what that asks`, hint)]
+        : [
+            warning(
+              `${said} when ${name} (${engineVersion}) becomes the leader, which does not know what that asks`,
+              `${hint}; until then: docker node demote ${name}`,
             ),
           ]
-        : [],
-    ),
+    }),
     ...nodes.flatMap(({ name, trouble }) => (trouble === null ? [] : [bad(`${name}: ${trouble}`)])),
     ...nodes.flatMap(({ name, isOut }) =>
       isOut ? [warning(`${name} is taken out`, `tsx scripts/setup.ts --fill ${name} gives it its visitors back`)] : [],
     ),
     ...(versions.length > 1 ? [warning(`the nodes have different versions of Docker: ${versions.join(', ')}`)] : []),
-    ...(managers % 2 === 0
+    ...(managers.length % 2 === 0
       ? [
           warning(
-            `${managers} managers: when one is lost, nothing can be changed`,
+            `${managers.length} managers: when one is lost, nothing can be changed`,
             'one or three of them (setup.ts --join <host> --manager)',
           ),
         ]
       : []),
-    ...facts.flatMap(({ name, ahead, free, registry, closed, mtu: most, behind, starts }): Finding[] => {
-      if (ahead === undefined) return [bad(`${name} is not reached by ssh`)]
+    ...facts.flatMap(({ name, silent, ahead, free, registry, closed, mtu: most, behind, starts }): Finding[] => {
+      if (silent !== undefined)
+        return [bad(`${name} does not say how it is: ${messageOf(silent)}`, detailsOf(silent).hint)]
       return [
         ...(Math.abs(ahead) > MOST_AHEAD
           ? [
@@ -98,7 +104,7 @@ export function nodesFindings(
           ? []
           : [
               warning(
-                `after a power cut nobody starts nginx on ${name}: cron does not run there, or has no entry for it`,
+                `after a power cut nobody starts nginx on ${name}: cron does not run there, or has not the entry for it`,
                 `tsx scripts/setup.ts --join ${name} makes it; on the db node: --swarm, with its address again`,
               ),
             ]),

@@ -9,7 +9,18 @@ import { joinNetworks } from '../docker/join_networks.ts'
 import { composeFiles } from '../docker/release_pins.ts'
 import { APP_NODE } from '../docker/service_words.ts'
 import { openStack, type Stack } from '../docker/stack.ts'
-import { DB_NODE, listNodes, type Node, OUT, setSwarm, SSH_HOST, swarmAddress, WEB_NODE } from '../docker/swarm.ts'
+import {
+  askManagers,
+  DB_NODE,
+  listNodes,
+  type Node,
+  OUT,
+  setSwarm,
+  SSH_HOST,
+  swarmAddress,
+  tellManagers,
+  WEB_NODE,
+} from '../docker/swarm.ts'
 import { LIVE } from '../nginx/live.ts'
 import { engineOf } from '../ssh/engines.ts'
 import { root } from '../system/checkout.ts'
@@ -216,7 +227,12 @@ export async function drainNode(host: string, seconds: number, moveApps: () => P
       'docs/several-servers.md says how the data move',
     )
   await takeOut([node], seconds)
-  await moveApps()
+  try {
+    await moveApps()
+  } catch (error) {
+    say.warn(`balancers send nobody to ${node.name}: run this again, or --fill ${host} has them do so again`)
+    throw error
+  }
   await capture(docker('node', 'update', '--availability', 'drain', node.id))
   say.done(`${node.name} has no instance, and balancers send it nobody: it may be switched off`)
   return node
@@ -232,17 +248,30 @@ export async function fillNode(host: string) {
   say.done(`${node.name} is in again; the next deploy of each app runs there, too`)
 }
 
-const demote = async (id: string) => {
-  const words = docker('node', 'demote', id)
-  const outcome = await attempt(words)
-  // Of managers that were left behind by `--force-new-cluster` the list of nodes still says that they are some.
-  if (outcome.code !== 0 && !outcome.stderr.includes("can't find manager in raft memberlist"))
-    throw failureOf(words, outcome)
+// A node is one of the managers until they have agreed that it is none: were it to leave before, the last of two would
+// wait for it for ever.
+const beNoManager = async ({ id, name, isManager }: Node) => {
+  if (isManager) {
+    const words = docker('node', 'demote', id)
+    const outcome = await askManagers(words)
+    // Those that `--force-new-cluster` has left behind are none, and only the list of nodes says so still.
+    const isNone = outcome.stderr.includes("can't find manager in raft memberlist")
+    if (outcome.code !== 0 && !isNone) throw failureOf(words, outcome)
+  }
+  const isMember = docker('node', 'inspect', '--format', '{{if .ManagerStatus}}yes{{end}}', id)
+  for (let tries = 100; (await tellManagers(isMember)) !== ''; tries -= 1) {
+    if (tries === 0)
+      throw new Failure(`${name} is still one of the managers`, {
+        hint: 'more than half of them must be there without it: docker node ls; then run this again',
+      })
+    await sleep(300)
+  }
 }
 
 /** Takes a node out of the Swarm that `drainNode` has emptied, or that is lost for good. */
-export async function forgetNode({ id, name, host, isUp, isManager }: Node, { project }: Stack) {
-  if (isManager) await demote(id)
+export async function forgetNode(node: Node, { project }: Stack) {
+  const { id, name, host, isUp } = node
+  await beNoManager(node)
   if (isUp) {
     const engine = await engineOf(host)
     const ids = (
@@ -253,8 +282,12 @@ export async function forgetNode({ id, name, host, isUp, isManager }: Node, { pr
       .split('\n')
       .filter(Boolean)
     if (ids.length > 0) await capture(docker('rm', '--force', ...ids), { engine })
-    await capture(docker('swarm', 'leave', '--force'), { engine, what: `taking ${name} out of the Swarm` })
     await dropFiles(host)
+    const words = docker('swarm', 'leave', '--force')
+    const outcome = await attempt(words, { engine })
+    // The managers hear some seconds later of one that has left: who was killed meanwhile runs this again.
+    if (outcome.code !== 0 && !/not part of a swarm/i.test(outcome.stderr))
+      throw failureOf(words, outcome, { what: `taking ${name} out of the Swarm` })
   } else
     say.warn(`on its disk are still the keys of the site's certificate and of the registry: docs/several-servers.md`)
   for (let tries = 30; ; tries -= 1) {

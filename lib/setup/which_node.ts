@@ -68,7 +68,7 @@ export function isUnderstood(manager: string, leader: string) {
 export function checkJoining(
   host: string,
   swarm: OwnSwarm,
-  nodes: Pick<Node, 'id' | 'name' | 'host' | 'isHere' | 'isUp' | 'labels' | 'isLeader' | 'engineVersion'>[],
+  nodes: Pick<Node, 'id' | 'name' | 'host' | 'isHere' | 'isUp' | 'labels' | 'isManager' | 'engineVersion'>[],
   { manager }: { manager: boolean },
 ) {
   const leave = `ssh ${host} docker swarm leave --force`
@@ -81,13 +81,15 @@ export function checkJoining(
       `give it a name of its own (ssh ${host} hostnamectl set-hostname <name>), restart Docker there, then run ` +
         'this again',
     )
-  const leader = nodes.find(({ isLeader }) => isLeader)
-  if (manager && leader && !isUnderstood(swarm.ServerVersion, leader.engineVersion))
-    throw badConfig(
-      `${host} has Docker ${swarm.ServerVersion}, and as a manager it would ask ${leader.name} ` +
-        `(${leader.engineVersion}) for what that does not know`,
-      `bring Docker on ${leader.name} to 23 or later first, or join without --manager`,
-    )
+  // Any of them may be the leader from one moment to the next.
+  const becomesManager = manager && !nodes.some(it => it.isManager && it.id === swarm.NodeID)
+  for (const { name, engineVersion } of becomesManager ? nodes.filter(it => it.isManager && it.isUp) : [])
+    if (!isUnderstood(swarm.ServerVersion, engineVersion) || !isUnderstood(engineVersion, swarm.ServerVersion))
+      throw badConfig(
+        `${host} has Docker ${swarm.ServerVersion}, and the manager ${name} has ${engineVersion}: when the older one is ` +
+          'the leader, the newer one asks it for what it does not know',
+        'bring the older one to 23 or later first, or join without --manager',
+      )
   if (swarm.LocalNodeState !== 'active') return
   const node = nodes.find(({ id }) => id === swarm.NodeID)
   if (node === undefined)

@@ -146,7 +146,8 @@ if [ -n "$SWARM_ROLE" ]; then
   [ "$SWARM_ROLE" = first ] || follows=first.avril-nginx:8082
   cat >"$swarm/http.conf" <<EOF
 js_import follow from $config/follow.js;
-js_shared_dict_zone zone=followed:64k;
+# The page of maintenance.ts has room in it, twice while that changes: what does not fit would cut this nginx off.
+js_shared_dict_zone zone=followed:1m;
 js_fetch_timeout 1s;
 map "" \$follows { default "$follows"; }
 map "" \$swarm_node { default "$SWARM_NODE"; }

@@ -1,9 +1,11 @@
 // What is said of the nodes of a Swarm.
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { FACTS } from '../../lib/setup/check_nodes.ts'
 import { type NodeFacts, nodesFindings } from '../../lib/setup/node_findings.ts'
 import { behindOf, nginxPaths } from '../../lib/setup/node_nginx.ts'
 import { root } from '../../lib/system/checkout.ts'
@@ -51,7 +53,26 @@ const table: [string, Parameters<typeof nodesFindings>, RegExp[]][] = [
       well,
       1450,
     ],
-    [/^bad b has Docker 28\.5 .* the leader, a \(20\.10\)/, /^bad c has/, /^warning the nodes have different/],
+    [
+      /^bad b \(Docker 28\.5\), c \(Docker 28\.5\) can start nothing: the leader, a \(20\.10\)/,
+      /^warning the nodes have different/,
+    ],
+  ],
+  [
+    'a manager that is too old to become the leader',
+    [
+      [
+        node('a', { roles: ['leader'] }),
+        node('b', { roles: ['manager'] }),
+        node('c', { roles: ['manager'], engineVersion: '20.10' }),
+      ],
+      well,
+      1450,
+    ],
+    [
+      /^warning a \(Docker 28\.5\), b \(Docker 28\.5\) can start nothing when c \(20\.10\) becomes the leader/,
+      /^warning the nodes have different/,
+    ],
   ],
   ['two managers', [[nodes[0]!, node('b', { roles: ['manager'] })], well, 1450], [/^warning 2 managers/]],
   ['a clock', [nodes, [facts('a'), facts('b', { ahead: -7 })], 1450], [/^warning the clock of b differs by 7 s/]],
@@ -83,7 +104,11 @@ const table: [string, Parameters<typeof nodesFindings>, RegExp[]][] = [
     [nodes, [facts('a'), facts('b', { starts: false })], 1450],
     [/^warning after a power cut nobody starts nginx on b/],
   ],
-  ['ssh', [nodes, [facts('a'), facts('b', { ahead: undefined })], 1450], [/^bad b is not reached by ssh/]],
+  [
+    'one that says nothing',
+    [nodes, [facts('a'), facts('b', { silent: new Error('Docker does not answer') })], 1450],
+    [/^bad b does not say how it is: Docker does not answer$/],
+  ],
 ]
 for (const [what, words, expected] of table)
   void test(`nodes: ${what}`, () => {
@@ -121,4 +146,21 @@ void test('the settings that an nginx was started without as they are', () => {
   const env = ['PATH=/bin', 'DRAIN_SECONDS=30', 'WHOST=a', 'HTTP3=', 'NGINX_PORT=80']
   const wanted = { DRAIN_SECONDS: '5', WHOST: 'a', HTTP3: null, NGINX_PORT: '80', SWARM_NODE: 'x' }
   assert.deepEqual(behindOf(wanted, env), ['DRAIN_SECONDS', 'SWARM_NODE'])
+})
+
+void test('an entry of cron of before starts nothing as it is to be', () => {
+  const [program, entry] = [join(work, 'cron'), join(work, 'entry')]
+  copyFileSync('/bin/sleep', program)
+  const cron = spawn(program, ['60'])
+  const said = (text: string) =>
+    execFileSync('sh', ['-c', FACTS, 'sh', '127.0.0.1', entry, text], { encoding: 'utf8' }).trim().split('\n').at(-1)
+  try {
+    writeFileSync(entry, 'one\ntwo\n')
+    assert.equal(said('one\ntwo'), 'yes')
+    assert.equal(said('one\nthree'), 'no')
+    rmSync(entry)
+    assert.equal(said('one\ntwo'), 'no')
+  } finally {
+    cron.kill()
+  }
 })

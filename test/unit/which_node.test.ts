@@ -48,7 +48,7 @@ const nodes = [
     isHere: true,
     isUp: true,
     labels: { 'avril.db': 'true' },
-    isLeader: true,
+    isManager: true,
     engineVersion: '26.1.5',
   },
   {
@@ -58,7 +58,7 @@ const nodes = [
     isHere: false,
     isUp: true,
     labels: {},
-    isLeader: false,
+    isManager: false,
     engineVersion: '26.1.5',
   },
   {
@@ -68,7 +68,7 @@ const nodes = [
     isHere: false,
     isUp: false,
     labels: {},
-    isLeader: false,
+    isManager: false,
     engineVersion: '26.1.5',
   },
 ]
@@ -93,20 +93,34 @@ const joining: [string, OwnSwarm, number, RegExp][] = [
 for (const [what, swarm, exitCode, said] of joining)
   void test(`does not join: ${what}`, () => fails(() => checkJoining('h', swarm, nodes, AS_WORKER), exitCode, said))
 
-const versions: [string, string, boolean, boolean][] = [
+const versions: [there: string, joining: string, manager: boolean, joins: boolean][] = [
   ['20.10.24', '28.5.2', true, false],
   ['20.10.24', '28.5.2', false, true],
   ['20.10.24', '20.10.5', true, true],
   ['26.1.5', '28.5.2', true, true],
-  ['28.5.2', '20.10.24', true, true],
+  ['28.5.2', '20.10.24', true, false],
+  ['28.5.2', '20.10.24', false, true],
 ]
-for (const [leader, ServerVersion, manager, joins] of versions)
-  void test(`Docker ${ServerVersion} as a ${manager ? 'manager' : 'worker'} under a leader with ${leader}: ${joins ? 'joins' : 'not'}`, () => {
+for (const [there, ServerVersion, manager, joins] of versions)
+  void test(`Docker ${ServerVersion} as a ${manager ? 'manager' : 'worker'} beside a manager with ${there}: ${joins ? 'joins' : 'not'}`, () => {
     const work = () =>
-      checkJoining('h', swarmOf('inactive', { ServerVersion }), [{ ...nodes[0]!, engineVersion: leader }], { manager })
+      checkJoining('h', swarmOf('inactive', { ServerVersion }), [{ ...nodes[0]!, engineVersion: there }], { manager })
+    const said = new RegExp(`h has Docker ${ServerVersion}, and the manager debian has ${there}.*without --manager`)
     if (joins) work()
-    else fails(work, 78, /Docker 28\.5\.2.*debian \(20\.10\.24\).*without --manager/)
+    else fails(work, 78, said)
   })
+
+void test('Docker 20.10 as a manager: one that is lost is no obstacle, and who is one stays one', () => {
+  const swarm = swarmOf('active', { NodeID: 'n2', ServerVersion: '20.10.24' })
+  const lost = { ...nodes[2]!, isManager: true }
+  checkJoining('root@10.0.0.2', swarm, [nodes[1]!, lost], { manager: true })
+  checkJoining('root@10.0.0.2', swarm, [nodes[0]!, { ...nodes[1]!, isManager: true }], { manager: true })
+  fails(
+    () => checkJoining('h', swarm, [nodes[0]!, nodes[1]!], { manager: true }),
+    78,
+    /the manager debian has 26\.1\.5/,
+  )
+})
 
 for (const [wanted, id] of [
   ['node3', 'n3'],
