@@ -107,7 +107,7 @@ const asOneServer = (settings: Settings) => {
 // On a server that runs, --dry-run tells what would come back if it were lost: nobody needs the key for that.
 const planFor = async (settings: Settings, { key, 'as-of': asOf, at, 'dry-run': dryRun }: Options) => {
   if (!dryRun && (await isPlaced(settings))) return undefined
-  if (!dryRun) await checkNoNode()
+  if (!dryRun) await checkNoNode(settings)
   const plan = await findPlan(settings, { asOf: momentIn(asOf), at: momentIn(at) })
   if (!dryRun || key !== undefined) await checkKey(plan, key)
   return plan

@@ -33,8 +33,8 @@ if [ -e "$2" ] && grep -qxE 'crond?' /proc/[0-9]*/comm 2>/dev/null; then echo ye
 const PATIENCE = 40_000
 
 const factsOf = async (node: Node, wanted: NginxWanted): Promise<NodeFacts> => {
-  const { name } = node
   const host = node.isHere ? undefined : node.host
+  const own = { name: node.name, host }
   try {
     const asked = Date.now()
     const words = [swarmAddress() ?? '', cronFile(loadSettings().COMPOSE_PROJECT_NAME, 'node')]
@@ -48,9 +48,9 @@ const factsOf = async (node: Node, wanted: NginxWanted): Promise<NodeFacts> => {
     const now = Number(clock)
     const ahead = now > most ? now - most : Math.min(now - least, 0)
     const behind = host === undefined ? [] : await readBehind(node, wanted, signal)
-    return { name, ahead, free: Number(free), registry, closed, mtu: Number(mtu), behind, starts: starts === 'yes' }
+    return { ...own, ahead, free: Number(free), registry, closed, mtu: Number(mtu), behind, starts: starts === 'yes' }
   } catch {
-    return { name, ahead: undefined, free: 0, registry: 'unreached', closed: [], mtu: 0, behind: [], starts: true }
+    return { ...own, ahead: undefined, free: 0, registry: 'unreached', closed: [], mtu: 0, behind: [], starts: true }
   }
 }
 

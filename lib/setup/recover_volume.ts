@@ -34,14 +34,15 @@ const lookInto = async (volume: string) => {
  * Throws a Failure (78) on a machine that is a node of a Swarm: its nginx has the ports, and asks the lost one who is
  * live.
  */
-export async function checkNoNode() {
+export async function checkNoNode({ COMPOSE_PROJECT_NAME: project }: Settings) {
   if (!isInstalled('docker')) return
   const { stdout } = await attempt(docker('info', '--format', '{{.Swarm.LocalNodeState}}'))
   if (['', 'inactive'].includes(stdout.trim())) return
   throw badConfig(
     'this machine is a node of a Swarm: the site comes back on one that has nothing of it',
-    'nothing was touched; take another machine, or, when the Swarm has lost its db node for good: docker ps --all ' +
-      '--quiet | xargs docker rm --force; docker swarm leave --force; then run this again',
+    'nothing was touched; take another machine, or, when the Swarm has lost its db node for good: ' +
+      `docker ps --all --quiet --filter label=com.docker.compose.project=${project} | xargs -r docker rm --force; ` +
+      'docker swarm leave --force; then run this again',
   )
 }
 
