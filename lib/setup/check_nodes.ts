@@ -1,6 +1,6 @@
 // What setup.ts --check asks the nodes of a Swarm.
 import { openStack } from '../docker/stack.ts'
-import { isSwarm, listNodes, type Node, swarmAddress } from '../docker/swarm.ts'
+import { DB_NODE, isSwarm, listNodes, type Node, swarmAddress } from '../docker/swarm.ts'
 import { readNodes } from '../status/nodes_status.ts'
 import { messageOf } from '../system/errors.ts'
 import { loadSettings } from '../system/settings.ts'
@@ -34,7 +34,7 @@ const PATIENCE = 40_000
 
 const factsOf = async (node: Node, wanted: NginxWanted): Promise<NodeFacts> => {
   const host = node.isHere ? undefined : node.host
-  const own = { name: node.name, host }
+  const own = { name: node.name, host: node.labels[DB_NODE] === 'true' ? undefined : node.host }
   try {
     const asked = Date.now()
     const words = [swarmAddress() ?? '', cronFile(loadSettings().COMPOSE_PROJECT_NAME, 'node')]

@@ -6,7 +6,7 @@ import { isUnderstood } from './which_node.ts'
 /** What a node says of itself. */
 export interface NodeFacts {
   name: string
-  /** what ssh knows it by; undefined: this machine, the db node */
+  /** what ssh knows it by; undefined: the db node, which is never joined */
   host: string | undefined
   /** seconds that its clock is ahead of this machine's; undefined: it was not reached */
   ahead: number | undefined
