@@ -1,6 +1,6 @@
 // What setup.ts --check asks the nodes of a Swarm.
 import { openStack } from '../docker/stack.ts'
-import { isSwarm, listNodes, type Node, swarmAddress } from '../docker/swarm.ts'
+import { DB_NODE, isSwarm, listNodes, type Node, swarmAddress } from '../docker/swarm.ts'
 import { readNodes } from '../status/nodes_status.ts'
 import { messageOf } from '../system/errors.ts'
 import { loadSettings } from '../system/settings.ts'
@@ -33,8 +33,8 @@ if [ "$(cat "$2" 2>/dev/null)" = "$3" ] && grep -qxE 'crond?' /proc/[0-9]*/comm 
 const PATIENCE = 40_000
 
 const factsOf = async (node: Node, wanted: NginxWanted): Promise<NodeFacts> => {
-  const { name } = node
   const host = node.isHere ? undefined : node.host
+  const own = { name: node.name, host: node.labels[DB_NODE] === 'true' ? undefined : node.host }
   try {
     const asked = Date.now()
     const { COMPOSE_PROJECT_NAME: project } = loadSettings()
@@ -49,9 +49,9 @@ const factsOf = async (node: Node, wanted: NginxWanted): Promise<NodeFacts> => {
     const now = Number(clock)
     const ahead = now > most ? now - most : Math.min(now - least, 0)
     const behind = host === undefined ? [] : await readBehind(node, wanted, signal)
-    return { name, ahead, free: Number(free), registry, closed, mtu: Number(mtu), behind, starts: starts === 'yes' }
+    return { ...own, ahead, free: Number(free), registry, closed, mtu: Number(mtu), behind, starts: starts === 'yes' }
   } catch (silent) {
-    return { name, silent, ahead: 0, free: 0, registry: 'unreached', closed: [], mtu: 0, behind: [], starts: true }
+    return { ...own, silent, ahead: 0, free: 0, registry: 'unreached', closed: [], mtu: 0, behind: [], starts: true }
   }
 }
 

@@ -7,6 +7,8 @@ import { isUnderstood } from './which_node.ts'
 /** What a node says of itself. */
 export interface NodeFacts {
   name: string
+  /** what ssh knows it by; undefined: the db node, which is never joined */
+  host: string | undefined
   /** why nothing of this is known */
   silent?: unknown
   /** seconds that its clock is ahead of this machine's */
@@ -69,7 +71,8 @@ export function nodesFindings(
           ),
         ]
       : []),
-    ...facts.flatMap(({ name, silent, ahead, free, registry, closed, mtu: most, behind, starts }): Finding[] => {
+    ...facts.flatMap(({ name, silent, ahead, free, registry, closed, mtu: most, behind, starts, host }): Finding[] => {
+      const join = `tsx scripts/setup.ts --join ${host}`
       if (silent !== undefined)
         return [bad(`${name} does not say how it is: ${messageOf(silent)}`, detailsOf(silent).hint)]
       return [
@@ -82,11 +85,24 @@ export function nodesFindings(
             ]
           : []),
         ...(free < LEAST_FREE
-          ? [warning(`${name} has ${(free / 1e9).toFixed(1)} GB left for images`, 'docker image prune --all, there')]
+          ? [
+              warning(
+                `${name} has ${(free / 1e9).toFixed(1)} GB left for images`,
+                // Of those on the db node some are releases that one may want to go back to.
+                host === undefined
+                  ? 'docs/troubleshooting.md, "The disk is full"'
+                  : `ssh ${host} docker image prune --all`,
+              ),
+            ]
           : []),
         ...(registry === 'unreached' ? [bad(`${name} does not reach the registry (port 5000 of the db node)`)] : []),
         ...(registry === 'refused'
-          ? [bad(`${name} and the registry do not take each other's certificate`, `setup.ts --join ${name} brings it`)]
+          ? [
+              bad(
+                `${name} and the registry do not take each other's certificate`,
+                host === undefined ? 'tsx scripts/setup.ts --swarm, with its address again' : `${join} brings it`,
+              ),
+            ]
           : []),
         ...(closed.length > 0
           ? [bad(`${name} does not reach the db node by ${closed.join(' and ')} (tcp)`, 'is there a firewall between?')]
@@ -95,7 +111,7 @@ export function nodesFindings(
           ? [
               warning(
                 `nginx of ${name} has something of before: ${behind.join(', ')}`,
-                `tsx scripts/setup.ts --join ${name} brings it; for a setting it starts nginx there again: ` +
+                `${join} brings it; for a setting it starts nginx there again: ` +
                   `--drain ${name} before, --fill ${name} after, and no request is lost`,
               ),
             ]
@@ -105,7 +121,9 @@ export function nodesFindings(
           : [
               warning(
                 `after a power cut nobody starts nginx on ${name}: cron does not run there, or has not the entry for it`,
-                `tsx scripts/setup.ts --join ${name} makes it; on the db node: --swarm, with its address again`,
+                host === undefined
+                  ? 'tsx scripts/setup.ts --swarm, with its address again, makes it'
+                  : `${join} makes it`,
               ),
             ]),
         ...(most < mtu + ENVELOPE

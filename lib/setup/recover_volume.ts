@@ -40,9 +40,9 @@ export async function checkNoNode({ COMPOSE_PROJECT_NAME: project }: Pick<Settin
   if (['', 'inactive'].includes(stdout.trim())) return
   throw badConfig(
     'this machine is a node of a Swarm: the site comes back on one that has nothing of it',
-    'nothing was touched; take another machine, or, when the Swarm has lost its db node for good: docker ps --all ' +
-      `--quiet --filter label=com.docker.compose.project=${project} | xargs docker rm --force; docker swarm leave ` +
-      '--force; then run this again',
+    'nothing was touched; take another machine, or, when the Swarm has lost its db node for good: ' +
+      `docker ps --all --quiet --filter label=com.docker.compose.project=${project} | xargs -r docker rm --force; ` +
+      'docker swarm leave --force; then run this again',
   )
 }
 

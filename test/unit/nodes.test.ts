@@ -20,6 +20,7 @@ const node = (name: string, more: object = {}) => ({
 })
 const facts = (name: string, more: Partial<NodeFacts> = {}): NodeFacts => ({
   name,
+  host: name === 'a' ? undefined : `root@${name}`,
   ahead: 0,
   free: 50e9,
   registry: 'good',
@@ -116,6 +117,17 @@ for (const [what, words, expected] of table)
     assert.equal(said.length, expected.length, said.join('\n'))
     for (const [index, pattern] of expected.entries()) assert.match(said[index]!, pattern)
   })
+
+void test('nodes: what a hint says to type is taken: --join goes by ssh, and the db node keeps its images', () => {
+  const ill = { registry: 'refused', free: 1e9, starts: false } as const
+  const hints = nodesFindings(nodes, [facts('a', ill), facts('b', { ...ill, behind: ['WHOST'] })], 1450).map(
+    ({ hint = '' }) => hint,
+  )
+  const [own, others] = [hints.filter(it => !it.includes('root@b')), hints.filter(it => it.includes('root@b'))]
+  assert.equal(others.length, 4, hints.join('\n'))
+  for (const hint of others) assert.match(hint, /--join root@b |^ssh root@b docker image prune/)
+  for (const hint of own) assert.doesNotMatch(hint, /--join (?!root)|image prune/)
+})
 
 const work = mkdtempSync(join(tmpdir(), 'avril-nodes-'))
 after(() => rmSync(work, { recursive: true }))
