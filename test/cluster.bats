@@ -52,6 +52,10 @@ teardown() { loads_abandon; }
   loads_stop
   assert_equal "$FAILED" '2:0 3:0'
   assert_equal "$(places)" 'node1 node2 node3'
+  # Each once, that of the db node, too.
+  run -0 --separate-stderr node_script status --json
+  run -0 node -p 'JSON.parse(process.argv[1]).services.find(it => it.service === "phoenix").instances.length' "$output"
+  assert_output 3
 }
 
 # bats test_tags=long
@@ -257,7 +261,7 @@ clone_to() {
   assert_output --partial 'the db node of this Swarm is 10.77.0.11: this runs there'
   assert_output --regexp 'node1 .*database'
   run -0 there 2 node scripts/deploy_local.js --observe 0 --probation 0 avril
-  assert_output --partial 'avril is deployed'
+  assert_output --partial 'avril is live at'
   run -0 there 2 node scripts/psql.js -- -qAtc 'select 6 * 7'
   assert_output --partial 42
   run -0 there 2 node scripts/logs.js --no-follow --tail 3 phoenix
@@ -294,9 +298,12 @@ in_registry() {
   assert_output --partial round2
 }
 
+drops_vxlan() { [[ $(on "$1" iptables -S DOCKER-USER) == *'--dport 4789 -j DROP'* ]]; }
+
 # bats test_tags=long
 @test "the check looks at packets, ports, the registry and its certificates, and at what nginx has of before" {
   local proxy=$CLUSTER/2/home/play/avril-scripts/nginx/proxy.conf
+  for node in 1 2; do until_true drops_vxlan "$node"; done
   run node_script setup --check
   refute_output --regexp 'node2 (sends|and the registry|does not reach)|of before|registry is published'
   cp "$proxy" "$CLUSTER/2/kept.conf"

@@ -8,6 +8,7 @@ import { distantDb } from '../docker/swarm.ts'
 import { usage } from '../system/errors.ts'
 import { beginSwarm, drainNode, fillNode, forgetNode, joinNode, nodeNamed } from '../setup/nodes.ts'
 import { endSwarm } from '../setup/one_server.ts'
+import { takeLock } from '../system/lock.ts'
 import { say } from '../system/progress.ts'
 import type { NODE_ACTIONS } from './setup_options.ts'
 
@@ -55,7 +56,7 @@ const leave = async (name: string) => {
   await forgetNode(node, await openStack())
 }
 
-/** Does one of the actions that setup.ts has for nodes. Throws a Failure. */
+/** Does one of the actions that setup.ts has for nodes, one at a time. Throws a Failure, 75 beside another one. */
 export async function actOnNode(
   action: (typeof NODE_ACTIONS)[number],
   word: string,
@@ -67,6 +68,15 @@ export async function actOnNode(
       `the db node of this Swarm is ${address}, and this is another machine`,
       `run it there: --on root@${address}`,
     )
+  const lock = await takeLock('nodes.lock', () => 'another setup.ts, which changes the nodes', false)
+  try {
+    await carryOut(action, word, manager)
+  } finally {
+    await lock.dispose()
+  }
+}
+
+const carryOut = async (action: (typeof NODE_ACTIONS)[number], word: string, manager: boolean) => {
   if (action === 'swarm') await beginSwarm(word)
   else if (action === 'join') await joinNode(word, { manager })
   else if (action === 'drain') await drainNode(word, HEARD, moveInSwarm)

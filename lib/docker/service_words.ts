@@ -25,8 +25,38 @@ export const APP_NODE = 'avril.app'
 // What the program `docker` itself, or what it starts, would heed in its environment.
 const HEEDED = /^(PATH|HOME|USER|TMPDIR|TZ|LANG|LANGUAGE|LC_\w+|(DOCKER|SSH|LD|GO|OTEL)\w*|\w+_PROXY)$/i
 
-/** What a service of the Swarm cannot do, or what this does not translate: to be told, not dropped without a word. */
-const UNKNOWN = ['command', 'entrypoint', 'devices', 'extra_hosts', 'privileged', 'tmpfs', 'ulimits', 'user', 'configs']
+/** What is translated here, and what is about how Compose builds, orders and starts. */
+const KNOWN = new Set(
+  (
+    'image labels environment healthcheck networks init cap_drop cap_add mem_limit pids_limit stop_grace_period ' +
+    'stop_signal logging ' +
+    'build pull_policy depends_on restart profiles deploy scale expose container_name develop'
+  ).split(' '),
+)
+/** A service of a Swarm has no such thing: the guide says so. */
+const DROPPED = 'security_opt'
+
+// Compose also prints what nobody has set.
+const isSet = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null
+    ? Object.values(value).some(isSet)
+    : value !== undefined && value !== null && value !== false && value !== ''
+
+/**
+ * What docker-compose.yml asks for and a Swarm would not be given is told, and not dropped without a word. Throws a
+ * Failure (78).
+ */
+export function checkTranslated(service: string, config: ServiceConfig) {
+  const { replicas: _, ...deploy } = config.deploy ?? {}
+  const alien = Object.entries({ ...config, ...(isSet(deploy) ? { 'deploy but for replicas': true } : {}) }).find(
+    ([key, value]) => !KNOWN.has(key) && key !== DROPPED && isSet(value),
+  )?.[0]
+  if (alien === undefined) return
+  throw badConfig(
+    `${service} has ${alien} in docker-compose.yml, which does not go to a Swarm`,
+    'build it into the image; what an app keeps belongs into the database or the bucket',
+  )
+}
 
 const given = (flag: string, value: string | number | undefined | null) =>
   value === undefined || value === null || value === '' ? [] : [flag, String(value)]
@@ -68,17 +98,7 @@ const environmentOf = (environment: Record<string, string | null>) => {
  */
 export function serviceCreate(printed: ServiceConfig, networks: Record<string, string>, it: ServiceRequest) {
   const config = unescaped(printed) as ServiceConfig
-  const alien = UNKNOWN.find(key => {
-    const value = (config as Record<string, unknown>)[key]
-    return value !== undefined && value !== null && value !== false && (!Array.isArray(value) || value.length > 0)
-  })
-  const volume = config.volumes?.find(({ type }) => type !== 'tmpfs')
-  if (alien !== undefined || volume !== undefined)
-    throw badConfig(
-      `${it.service} has ${alien ?? `a volume (${volume?.target})`} in docker-compose.yml, which does not go to a ` +
-        'Swarm',
-      'build it into the image; what an app keeps belongs into the database or the bucket',
-    )
+  checkTranslated(it.service, config)
   const labels = { 'avril.project': it.project, 'avril.service': it.service, 'avril.rollout': it.rollout }
   const shown = { ...labels, 'avril.image': it.image, 'avril.fingerprint': `f${it.fingerprint}` }
   const { words: environment, env } = environmentOf(config.environment ?? {})

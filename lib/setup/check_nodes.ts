@@ -27,7 +27,7 @@ for port in ${PORTS.join(' ')}; do reaches "$1" "$port" || printf '%s ' "$port";
 device=$(ip -o -4 addr show to "$1" | awk '{ print $2; exit }')
 [ -n "$device" ] || device=$(ip -o route get "$1" | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p')
 cat "/sys/class/net/$device/mtu"
-if [ "$(cat "$2" 2>/dev/null)" = "$3" ] && grep -qxE 'crond?' /proc/[0-9]*/comm 2>/dev/null; then echo yes; else echo no; fi`
+[ "$(cat "$2" 2>/dev/null)" = "$3" ] && grep -qxE 'crond?' /proc/[0-9]*/comm 2>/dev/null && echo yes || echo no`
 
 /** milliseconds: more than all that is tried there in vain; a disk that is gone lets nobody answer */
 const PATIENCE = 40_000

@@ -1,5 +1,6 @@
 // The cron entries, of the nightly backup, the archive, the certificate and the watch: cron has almost no environment,
 // so each brings all that a run needs.
+// Long, since each is a text of its own, and why it is so.
 import { createHash } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -111,11 +112,17 @@ export function shipCronText() {
   ].join('\n')
 }
 
+/** What the nodes themselves send each other goes another way. */
+const NO_VXLAN = 'DOCKER-USER -p udp --dport 4789 -j DROP'
+
 /**
  * The text of the entry of a node of a Swarm, which starts what its engine could not. An engine tries once, at its own
  * start, to start what is in the networks of the Swarm, and after a power cut of all nodes there is no leader yet that
  * could give them (https://github.com/moby/moby/issues/32607). What somebody has stopped while it ran has no error, and
  * stays; so does what the engine is not to start by itself.
+ *
+ * It also keeps containers from putting packets into the networks of the Swarm on other nodes, which take what comes
+ * from a node. A rule of iptables is gone when the machine starts again.
  */
 export function nodeCronText(project: string) {
   const filters = [
@@ -126,9 +133,11 @@ export function nodeCronText(project: string) {
   const wanted = String.raw`and .State.Error (eq .HostConfig.RestartPolicy.Name \"always\" \"unless-stopped\")`
   return [
     '# Made by scripts/setup.ts on each node, removed by --leave and --one-server. After a power cut it starts what ' +
-      'the engine could not: nginx, on the db node postgres, minio, wal and the registry too.',
+      'the engine could not: nginx, on the db node postgres, minio, wal and the registry too. And no container sends ' +
+      'packets to the networks of the Swarm on other nodes.',
     `PATH=${PATH}`,
-    `* * * * * root flock --nonblock --close /run/avril-node.lock sh -c 'docker ps --all --quiet ` +
+    `* * * * * root flock --nonblock --close /run/avril-node.lock sh -c 'iptables -w -C ${NO_VXLAN} || ` +
+      `iptables -w -I ${NO_VXLAN}; docker ps --all --quiet ` +
       `${filters.map(it => `--filter ${it}`).join(' ')} | xargs -r docker inspect --format ` +
       `"{{if ${wanted}}}{{.Id}}{{end}}" | xargs -r -n 1 docker start' >/dev/null 2>&1`,
     '',

@@ -51,12 +51,12 @@ export async function makeCertificates(address: string) {
 
 /** Removes those of the registry at an address: another one would need its own. */
 export function dropCertificates(address: string) {
-  for (const folder of [CERTIFICATES, join(TRUSTED, `${address}:5000`)])
-    rmSync(folder, { recursive: true, force: true })
+  for (const folder of [CERTIFICATES, trustOf(address)]) rmSync(folder, { recursive: true, force: true })
 }
 
 /** where an engine looks for what it knows registries by */
 const TRUSTED = '/etc/docker/certs.d'
+const trustOf = (address: string) => join(TRUSTED, `${address}:5000`)
 
 /**
  * Has an engine know the registry, and be known by it: Docker looks there at each push and pull, and is not restarted.
@@ -107,15 +107,16 @@ export async function trustRegistry(address: string, host?: string) {
 }
 
 /**
- * Removes from a machine that was a node its entry of cron, and what others must not have: the keys of the registry,
- * and of the site.
+ * Removes from a host (without one: this machine) what it had as a node, and from another one what it must not have:
+ * the keys of the registry, and of the site.
  */
-export async function dropFiles(host: string) {
+export async function dropFiles(host?: string) {
   const settings = loadSettings()
-  await runOn(host, 'removing the certificates', 'rm -rf -- "$@"', [
+  const secrets = [trustOf(settings.SWARM ?? ''), resolve(root, certificateFolder(settings))]
+  await runOn(host, 'removing what a node has', 'rm -rf -- "$@"', [
     cronFile(settings.COMPOSE_PROJECT_NAME, 'node'),
-    join(TRUSTED, `${settings.SWARM}:5000`),
-    resolve(root, certificateFolder(settings)),
+    SYSCTL,
+    ...(host === undefined ? [] : secrets),
   ])
 }
 
@@ -128,12 +129,14 @@ export async function startAfterPowerCut(host?: string) {
   await runOn(host, "cron's entry", WRITE, [cronFile(project, 'node')], { input: nodeCronText(project) })
 }
 
+const SYSCTL = '/etc/sysctl.d/60-avril-swarm.conf'
+
 // Without it 15 minutes: so long an agent of the Swarm goes on telling a manager that is gone what has become of its
 // tasks.
-const FORGET = `set -eu; file=/etc/sysctl.d/60-avril-swarm.conf; mkdir -p /etc/sysctl.d
-echo 'net.ipv4.tcp_retries2 = 6' >"$file"; echo 6 >/proc/sys/net/ipv4/tcp_retries2`
+const FORGET = `set -eu; mkdir -p /etc/sysctl.d; echo 'net.ipv4.tcp_retries2 = 6' >"$1"
+echo 6 >/proc/sys/net/ipv4/tcp_retries2`
 
 /** Has the kernel of a host (without one: this machine's) end a connection when nobody has answered for 25 s. */
 export async function endDeadConnections(host?: string) {
-  await runOn(host, 'how long a connection to a lost machine is kept', FORGET, [])
+  await runOn(host, 'how long a connection to a lost machine is kept', FORGET, [SYSCTL])
 }

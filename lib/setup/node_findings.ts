@@ -120,7 +120,7 @@ export function nodesFindings(
           ? []
           : [
               warning(
-                `after a power cut nobody starts nginx on ${name}: cron does not run there, or has not the entry for it`,
+                `after a power cut nobody starts nginx on ${name}: cron does not run there, or lacks its entry`,
                 host === undefined
                   ? 'tsx scripts/setup.ts --swarm, with its address again, makes it'
                   : `${join} makes it`,

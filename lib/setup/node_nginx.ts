@@ -13,9 +13,9 @@ import { root } from '../system/checkout.ts'
 import { attempt, capture } from '../system/run.ts'
 import { runOn, withArchive } from './node_files.ts'
 
-// What is no longer here stays there: nothing reads it, but for the scripts and styles of former releases. `live` is
-// what nginx here is told.
-const UNPACK = `set -eu; mkdir -p "$1/nginx/live"; cd /; tar -xpf - --no-same-owner`
+// What is no longer here stays there: nothing reads it, but for the scripts and styles of former releases, and what is
+// run at each start. `live` is what nginx here is told.
+const UNPACK = `set -eu; mkdir -p "$1/nginx/live"; rm -rf "$1"/nginx/start/*; cd /; tar -xpf - --no-same-owner`
 
 /** Where nginx's files lie: all that its container only reads. What it writes, its logs, stays where it is. */
 export function nginxPaths({ services }: StackConfig) {

@@ -3,11 +3,12 @@
 import { closeSync, openSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { compose, docker } from '../docker/commands.ts'
-import { linkReleases } from '../docker/compose_files.ts'
+import { baseFiles, linkReleases } from '../docker/compose_files.ts'
 import { listContainers } from '../docker/containers.ts'
 import { joinNetworks } from '../docker/join_networks.ts'
 import { composeFiles } from '../docker/release_pins.ts'
-import { APP_NODE } from '../docker/service_words.ts'
+import { APP_NODE, checkTranslated } from '../docker/service_words.ts'
+import { readConfig } from '../docker/stack_config.ts'
 import { openStack, type Stack } from '../docker/stack.ts'
 import {
   askManagers,
@@ -29,6 +30,7 @@ import { replaceFile } from '../system/files.ts'
 import { ownNetworks } from '../system/networks.ts'
 import { say } from '../system/progress.ts'
 import { attempt, capture, failureOf, show } from '../system/run.ts'
+import { loadSettings } from '../system/settings.ts'
 import { sleep } from '../system/signals.ts'
 import { takeDeployLock } from '../deploy/deploy_lock.ts'
 import {
@@ -42,7 +44,7 @@ import {
 import { otherNginx, sendNginx } from './node_nginx.ts'
 import { isOfSwarm, makeNetworks } from './node_networks.ts'
 import { outageDuring } from './outage.ts'
-import { checkFirst, checkJoining, pickNode, poolBeside, readOwnSwarm } from './which_node.ts'
+import { checkBind, checkFirst, checkJoining, pickNode, poolBeside, readOwnSwarm } from './which_node.ts'
 
 const label = (node: string, labels: Record<string, string>) =>
   capture(
@@ -79,7 +81,10 @@ export async function restartNginx(what: string) {
  */
 export async function beginSwarm(address: string) {
   checkFirst(address, await readOwnSwarm(), ownNetworks())
+  checkBind(loadSettings())
   const before = await openStack()
+  const { services } = await readConfig(baseFiles(false))
+  for (const { service } of before.apps) checkTranslated(service, services[service] ?? {})
   const lock = await takeDeployLock(true)
   try {
     if ((await readOwnSwarm()).LocalNodeState !== 'active') {
@@ -140,6 +145,7 @@ const OWN_ADDRESS = `ip -o route get "$1" | sed -n 's/.* src \\([^ ]*\\).*/\\1/p
  */
 export async function joinNode(host: string, { manager }: { manager: boolean }) {
   const address = requireSwarm()
+  checkBind(loadSettings())
   await openStack()
   say.step(`engine: Docker on ${host}`)
   await installEngine(host)

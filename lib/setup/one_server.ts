@@ -11,8 +11,7 @@ import { usage } from '../system/errors.ts'
 import { say } from '../system/progress.ts'
 import { attempt, capture, show } from '../system/run.ts'
 import { loadSettings } from '../system/settings.ts'
-import { removeCron } from './cron.ts'
-import { dropCertificates } from './node_files.ts'
+import { dropCertificates, dropFiles } from './node_files.ts'
 import { isOfSwarm } from './node_networks.ts'
 import { forgetNode, restartNginx, takeOut } from './nodes.ts'
 
@@ -70,7 +69,7 @@ export async function endSwarm(seconds: number, moveApps: (stack: Stack) => Prom
       await moveApps(stack)
       for (const node of others) await forgetNode(node, stack)
       await dropRegistry(stack, address)
-      removeCron(project, 'node')
+      await dropFiles()
       setSwarm(undefined)
     }
     linkReleases()

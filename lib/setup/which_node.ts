@@ -6,6 +6,7 @@ import { DB_NODE, type Node } from '../docker/swarm.ts'
 import { badConfig, usage } from '../system/errors.ts'
 import { overlaps, type OwnNetwork, readNetwork } from '../system/networks.ts'
 import { capture } from '../system/run.ts'
+import type { Settings } from '../system/settings.ts'
 
 const INFO = v.object({
   Name: v.string(),
@@ -56,6 +57,15 @@ export function checkFirst(address: string, swarm: OwnSwarm, own: OwnNetwork[]) 
     )
 }
 
+/** Throws a Failure (78) where nginx of another node would listen to nobody: each reads the one NGINX_BIND of .env. */
+export function checkBind({ NGINX_BIND }: Pick<Settings, 'NGINX_BIND'>) {
+  if (NGINX_BIND === undefined || NGINX_BIND === '0.0.0.0') return
+  throw badConfig(
+    `NGINX_BIND is ${NGINX_BIND} in .env, and nginx of each node reads it: on the others it would listen to nobody`,
+    'NGINX_BIND=0.0.0.0, or NGINX_BIND= for IPv6, too',
+  )
+}
+
 /**
  * Whether a leader knows what a manager asks it. From 23 on one asks for volumes of the Swarm whenever somebody, as
  * Compose does at each start, asks it for its own; an older one says "unknown method ListVolumes".
@@ -86,8 +96,8 @@ export function checkJoining(
   for (const { name, engineVersion } of becomesManager ? nodes.filter(it => it.isManager && it.isUp) : [])
     if (!isUnderstood(swarm.ServerVersion, engineVersion) || !isUnderstood(engineVersion, swarm.ServerVersion))
       throw badConfig(
-        `${host} has Docker ${swarm.ServerVersion}, and the manager ${name} has ${engineVersion}: when the older one is ` +
-          'the leader, the newer one asks it for what it does not know',
+        `${host} has Docker ${swarm.ServerVersion}, and the manager ${name} has ${engineVersion}: ` +
+          'when the older one is the leader, the newer one asks it for what it does not know',
         'bring the older one to 23 or later first, or join without --manager',
       )
   if (swarm.LocalNodeState !== 'active') return

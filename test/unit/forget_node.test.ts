@@ -1,4 +1,5 @@
-// A node is taken out and leaves the Swarm: what it must not keep goes first, and who was killed half-way can run it again.
+// A node is taken out and leaves the Swarm: what it must not keep goes first, and who was killed half-way can run
+// it again.
 import assert from 'node:assert/strict'
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

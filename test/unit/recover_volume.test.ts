@@ -23,7 +23,10 @@ void test('no node', async () => {
 void test('a node: only what is of the site is to be removed', async () => {
   says('active')
   await assert.rejects(checkNoNode({ COMPOSE_PROJECT_NAME: 'avril' }), ({ exitCode, hint = '' }: Failure) => {
-    assert.match(hint, /docker ps --all --quiet --filter label=com\.docker\.compose\.project=avril \| xargs docker rm/)
+    assert.match(
+      hint,
+      /docker ps --all --quiet --filter label=com\.docker\.compose\.project=avril \| xargs -r docker rm/,
+    )
     return exitCode === 78
   })
 })

@@ -72,12 +72,28 @@ void test('a node that is being taken out gets none, and only nodes of apps get 
 
 void test('the image comes last, by its digest', () => assert.equal(create({}).words.at(-1), request.source))
 
+/** What Compose prints of an app of this stack, beside what is translated. */
+const OURS = {
+  build: { context: '.' },
+  command: null,
+  depends_on: { postgres: { condition: 'service_healthy', required: true } },
+  deploy: { replicas: 1, resources: {}, placement: {} },
+  profiles: ['swarm'],
+  restart: 'unless-stopped',
+  security_opt: ['no-new-privileges:true'],
+}
+
 const refused: [string, object][] = [
   ['a volume', { volumes: [{ type: 'bind', target: '/data' }] }],
   ['a command', { command: ['x'] }],
   ['an entrypoint', { entrypoint: ['x'] }],
   ['extra hosts', { extra_hosts: ['a=b'] }],
   ['all rights', { privileged: true }],
+  ['a disk that nothing is written to', { read_only: true }],
+  ['a server of names', { dns: ['10.0.0.1'] }],
+  ['limits that stand elsewhere', { deploy: { resources: { limits: { cpus: '1' } } } }],
+  ['a folder in memory', { volumes: [{ type: 'tmpfs', target: '/tmp' }] }],
+  ['what nobody has thought of', { never_seen: 1 }],
 ]
 for (const [what, config] of refused)
   void test(`what would be dropped without a word is refused: ${what}`, () =>
@@ -86,9 +102,14 @@ for (const [what, config] of refused)
       (error: unknown) => error instanceof Failure && error.exitCode === 78,
     ))
 
-for (const empty of [{ command: null, entrypoint: null }, { extra_hosts: [] }, { privileged: false }])
-  void test(`what is not there is no trouble: ${JSON.stringify(empty)}`, () =>
-    assert.ok(create(empty as unknown as ServiceConfig)))
+for (const empty of [
+  { command: null, entrypoint: null },
+  { extra_hosts: [] },
+  { privileged: false },
+  { deploy: { replicas: 2, resources: {} } },
+  OURS,
+])
+  void test(`what is not there is no trouble: ${JSON.stringify(empty)}`, () => assert.ok(create(empty)))
 
 const files: [string, string | undefined, boolean, boolean, string[]][] = [
   ['one server', undefined, false, false, ['docker-compose.yml']],

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { checkFirst, checkJoining, type OwnSwarm, pickNode, poolBeside } from '../../lib/setup/which_node.ts'
+import { checkBind, checkFirst, checkJoining, type OwnSwarm, pickNode, poolBeside } from '../../lib/setup/which_node.ts'
 import { Failure } from '../../lib/system/errors.ts'
 import { ownCheckout } from '../helpers/own_checkout.ts'
 
@@ -39,6 +39,12 @@ const first: [string, string, OwnSwarm, number, RegExp][] = [
 ]
 for (const [what, address, swarm, exitCode, said] of first)
   void test(`no first node: ${what}`, () => fails(() => checkFirst(address, swarm, own), exitCode, said))
+
+for (const bind of [undefined, '0.0.0.0'])
+  void test(`nginx of all nodes: NGINX_BIND ${bind}`, () => checkBind({ NGINX_BIND: bind }))
+for (const bind of ['127.0.0.1', '10.0.0.1'])
+  void test(`nginx of no other node: NGINX_BIND ${bind}`, () =>
+    fails(() => checkBind({ NGINX_BIND: bind }), 78, /would listen to nobody/))
 
 const nodes = [
   {

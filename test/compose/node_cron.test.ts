@@ -14,7 +14,8 @@ const STANDIN = `#!/bin/sh
 case $1 in
   ps) echo one ;;
   inspect)
-    format=$(printf %s "$3" | sed "s/[.]State[.]Error/\\"$ERROR\\"/; s/[.]HostConfig[.]RestartPolicy[.]Name/\\"$POLICY\\"/; s/{{[.]Id}}/one/")
+    format=$(printf %s "$3" | sed "s/[.]State[.]Error/\\"$ERROR\\"/; s/{{[.]Id}}/one/" |
+      sed "s/[.]HostConfig[.]RestartPolicy[.]Name/\\"$POLICY\\"/")
     exec ${docker} context inspect default --format "$format"
     ;;
   start) touch "$FOLDER/$2" ;;
@@ -25,6 +26,8 @@ const starts = (ERROR: string, POLICY: string) => {
   const folder = mkdtempSync(join(tmpdir(), 'avril-cron-'))
   try {
     writeFileSync(join(folder, 'docker'), STANDIN)
+    writeFileSync(join(folder, 'iptables'), '#!/bin/sh\nexit 0\n')
+    chmodSync(join(folder, 'iptables'), 0o755)
     chmodSync(join(folder, 'docker'), 0o755)
     const [, command = ''] = /^\* \* \* \* \* root (.*)$/m.exec(nodeCronText('avril')) ?? []
     const env = { PATH: `${folder}:${process.env.PATH}`, HOME: folder, FOLDER: folder, ERROR, POLICY }
