@@ -228,7 +228,7 @@ serves() { [ "$(greeting_on "$1" 2>/dev/null)" = "$2" ]; }
   run -0 from_outside curl -sS http://10.77.0.12/healthcheck
   assert_output 'being taken out'
   refute_regex "$(places)" node2
-  run -0 node_script setup --fill node2
+  run -0 node_script setup --undrain node2
   run -0 from_outside curl -s --retry 8 --retry-all-errors --fail http://10.77.0.12/healthcheck
   assert_output ok
 }
@@ -267,7 +267,7 @@ clone_to() {
   run -0 there 2 node scripts/logs.js --no-follow --tail 3 phoenix
   run -0 there 2 node scripts/maintenance.js
   run -0 there 2 node scripts/deploy_all.js --observe 0
-  run -64 there 2 node scripts/setup.js --fill node1
+  run -64 there 2 node scripts/setup.js --undrain node1
   assert_output --partial 'run it there: --on root@10.77.0.11'
   # Without the scripts it is another machine, which knows the db node.
   mv "$CLUSTER/2/home/play/avril-scripts/scripts" "$CLUSTER/2/home/play/avril-scripts/away"

@@ -6,7 +6,7 @@ import { readPins } from '../docker/release_pins.ts'
 import { type App, openStack, type Stack } from '../docker/stack.ts'
 import { distantDb } from '../docker/swarm.ts'
 import { usage } from '../system/errors.ts'
-import { beginSwarm, drainNode, fillNode, forgetNode, joinNode, nodeNamed } from '../setup/nodes.ts'
+import { beginSwarm, drainNode, forgetNode, joinNode, nodeNamed, undrainNode } from '../setup/nodes.ts'
 import { endSwarm } from '../setup/one_server.ts'
 import { takeLock } from '../system/lock.ts'
 import { say } from '../system/progress.ts'
@@ -80,7 +80,7 @@ const carryOut = async (action: (typeof NODE_ACTIONS)[number], word: string, man
   if (action === 'swarm') await beginSwarm(word)
   else if (action === 'join') await joinNode(word, { manager })
   else if (action === 'drain') await drainNode(word, HEARD, moveInSwarm)
-  else if (action === 'fill') await fillNode(word)
+  else if (action === 'undrain') await undrainNode(word)
   else if (action === 'one-server') await endSwarm(HEARD, moveHome)
   else await leave(word)
 }

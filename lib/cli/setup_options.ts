@@ -109,7 +109,7 @@ export const SETUP_OPTIONS = {
       'take a node out without losing a request: balancers are told to send it nobody, and its instances are ' +
       'replaced by others elsewhere',
   },
-  fill: { value: 'node', help: 'give a node that was taken out its visitors back' },
+  undrain: { value: 'node', help: 'give a node that was taken out its visitors back' },
   leave: {
     value: 'node',
     help: 'the same as --drain, and then it leaves the Swarm. One that is lost for good is forgotten at once',
@@ -124,7 +124,7 @@ export const SETUP_OPTIONS = {
 }
 
 /** What is done to a node, and does nothing else. */
-export const NODE_ACTIONS = ['swarm', 'join', 'drain', 'fill', 'leave', 'one-server'] as const
+export const NODE_ACTIONS = ['swarm', 'join', 'drain', 'undrain', 'leave', 'one-server'] as const
 
 /** Which of these is to be done, if one is. */
 export function nodeActionOf(options: Values<typeof SETUP_OPTIONS>) {

@@ -60,7 +60,7 @@ export function stateText(
 const nodeText = ({ name, roles, instances, trouble, isOut, engineVersion }: NodeState) => {
   const running = Object.entries(instances).map(([service, count]) => `${count} of ${service}`)
   const facts = [
-    trouble ?? (isOut ? paint.yellow('taken out') : 'heard'),
+    trouble ?? (isOut ? paint.yellow('taken out') : 'up'),
     roles.join(', '),
     running.join(', ') || 'no instance',
     `Docker ${engineVersion}`,

@@ -60,7 +60,9 @@ export function nodesFindings(
     }),
     ...nodes.flatMap(({ name, trouble }) => (trouble === null ? [] : [bad(`${name}: ${trouble}`)])),
     ...nodes.flatMap(({ name, isOut }) =>
-      isOut ? [warning(`${name} is taken out`, `tsx scripts/setup.ts --fill ${name} gives it its visitors back`)] : [],
+      isOut
+        ? [warning(`${name} is taken out`, `tsx scripts/setup.ts --undrain ${name} gives it its visitors back`)]
+        : [],
     ),
     ...(versions.length > 1 ? [warning(`the nodes have different versions of Docker: ${versions.join(', ')}`)] : []),
     ...(managers.length % 2 === 0
@@ -112,7 +114,7 @@ export function nodesFindings(
               warning(
                 `nginx of ${name} has something of before: ${behind.join(', ')}`,
                 `${join} brings it; for a setting it starts nginx there again: ` +
-                  `--drain ${name} before, --fill ${name} after, and no request is lost`,
+                  `--drain ${name} before, --undrain ${name} after, and no request is lost`,
               ),
             ]
           : []),

@@ -236,7 +236,7 @@ export async function drainNode(host: string, seconds: number, moveApps: () => P
   try {
     await moveApps()
   } catch (error) {
-    say.warn(`balancers send nobody to ${node.name}: run this again, or --fill ${host} has them do so again`)
+    say.warn(`balancers send nobody to ${node.name}: run this again, or --undrain ${host} has them do so again`)
     throw error
   }
   await capture(docker('node', 'update', '--availability', 'drain', node.id))
@@ -245,7 +245,7 @@ export async function drainNode(host: string, seconds: number, moveApps: () => P
 }
 
 /** Gives a node that was taken out its visitors back; instances come to it with the next deploy. */
-export async function fillNode(host: string) {
+export async function undrainNode(host: string) {
   requireSwarm()
   const node = await nodeNamed(host)
   if (node.labels[DB_NODE] !== 'true') await startNginx(node)

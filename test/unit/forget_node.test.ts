@@ -76,5 +76,5 @@ void test('a node whose instances do not move is told to be out', async () => {
   reportTo({ ...SILENT, warn: text => warnings.push(text) })
   const work = drainNode('node2', 0, () => Promise.reject(new Error('the site is as it was')))
   await assert.rejects(work, /the site is as it was/)
-  assert.match(warnings.join(), /^balancers send nobody to node2: .*--fill node2/)
+  assert.match(warnings.join(), /^balancers send nobody to node2: .*--undrain node2/)
 })
