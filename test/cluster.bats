@@ -384,3 +384,36 @@ has_no_leader() { ! on 1 docker node ls >/dev/null 2>&1; }
   assert_equal "$LATE" '1:0'
   assert_equal "$(places | tr ' ' '\n' | sort -u)" node1
 }
+
+# bats test_tags=long
+@test "a certificate of a real authority, which asks another node than the one with the scripts: each nginx serves it, also one that was away" {
+  local before
+  connect 2
+  [[ $(on 1 docker node ls --format '{{.Hostname}}' 2>/dev/null) == *node2* ]] || {
+    on 2 docker swarm leave --force || true
+    run -0 node_script setup --swarm 10.77.0.11
+    run -0 node_script setup --join node2
+  }
+  acme_beside
+  export PATH=$ACME_BIN:$PATH
+  set_env WHOST=avril.test POSTGRES_PASSWORD=a-secret AWS_SECRET_ACCESS_KEY=a-secret SECRET_KEY_BASE=a-secret
+  printf 'ACME_DIRECTORY=https://%s:14000/dir\n' "$AUTHORITY" >>"$SITE/.env"
+  run -0 there 1 docker compose up --detach --wait --no-deps nginx
+  run -0 node_script setup --join node2
+  resolves avril.test 10.77.0.12
+  run -0 node_script setup --certificate admin@avril.test
+  assert_equal "$(serial_on 2)" "$(serial_on 1)"
+  before=$(serial_on 1)
+  asks_for_renewal
+  run -0 node_script setup --renew
+  assert_equal "$(serial_on 2)" "$(serial_on 1)"
+  assert [ "$(serial_on 1)" != "$before" ]
+  cut_off 2
+  resolves avril.test 10.77.0.11
+  asks_for_renewal
+  run -0 node_script setup --renew
+  assert_output --partial 'nginx of node2 serves the certificate of before'
+  connect 2
+  run -0 node_script setup --renew
+  assert_equal "$(serial_on 2)" "$(serial_on 1)"
+}

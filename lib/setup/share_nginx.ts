@@ -1,8 +1,8 @@
 // What nginx of this machine has, for those of the other nodes of a Swarm: its files, and the certificate.
-import { listNodes, WEB_NODE } from '../docker/swarm.ts'
+import { isSwarm, listNodes, WEB_NODE } from '../docker/swarm.ts'
 import type { Nginx } from '../nginx/container.ts'
 import { takeUpCertificate } from '../nginx/take_up_certificate.ts'
-import { messageOf } from '../system/errors.ts'
+import { Failure, messageOf } from '../system/errors.ts'
 import { say } from '../system/progress.ts'
 import { sendNginx } from './node_nginx.ts'
 
@@ -12,12 +12,12 @@ import { sendNginx } from './node_nginx.ts'
  */
 export async function serveCertificate(nginx: Nginx, site: string, certificate: string) {
   const taken = await takeUpCertificate(nginx, site, certificate)
-  if (nginx.others.length === 0) return taken
+  if (!isSwarm()) return taken
   const nodes = (await listNodes()).filter(({ isHere, labels }) => !isHere && labels[WEB_NODE] === 'true')
   for (const { name, host } of nodes)
     try {
       const other = nginx.others.find(({ node }) => node === name)
-      if (!other) continue
+      if (!other) throw new Failure('it is not reached')
       await sendNginx(host)
       await takeUpCertificate(other, site, certificate)
     } catch (error) {

@@ -11,9 +11,8 @@ acme_start() {
     --entrypoint sh "$ACME_IMAGE" /authority/start.sh >/dev/null
 }
 
-# acme_prepare SECONDS: what the authority starts with, and certbot, which sees the folder of the site under its own
-# name.
-acme_prepare() {
+# acme_files SECONDS: what the authority starts with
+acme_files() {
   local folder=$BATS_FILE_TMPDIR/authority
   mkdir -p "$folder"
   cat >"$folder/start.sh" <<'SH'
@@ -34,9 +33,18 @@ JSON
       -extfile <(echo subjectAltName=DNS:authority,IP:127.0.0.1)
     chmod a+r own.key
   ) 2>/dev/null
+}
+
+# acme_prepare SECONDS: the authority, and certbot, which sees the folder of the site under its own name.
+acme_prepare() {
+  acme_files "$1"
   docker run --detach --name "$STACK-certbot" --label avril-test-acme --network "${STACK}_default" \
     --volume "$BATS_FILE_TMPDIR:$BATS_FILE_TMPDIR" "$ACME_IMAGE" >/dev/null
   acme_start
+  acme_await
+}
+
+acme_await() {
   inside_authority curl -sS -o /dev/null --cacert root.pem --retry 100 \
     --retry-all-errors https://127.0.0.1:14000/dir 2>/dev/null
   inside_authority curl -sSk https://127.0.0.1:15000/roots/0 >"$BATS_FILE_TMPDIR/visitors.pem"
@@ -63,7 +71,7 @@ new_account() {
   [ -e "$folder/accounts" ] || return 0
   rm -r "$folder/accounts"
   certbot register --non-interactive --config-dir "$folder" --work-dir "$folder/work" --logs-dir "$folder/log" \
-    --server https://authority:14000/dir --email admin@avril.test --agree-tos --no-eff-email >/dev/null 2>&1
+    --server "https://${AUTHORITY:-authority}:14000/dir" --email admin@avril.test --agree-tos --no-eff-email >/dev/null 2>&1
 }
 tell_dns() { inside_authority curl -fsS -o /dev/null -d "$2" "http://127.0.0.1:8055/$1"; }
 

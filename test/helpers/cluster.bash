@@ -1,6 +1,7 @@
 # A site on three machines of this one (test/cluster.sh), which are a Swarm; the scripts run on the first.
 # shellcheck shell=bash
 load helpers/site
+load helpers/acme
 
 # The images that the site on a node is made of. What runs there has no network outside, so what the apps are built from
 # has all that they need.
@@ -58,8 +59,38 @@ cluster_up() {
 }
 
 cluster_down() {
+  acme_remove
   "$HERE/cluster.sh" down "$CLUSTER" 3>&-
   rm -rf "${CLUSTER:?}"
+}
+
+# An authority on the switch of the nodes, as AUTHORITY, which has certbot, too; node 1 finds that in ACME_BIN.
+acme_beside() {
+  export AUTHORITY=127.0.0.1 ACME_BIN=$BATS_FILE_TMPDIR/bin
+  "$HERE/images.sh" acme 3>&-
+  acme_files $((90 * 86400))
+  docker run --detach --name "$STACK-authority" --label avril-test-acme --network none \
+    --volume "$BATS_FILE_TMPDIR/authority:/authority" --volume "$PLAY:$PLAY" --entrypoint sh "$ACME_IMAGE" \
+    /authority/start.sh >/dev/null
+  local pid
+  pid=$(docker inspect --format '{{.State.Pid}}' "$STACK-authority")
+  ip link add eth0 netns "$pid" type veth peer name avril-vacme netns avril-switch
+  ip -n avril-switch link set avril-vacme master bridge0 up
+  nsenter --net="/proc/$pid/ns/net" sh -c 'ip addr add 10.77.0.20/24 dev eth0; ip link set eth0 up'
+  acme_await
+  mkdir "$ACME_BIN"
+  # On the machine that the nodes are on: what is started on a node sees only that one's engine.
+  cat >"$ACME_BIN/certbot" <<SH
+#!/bin/sh
+exec nsenter --target $$ --mount --net docker exec --env REQUESTS_CA_BUNDLE=/authority/root.pem "$STACK-authority" certbot "\$@"
+SH
+  chmod +x "$ACME_BIN/certbot"
+}
+
+# The serial number of the certificate that nginx of a node serves
+serial_on() {
+  from_outside openssl s_client -connect "10.77.0.1$1:443" -servername avril.test </dev/null 2>/dev/null |
+    openssl x509 -noout -serial
 }
 
 cut_off() { "$HERE/cluster.sh" link "$CLUSTER" "$1" down; }
