@@ -154,6 +154,7 @@ SH
   assert_finds warning running 'other settings (POST_RATE)'
   assert_finds warning releases 'the deploy of avril by al was interrupted'
   assert_finds warning releases '.state/data.json is damaged'
+  # shellcheck disable=SC2016 # for that shell
   on sh -c 'kill -CONT "$(cat /run/crond.pid)"'
 
   run -78 set_up
