@@ -282,13 +282,14 @@ everything() {
 }
 
 @test "status tells services, releases and deploys; its exit code tells what is unhealthy" {
+  commit avril-livret1 GREETING=told >/dev/null
   run -0 deploy --probation 0 avril-livret1
   run --separate-stderr -0 script status
   assert_output --partial '✓ phoenix'
   assert_output --partial 'stand-in image'
   assert_output --partial 'last deploys'
   run --separate-stderr -0 script status --json
-  run -0 node -p 'const it = JSON.parse(process.argv[1]); [it.healthy, it.services.length, it.services.find(s => s.service === "phoenix").release.subject].join()' "$output"
+  run -0 node -p 'const it = JSON.parse(process.argv[1]); [it.healthy, it.services.length, it.services.find(s => s.service === "nuxt_booklet").release.subject].join()' "$output"
   assert_output --regexp '^true,6,feat:'
   run -0 compose stop --timeout 1 nuxt_booklet
   run -1 script status
