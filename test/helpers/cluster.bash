@@ -192,9 +192,10 @@ is_reachable() {
 # abdicate NODE: another manager leads from now on
 abdicate() {
   local other=$(($1 % 3 + 1))
-  on "$other" docker node demote "node$1"
+  # The managers may say "update out of sequence", and mean: ask again.
+  until_true on "$other" docker node demote "node$1"
   until_true is_worker "$1"
-  on "$other" docker node promote "node$1"
+  until_true on "$other" docker node promote "node$1"
   until_true is_manager "$1"
   until_true is_reachable "$1" "$other"
 }
