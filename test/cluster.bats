@@ -12,6 +12,8 @@ teardown() { loads_abandon; }
   run -0 node_deploy avril
   run -0 node_script setup --swarm 10.77.0.11
   run -0 node_script setup --join node2 --manager
+  # First a worker, to which the networks are unknown until something is in them.
+  run -0 node_script setup --join node3
   run -0 node_script setup --join node3 --manager
   local node
   for node in 1 2 3; do
@@ -369,17 +371,18 @@ has_no_leader() { ! on 1 docker node ls >/dev/null 2>&1; }
   }
   run -0 node_deploy avril
   loads_start 1
-  local cut node
+  local since node
   for node in 2 3; do cut_off "$node"; done
-  cut=$(milliseconds)
   until_true has_no_leader
   run -0 there 1 docker swarm init --force-new-cluster --advertise-addr 10.77.0.11
+  run -0 there 1 docker compose restart
+  since=$(milliseconds)
   for node in $(on 1 docker node ls --filter role=worker --format '{{.Hostname}}') \
     $(on 1 docker node ls --filter role=manager --format '{{.Hostname}}'); do
     [ "$node" = node1 ] || run -0 node_script setup --leave "$node"
   done
   run -0 node_deploy avril
-  loads_stop "$cut"
+  loads_stop "$since"
   echo "# failed: $FAILED" >&3
   assert_equal "$LATE" '1:0'
   assert_equal "$(places | tr ' ' '\n' | sort -u)" node1
@@ -416,4 +419,38 @@ has_no_leader() { ! on 1 docker node ls >/dev/null 2>&1; }
   connect 2
   run -0 node_script setup --renew
   assert_equal "$(serial_on 2)" "$(serial_on 1)"
+}
+
+# bats test_tags=long
+@test "the node with the database burns down: by the guide another one becomes the site, with all rows, and the third joins it" {
+  local node home since
+  home=$(home_of 2)
+  for node in 2 3; do connect "$node"; done
+  load_images 2
+  sed -i /^ACME_DIRECTORY=/d "$SITE/.env"
+  set_env WHOST=localhost
+  there 1 docker compose exec -T postgres psql -qU avril -d avril \
+    -c 'create table letters as select generate_series(1, 1000) as n'
+  run -0 node_script backup
+  # What is also elsewhere: the scripts and .env, the backups, the repositories of the apps.
+  clone_to 2
+  cp -a "$PLAY"/backups "$PLAY"/origin "$PLAY"/avril "$PLAY"/avril-profil "$PLAY"/avril-livret1 "$home"
+  burn 1
+  since=$SECONDS
+  for node in 2 3; do
+    on "$node" sh -c "docker ps --all --quiet --filter label=com.docker.compose.project=$STACK | xargs -r docker rm --force; docker swarm leave --force; rm -f /etc/cron.d/$STACK-node"
+  done
+  run -0 there 2 node scripts/setup.js --recover --yes
+  run -0 from_outside curl -fsS http://10.77.0.12/version
+  echo "# the site is back on one server after $((SECONDS - since)) s" >&3
+  export FIRST=2
+  run -0 there 2 docker compose exec -T postgres psql -XqAtU avril -d avril -c 'select count(*), max(n) from letters'
+  assert_output '1000|1000'
+  run -0 node_deploy avril
+  run -0 node_script setup --swarm 10.77.0.12
+  run -0 node_script setup --join node3
+  run -0 node_deploy avril
+  for node in 2 3; do until_true serves "$node" "$(greeting_on 2)"; done
+  echo "# and on two after $((SECONDS - since)) s" >&3
+  run -0 node_script status
 }

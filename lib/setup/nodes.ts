@@ -190,15 +190,40 @@ export async function joinNode(host: string, { manager }: { manager: boolean }) 
   say.done(`${node.name} serves the site; the next deploy of each app runs there, too`)
 }
 
-const startNginx = async ({ id, name, host }: Node) => {
+/** seconds after which it ends by itself, should nobody be left to remove it */
+const HELD = 600
+
+/**
+ * Has a worker know the networks of nginx while `work` starts that: Compose takes one for missing that no container of
+ * the worker is in yet (https://github.com/docker/compose/issues/8996), where the engine asks the managers.
+ */
+const knowingNetworks = async (engine: string | undefined, work: () => Promise<unknown>) => {
+  const { services, networks = {} } = await readConfig(composeFiles())
+  const { image = '', networks: own = {} } = services.nginx ?? {}
+  const [first = '', ...others] = Object.keys(own).map(key => networks[key]?.name ?? key)
+  const words = ['create', '--rm', '--network', first, '--entrypoint', 'sleep', image, String(HELD)]
+  const holder = await capture(docker(...words), { engine, what: `fetching ${image}` })
+  try {
+    for (const network of others) await capture(docker('network', 'connect', network, holder), { engine })
+    await capture(docker('start', holder), { engine, what: 'reaching the networks of the Swarm' })
+    await work()
+  } finally {
+    await attempt(docker('rm', '--force', holder), { engine })
+  }
+}
+
+const startNginx = async ({ id, name, host, isManager }: Node) => {
   // One that is drained gives a container no network; whether balancers send somebody there is said elsewhere.
   await capture(docker('node', 'update', '--availability', 'active', id))
   const words = ['up', '--detach', '--no-deps', '--wait', 'nginx']
-  await show(compose(composeFiles(), '--progress', 'plain', ...words), {
-    engine: await engineOf(host),
-    env: otherNginx(id),
-    what: `starting nginx on ${name}`,
-  })
+  const engine = await engineOf(host)
+  const start = () =>
+    show(compose(composeFiles(), '--progress', 'plain', ...words), {
+      engine,
+      env: otherNginx(id),
+      what: `starting nginx on ${name}`,
+    })
+  await (isManager ? start() : knowingNetworks(engine, start))
 }
 
 /** Which nodes balancers are to leave alone; nginx reads it (nginx/follow.js). */
