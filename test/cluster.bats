@@ -250,7 +250,8 @@ serves() { [ "$(greeting_on "$1" 2>/dev/null)" = "$2" ]; }
 clone_to() {
   local there=$CLUSTER/$1/home/play/avril-scripts
   mkdir -p "$there"
-  tar -C "$SITE" --exclude=./nginx --exclude=./.state --exclude=./db --exclude=./swarm/certificates -cf - . |
+  tar -C "$SITE" --exclude=./nginx --exclude=./.state --exclude=./db --exclude=./swarm/certificates \
+    --exclude=./docker-compose.releases.yml -cf - . |
     tar -C "$there" -xf -
   grep -q '^DEPLOY_PATH=' "$SITE/.env" || printf 'DEPLOY_PATH=%s\n' "$SITE" >>"$SITE/.env"
   cp "$SITE/.env" "$there/.env"

@@ -56,7 +56,7 @@ export interface ServiceConfig {
 export interface StackConfig {
   name: string
   secrets?: Record<string, BuildSecret>
-  networks?: Record<string, { name?: string } | null>
+  networks?: Record<string, { name?: string; external?: boolean } | null>
   services: Record<string, ServiceConfig>
 }
 

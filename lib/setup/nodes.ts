@@ -194,13 +194,14 @@ export async function joinNode(host: string, { manager }: { manager: boolean }) 
 const HELD = 600
 
 /**
- * Has a worker know the networks of nginx while `work` starts that: Compose takes one for missing that no container of
- * the worker is in yet (https://github.com/docker/compose/issues/8996), where the engine asks the managers.
+ * Has a worker know the networks of the Swarm while `work` starts nginx: Compose takes one for missing that no
+ * container of the worker is in yet (https://github.com/docker/compose/issues/8996), also one that nginx is not in. The
+ * engine asks the managers.
  */
 const knowingNetworks = async (engine: string | undefined, work: () => Promise<unknown>) => {
   const { services, networks = {} } = await readConfig(composeFiles())
-  const { image = '', networks: own = {} } = services.nginx ?? {}
-  const [first = '', ...others] = Object.keys(own).map(key => networks[key]?.name ?? key)
+  const { image = '' } = services.nginx ?? {}
+  const [first = '', ...others] = Object.values(networks).flatMap(it => (it?.external && it.name ? [it.name] : []))
   const words = ['create', '--rm', '--network', first, '--entrypoint', 'sleep', image, String(HELD)]
   const holder = await capture(docker(...words), { engine, what: `fetching ${image}` })
   try {
