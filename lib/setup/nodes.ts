@@ -196,20 +196,21 @@ const HELD = 600
 /**
  * Has a worker know the networks of the Swarm while `work` starts nginx: Compose takes one for missing that no
  * container of the worker is in yet (https://github.com/docker/compose/issues/8996), also one that nginx is not in. The
- * engine asks the managers.
+ * engine asks the managers; that of 28 does not always, for a container that is in several.
  */
 const knowingNetworks = async (engine: string | undefined, work: () => Promise<unknown>) => {
   const { services, networks = {} } = await readConfig(composeFiles())
   const { image = '' } = services.nginx ?? {}
-  const [first = '', ...others] = Object.values(networks).flatMap(it => (it?.external && it.name ? [it.name] : []))
-  const words = ['create', '--rm', '--network', first, '--entrypoint', 'sleep', image, String(HELD)]
-  const holder = await capture(docker(...words), { engine, what: `fetching ${image}` })
+  const names = Object.values(networks).flatMap(it => (it?.external && it.name ? [it.name] : []))
+  const holders: string[] = []
   try {
-    for (const network of others) await capture(docker('network', 'connect', network, holder), { engine })
-    await capture(docker('start', holder), { engine, what: 'reaching the networks of the Swarm' })
+    for (const name of names) {
+      const words = docker('run', '--detach', '--rm', '--network', name, '--entrypoint', 'sleep', image, String(HELD))
+      holders.push(await capture(words, { engine, what: `reaching the network ${name}` }))
+    }
     await work()
   } finally {
-    await attempt(docker('rm', '--force', holder), { engine })
+    if (holders.length > 0) await attempt(docker('rm', '--force', ...holders), { engine })
   }
 }
 
