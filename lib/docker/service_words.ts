@@ -30,7 +30,7 @@ const KNOWN = new Set(
   (
     'image labels environment healthcheck networks init cap_drop cap_add mem_limit pids_limit stop_grace_period ' +
     'stop_signal logging ' +
-    'build pull_policy depends_on restart profiles deploy scale expose container_name develop'
+    'build pull_policy depends_on restart profiles deploy scale expose container_name develop attach'
   ).split(' '),
 )
 /** A service of a Swarm has no such thing: the guide says so. */

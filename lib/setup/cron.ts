@@ -112,8 +112,11 @@ export function shipCronText() {
   ].join('\n')
 }
 
-/** What the nodes themselves send each other goes another way. */
-const NO_VXLAN = 'DOCKER-USER -p udp --dport 4789 -j DROP'
+// Of what comes in by a bridge of Docker alone: what the nodes send each other one of them may hand on (a VPN, virtual
+// machines). INPUT is for the networks of the node itself.
+const NO_VXLAN =
+  'for in in docker0 docker_gwbridge br-+; do for chain in INPUT DOCKER-USER; do ' +
+  'set -- $chain -i $in -p udp --dport 4789 -j DROP; iptables -w -C "$@" || iptables -w -I "$@"; done; done'
 
 /**
  * The text of the entry of a node of a Swarm, which starts what its engine could not. An engine tries once, at its own
@@ -121,8 +124,8 @@ const NO_VXLAN = 'DOCKER-USER -p udp --dport 4789 -j DROP'
  * could give them (https://github.com/moby/moby/issues/32607). What somebody has stopped while it ran has no error, and
  * stays; so does what the engine is not to start by itself.
  *
- * It also keeps containers from putting packets into the networks of the Swarm on other nodes, which take what comes
- * from a node. A rule of iptables is gone when the machine starts again.
+ * It also keeps containers from putting packets into the networks of the Swarm: each node takes them from whoever it
+ * hears. A rule of iptables is gone when the machine starts again.
  */
 export function nodeCronText(project: string) {
   const filters = [
@@ -133,11 +136,10 @@ export function nodeCronText(project: string) {
   const wanted = String.raw`and .State.Error (eq .HostConfig.RestartPolicy.Name \"always\" \"unless-stopped\")`
   return [
     '# Made by scripts/setup.ts on each node, removed by --leave and --one-server. After a power cut it starts what ' +
-      'the engine could not: nginx, on the db node postgres, minio, wal and the registry too. And no container sends ' +
-      'packets to the networks of the Swarm on other nodes.',
+      'the engine could not: nginx, on the db node postgres, minio, wal and the registry too. And no container puts ' +
+      'packets into the networks of the Swarm from outside.',
     `PATH=${PATH}`,
-    `* * * * * root flock --nonblock --close /run/avril-node.lock sh -c 'iptables -w -C ${NO_VXLAN} || ` +
-      `iptables -w -I ${NO_VXLAN}; docker ps --all --quiet ` +
+    `* * * * * root flock --nonblock --close /run/avril-node.lock sh -c '${NO_VXLAN}; docker ps --all --quiet ` +
       `${filters.map(it => `--filter ${it}`).join(' ')} | xargs -r docker inspect --format ` +
       `"{{if ${wanted}}}{{.Id}}{{end}}" | xargs -r -n 1 docker start' >/dev/null 2>&1`,
     '',

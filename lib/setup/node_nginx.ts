@@ -1,5 +1,5 @@
 // nginx of another node of a Swarm: its files, and what it has of before.
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import * as v from 'valibot'
 import { readAnswer } from '../docker/answers.ts'
@@ -13,9 +13,13 @@ import { root } from '../system/checkout.ts'
 import { attempt, capture } from '../system/run.ts'
 import { runOn, withArchive } from './node_files.ts'
 
-// What is no longer here stays there: nothing reads it, but for the scripts and styles of former releases, and what is
-// run at each start. `live` is what nginx here is told.
-const UNPACK = `set -eu; mkdir -p "$1/nginx/live"; rm -rf "$1"/nginx/start/*; cd /; tar -xpf - --no-same-owner`
+/**
+ * What is no longer here stays there: nothing reads it, but for the scripts and styles of former releases, and what is
+ * run at each start ($2: what is to be). That goes last: an nginx that starts when the line was cut has its settings.
+ * `live` is what nginx here is told.
+ */
+export const UNPACK = `set -eu; mkdir -p "$1/nginx/live"; cd /; tar -xpf - --no-same-owner
+for it in "$1"/nginx/start/*; do case " $2 " in *" \${it##*/} "*) ;; *) rm -rf "$it" ;; esac; done`
 
 /** Where nginx's files lie: all that its container only reads. What it writes, its logs, stays where it is. */
 export function nginxPaths({ services }: StackConfig) {
@@ -34,7 +38,8 @@ export async function sendNginx(host: string) {
     `--exclude=${join(root, 'nginx', 'live').slice(1)}/*`,
     ...new Set(nginxPaths(config).map(path => path.slice(1))),
   ]
-  await withArchive(words, from => runOn(host, "nginx's files", UNPACK, [root], { from }))
+  const started = readdirSync(join(root, 'nginx', 'start')).join(' ')
+  await withArchive(words, from => runOn(host, "nginx's files", UNPACK, [root, started], { from }))
 }
 
 // What a deploy brings, or nginx writes by itself, is told and asked for in other ways (nginx/follow.js).

@@ -1,13 +1,13 @@
 // What is said of the nodes of a Swarm.
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { FACTS } from '../../lib/setup/check_nodes.ts'
 import { type NodeFacts, nodesFindings } from '../../lib/setup/node_findings.ts'
-import { behindOf, nginxPaths } from '../../lib/setup/node_nginx.ts'
+import { behindOf, nginxPaths, UNPACK } from '../../lib/setup/node_nginx.ts'
 import { root } from '../../lib/system/checkout.ts'
 
 const node = (name: string, more: object = {}) => ({
@@ -176,3 +176,29 @@ void test('an entry of cron of before starts nothing as it is to be', () => {
     cron.kill()
   }
 })
+
+for (const [what, whole, expected] of [
+  ['what is run at each start is what is so here', true, ['10-settings.sh']],
+  [
+    'of files that have not come whole, what was run at each start is there still',
+    false,
+    ['10-settings.sh', '20-old.sh'],
+  ],
+] as const)
+  void test(what, () => {
+    const folder = mkdtempSync(join(tmpdir(), 'avril-unpack-'))
+    try {
+      const start = join(folder, 'nginx', 'start')
+      mkdirSync(start, { recursive: true })
+      writeFileSync(join(start, '10-settings.sh'), '')
+      const sent = execFileSync('tar', ['-C', '/', '-cf', '-', join(folder, 'nginx').slice(1)])
+      writeFileSync(join(start, '20-old.sh'), '')
+      const input = whole ? sent : sent.subarray(0, 100)
+      const unpack = () => execFileSync('sh', ['-c', UNPACK, 'sh', folder, '10-settings.sh'], { input, stdio: 'pipe' })
+      if (whole) unpack()
+      else assert.throws(unpack)
+      assert.deepEqual(readdirSync(start), expected)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })

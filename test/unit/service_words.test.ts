@@ -106,6 +106,7 @@ for (const empty of [
   { command: null, entrypoint: null },
   { extra_hosts: [] },
   { privileged: false },
+  { attach: true },
   { deploy: { replicas: 2, resources: {} } },
   OURS,
 ])
