@@ -68,7 +68,7 @@ export async function actOnNode(
       `the db node of this Swarm is ${address}, and this is another machine`,
       `run it there: --on root@${address}`,
     )
-  const lock = await takeLock('nodes.lock', () => 'another setup.ts, which changes the nodes', false)
+  const lock = await takeLock('nodes.lock', () => 'another setup.ts, which changes the nodes', 'never')
   try {
     await carryOut(action, word, manager)
   } finally {

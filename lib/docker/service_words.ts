@@ -29,7 +29,7 @@ const HEEDED = /^(PATH|HOME|USER|TMPDIR|TZ|LANG|LANGUAGE|LC_\w+|(DOCKER|SSH|LD|G
 const KNOWN = new Set(
   (
     'image labels environment healthcheck networks init cap_drop cap_add mem_limit pids_limit stop_grace_period ' +
-    'stop_signal logging ' +
+    'stop_signal logging read_only cpus ' +
     'build pull_policy depends_on restart profiles deploy scale expose container_name develop attach'
   ).split(' '),
 )
@@ -134,6 +134,8 @@ export function serviceCreate(printed: ServiceConfig, networks: Record<string, s
     ...(config.cap_add ?? []).flatMap(name => ['--cap-add', name]),
     ...given('--limit-memory', Number(config.mem_limit ?? 0) > 0 ? config.mem_limit : undefined),
     ...given('--limit-pids', config.pids_limit),
+    ...given('--limit-cpu', Number(config.cpus ?? 0) > 0 ? config.cpus : undefined),
+    ...(config.read_only === true ? ['--read-only'] : []),
     ...given('--stop-grace-period', config.stop_grace_period),
     ...given('--stop-signal', config.stop_signal),
     ...given('--log-driver', config.logging?.driver),

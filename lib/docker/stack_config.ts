@@ -49,6 +49,8 @@ export interface ServiceConfig {
   cap_add?: string[]
   mem_limit?: string | number
   pids_limit?: number
+  cpus?: string | number
+  read_only?: boolean
   stop_grace_period?: string
   stop_signal?: string
 }

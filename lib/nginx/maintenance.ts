@@ -103,7 +103,7 @@ const tell = async (nginx: Nginx, text: string | undefined) => {
  */
 export async function setMaintenance(nginx: Nginx | undefined, state: Maintenance | undefined) {
   const text = state && `${JSON.stringify(state)}\n`
-  const lock = await takeLock('maintenance.lock', () => 'another maintenance.ts', false)
+  const lock = await takeLock('maintenance.lock', () => 'another maintenance.ts', 'never')
   try {
     await shielded(async () => {
       const before = [readIfThere(FILE), readIfThere(PAGE)] as const

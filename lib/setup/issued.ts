@@ -93,7 +93,7 @@ export interface Renewal {
  * reach this site, 75 when another is at work, 78 for what is wrong in the DNS or in .env.
  */
 export async function obtainCertificate(settings: Settings, mail?: string): Promise<Renewal> {
-  const lock = await takeLock('certificate.lock', () => 'another one that asks for the certificate', false)
+  const lock = await takeLock('certificate.lock', () => 'another one that asks for the certificate', 'never')
   try {
     const nginx = await checkRoad(settings)
     const without = await askAuthority(settings, issuedPair(settings)?.certificate, mail)

@@ -199,14 +199,18 @@ const HELD = 600
  * engine asks the managers; that of 28 does not always, for a container that is in several.
  */
 const knowingNetworks = async (engine: string | undefined, work: () => Promise<unknown>) => {
-  const { services, networks = {} } = await readConfig(composeFiles())
+  const { name: project, services, networks = {} } = await readConfig(composeFiles())
+  // What is left of it when this is killed goes with the node.
+  const label = `com.docker.compose.project=${project}`
   const { image = '' } = services.nginx ?? {}
   const names = Object.values(networks).flatMap(it => (it?.external && it.name ? [it.name] : []))
   const holders: string[] = []
   try {
     for (const name of names) {
-      const words = docker('run', '--detach', '--rm', '--network', name, '--entrypoint', 'sleep', image, String(HELD))
-      holders.push(await capture(words, { engine, what: `reaching the network ${name}` }))
+      const words = ['run', '--detach', '--rm', '--label', label, '--network', name, '--entrypoint', 'sleep']
+      holders.push(
+        await capture(docker(...words, image, String(HELD)), { engine, what: `reaching the network ${name}` }),
+      )
     }
     await work()
   } finally {

@@ -14,12 +14,13 @@ const PATIENCE = 6 * 3600
 
 /**
  * Takes a lock of the stack, until it is disposed of. With wait it queues until the lock is free, but not for ever.
- * `holder` says who has it, for the others. Throws a Failure with 75 that names the holder.
+ * `never`: whoever calls has no --wait. `holder` says who has it, for the others. Throws a Failure with 75 that names
+ * the holder.
  */
 export async function takeLock(
   name: string,
   holder: () => string,
-  wait: boolean,
+  wait: boolean | 'never',
   patience = PATIENCE,
 ): Promise<Disposable> {
   // sh tells through its output that the lock is held; then cat waits until this process closes the pipe, or ends in
@@ -41,7 +42,7 @@ export async function takeLock(
       hint: 'may this user write there (sudo)? flock is in the package util-linux (on macOS: brew install flock)',
     })
   const held = (hint: string) => new Failure(`the lock is held by ${holder()}`, { exitCode: EXIT.locked, hint })
-  if (!wait) throw held('run it again later, or with --wait')
+  if (wait !== true) throw held(wait === 'never' ? 'run it again later' : 'run it again later, or with --wait')
   say.step(`waiting for ${holder()}`)
   const second = await hold(command('--timeout', String(patience)))
   if (!second.release && second.code === EXIT.locked)
