@@ -525,7 +525,8 @@ held() {
   run -0 script status
 }
 
-# drill_until_app: a drill in the background, as DRILL, until the app is started on what it restored, as APP
+# drill_until_app: a drill in the background, as DRILL, until the app is started on what it restored, as APP; it stands
+# still then, so that it does not end while somebody looks
 drill_until_app() {
   : >"$BATS_TEST_TMPDIR/err"
   exec_script backup --drill >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" &
@@ -536,6 +537,7 @@ drill_until_app() {
     --filter label=com.docker.compose.service=phoenix) && [ -n "$APP" ]; do
     [ "$SECONDS" -lt "$end" ]
   done
+  kill -STOP "$DRILL"
 }
 
 @test "a drill starts the live release on what it restored: it reaches nobody, is no instance, and is swept after a kill; data that it cannot read fail it (65)" {
