@@ -30,11 +30,10 @@ const KNOWN = new Set(
   (
     'image labels environment healthcheck networks init cap_drop cap_add mem_limit pids_limit stop_grace_period ' +
     'stop_signal logging read_only cpus ' +
-    'build pull_policy depends_on restart profiles deploy scale expose container_name develop attach'
+    // A service of a Swarm has no security_opt: the guide says so.
+    'build pull_policy depends_on restart profiles scale expose container_name develop attach security_opt'
   ).split(' '),
 )
-/** A service of a Swarm has no such thing: the guide says so. */
-const DROPPED = 'security_opt'
 
 // Compose also prints what nobody has set.
 const isSet = (value: unknown): boolean =>
@@ -47,10 +46,9 @@ const isSet = (value: unknown): boolean =>
  * Failure (78).
  */
 export function checkTranslated(service: string, config: ServiceConfig) {
-  const { replicas: _, ...deploy } = config.deploy ?? {}
-  const alien = Object.entries({ ...config, ...(isSet(deploy) ? { 'deploy but for replicas': true } : {}) }).find(
-    ([key, value]) => !KNOWN.has(key) && key !== DROPPED && isSet(value),
-  )?.[0]
+  const { deploy: { replicas: _, ...deploy } = {}, ...others } = config
+  const wanted = { ...others, 'deploy but for replicas': deploy }
+  const alien = Object.entries(wanted).find(([key, value]) => !KNOWN.has(key) && isSet(value))?.[0]
   if (alien === undefined) return
   throw badConfig(
     `${service} has ${alien} in docker-compose.yml, which does not go to a Swarm`,

@@ -123,8 +123,8 @@ export async function dropFiles(host?: string) {
 // cron reads no file whose name has a dot.
 const WRITE = `set -eu; cat >"$1.new"; mv "$1.new" "$1"`
 
-/** Has cron, on a host (without one: here), start what the engine could not start by itself. */
-export async function startAfterPowerCut(host?: string) {
+/** Writes the entry of cron of a node (nodeCronText) on a host, without one here. */
+export async function installNodeCron(host?: string) {
   const { COMPOSE_PROJECT_NAME: project } = loadSettings()
   await runOn(host, "cron's entry", WRITE, [cronFile(project, 'node')], { input: nodeCronText(project) })
 }

@@ -33,14 +33,7 @@ import { attempt, capture, failureOf, show } from '../system/run.ts'
 import { loadSettings } from '../system/settings.ts'
 import { sleep } from '../system/signals.ts'
 import { takeDeployLock } from '../deploy/deploy_lock.ts'
-import {
-  dropFiles,
-  endDeadConnections,
-  makeCertificates,
-  runOn,
-  startAfterPowerCut,
-  trustRegistry,
-} from './node_files.ts'
+import { dropFiles, endDeadConnections, installNodeCron, makeCertificates, runOn, trustRegistry } from './node_files.ts'
 import { otherNginx, sendNginx } from './node_nginx.ts'
 import { isOfSwarm, makeNetworks } from './node_networks.ts'
 import { outageDuring } from './outage.ts'
@@ -98,7 +91,7 @@ export async function beginSwarm(address: string) {
     await makeCertificates(address)
     await trustRegistry(address)
     await endDeadConnections()
-    await startAfterPowerCut()
+    await installNodeCron()
     setSwarm(address)
     linkReleases()
     await takeAlong(before.project)
@@ -176,7 +169,7 @@ export async function joinNode(host: string, { manager }: { manager: boolean }) 
   const { NodeID: id } = await readOwnSwarm(engine)
   await trustRegistry(address, host)
   await endDeadConnections(host)
-  await startAfterPowerCut(host)
+  await installNodeCron(host)
   say.step(`nginx on ${host}`)
   await sendNginx(host)
   const nodes = await listNodes()
